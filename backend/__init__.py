@@ -1,0 +1,1 @@
+"""The service: owns the database and the HTTP API, never imports torch."""

@@ -1,0 +1,240 @@
+"""Typed HTTP client: one method per route. Command line, dashboard and worker all use it."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+from uuid import uuid4
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from backend import schemas as s
+from memgen.contract.status import StopMode
+
+_T = TypeVar("_T", bound=BaseModel)
+Stream = Literal["log", "events", "answers"]
+
+
+class ApiError(Exception):
+    """The backend refused a request; `problem` says what, which value, and the way out."""
+
+    def __init__(self, problem: s.Problem) -> None:
+        super().__init__(f"{problem.title} {problem.way_out}".strip())
+        self.problem = problem
+
+    @property
+    def code(self) -> str:
+        """Stable name of the problem."""
+        return self.problem.code
+
+    @property
+    def problems(self) -> list[s.ProblemItem]:
+        """Every problem of the reply; at least one."""
+        p = self.problem
+        return p.errors or [
+            s.ProblemItem(code=p.code, message=p.title, field=p.field, value=p.value, way_out=p.way_out)
+        ]
+
+
+class Unreachable(Exception):
+    """The backend did not answer."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"The backend at {url} does not answer ({reason}). Is it running? Start it with `make up`.")
+        self.url = url
+
+
+class Client:
+    """Calls to one backend with one token.
+
+    Args:
+        url: address of the backend, e.g. `http://127.0.0.1:8000`.
+        token: bearer token of a user, of a worker, or of one attempt.
+        timeout: seconds until a call counts as unanswered.
+        transport: another way to reach the backend, for tests.
+    """
+
+    def __init__(
+        self, url: str, token: str, *, timeout: float = 10.0, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self.url = url
+        self._http = httpx.Client(
+            base_url=url.rstrip("/") + "/api/v1",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=timeout,
+            transport=transport,
+            trust_env=False,  # a proxy in the environment is not for a service on this machine
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # what can be launched
+
+    def health(self) -> s.HealthOut:
+        """State of the service."""
+        return self._get("/health", s.HealthOut)
+
+    def presets(self) -> list[s.PresetOut]:
+        """Models that can be launched."""
+        reply = self._send("GET", "/presets").json()
+        return [s.PresetOut.model_validate(item) for item in reply["items"]]
+
+    def schema(self, stage: str) -> dict[str, Any]:
+        """JSON schema of a stage's config, help texts included."""
+        reply: dict[str, Any] = self._send("GET", f"/schema/{stage}").json()
+        return reply
+
+    def preflight(self, config: Mapping[str, Any]) -> s.PreflightReply:
+        """Would this config run, and why not."""
+        return self._post("/preflight", s.PreflightReply, {"config": dict(config)})
+
+    # runs
+
+    def submit(self, config: Mapping[str, Any], *, note: str = "", key: str | None = None) -> s.RunDetail:
+        """Submit a run. The same `key` and body never makes a second run."""
+        body = {"config": dict(config), "note": note}
+        return self._post("/runs", s.RunDetail, body, key=key or uuid4().hex)
+
+    def runs(
+        self,
+        *,
+        status: str | None = None,
+        stage: str | None = None,
+        preset: str | None = None,
+        setting: str | None = None,
+        text: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> s.RunList:
+        """A page of runs, newest first."""
+        return self._get(
+            "/runs", s.RunList, status=status, stage=stage, preset=preset, setting=setting, text=text,
+            cursor=cursor, limit=limit,
+        )  # fmt: skip
+
+    def run(self, run_id: int) -> s.RunDetail:
+        """One run."""
+        return self._get(f"/runs/{run_id}", s.RunDetail)
+
+    def stop(self, run_id: int, mode: StopMode = StopMode.SAVE) -> s.RunDetail:
+        """Ask a run to stop."""
+        return self._post(f"/runs/{run_id}/stop", s.RunDetail, {"mode": mode.value})
+
+    def resume(self, run_id: int) -> s.RunDetail:
+        """Next attempt, from where the last one got."""
+        return self._post(f"/runs/{run_id}/resume", s.RunDetail, {})
+
+    def retry(self, run_id: int) -> s.RunDetail:
+        """Next attempt, from the start."""
+        return self._post(f"/runs/{run_id}/retry", s.RunDetail, {})
+
+    def delete(self, run_id: int, *, confirm: bool = False) -> s.DeletePreview:
+        """Preview of what deleting a run takes away; with `confirm` it is done."""
+        reply = self._send("DELETE", f"/runs/{run_id}", params={"confirm": confirm})
+        return s.DeletePreview.model_validate(reply.json())
+
+    def metrics(
+        self, run_id: int, *, name: str | None = None, since: int | None = None, max_points: int = 2000
+    ) -> s.MetricsOut:
+        """Metrics of a run, downsampled to `max_points` a series."""
+        return self._get(f"/runs/{run_id}/metrics", s.MetricsOut, name=name, since=since, max_points=max_points)
+
+    def log(
+        self, run_id: int, *, attempt: int | None = None, offset: int | None = None, limit: int = 65536
+    ) -> s.LogOut:
+        """A piece of the log; without an offset its end."""
+        return self._get(f"/runs/{run_id}/log", s.LogOut, attempt=attempt, offset=offset, limit=limit)
+
+    def answers(
+        self, run_id: int, *, show: str = "all", text: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> s.AnswersOut:
+        """A page of answers; `show` is all, right, wrong, truncated or no_box."""
+        return self._get(f"/runs/{run_id}/answers", s.AnswersOut, show=show, text=text, cursor=cursor, limit=limit)
+
+    def run_events(self, run_id: int, *, cursor: str | None = None) -> s.RunEventList:
+        """History of a run."""
+        return self._get(f"/runs/{run_id}/events", s.RunEventList, cursor=cursor)
+
+    # the house
+
+    def workers(self) -> s.WorkerList:
+        """Workers and their slots."""
+        return self._get("/workers", s.WorkerList)
+
+    def queue(self) -> s.QueueOut:
+        """Queued runs in their order."""
+        return self._get("/queue", s.QueueOut)
+
+    def pause_queue(self, paused: bool) -> s.QueueOut:
+        """Pause or resume the queue; running runs go on."""
+        return self._post("/queue/pause", s.QueueOut, {"paused": paused})
+
+    # workers and supervisors
+
+    def announce(self, announce: s.Announce) -> None:
+        """Say that a worker is alive."""
+        self._send("POST", "/worker/announce", json=announce.model_dump(mode="json"))
+
+    def claim(self, request: s.ClaimRequest) -> s.ClaimReply:
+        """Ask for work."""
+        return self._post("/worker/claim", s.ClaimReply, request.model_dump(mode="json"))
+
+    def heartbeat(self, attempt_id: int) -> s.HeartbeatReply:
+        """Extend the lease of an attempt."""
+        return self._post(f"/worker/attempts/{attempt_id}/heartbeat", s.HeartbeatReply, {})
+
+    def send_stream(self, attempt_id: int, stream: Stream, offset: int, data: bytes) -> int:
+        """Send bytes of an attempt's file that start at `offset`; returns the offset behind them."""
+        reply = self._send(
+            "POST",
+            f"/worker/attempts/{attempt_id}/{stream}",
+            params={"offset": offset},
+            content=data,
+            headers={"Content-Type": "application/octet-stream"},
+        )
+        return s.StreamReply.model_validate(reply.json()).offset
+
+    def finish(self, attempt_id: int, request: s.FinishRequest) -> s.FinishReply:
+        """End an attempt; the reply says whether its outputs may be published."""
+        return self._post(f"/worker/attempts/{attempt_id}/finish", s.FinishReply, request.model_dump(mode="json"))
+
+    # plumbing
+
+    def _get(self, path: str, model: type[_T], **params: object) -> _T:
+        given = {name: value for name, value in params.items() if value is not None}
+        return model.model_validate(self._send("GET", path, params=given).json())
+
+    def _post(self, path: str, model: type[_T], body: object, *, key: str | None = None) -> _T:
+        headers = {"Idempotency-Key": key} if key else {}
+        return model.model_validate(self._send("POST", path, json=body, headers=headers).json())
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **arguments)
+        except httpx.HTTPError as error:
+            raise Unreachable(self.url, type(error).__name__) from error
+        if response.is_error:
+            raise ApiError(_problem_of(response))
+        return response
+
+
+def _problem_of(response: httpx.Response) -> s.Problem:
+    try:
+        return s.Problem.model_validate(response.json())
+    except (ValidationError, ValueError):
+        return s.Problem(
+            title=f"The backend answered {response.status_code} without saying why.",
+            status=response.status_code,
+            code="unknown_error",
+            way_out="Look at the backend's log.",
+        )

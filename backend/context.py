@@ -1,0 +1,52 @@
+"""What every route may use: database, settings, doorbell, clock. Made once per application."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from backend.db import Database
+from backend.enqueue import Doorbell
+from backend.services.claim import Patience
+from backend.services.ingest import log_path
+from backend.services.reconcile import Reconciler
+from backend.settings import Settings
+
+
+@dataclass
+class Context:
+    """The parts of one running backend."""
+
+    settings: Settings
+    database: Database
+    doorbell: Doorbell
+    reconciler: Reconciler
+    user_token: str
+    worker_token: str
+    clock: Callable[[], float] = field(default=time.time)
+
+    @property
+    def home(self) -> Path:
+        """Folder of everything."""
+        return self.settings.home
+
+    @property
+    def patience(self) -> Patience:
+        """Times that go out with a claim."""
+        s = self.settings
+        return Patience(lease=s.lease_seconds, beat=s.beat_seconds, stop_grace=s.stop_grace_seconds)
+
+    def log_path(self, run_id: int, attempt: int) -> Path:
+        """The backend's copy of an attempt's log."""
+        return log_path(self.settings.logs_dir)(run_id, attempt)
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+ContextDep = Annotated[Context, Depends(_context)]

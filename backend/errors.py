@@ -1,0 +1,123 @@
+"""Errors of the service and how they go out: problem+json with a stable code, field, value and way out."""
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from backend.schemas import Problem, ProblemItem
+from memgen.contract.config import InvalidConfig
+from memgen.contract.errors import BadInput
+
+log = logging.getLogger(__name__)
+
+
+class ServiceError(BadInput):
+    """A request that can't be served."""
+
+    status = 400
+
+
+class NotFound(ServiceError):
+    """There is no such thing."""
+
+    status = 404
+
+
+class Conflict(ServiceError):
+    """The thing is in a state that does not allow this."""
+
+    status = 409
+
+
+class Unauthorized(ServiceError):
+    """No token, or a wrong one."""
+
+    status = 401
+
+
+class Stale(Conflict):
+    """A report of an attempt that no longer has its lease."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("stale_attempt", message, way_out="End the trainer; nothing of it is published.")
+
+
+class WrongOffset(Conflict):
+    """Bytes of a stream that do not follow what is there."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__("wrong_offset", f"the stream goes on at byte {offset}", field="offset", value=offset,
+                         way_out=f"Send the bytes from {offset} on.")  # fmt: skip
+
+
+def no_such_run(run_id: int) -> NotFound:
+    """The error for a run id that does not exist."""
+    return NotFound("run_not_found", "there is no run with this id", field="run_id", value=run_id,
+                    way_out="GET /api/v1/runs lists the runs.")  # fmt: skip
+
+
+def item_of(error: BadInput) -> ProblemItem:
+    """An error as one item of a problem."""
+    return ProblemItem(
+        code=error.code, message=_capital(error.message), field=error.field, value=error.value, way_out=error.way_out
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error as problem+json."""
+
+    @app.exception_handler(BadInput)
+    def bad_input(_: Request, error: BadInput) -> JSONResponse:
+        status = error.status if isinstance(error, ServiceError) else 422
+        errors = [item_of(item) for item in error.problems] if isinstance(error, InvalidConfig) else []
+        return _reply(status, error, errors)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        items = [_invalid_item(item) for item in error.errors()]
+        return _reply(422, items[0], [item_of(item) for item in items])
+
+    @app.exception_handler(HTTPException)
+    def http(request: Request, error: HTTPException) -> JSONResponse:
+        known = {404: "no_such_route", 405: "method_not_allowed"}
+        code = known.get(error.status_code, "http_error")
+        problem = BadInput(code, str(error.detail), field="path", value=request.url.path,
+                           way_out="The routes are listed at /docs.")  # fmt: skip
+        return _reply(error.status_code, problem, [], headers=dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.exception("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
+        problem = BadInput("internal_error", "the backend failed to handle this request",
+                           way_out="Nothing was changed. The backend's log has the details.")  # fmt: skip
+        return _reply(500, problem, [])
+
+
+def _reply(
+    status: int, error: BadInput, errors: list[ProblemItem], headers: dict[str, str] | None = None
+) -> JSONResponse:
+    item = item_of(error)
+    problem = Problem(
+        title=item.message, status=status, code=item.code, field=item.field, value=item.value,
+        way_out=item.way_out, errors=errors,
+    )  # fmt: skip
+    if status == 401:
+        headers = {"WWW-Authenticate": "Bearer", **(headers or {})}
+    return JSONResponse(problem.model_dump(), status, headers, media_type="application/problem+json")
+
+
+def _invalid_item(item: dict[str, Any]) -> BadInput:
+    place, *names = [str(part) for part in item["loc"]]
+    field = ".".join(names) or place
+    code = "unparsable_body" if item["type"] == "json_invalid" else "invalid_request"
+    value = None if item["type"] in {"missing", "json_invalid"} else item.get("input")
+    return BadInput(code, f"{field}: {item['msg']}", field=field, value=value, way_out="See /docs for this route.")
+
+
+def _capital(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else text + "."

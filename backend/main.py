@@ -1,0 +1,66 @@
+"""The application: routes over one context, with the reconciler beside them."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from backend import errors
+from backend.context import Context
+from backend.db import Database
+from backend.enqueue import Doorbell
+from backend.routes import house, launch, runs, worker
+from backend.schemas import Problem
+from backend.services.reconcile import Reconciler
+from backend.settings import Settings
+from memgen import __version__
+
+
+def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) -> FastAPI:
+    """Build the application: migrate the database, then serve.
+
+    Args:
+        settings: where it lives and how patient it is.
+        clock: seconds since 1970.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database)
+    database.migrate()
+    doorbell = Doorbell(settings.redis_url)
+    reconciler = Reconciler(database, settings, lambda: _ignore(doorbell.ring()), clock=clock)
+    context = Context(
+        settings=settings,
+        database=database,
+        doorbell=doorbell,
+        reconciler=reconciler,
+        user_token=settings.user_token(),
+        worker_token=settings.workers_token(),
+        clock=clock,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        reconciler.start()
+        yield
+        reconciler.stop()
+        doorbell.close()
+        database.close()
+
+    app = FastAPI(
+        title="MemGen Studio",
+        version=__version__,
+        summary="Launch, watch and judge MemGen runs.",
+        lifespan=lifespan,
+        openapi_url="/api/v1/openapi.json",
+        responses={"4XX": {"model": Problem, "description": "What is wrong, and the way out."}},
+    )
+    app.state.context = context
+    errors.install(app)
+    for module in (launch, runs, house, worker):
+        app.include_router(module.router, prefix="/api/v1")
+    return app
+
+
+def _ignore(_: str) -> None:
+    """The doorbell logs why it could not ring; the reconciler rings again anyway."""

@@ -1,0 +1,11 @@
+"""Alembic's environment: runs on the connection that `backend.db` hands over."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+from backend import models  # noqa: F401  (the import registers the tables)
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,146 @@
+"""Tables. Times are seconds since 1970 (UTC); the database is the truth about every run."""
+
+from typing import Any
+
+from sqlalchemy import JSON, Column, Index, Text, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from memgen.contract.status import AttemptStatus, RunStatus
+
+
+class Run(SQLModel, table=True):
+    """One stage with one immutable config."""
+
+    __table_args__ = ({"sqlite_autoincrement": True},)  # an id is never given twice: folders carry it
+
+    id: int | None = Field(default=None, primary_key=True)
+    stage: str = Field(index=True)
+    setting: str
+    preset: str
+    data: str
+    note: str = ""
+    config: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    config_hash: str
+    status: str = Field(default=RunStatus.QUEUED, index=True)
+    cause: str | None = None
+    priority: int = 0
+    retries_left: int = 0
+    created_at: float
+    queued_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    summary: dict[str, float] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    failure: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    traceback: str | None = Field(default=None, sa_column=Column(Text))
+    exit_code: int | None = None
+    environment: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    output: str | None = None
+
+
+class Attempt(SQLModel, table=True):
+    """One start of a run."""
+
+    __table_args__ = (UniqueConstraint("run_id", "number"), Index("ix_attempt_status", "status"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: int = Field(foreign_key="run.id", index=True)
+    number: int
+    status: str = AttemptStatus.QUEUED
+    cause: str | None = None
+    resumes: int | None = None
+    not_before: float = 0.0
+    token_hash: str | None = None
+    host: str | None = None
+    slot: str | None = None
+    boot_id: str | None = None
+    pid: int | None = None
+    created_at: float
+    claimed_at: float | None = None
+    ended_at: float | None = None
+    lease_until: float | None = None
+    stop_mode: str | None = None
+    log_offset: int = 0
+    events_offset: int = 0
+    answers_offset: int = 0
+    num_answers: int = 0
+    num_right: int = 0
+    phase: str = ""
+    phase_detail: str = ""
+    progress_done: float | None = None
+    progress_total: float | None = None
+    progress_unit: str = ""
+    progress_first_at: float | None = None
+    progress_first_done: float | None = None
+    progress_at: float | None = None
+
+
+class RunEvent(SQLModel, table=True):
+    """One line of a run's history."""
+
+    __tablename__ = "run_event"
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: int = Field(foreign_key="run.id", index=True)
+    attempt: int | None = None
+    time: float
+    kind: str
+    from_status: str | None = None
+    to_status: str | None = None
+    cause: str | None = None
+    actor: str
+    detail: str = ""
+
+
+class Metric(SQLModel, table=True):
+    """One number of one step of one attempt."""
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    name: str = Field(primary_key=True)
+    step: int = Field(primary_key=True)
+    attempt: int = Field(primary_key=True)
+    value: float
+    time: float
+
+
+class Answer(SQLModel, table=True):
+    """The answer to one question by one attempt."""
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    attempt: int = Field(primary_key=True)
+    index: int = Field(primary_key=True)
+    question_id: str
+    right: bool
+    truncated: bool
+    boxed: bool
+    record: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class Worker(SQLModel, table=True):
+    """A worker that has announced itself."""
+
+    host: str = Field(primary_key=True)
+    boot_id: str
+    pid: int
+    slots: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
+    last_seen: float
+
+
+class Idempotency(SQLModel, table=True):
+    """The answer that a POST with this key got."""
+
+    key: str = Field(primary_key=True)
+    route: str = Field(primary_key=True)
+    body_hash: str
+    reply: str = Field(sa_column=Column(Text, nullable=False))
+    created_at: float
+
+
+class Switch(SQLModel, table=True):
+    """A setting that users change while the service runs, such as the pause of the queue."""
+
+    name: str = Field(primary_key=True)
+    value: str

@@ -1,0 +1,59 @@
+"""What can be launched: presets, schemas, preflight."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+
+from backend import schemas as s
+from backend.auth import require_user
+from backend.context import ContextDep
+from backend.services.preflight import preflight
+from memgen.contract.config import stage_class
+from memgen.contract.memory import weights_bytes
+from memgen.contract.presets import load_presets
+
+router = APIRouter(dependencies=[Depends(require_user)], tags=["launch"])
+
+
+class PresetList(BaseModel):
+    """All presets."""
+
+    items: list[s.PresetOut]
+    next_cursor: str | None = None
+
+
+class PreflightRequest(BaseModel):
+    """A config to try."""
+
+    config: dict[str, Any]
+
+
+@router.get("/presets")
+def presets() -> PresetList:
+    """Models that can be launched."""
+    items = [
+        s.PresetOut(
+            name=preset.name,
+            note=preset.note,
+            parameters=preset.dimensions.parameters,
+            weights_bytes=weights_bytes(preset),
+            expected_hours=preset.expected_hours,
+        )
+        for preset in load_presets().values()
+    ]
+    return PresetList(items=items)
+
+
+@router.get("/schema/{stage}")
+def schema(stage: str) -> dict[str, Any]:
+    """JSON schema of a stage's config; the description of a field is its help text."""
+    return stage_class(stage).model_json_schema()
+
+
+@router.post("/preflight")
+def try_config(body: PreflightRequest, context: ContextDep) -> s.PreflightReply:
+    """Would it work, and why not. Changes nothing."""
+    broker = context.doorbell.state()
+    with context.database.read() as session:
+        return preflight(session, body.config, context.settings, at=context.clock(), broker=broker)

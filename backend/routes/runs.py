@@ -1,0 +1,198 @@
+"""Runs: submit, list, look at, stop, start again, delete."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, status
+from sqlmodel import Session, col, select
+
+from backend import schemas as s
+from backend.auth import require_user
+from backend.context import Context, ContextDep
+from backend.models import Run
+from backend.services import reading, runs, views
+from backend.services.idempotency import once
+from backend.services.preflight import check, pin_revision
+from memgen.contract.config import parse_config
+from memgen.contract.status import RunStatus
+
+router = APIRouter(prefix="/runs", dependencies=[Depends(require_user)], tags=["runs"])
+Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Submit a run. Stored first, then workers are told; a worker that is away finds it later."""
+    config = parse_config(body.config)
+    check(config, context.settings)
+    pinned = pin_revision(config)
+    with context.database.write() as session:
+
+        def make() -> s.RunDetail:
+            run = runs.submit(session, pinned, body.note, at=context.clock(), retries=context.settings.max_retries)
+            session.flush()
+            return _detail(session, context, run)
+
+        reply, _ = once(session, key, "POST /runs", body.model_dump(), s.RunDetail, make, at=context.clock())
+    context.doorbell.ring()
+    return reply
+
+
+@router.get("")
+def list_runs(
+    context: ContextDep,
+    status: Annotated[str | None, Query(description="One status, or several with commas.")] = None,
+    stage: str | None = None,
+    preset: str | None = None,
+    setting: str | None = None,
+    text: Annotated[str | None, Query(description="Part of the note or of the model's name.", max_length=200)] = None,
+    cursor: str | None = None,
+    limit: Limit = 50,
+) -> s.RunList:
+    """Runs, newest first."""
+    with context.database.read() as session:
+        rows, next_cursor = reading.list_runs(
+            session, status=status, stage=stage, preset=preset, setting=setting, text=text, cursor=cursor, limit=limit
+        )
+        items = views.runs_out(session, rows, at=context.clock(), broker=context.doorbell.state())
+    return s.RunList(items=items, next_cursor=next_cursor)
+
+
+@router.get("/{run_id}")
+def get(run_id: int, context: ContextDep) -> s.RunDetail:
+    """One run."""
+    with context.database.read() as session:
+        return _detail(session, context, runs.get(session, run_id))
+
+
+@router.post("/{run_id}/stop")
+def stop(run_id: int, body: s.StopRequest, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Ask a run to stop: save and stop, discard, or force."""
+    with context.database.write() as session:
+
+        def make() -> s.RunDetail:
+            run = runs.get(session, run_id)
+            runs.stop(session, run, body.mode, at=context.clock())
+            return _detail(session, context, run)
+
+        route = f"POST /runs/{run_id}/stop"
+        return once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())[0]
+
+
+@router.post("/{run_id}/resume")
+def resume(run_id: int, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Next attempt of a failed or cancelled run, from where the last one got."""
+    return _start_again(run_id, context, key, resume=True)
+
+
+@router.post("/{run_id}/retry")
+def retry(run_id: int, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Next attempt of a failed or cancelled run, from the start."""
+    return _start_again(run_id, context, key, resume=False)
+
+
+@router.delete("/{run_id}")
+def delete(
+    run_id: int,
+    context: ContextDep,
+    confirm: Annotated[bool, Query(description="Without it only what would go is told.")] = False,
+) -> s.DeletePreview:
+    """Delete an ended run with its files."""
+    if not confirm:
+        with context.database.read() as session:
+            run = runs.get(session, run_id)
+            return _preview(session, context, run, deleted=False)
+    with context.database.write() as session:
+        run = runs.get(session, run_id)
+        preview = _preview(session, context, run, deleted=True)
+        paths = runs.paths_of(session, run, context.home, context.log_path)
+        config = parse_config(run.config)
+        runs.delete(session, run)
+        session.flush()
+        left = session.exec(
+            select(Run.id)
+            .where(col(Run.status) == RunStatus.SUCCEEDED, col(Run.preset) == config.preset)
+            .where(col(Run.stage) == config.stage, col(Run.data) == config.data)
+            .order_by(col(Run.ended_at).desc())
+        ).first()
+    # the rows went first: a file that stays behind harms nobody, a row without its files would
+    runs.delete_files(paths, context.home, config, left)
+    return preview
+
+
+@router.get("/{run_id}/metrics")
+def metrics(
+    run_id: int,
+    context: ContextDep,
+    name: str | None = None,
+    since: Annotated[int | None, Query(description="Only later steps.")] = None,
+    max_points: Annotated[int, Query(ge=2, le=10_000)] = 2000,
+) -> s.MetricsOut:
+    """Metrics, downsampled."""
+    with context.database.read() as session:
+        runs.get(session, run_id)
+        series = reading.metrics(session, run_id, name=name, since=since, max_points=max_points)
+    return s.MetricsOut(series=series)
+
+
+@router.get("/{run_id}/log")
+def log(
+    run_id: int,
+    context: ContextDep,
+    attempt: int | None = None,
+    offset: Annotated[int | None, Query(ge=0, description="First byte; empty for the end of the log.")] = None,
+    limit: Annotated[int, Query(ge=1, le=4 * 2**20)] = 65536,
+) -> s.LogOut:
+    """A piece of the log by byte offset."""
+    with context.database.read() as session:
+        runs.get(session, run_id)
+        return reading.log(session, run_id, context.log_path, attempt=attempt, offset=offset, limit=limit)
+
+
+@router.get("/{run_id}/answers")
+def answers(
+    run_id: int,
+    context: ContextDep,
+    show: Literal["all", "right", "wrong", "truncated", "no_box"] = "all",
+    text: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: str | None = None,
+    limit: Limit = 50,
+) -> s.AnswersOut:
+    """Answers, question by question."""
+    with context.database.read() as session:
+        runs.get(session, run_id)
+        return reading.answers(session, run_id, show=show, text=text, cursor=cursor, limit=limit)
+
+
+@router.get("/{run_id}/events")
+def events(run_id: int, context: ContextDep, cursor: str | None = None, limit: Limit = 200) -> s.RunEventList:
+    """The run's history: every change of status with its cause and actor."""
+    with context.database.read() as session:
+        runs.get(session, run_id)
+        return reading.history(session, run_id, cursor=cursor, limit=limit)
+
+
+def _start_again(run_id: int, context: Context, key: str | None, *, resume: bool) -> s.RunDetail:
+    with context.database.write() as session:
+
+        def make() -> s.RunDetail:
+            run = runs.get(session, run_id)
+            retries = context.settings.max_retries
+            runs.start_again(session, run, resume=resume, at=context.clock(), retries=retries)
+            return _detail(session, context, run)
+
+        route = f"POST /runs/{run_id}/{'resume' if resume else 'retry'}"
+        reply, _ = once(session, key, route, {}, s.RunDetail, make, at=context.clock())
+    context.doorbell.ring()
+    return reply
+
+
+def _detail(session: Session, context: Context, run: Run) -> s.RunDetail:
+    broker = context.doorbell.state() if run.status == RunStatus.QUEUED else "ok"
+    return views.run_detail(session, run, at=context.clock(), broker=broker)
+
+
+def _preview(session: Session, context: Context, run: Run, *, deleted: bool) -> s.DeletePreview:
+    paths = runs.paths_of(session, run, context.home, context.log_path)
+    names = [str(path.relative_to(context.home)) for path in paths]
+    return s.DeletePreview(run_id=run.id or 0, paths=names, size_bytes=runs.size_of(paths), deleted=deleted)

@@ -1,0 +1,151 @@
+"""Handing out work: which queued attempt a slot gets, and why a run waits."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, select
+
+from backend.models import Attempt, Run, Switch, Worker
+from backend.schemas import Announce, ClaimedAttempt, ClaimRequest, SlotReport
+from backend.services import lifecycle
+from memgen.contract import memory
+from memgen.contract.config import parse_config
+from memgen.contract.errors import BadInput
+from memgen.contract.presets import get_preset
+from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, RunStatus
+
+ALIVE_SECONDS = 60.0  # a worker announces itself four times in that time
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Times that go out with a claim, in seconds."""
+
+    lease: float
+    beat: float
+    stop_grace: float
+
+
+def announce(session: Session, worker: Announce, *, at: float) -> None:
+    """Remember that a worker is alive."""
+    slots = [slot.model_dump() for slot in worker.slots]
+    session.merge(Worker(host=worker.host, boot_id=worker.boot_id, pid=worker.pid, slots=slots, last_seen=at))
+
+
+def queued(session: Session) -> list[tuple[Attempt, Run]]:
+    """Queued attempts in the order in which they are handed out: priority, then age."""
+    rows = session.exec(
+        select(Attempt, Run)
+        .join(Run, col(Run.id) == col(Attempt.run_id))
+        .where(col(Attempt.status) == AttemptStatus.QUEUED)
+        .order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.id))
+    )
+    return list(rows)
+
+
+def paused(session: Session) -> bool:
+    """Whether the queue hands out nothing."""
+    switch = session.get(Switch, "queue_paused")
+    return switch is not None and switch.value == "yes"
+
+
+def pause(session: Session, value: bool) -> None:
+    """Pause or resume the queue."""
+    session.merge(Switch(name="queue_paused", value="yes" if value else "no"))
+
+
+def claim(session: Session, request: ClaimRequest, patience: Patience, *, at: float) -> ClaimedAttempt | None:
+    """Give the best waiting attempt that fits to a slot."""
+    if paused(session):
+        return None
+    for attempt, run in queued(session):
+        if attempt.not_before > at or needed_bytes(run, request.slot.device) > request.free_memory:
+            continue
+        return _hand_out(session, attempt, run, request, patience, at)
+    return None
+
+
+def needed_bytes(run: Run, device: str) -> int:
+    """Memory that a run needs on a device; 0 if its preset is gone (its trainer will say so)."""
+    try:
+        config = parse_config(run.config)
+        return memory.plan(config, get_preset(config.preset), device).total
+    except BadInput:
+        return 0
+
+
+def why_waiting(session: Session, run: Run, *, at: float, broker: str) -> str:
+    """One sentence that says what a queued run waits for."""
+    attempt = lifecycle.attempts_of(session, run.id or 0)[-1]
+    if paused(session):
+        return "The queue is paused."
+    if attempt.not_before > at:
+        return f"A pause before the retry: {attempt.not_before - at:.0f} s left."
+    workers = [w for w in session.exec(select(Worker)) if at - w.last_seen < ALIVE_SECONDS]
+    if not workers:
+        return "No worker is alive. Start one with `make up`."
+    slots = [(worker.host, SlotReport.model_validate(slot)) for worker in workers for slot in worker.slots]
+    fitting = [(host, slot) for host, slot in slots if needed_bytes(run, slot.device) <= slot.total_memory]
+    if not fitting:
+        largest = max((slot for _, slot in slots), key=lambda slot: slot.total_memory)
+        need = needed_bytes(run, largest.device)
+        return (
+            f"It needs {need / 2**30:.1f} GiB and the largest slot has {largest.total_memory / 2**30:.1f} GiB. "
+            "Lower batch_size or the lengths."
+        )
+    busy = busy_slots(session)
+    free = [(host, slot) for host, slot in fitting if (host, slot.name) not in busy]
+    if not free:
+        host, slot = fitting[0]
+        return f"Slot {slot.name} of {host} is busy with run {busy[host, slot.name]}."
+    ahead = [other for _, other in queued(session) if other.id != run.id]
+    if ahead and ahead[0].queued_at < run.queued_at:
+        return f"{len([r for r in ahead if r.queued_at < run.queued_at])} run(s) stand before it."
+    if broker != "ok":
+        return f"Redis can't be reached ({broker}); the doorbell is rung again every few seconds."
+    host, slot = free[0]
+    need = needed_bytes(run, slot.device)
+    return (
+        f"Slot {slot.name} of {host} is about to take it; if it stays so, less than the {need / 2**30:.1f} GiB "
+        "that it needs are free there."
+    )
+
+
+def busy_slots(session: Session) -> dict[tuple[str, str], int]:
+    """Host and name of each slot that works, with the run it works on."""
+    live = session.exec(select(Attempt).where(col(Attempt.status).in_(ATTEMPT_LIVE)))
+    return {(attempt.host or "", attempt.slot or ""): attempt.run_id for attempt in live}
+
+
+def hash_token(token: str) -> str:
+    """What of an attempt's token is stored."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _hand_out(
+    session: Session, attempt: Attempt, run: Run, request: ClaimRequest, patience: Patience, at: float
+) -> ClaimedAttempt:
+    assert attempt.id is not None
+    assert run.id is not None
+    actor = f"worker {request.host}"
+    token = secrets.token_urlsafe(24)
+    detail = f"slot {request.slot.name} of {request.host}"
+    lifecycle.change_attempt(session, attempt, AttemptStatus.STARTING, actor=actor, at=at, detail=detail)
+    lifecycle.change_run(session, run, RunStatus.RUNNING, actor=actor, at=at)
+    attempt.token_hash = hash_token(token)
+    attempt.host, attempt.slot = request.host, request.slot.name
+    attempt.boot_id, attempt.pid = request.boot_id, request.pid
+    attempt.claimed_at, attempt.lease_until = at, at + patience.lease
+    session.add(attempt)
+    return ClaimedAttempt(
+        attempt_id=attempt.id,
+        run_id=run.id,
+        number=attempt.number,
+        token=token,
+        config=run.config,
+        resumes=attempt.resumes,
+        lease_seconds=patience.lease,
+        beat_seconds=patience.beat,
+        stop_grace_seconds=patience.stop_grace,
+    )

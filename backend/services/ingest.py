@@ -1,0 +1,197 @@
+"""What supervisors report: beats, bytes of the three streams by offset, and the end of an attempt."""
+
+import hmac
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+from sqlalchemy.dialects.sqlite import insert
+from sqlmodel import Session, col, select
+
+from backend.errors import Stale, Unauthorized, WrongOffset
+from backend.models import Answer, Attempt, Metric, Run
+from backend.schemas import FinishRequest
+from backend.services import lifecycle
+from backend.services.claim import hash_token
+from memgen.contract import events as ev
+from memgen.contract.answers import Summary, parse_line
+from memgen.contract.config import parse_config
+from memgen.contract.rundir import published_dir
+from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, Cause, RunStatus, StopMode
+
+log = logging.getLogger(__name__)
+
+
+def authorize(session: Session, attempt_id: int, token: str) -> Attempt:
+    """The live attempt that this token speaks for.
+
+    Raises:
+        Unauthorized: the token is not that attempt's.
+        Stale: the attempt has ended, or never was.
+    """
+    attempt = session.get(Attempt, attempt_id)
+    if attempt is None:
+        raise Stale(f"there is no attempt {attempt_id}")
+    if not hmac.compare_digest(attempt.token_hash or "", hash_token(token)):
+        raise Unauthorized("wrong_token", "the token is not that of this attempt", field="Authorization",
+                           way_out="Use the token that the claim gave.")  # fmt: skip
+    if attempt.status not in ATTEMPT_LIVE:
+        raise Stale(f"attempt {attempt.number} of run {attempt.run_id} is {attempt.status}")
+    return attempt
+
+
+def beat(session: Session, attempt: Attempt, *, at: float, lease: float) -> StopMode | None:
+    """Extend the lease; returns the stop that was asked for, if any."""
+    attempt.lease_until = at + lease
+    session.add(attempt)
+    return StopMode(attempt.stop_mode) if attempt.stop_mode else None
+
+
+def take_log(attempt: Attempt, offset: int, data: bytes, path: Path) -> int:
+    """Store bytes of the log; returns the offset behind them."""
+    _expect(attempt.log_offset, offset)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("r+b" if path.exists() else "wb") as file:
+        file.seek(offset)  # bytes of a transaction that was undone are written again
+        file.write(data)
+        file.truncate()
+    attempt.log_offset = offset + len(data)
+    return attempt.log_offset
+
+
+def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *, at: float) -> int:
+    """Store whole lines of the events file; returns the offset behind the last one."""
+    _expect(attempt.events_offset, offset)
+    lines, size = _whole_lines(data)
+    metrics: list[dict[str, object]] = []
+    for line in lines:
+        try:
+            event = ev.EVENT_ADAPTER.validate_json(line)
+        except ValidationError:
+            log.warning("attempt %s of run %s: unreadable event skipped", attempt.number, attempt.run_id)
+            continue
+        if isinstance(event, ev.Metric):
+            if math.isfinite(event.value):
+                metrics.append(
+                    {"run_id": attempt.run_id, "name": event.name, "step": event.step, "attempt": attempt.number,
+                     "value": event.value, "time": event.time}
+                )  # fmt: skip
+        else:
+            _take_event(session, attempt, event, at)
+    if metrics:
+        statement = insert(Metric)
+        update = {name: statement.excluded[name] for name in ("value", "time")}
+        session.execute(
+            statement.on_conflict_do_update(index_elements=["run_id", "name", "step", "attempt"], set_=update), metrics
+        )
+    _is_running(session, attempt, at)
+    attempt.events_offset = offset + size
+    session.add(attempt)
+    return attempt.events_offset
+
+
+def take_answers(session: Session, attempt: Attempt, offset: int, data: bytes) -> int:
+    """Store whole lines of the answer file; returns the offset behind the last one."""
+    _expect(attempt.answers_offset, offset)
+    lines, size = _whole_lines(data)
+    run = session.get_one(Run, attempt.run_id)
+    for line in lines:
+        try:
+            entry = parse_line(line)
+        except ValueError:
+            log.warning("attempt %s of run %s: unreadable answer skipped", attempt.number, attempt.run_id)
+            continue
+        if isinstance(entry, Summary):
+            run.summary = entry.summary_metrics
+            continue
+        key = (attempt.run_id, attempt.number, entry.index)
+        if session.get(Answer, key) is not None:
+            continue
+        right = entry.metrics.get("accuracy", 0.0) > 0
+        session.add(
+            Answer(run_id=key[0], attempt=key[1], index=key[2], question_id=entry.id, right=right,
+                   truncated=entry.truncated, boxed=entry.metrics.get("format_ok", 0.0) > 0, record=line.decode())
+        )  # fmt: skip
+        attempt.num_answers += 1
+        attempt.num_right += right
+        run.summary = {"num_questions": attempt.num_answers, "accuracy": attempt.num_right / attempt.num_answers}
+    session.add(run)
+    attempt.answers_offset = offset + size
+    session.add(attempt)
+    return attempt.answers_offset
+
+
+def finish(
+    session: Session, attempt: Attempt, request: FinishRequest, *, at: float, home: Path, actor: str
+) -> bool:
+    """End an attempt and its run; returns whether its outputs may be published."""
+    run = session.get_one(Run, attempt.run_id)
+    end = AttemptStatus(request.outcome)
+    detail = request.failure.message if request.failure else ""
+    run.environment = request.environment
+    run.failure = request.failure.model_dump() if request.failure else None
+    run.traceback, run.exit_code = request.traceback, request.exit_code
+    if end is AttemptStatus.SUCCEEDED:
+        run.summary = {name: float(value) for name, value in request.result.items()}
+        config = parse_config(run.config)
+        run.output = str(published_dir(home, config, run.id or 0).relative_to(home))
+    session.add(run)
+    session.flush()
+    _is_running(session, attempt, at)
+    lifecycle.change_attempt(session, attempt, end, actor=actor, at=at, cause=request.cause, detail=detail)
+    if end is AttemptStatus.STOPPED:
+        if run.status == RunStatus.RUNNING:  # a signal stopped the trainer, not a request
+            lifecycle.change_run(session, run, RunStatus.STOPPING, actor=actor, at=at)
+        lifecycle.change_run(session, run, RunStatus.CANCELLED, actor=actor, at=at, cause=Cause.STOPPED)
+    else:
+        to = RunStatus.SUCCEEDED if end is AttemptStatus.SUCCEEDED else RunStatus.FAILED
+        lifecycle.change_run(session, run, to, actor=actor, at=at, cause=request.cause, detail=detail)
+    return end is AttemptStatus.SUCCEEDED
+
+
+def log_path(logs_dir: Path) -> Callable[[int, int], Path]:
+    """Where the backend's copy of a log lies, by run and attempt number."""
+    return lambda run_id, number: logs_dir / f"{run_id}-{number}.log"
+
+
+def live_attempts(session: Session) -> list[Attempt]:
+    """Attempts that hold a lease."""
+    return list(session.exec(select(Attempt).where(col(Attempt.status).in_(ATTEMPT_LIVE))))
+
+
+def _take_event(session: Session, attempt: Attempt, event: ev.Event, at: float) -> None:
+    run = session.get_one(Run, attempt.run_id)
+    match event:
+        case ev.Phase():
+            attempt.phase, attempt.phase_detail = event.name, event.detail
+            attempt.progress_done = attempt.progress_total = None
+            attempt.progress_unit = ""
+            attempt.progress_first_at = attempt.progress_first_done = attempt.progress_at = None
+        case ev.Progress():
+            if attempt.progress_first_at is None:
+                attempt.progress_first_at, attempt.progress_first_done = event.time, event.done
+            attempt.progress_done, attempt.progress_total = event.done, event.total
+            attempt.progress_unit, attempt.progress_at = event.unit, event.time
+        case ev.Warned():
+            lifecycle.note(session, run, "warning", None, None, actor="trainer", at=at, detail=event.message,
+                           attempt=attempt.number)  # fmt: skip
+        case _:
+            pass  # started, finished and failed come again with the finish, artifacts with the outputs
+
+
+def _is_running(session: Session, attempt: Attempt, at: float) -> None:
+    if attempt.status == AttemptStatus.STARTING:
+        session.flush()
+        lifecycle.change_attempt(session, attempt, AttemptStatus.RUNNING, actor="trainer", at=at)
+
+
+def _expect(expected: int, offset: int) -> None:
+    if offset != expected:
+        raise WrongOffset(expected)
+
+
+def _whole_lines(data: bytes) -> tuple[list[bytes], int]:
+    end = data.rfind(b"\n") + 1
+    return [line for line in data[:end].split(b"\n") if line], end

@@ -1,0 +1,124 @@
+"""The one place where a status changes: a compare-and-set along the contract's tables, written into the history."""
+
+from sqlalchemy import update
+from sqlmodel import Session, col
+
+from backend.errors import Conflict
+from backend.models import Attempt, Run, RunEvent
+from memgen.contract.status import (
+    ATTEMPT_ENDED,
+    ATTEMPT_TRANSITIONS,
+    RUN_ENDED,
+    RUN_TRANSITIONS,
+    AttemptStatus,
+    Cause,
+    RunStatus,
+)
+
+
+def change_run(
+    session: Session,
+    run: Run,
+    to: RunStatus,
+    *,
+    actor: str,
+    at: float,
+    cause: Cause | None = None,
+    detail: str = "",
+) -> None:
+    """Move a run to another status.
+
+    Raises:
+        Conflict: `wrong_status`, if the contract knows no such step or the run has moved meanwhile.
+    """
+    before = RunStatus(run.status)
+    if to not in RUN_TRANSITIONS[before]:
+        raise Conflict("wrong_status", f"run {run.id} is {before} and can't become {to}", field="status", value=before,
+                       way_out="Look at the run again.")  # fmt: skip
+    values: dict[str, object] = {"status": to, "cause": cause}
+    if to is RunStatus.QUEUED:
+        values |= {"queued_at": at, "ended_at": None, "failure": None, "traceback": None, "exit_code": None}
+    if to is RunStatus.RUNNING and run.started_at is None:
+        values["started_at"] = at
+    if to in RUN_ENDED:
+        values["ended_at"] = at
+    done = session.execute(
+        update(Run).where(col(Run.id) == run.id, col(Run.status) == before).values(**values),
+        execution_options={"synchronize_session": False},
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise Conflict("wrong_status", f"run {run.id} has moved on", way_out="Look at the run again.")
+    session.refresh(run)
+    note(session, run, "run", before, to, cause=cause, actor=actor, at=at, detail=detail)
+
+
+def change_attempt(
+    session: Session,
+    attempt: Attempt,
+    to: AttemptStatus,
+    *,
+    actor: str,
+    at: float,
+    cause: Cause | None = None,
+    detail: str = "",
+) -> None:
+    """Move an attempt to another status; an end is final.
+
+    Raises:
+        Conflict: `wrong_status`, as `change_run`.
+    """
+    before = AttemptStatus(attempt.status)
+    if to not in ATTEMPT_TRANSITIONS[before]:
+        raise Conflict("wrong_status", f"attempt {attempt.number} is {before} and can't become {to}",
+                       field="status", value=before)  # fmt: skip
+    values: dict[str, object] = {"status": to, "cause": cause}
+    if to in ATTEMPT_ENDED:
+        values |= {"ended_at": at, "lease_until": None}
+    done = session.execute(
+        update(Attempt).where(col(Attempt.id) == attempt.id, col(Attempt.status) == before).values(**values),
+        execution_options={"synchronize_session": False},
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise Conflict("wrong_status", f"attempt {attempt.number} of run {attempt.run_id} has moved on")
+    session.refresh(attempt)
+    run = session.get_one(Run, attempt.run_id)
+    note(session, run, "attempt", before, to, cause=cause, actor=actor, at=at, detail=detail, attempt=attempt.number)
+
+
+def add_attempt(
+    session: Session, run: Run, *, at: float, resumes: int | None = None, not_before: float = 0.0
+) -> Attempt:
+    """Queue the next attempt of a run."""
+    assert run.id is not None
+    number = len(attempts_of(session, run.id)) + 1
+    attempt = Attempt(run_id=run.id, number=number, created_at=at, resumes=resumes, not_before=not_before)
+    session.add(attempt)
+    session.flush()
+    return attempt
+
+
+def attempts_of(session: Session, run_id: int) -> list[Attempt]:
+    """All attempts of a run, first to last."""
+    rows = session.query(Attempt).where(col(Attempt.run_id) == run_id).order_by(col(Attempt.number))
+    return list(rows)
+
+
+def note(
+    session: Session,
+    run: Run,
+    kind: str,
+    before: str | None,
+    after: str | None,
+    *,
+    actor: str,
+    at: float,
+    cause: Cause | None = None,
+    detail: str = "",
+    attempt: int | None = None,
+) -> None:
+    """Append a line to a run's history."""
+    assert run.id is not None
+    session.add(
+        RunEvent(run_id=run.id, attempt=attempt, time=at, kind=kind, from_status=before, to_status=after,
+                 cause=cause, actor=actor, detail=detail[:1000])
+    )  # fmt: skip

@@ -1,0 +1,186 @@
+"""What pages of a run read: metrics, log, answers, history, and the list of runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import func
+from sqlmodel import Session, col, or_, select
+
+from backend import schemas as s
+from backend.errors import NotFound, ServiceError
+from backend.models import Answer, Attempt, Metric, Run, RunEvent
+from backend.services import views
+from memgen.contract.answers import AnswerRecord
+from memgen.contract.status import ATTEMPT_ENDED, RunStatus
+
+SHOWS = ("all", "right", "wrong", "truncated", "no_box")
+
+
+def list_runs(
+    session: Session,
+    *,
+    status: str | None,
+    stage: str | None,
+    preset: str | None,
+    setting: str | None,
+    text: str | None,
+    cursor: str | None,
+    limit: int,
+) -> tuple[list[Run], str | None]:
+    """A page of runs, newest first, and the cursor of the next page.
+
+    Raises:
+        ServiceError: `unknown_status` or `bad_cursor`.
+    """
+    query = select(Run).order_by(col(Run.id).desc()).limit(limit + 1)
+    if status:
+        wanted = status.split(",")
+        for name in wanted:
+            if name not in set(RunStatus):
+                raise ServiceError("unknown_status", "no such status", field="status", value=name,
+                                   way_out=f"Known: {', '.join(RunStatus)}.")  # fmt: skip
+        query = query.where(col(Run.status).in_(wanted))
+    for column, value in ((Run.stage, stage), (Run.preset, preset), (Run.setting, setting)):
+        if value:
+            query = query.where(col(column) == value)
+    if text:
+        query = query.where(or_(col(Run.note).icontains(text, autoescape=True),
+                                col(Run.preset).icontains(text, autoescape=True)))  # fmt: skip
+    if cursor:
+        query = query.where(col(Run.id) < _number(cursor))
+    rows = list(session.exec(query))
+    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
+
+
+def metrics(
+    session: Session, run_id: int, *, name: str | None, since: int | None, max_points: int
+) -> list[s.MetricSeries]:
+    """Metrics of a run; of a step that several attempts reported the last one's counts."""
+    query = select(Metric).where(col(Metric.run_id) == run_id)
+    if name is not None:
+        query = query.where(col(Metric.name) == name)
+    if since is not None:
+        query = query.where(col(Metric.step) > since)
+    series: dict[str, dict[int, Metric]] = {}
+    for row in session.exec(query.order_by(col(Metric.name), col(Metric.step), col(Metric.attempt))):
+        series.setdefault(row.name, {})[row.step] = row
+    return [_downsample(name, list(points.values()), max_points) for name, points in series.items()]
+
+
+def log(
+    session: Session, run_id: int, path_of: Callable[[int, int], Path], *, attempt: int | None, offset: int | None, limit: int
+) -> s.LogOut:
+    """A piece of an attempt's log; without an offset its end, from a line's start.
+
+    Raises:
+        NotFound: `attempt_not_found`.
+    """
+    query = select(Attempt).where(col(Attempt.run_id) == run_id).order_by(col(Attempt.number).desc())
+    rows = [row for row in session.exec(query) if attempt is None or row.number == attempt]
+    if not rows:
+        raise NotFound("attempt_not_found", "the run has no such attempt", field="attempt", value=attempt,
+                       way_out=f"GET /api/v1/runs/{run_id} lists its attempts.")  # fmt: skip
+    # a run that waits for its next attempt shows the log of the last one that has any
+    chosen = next((row for row in rows if row.log_offset), rows[0])
+    size = chosen.log_offset
+    start = max(0, size - limit) if offset is None else min(max(0, offset), size)
+    data = b""
+    if size > start:
+        with path_of(run_id, chosen.number).open("rb") as file:
+            file.seek(start)
+            data = file.read(min(limit, size - start))
+    if offset is None and start > 0 and b"\n" in data:
+        cut = data.index(b"\n") + 1
+        start, data = start + cut, data[cut:]
+    # a character that is not complete yet comes with the next piece
+    held_back = 0 if start + len(data) == size and chosen.status in ATTEMPT_ENDED else _incomplete_tail(data)
+    data = data[: len(data) - held_back]
+    return s.LogOut(
+        attempt=chosen.number, offset=start, next_offset=start + len(data), size=size,
+        text=data.decode("utf-8", errors="replace"),
+    )  # fmt: skip
+
+
+def answers(
+    session: Session, run_id: int, *, show: str, text: str | None, cursor: str | None, limit: int
+) -> s.AnswersOut:
+    """A page of the answers of the newest attempt that has any, in the questions' order.
+
+    Raises:
+        ServiceError: `unknown_filter` or `bad_cursor`.
+    """
+    conditions = {
+        "all": None,
+        "right": col(Answer.right).is_(True),
+        "wrong": col(Answer.right).is_(False),
+        "truncated": col(Answer.truncated).is_(True),
+        "no_box": col(Answer.boxed).is_(False),
+    }
+    if show not in conditions:
+        raise ServiceError("unknown_filter", "answers can't be filtered so", field="show", value=show,
+                           way_out=f"Known: {', '.join(SHOWS)}.")  # fmt: skip
+    newest = session.exec(select(func.max(Answer.attempt)).where(col(Answer.run_id) == run_id)).one()
+    mine = (col(Answer.run_id) == run_id, col(Answer.attempt) == newest)
+    counts = {
+        name: session.exec(
+            select(func.count()).select_from(Answer).where(*mine, *(() if condition is None else (condition,)))
+        ).one()
+        for name, condition in conditions.items()
+    }
+    matching = [*mine]
+    condition = conditions[show]
+    if condition is not None:
+        matching.append(condition)
+    if text:
+        matching.append(col(Answer.record).icontains(text, autoescape=True))
+    total = session.exec(select(func.count()).select_from(Answer).where(*matching)).one()
+    if cursor:
+        matching.append(col(Answer.index) > _number(cursor))
+    rows = list(session.exec(select(Answer).where(*matching).order_by(col(Answer.index)).limit(limit + 1)))
+    return s.AnswersOut(
+        items=[AnswerRecord.model_validate_json(row.record) for row in rows[:limit]],
+        next_cursor=str(rows[limit - 1].index) if len(rows) > limit else None,
+        total=total,
+        counts=counts,
+    )
+
+
+def history(session: Session, run_id: int, *, cursor: str | None, limit: int) -> s.RunEventList:
+    """A page of a run's history, oldest first."""
+    query = select(RunEvent).where(col(RunEvent.run_id) == run_id).order_by(col(RunEvent.id)).limit(limit + 1)
+    if cursor:
+        query = query.where(col(RunEvent.id) > _number(cursor))
+    rows = list(session.exec(query))
+    next_cursor = str(rows[limit - 1].id) if len(rows) > limit else None
+    return s.RunEventList(items=[views.event_out(row) for row in rows[:limit]], next_cursor=next_cursor)
+
+
+def _downsample(name: str, points: list[Metric], max_points: int) -> s.MetricSeries:
+    if len(points) > max_points:  # evenly, first and last kept
+        last = len(points) - 1
+        points = [points[round(number * last / (max_points - 1))] for number in range(max_points)]
+    return s.MetricSeries(
+        name=name,
+        steps=[point.step for point in points],
+        values=[point.value for point in points],
+        times=[point.time for point in points],
+    )
+
+
+def _incomplete_tail(data: bytes) -> int:
+    """Bytes at the end that begin a UTF-8 character without finishing it: 0 to 3."""
+    for back in range(1, min(4, len(data)) + 1):
+        lead = data[-back]
+        if lead & 0xC0 == 0x80:
+            continue
+        length = 4 if lead >= 0xF0 else 3 if lead >= 0xE0 else 2 if lead >= 0xC0 else 1
+        return back if length > back else 0
+    return 0
+
+
+def _number(cursor: str) -> int:
+    try:
+        return int(cursor)
+    except ValueError:
+        raise ServiceError("bad_cursor", "this cursor is not from a reply of ours", field="cursor", value=cursor,
+                           way_out="Leave it out to start at the first page.") from None  # fmt: skip

@@ -1,0 +1,118 @@
+"""The reconciler: for ever, it ends what lost its lease, tries it again, and rings for what waits."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from sqlmodel import Session
+
+from backend.db import Database
+from backend.models import Attempt, Run
+from backend.services import lifecycle
+from backend.services.claim import queued
+from backend.services.ingest import live_attempts
+from backend.services.runs import resume_source
+from backend.settings import Settings
+from memgen.contract.status import AttemptStatus, Cause, RunStatus
+
+log = logging.getLogger(__name__)
+ACTOR = "reconciler"
+
+
+class Reconciler:
+    """A loop in a thread of the backend.
+
+    Args:
+        database: where runs live.
+        settings: intervals and leases.
+        ring: rings the workers' doorbell.
+        clock: seconds since 1970, of the database's times.
+        monotonic: seconds that no clock change moves, for the loop's own lateness.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        ring: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._ring = ring
+        self._clock = clock
+        self._monotonic = monotonic
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._last_round: float | None = None
+
+    def start(self) -> None:
+        """Begin to loop."""
+        self._thread = threading.Thread(target=self._loop, name="reconciler", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the loop."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+
+    def age(self) -> float | None:
+        """Seconds since the last round, or None before the first."""
+        return None if self._last_round is None else self._monotonic() - self._last_round
+
+    def round(self) -> None:
+        """Look at everything once."""
+        age = self.age()
+        late = age is None or age > self._settings.lease_seconds
+        with self._database.write() as session:
+            now = self._clock()
+            if late:  # the backend was away: its own absence must lose no run
+                _extend_leases(session, now + self._settings.lease_seconds)
+            for attempt in live_attempts(session):
+                if attempt.lease_until is not None and attempt.lease_until < now:
+                    self._lose(session, attempt, now)
+            waiting = any(attempt.not_before <= now for attempt, _ in queued(session))
+        self._last_round = self._monotonic()
+        if waiting:
+            self._ring()
+
+    def _loop(self) -> None:
+        while True:
+            try:
+                self.round()
+            except Exception:  # the edge of the thread: a failed round must not end all later ones
+                log.exception("a round of the reconciler failed")
+            if self._over.wait(self._settings.reconcile_seconds):
+                return
+
+    def _lose(self, session: Session, attempt: Attempt, now: float) -> None:
+        run = session.get_one(Run, attempt.run_id)
+        heard = f"last heard of at {attempt.phase or 'its start'} on {attempt.host}, slot {attempt.slot}"
+        log.warning("attempt %s of run %s is lost: %s", attempt.number, attempt.run_id, heard)
+        lifecycle.change_attempt(session, attempt, AttemptStatus.LOST, actor=ACTOR, at=now, cause=Cause.LOST,
+                                 detail=heard)  # fmt: skip
+        if run.status == RunStatus.STOPPING:
+            lifecycle.change_run(session, run, RunStatus.CANCELLED, actor=ACTOR, at=now, cause=Cause.STOPPED,
+                                 detail="lost while stopping")  # fmt: skip
+        elif run.retries_left > 0:
+            pause = self._settings.retry_pause_seconds * 2 ** (self._settings.max_retries - run.retries_left)
+            run.retries_left -= 1
+            session.add(run)
+            session.flush()
+            resumes, _ = resume_source(lifecycle.attempts_of(session, attempt.run_id))
+            lifecycle.change_run(session, run, RunStatus.QUEUED, actor=ACTOR, at=now, cause=Cause.LOST,
+                                 detail=f"tried again in {pause:.0f} s")  # fmt: skip
+            lifecycle.add_attempt(session, run, at=now, resumes=resumes, not_before=now + pause)
+        else:
+            lifecycle.change_run(session, run, RunStatus.FAILED, actor=ACTOR, at=now, cause=Cause.LOST, detail=heard)
+
+
+def _extend_leases(session: Session, until: float) -> None:
+    for attempt in live_attempts(session):
+        attempt.lease_until = max(attempt.lease_until or 0.0, until)
+        session.add(attempt)
+

@@ -1,0 +1,155 @@
+"""Submitting, stopping, resuming and deleting runs."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import delete as sql_delete
+from sqlmodel import Session, col
+
+from backend.errors import Conflict, no_such_run
+from backend.models import Answer, Attempt, Metric, Run, RunEvent
+from backend.services import lifecycle
+from memgen.contract.config import RunConfig, config_hash, parse_config
+from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir
+from memgen.contract.status import ATTEMPT_LIVE, RUN_ENDED, AttemptStatus, Cause, RunStatus, StopMode
+
+
+def get(session: Session, run_id: int) -> Run:
+    """The run of this id.
+
+    Raises:
+        NotFound: `run_not_found`.
+    """
+    run = session.get(Run, run_id)
+    if run is None:
+        raise no_such_run(run_id)
+    return run
+
+
+def submit(session: Session, config: RunConfig, note: str, *, at: float, retries: int, actor: str = "user") -> Run:
+    """Store a run and queue its first attempt."""
+    run = Run(
+        stage=config.stage,
+        setting=config.setting,
+        preset=config.preset,
+        data=config.data,
+        note=note,
+        config=config.model_dump(mode="json"),
+        config_hash=config_hash(config),
+        retries_left=retries,
+        created_at=at,
+        queued_at=at,
+    )
+    session.add(run)
+    session.flush()
+    lifecycle.note(session, run, "run", None, RunStatus.QUEUED, actor=actor, at=at, detail="submitted")
+    lifecycle.add_attempt(session, run, at=at)
+    return run
+
+
+def stop(session: Session, run: Run, mode: StopMode, *, at: float, actor: str = "user") -> None:
+    """Ask a run to stop; a queued one is cancelled at once. A stop can be made harsher, never milder.
+
+    Raises:
+        Conflict: `run_ended`.
+    """
+    assert run.id is not None
+    attempt = lifecycle.attempts_of(session, run.id)[-1]
+    status = RunStatus(run.status)
+    if status in RUN_ENDED:
+        raise Conflict("run_ended", f"run {run.id} is {status} already", field="run_id", value=run.id,
+                       way_out="Nothing is left to stop.")  # fmt: skip
+    if attempt.status == AttemptStatus.QUEUED:
+        lifecycle.change_attempt(session, attempt, AttemptStatus.STOPPED, actor=actor, at=at, cause=Cause.STOPPED)
+        lifecycle.change_run(session, run, RunStatus.CANCELLED, actor=actor, at=at, cause=Cause.STOPPED)
+        return
+    if status is RunStatus.RUNNING:
+        lifecycle.change_run(session, run, RunStatus.STOPPING, actor=actor, at=at, detail=f"stop requested: {mode}")
+    order = list(StopMode)
+    if attempt.stop_mode is None or order.index(mode) > order.index(StopMode(attempt.stop_mode)):
+        attempt.stop_mode = mode
+        session.add(attempt)
+
+
+def resume_source(attempts: list[Attempt]) -> tuple[int | None, str]:
+    """The attempt whose progress a next attempt would take over, and a sentence about it."""
+    for attempt in reversed(attempts):
+        if attempt.stop_mode == StopMode.DISCARD:
+            return None, "The last stop discarded what had been computed; retry starts again."
+        if attempt.num_answers > 0:
+            return attempt.number, f"Goes on after {attempt.num_answers} answers of attempt {attempt.number}."
+    return None, "No question was answered yet; retry starts again."
+
+
+def start_again(session: Session, run: Run, *, resume: bool, at: float, retries: int, actor: str = "user") -> None:
+    """Queue the next attempt of a run that failed or was cancelled.
+
+    Raises:
+        Conflict: `not_restartable` or `nothing_to_resume`.
+    """
+    assert run.id is not None
+    if run.status not in {RunStatus.FAILED, RunStatus.CANCELLED}:
+        raise Conflict("not_restartable", f"run {run.id} is {run.status}", field="run_id", value=run.id,
+                       way_out="Only failed and cancelled runs start again; launch a new run instead.")  # fmt: skip
+    source, reason = resume_source(lifecycle.attempts_of(session, run.id))
+    if resume and source is None:
+        raise Conflict("nothing_to_resume", f"run {run.id} has nothing to resume", field="run_id", value=run.id,
+                       way_out=reason)  # fmt: skip
+    run.retries_left = retries
+    session.add(run)
+    detail = f"resumes attempt {source}" if resume else "starts again"
+    lifecycle.change_run(session, run, RunStatus.QUEUED, actor=actor, at=at, detail=detail)
+    lifecycle.add_attempt(session, run, at=at, resumes=source if resume else None)
+
+
+def paths_of(session: Session, run: Run, home: Path, log_path: Callable[[int, int], Path]) -> list[Path]:
+    """Everything on disk that belongs to a run."""
+    assert run.id is not None
+    config = parse_config(run.config)
+    logs = [log_path(run.id, attempt.number) for attempt in lifecycle.attempts_of(session, run.id)]
+    candidates = [attempt_dir(home, run.id, 1).path.parent.parent, published_dir(home, config, run.id).parent]
+    candidates += [log_link(home, run.id), *logs]
+    return [path for path in candidates if path.exists() or path.is_symlink()]
+
+
+def size_of(paths: list[Path]) -> int:
+    """Bytes below these paths; links count nothing."""
+    total = 0
+    for path in paths:
+        if path.is_symlink():
+            continue
+        files = [path] if path.is_file() else [Path(root) / name for root, _, names in os.walk(path) for name in names]
+        total += sum(file.lstat().st_size for file in files)
+    return total
+
+
+def delete(session: Session, run: Run) -> None:
+    """Take an ended run out of the database.
+
+    Raises:
+        Conflict: `run_not_ended`.
+    """
+    assert run.id is not None
+    live = any(attempt.status in ATTEMPT_LIVE for attempt in lifecycle.attempts_of(session, run.id))
+    if run.status not in RUN_ENDED or live:
+        raise Conflict("run_not_ended", f"run {run.id} is {run.status}", field="run_id", value=run.id,
+                       way_out="Stop it first.")  # fmt: skip
+    for table in (Metric, Answer, RunEvent, Attempt):
+        session.execute(sql_delete(table).where(col(table.run_id) == run.id))
+    session.delete(run)
+
+
+def delete_files(paths: list[Path], home: Path, config: RunConfig, newest_left: int | None) -> None:
+    """Remove a deleted run's files and point the newest-run link at what is left."""
+    for path in paths:
+        if path.is_symlink() or path.is_file():
+            path.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    link = newest_link(home, config)
+    if link.is_symlink() and not link.exists():
+        link.unlink()
+        if newest_left is not None and published_dir(home, config, newest_left).exists():
+            link.symlink_to(os.path.relpath(published_dir(home, config, newest_left), link.parent))

@@ -1,0 +1,74 @@
+"""Settings of the backend: environment variables with the prefix MEMGEN_, and REDIS_URL."""
+
+import os
+import secrets
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from memgen.contract.rundir import write_whole
+
+
+class Settings(BaseSettings):
+    """Where the backend lives and how patient it is."""
+
+    model_config = SettingsConfigDict(env_prefix="MEMGEN_", use_attribute_docstrings=True, extra="ignore")
+
+    home: Path = Path("data")
+    """Folder of everything: database, runs, models, outputs."""
+    host: str = "127.0.0.1"
+    """Address that the backend listens on."""
+    port: int = Field(default=8000, ge=1, le=65535)
+    """Port of the backend."""
+    token: str = ""
+    """Token of users; empty reads or makes HOME/backend/token."""
+    worker_token: str = ""
+    """Token of workers; empty reads or makes HOME/backend/worker-token."""
+    redis_url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
+    """Where doorbells go."""
+    gsm8k_dir: Path | None = None
+    """Folder with train.jsonl and test.jsonl, instead of the hub."""
+    lease_seconds: float = Field(default=60.0, gt=0)
+    """Time within which an attempt must beat."""
+    beat_seconds: float = Field(default=5.0, gt=0)
+    """Time between two beats of a supervisor."""
+    reconcile_seconds: float = Field(default=5.0, gt=0)
+    """Time between two rounds of the reconciler."""
+    stop_grace_seconds: float = Field(default=30.0, ge=0)
+    """Time that a trainer has to end by itself after a stop before it is terminated, then killed."""
+    max_retries: int = Field(default=2, ge=0)
+    """How often a lost attempt is tried again."""
+    retry_pause_seconds: float = Field(default=5.0, ge=0)
+    """Pause before the first retry of a lost attempt; doubles with each."""
+
+    @field_validator("home", "gsm8k_dir")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().resolve() if value is not None else None
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.home / "backend" / "memgen.db"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Where the backend keeps its copies of logs."""
+        return self.home / "backend" / "attempts"
+
+    def user_token(self) -> str:
+        """The users' token, made on first use."""
+        return self.token or read_or_make_token(self.home / "backend" / "token")
+
+    def workers_token(self) -> str:
+        """The workers' token, made on first use."""
+        return self.worker_token or read_or_make_token(self.home / "backend" / "worker-token")
+
+
+def read_or_make_token(path: Path) -> str:
+    """The token in a file that only its owner can read; made if it is not there."""
+    if not path.exists():
+        write_whole(path, secrets.token_urlsafe(24) + "\n", mode=0o600)
+    os.chmod(path, 0o600)
+    return path.read_text(encoding="utf-8").strip()

@@ -1,0 +1,84 @@
+"""`python -m dashboard`: serve the web UI."""
+
+import errno
+import logging
+import socket
+import sys
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from dashboard.settings import Settings
+from memgen.contract.errors import BadInput
+
+EXIT_BAD_INPUT = 2
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
+) -> None:
+    """Serve the dashboard until it is stopped."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per request, some every second
+    settings = Settings()
+    try:
+        settings.read_token()
+        listener = _listen(host, port)
+    except BadInput as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_BAD_INPUT) from None
+    # imported late: an error in the settings or the port shows at once
+    from dashboard.app import build_app
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build_app(settings, host),
+            host=host,
+            port=port,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=3,
+        )
+    )
+    shown = f"[{host}]" if ":" in host else host
+    typer.echo(f"Dashboard: http://{shown}:{port}")
+    server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(1)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        BadInput: the address can't be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            message, way_out = (
+                "the port is in use",
+                "Stop the other program or choose another port with --port.",
+            )
+        else:
+            message, way_out = (
+                f"the address can't be used: {error.strerror}",
+                "Choose others with --host and --port.",
+            )
+        raise BadInput(
+            "address_unusable", message, field="--port", value=f"{host}:{port}", way_out=way_out
+        ) from None
+    return listener
+
+
+if __name__ == "__main__":
+    typer.run(serve)

@@ -1,0 +1,144 @@
+"""The answers of a run, question by question. All model text is shown as plain text."""
+
+import streamlit as st
+
+from backend.schemas import AnswersOut, RunDetail
+from dashboard import api
+from dashboard.components import Colour
+from dashboard.text import count, duration, escape_markdown, words
+from memgen.contract.answers import AnswerRecord
+from memgen.contract.status import RUN_ENDED
+
+SHOW: dict[str, str] = {
+    "all": "All", "right": "Right", "wrong": "Wrong", "truncated": "Truncated", "no_box": "No box",
+}  # fmt: skip
+PAGE_SIZE = 10
+REFRESH_SECONDS = 5
+LONG_TEXT, TEXT_PIXELS = 900, 300
+CURSORS, FILTER = "answers_cursors", "answers_filter"
+
+
+def answers_view(run: RunDetail) -> None:
+    """Filter, search, pages; the counts move while the run is live."""
+    live = run.status not in RUN_ENDED
+    st.fragment(_answers, run_every=REFRESH_SECONDS if live else None)(run.id, live)
+
+
+def _answers(run_id: int, live: bool) -> None:
+    with api.part_errors():
+        show, text = st.session_state.get("show", "all"), (st.session_state.get("find") or "").strip()
+        cursors = _cursors((run_id, show, text))
+        reply = api.client().answers(
+            run_id, show=show, text=text or None, cursor=cursors[-1], limit=PAGE_SIZE
+        )
+        _filters(reply.counts)
+        if not reply.items:
+            _none(reply, live)
+            return
+        for answer in reply.items:
+            answer_card(answer)
+        _pager(reply, cursors)
+
+
+def _cursors(chosen: tuple[int, str, str]) -> list[str | None]:
+    """Cursors of the pages up to the shown one; another run or filter starts anew."""
+    if st.session_state.get(FILTER) != chosen:
+        st.session_state[FILTER], st.session_state[CURSORS] = chosen, [None]
+    cursors: list[str | None] = st.session_state[CURSORS]
+    return cursors
+
+
+def _filters(counts: dict[str, int]) -> None:
+    left, right = st.columns([3, 2])
+    left.segmented_control(
+        "Show",
+        list(SHOW),
+        default="all",
+        required=True,
+        key="show",
+        format_func=lambda name: f"{SHOW[name]} {count(counts.get(name, 0))}",
+    )
+    right.text_input("Find", key="find", placeholder="in questions and answers", icon=":material/search:")
+
+
+def _none(reply: AnswersOut, live: bool) -> None:
+    if reply.counts.get("all"):
+        st.info("No answer matches.", icon=":material/filter_alt_off:")
+    elif live:
+        st.info("No answers yet; they come batch by batch.", icon=":material/quiz:")
+    else:
+        st.info("This run left no answers.", icon=":material/quiz:")
+
+
+def _pager(reply: AnswersOut, cursors: list[str | None]) -> None:
+    first = (len(cursors) - 1) * PAGE_SIZE + 1
+    with st.container(horizontal=True, vertical_alignment="center", key="answers_pager"):
+        if st.button(
+            "Previous", key="answers_previous", icon=":material/chevron_left:", disabled=len(cursors) < 2
+        ):
+            cursors.pop()
+            st.rerun(scope="fragment")
+        if st.button(
+            "Next", key="answers_next", icon=":material/chevron_right:", disabled=not reply.next_cursor
+        ):
+            cursors.append(reply.next_cursor)
+            st.rerun(scope="fragment")
+        st.caption(f"{first:,} to {first + len(reply.items) - 1:,} of {reply.total:,}", width="content")
+
+
+def answer_card(answer: AnswerRecord) -> None:
+    """Verdicts, question, completion and reference of one answer."""
+    with st.container(border=True, key=f"answer_{answer.index}"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"**Question {answer.index + 1}**", width="content")
+            for word, colour, icon in verdicts(answer):
+                st.badge(word, color=colour, icon=f":material/{icon}:")
+            st.caption(facts_line(answer), width="content")
+        st.text(question_of(answer))
+        left, right = st.columns([3, 2])
+        with left:
+            _plain("Completion", answer.completion)
+        with right:
+            _plain("Reference solution", answer.solution)
+
+
+def _plain(title: str, text: str) -> None:
+    st.caption(title)
+    st.code(
+        text or "(empty)",
+        language=None,
+        wrap_lines=True,
+        height=TEXT_PIXELS if len(text) > LONG_TEXT else "content",
+    )
+
+
+def verdicts(answer: AnswerRecord) -> list[tuple[str, Colour, str]]:
+    """Word, colour and icon of each thing to know about an answer."""
+    right = answer.metrics.get("accuracy", 0.0) >= 1.0
+    found: list[tuple[str, Colour, str]] = [
+        ("right", "green", "check") if right else ("wrong", "red", "close")
+    ]
+    if answer.truncated:
+        found.append(("truncated", "orange", "content_cut"))
+    if answer.metrics.get("format_ok", 1.0) < 1.0:
+        found.append(("no box", "gray", "crop_free"))
+    return found
+
+
+def facts_line(answer: AnswerRecord) -> str:
+    """Tokens, seconds and the other scores, as markdown."""
+    parts = [f"{count(answer.completion_tokens)} tokens", duration(answer.seconds)]
+    shown = {"accuracy", "format_ok"}
+    parts += [
+        f"{words(name)} {value:g}" for name, value in sorted(answer.metrics.items()) if name not in shown
+    ]
+    return escape_markdown(" · ".join(parts))
+
+
+def question_of(answer: AnswerRecord) -> str:
+    """What the user said last, without the instruction that is the same in every prompt."""
+    said = [message.content for message in answer.prompt if message.role == "user"]
+    if not said:
+        return "(no question)"
+    _, marker, question = said[-1].partition("Question:")
+    return (question if marker else said[-1]).strip()

@@ -1,0 +1,43 @@
+"""The ASGI app: Streamlit behind the login."""
+
+import logging
+from pathlib import Path
+
+import streamlit as st
+from starlette.middleware import Middleware
+from streamlit import config as streamlit_config
+
+from dashboard import api
+from dashboard.login import LoginGate
+from dashboard.settings import Settings
+
+_SCRIPT = Path(__file__).parent / "main.py"
+_log = logging.getLogger(__name__)
+
+
+def build_app(settings: Settings, bind_host: str = "127.0.0.1") -> st.App:
+    """The dashboard as an ASGI app; `.streamlit/config.toml` beside this file applies to it.
+
+    Args:
+        settings: where the backend is.
+        bind_host: address that will be listened on; it decides which Host headers are good.
+
+    Raises:
+        BadInput: there is no token.
+    """
+    hosts = settings.allowed_hosts(bind_host)
+    gate = Middleware(LoginGate, token=settings.read_token(), allowed_hosts=hosts)
+    app = st.App(_SCRIPT, middleware=[gate], on_script_error=_show_error)
+    streamlit_config.set_option("server.allowedHosts", hosts)
+    return app
+
+
+def _show_error(error: Exception) -> bool:
+    """Say calmly what happened in place of a stack trace; the trace goes to the log."""
+    if not api.show_error(error):
+        _log.error("a page failed", exc_info=error)
+        st.error(
+            "This page met an error of its own. Reload it; the dashboard's log has the details.",
+            icon=":material/error:",
+        )
+    return True

@@ -1,0 +1,61 @@
+"""The sidebar: is the service well, and the way out."""
+
+import streamlit as st
+
+from backend.client import ApiError, Unreachable
+from backend.schemas import HealthOut
+from dashboard import api
+from dashboard.text import escape_markdown, size
+
+_LATE_RECONCILER_SECONDS = 30.0
+_LITTLE_DISK_BYTES = 5 * 2**30
+
+
+def sidebar() -> None:
+    """Health of the backend, asked again every few seconds, and the link that logs out."""
+    _health()
+    # an HTML link of this page's own: Streamlit's open the address in a new tab
+    st.html('<a href="/logout" target="_self" id="log-out" style="color: inherit; opacity: 0.8">Log out</a>')
+
+
+@st.fragment(run_every=5)
+def _health() -> None:
+    with st.container(key="health", gap="xsmall"):
+        try:
+            health = api.client().health()
+        except Unreachable:
+            st.badge("backend not reachable", color="red", icon=":material/cloud_off:")
+            return
+        except ApiError as error:
+            st.badge("backend refuses", color="red", icon=":material/error:")
+            st.caption(api.problem_text(error.problem))
+            return
+        troubles = health_troubles(health)
+        if health.status == "ok":
+            st.badge("backend ok", color="green", icon=":material/check_circle:")
+        else:
+            st.badge("backend degraded", color="orange", icon=":material/warning:")
+        for trouble in troubles:
+            st.caption(escape_markdown(trouble))
+        workers = f"{health.workers_alive} worker{'' if health.workers_alive == 1 else 's'} alive"
+        st.caption(
+            f"{workers} · {size(health.home_free_bytes)} free · version {escape_markdown(health.version)}"
+        )
+
+
+def health_troubles(health: HealthOut) -> list[str]:
+    """What is wrong and what it means, one sentence each, plain text."""
+    troubles = []
+    if health.database != "ok":
+        troubles.append(f"The database has a problem: {health.database}.")
+    if health.broker != "ok":
+        troubles.append(f"Redis can't be reached ({health.broker}): queued runs start late.")
+    age = health.reconciler_age_seconds
+    if age is None or age > _LATE_RECONCILER_SECONDS:
+        since = "has not run yet" if age is None else f"was last here {age:.0f} s ago"
+        troubles.append(f"The reconciler {since}: lost runs are not noticed.")
+    if not health.workers_alive:
+        troubles.append("No worker is alive: runs wait until one is.")
+    if health.home_free_bytes < _LITTLE_DISK_BYTES:
+        troubles.append(f"Only {size(health.home_free_bytes)} are free on the disk.")
+    return troubles

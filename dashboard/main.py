@@ -1,0 +1,30 @@
+"""The script that Streamlit runs for each visitor: navigation, sidebar, then the page."""
+
+import streamlit as st
+
+from dashboard.health import sidebar
+
+# drawn here: for the browser's tab Streamlit would fetch one of its own icons from the internet
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+    '<rect width="32" height="32" rx="8" fill="#0f766e"/>'
+    '<path d="M8 23V10l8 8 8-8v13" fill="none" stroke="#fff" stroke-width="3.2" stroke-linecap="round"'
+    ' stroke-linejoin="round"/></svg>'
+)
+# the wide layout leaves more room at the sides than a table of runs can spare
+STYLE = "<style>.stMainBlockContainer { padding-inline: clamp(1rem, 3vw, 3rem); max-width: 100rem; }</style>"
+
+st.set_page_config(page_title="MemGen", page_icon=ICON, layout="wide", initial_sidebar_state=250)
+st.html(STYLE)
+st.logo(ICON, size="large")
+page = st.navigation(
+    [
+        st.Page("app_pages/runs.py", title="Runs", icon=":material/list:", default=True),
+        st.Page("app_pages/launch.py", title="Launch", icon=":material/rocket_launch:"),
+        # reached from the list: without a run it has nothing to show
+        st.Page("app_pages/run.py", title="Run", icon=":material/monitoring:", visibility="hidden"),
+    ]
+)
+with st.sidebar:
+    sidebar()
+page.run()

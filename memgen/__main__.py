@@ -1,0 +1,5 @@
+"""`python -m memgen`."""
+
+from memgen.cli import main
+
+main()

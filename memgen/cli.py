@@ -1,0 +1,146 @@
+"""The command line of the core: run a stage, list models, print a config's schema. Needs no service.
+
+Exit codes: 0 done, 2 bad input, 3 stopped, anything else an error.
+"""
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from memgen.contract.config import RunConfig, config_hash, parse_config, stage_class
+from memgen.contract.errors import BadInput
+from memgen.contract.memory import weights_bytes
+from memgen.contract.presets import load_presets
+from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_ERROR, EXIT_STOPPED, RunDir, write_json
+
+app = typer.Typer(
+    help="MemGen: run one stage from a config file, without a service.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="JSON file with the run's config; see `memgen schema`.")],
+    out: Annotated[Path, typer.Option(help="Folder for everything that the run leaves; new or empty.")],
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder of an earlier attempt to go on from; may be the same as --out.")
+    ] = None,
+) -> None:
+    """Run one stage, e.g. `python -m memgen run config.json --out runs/first`."""
+    from memgen.stop import die_with_parent
+
+    die_with_parent()
+    try:
+        parsed = parse_config(_read_json(config))
+        run_dir, earlier = _folders(parsed, out, resume)
+    except BadInput as error:
+        _refuse(error)
+    raise typer.Exit(_run(parsed, run_dir, earlier))
+
+
+@app.command()
+def presets() -> None:
+    """List the models that can be launched, with the memory of one copy of their weights."""
+    try:
+        for preset in load_presets().values():
+            size = weights_bytes(preset) / 1e9
+            typer.echo(f"{preset.name:45} {size:6.1f} GB in bfloat16   {preset.note}")
+    except BadInput as error:
+        _refuse(error)
+
+
+@app.command()
+def schema(stage: Annotated[str, typer.Argument(help="Name of a stage, e.g. evaluate.")] = "evaluate") -> None:
+    """Print the JSON schema of a stage's config: every field with its default and help."""
+    try:
+        typer.echo(json.dumps(stage_class(stage).model_json_schema(), indent=2))
+    except BadInput as error:
+        _refuse(error)
+
+
+def _run(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> int:
+    from memgen.monitor import Monitor
+    from memgen.stages.evaluate import evaluate
+    from memgen.stop import Stopped, StopRequest
+
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    if not run_dir.config.exists():
+        write_json(run_dir.config, config.model_dump(mode="json"))
+    home = Path(os.environ.get("MEMGEN_HOME") or "data").resolve()
+    gsm8k = os.environ.get("MEMGEN_GSM8K_DIR")
+    monitor = Monitor(run_dir.events)
+    stop = StopRequest(run_dir.stop)
+    stop.listen()
+    try:
+        monitor.started(config.stage, os.getpid(), earlier.path.name if earlier else None)
+        result = evaluate(config, run_dir, earlier, home, Path(gsm8k) if gsm8k else None, monitor, stop)
+        write_json(run_dir.result, result)
+        monitor.artifact("answers", str(run_dir.answers.relative_to(run_dir.path)))
+        monitor.finished(dict(result))
+        monitor.say(f"accuracy {100 * result['accuracy']:.1f} % of {result['num_questions']:.0f} questions")
+        return 0
+    except Stopped as stopped:
+        monitor.say(str(stopped))
+        return EXIT_STOPPED
+    except BadInput as error:
+        monitor.failed(error.code, error.message, field=error.field, value=error.value, way_out=error.way_out)
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return EXIT_BAD_INPUT
+    except Exception as error:
+        text = traceback.format_exc()
+        code = "out_of_memory" if "OutOfMemory" in type(error).__name__ or isinstance(error, MemoryError) else "error"
+        monitor.failed(code, f"{type(error).__name__}: {error}", traceback=text[-20_000:])
+        print(text, file=sys.stderr, flush=True)
+        return EXIT_ERROR
+    finally:
+        monitor.close()
+
+
+def _folders(config: RunConfig, out: Path, resume: Path | None) -> tuple[RunDir, RunDir | None]:
+    run_dir = RunDir(out)
+    if resume is not None and not (resume / "config.json").exists():
+        raise BadInput("no_such_run", "there is no run to resume in this folder", field="--resume", value=resume,
+                       way_out="Name a folder that `memgen run` has written.")  # fmt: skip
+    for known in (run_dir, RunDir(resume) if resume else run_dir):
+        if known.config.exists() and config_hash(parse_config(_read_json(known.config))) != config_hash(config):
+            raise BadInput("resume_mismatch", "the folder holds a run with another config", field="CONFIG",
+                           value=known.path, way_out=f"Run {known.config}, or choose another --out.")  # fmt: skip
+    in_place = resume is not None and out.exists() and out.resolve() == resume.resolve()
+    if run_dir.answers.exists() and not in_place:
+        raise BadInput("folder_in_use", "this folder already holds a run, and nothing is ever overwritten",
+                       field="--out", value=out,
+                       way_out=f"Choose another folder, or go on with --resume {out}.")  # fmt: skip
+    if out.exists() and not out.is_dir():
+        raise BadInput("not_a_folder", "--out is a file", field="--out", value=out, way_out="Name a folder.")
+    return run_dir, RunDir(resume) if resume is not None else None
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput("config_unreadable", f"the config can't be read: {error.strerror}", field="CONFIG",
+                       value=path, way_out="Name a JSON file; `python -m memgen schema` lists the fields.") from error  # fmt: skip
+    except ValueError as error:
+        raise BadInput("config_unreadable", f"the config is not JSON: {error}", field="CONFIG",
+                       value=path, way_out="Mend the file.") from error  # fmt: skip
+
+
+def _refuse(error: BadInput) -> NoReturn:
+    problems = getattr(error, "problems", [error])
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def main() -> None:
+    """Entry point of `python -m memgen`."""
+    app()

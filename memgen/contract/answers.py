@@ -1,0 +1,106 @@
+"""The answer file: JSON Lines, one object per question, and a summary as its last line."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class Message(BaseModel):
+    """One chat message."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Augmentation(BaseModel):
+    """One decision point of a completion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    token: int
+    """Index of the completion token in front of which the latents stand; 0 is the end of the prompt."""
+    asked: bool
+    """Whether the trigger was asked (an inactive trigger always inserts)."""
+    inserted: bool
+
+
+class AnswerRecord(BaseModel):
+    """The answer to one question."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+    id: str
+    """Data set and first 16 hex digits of the sha256 of the stripped question."""
+    index: int = Field(ge=0)
+    """Place of the question in its split."""
+    prompt: list[Message]
+    solution: str
+    completion: str
+    """Generated text up to the first end-of-sequence token."""
+    metrics: dict[str, float]
+    """`accuracy`, `compute_reward`, `format_ok`."""
+    completion_tokens: int = Field(ge=0)
+    truncated: bool
+    """Whether the completion ended at its length limit."""
+    augmentations: list[Augmentation] = Field(default_factory=list)
+    seconds: float = Field(ge=0)
+    """From the start of its batch to its end-of-sequence token."""
+
+
+class Summary(BaseModel):
+    """The last line; a file without it is incomplete."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    summary_metrics: dict[str, float]
+
+
+def parse_line(line: str | bytes) -> AnswerRecord | Summary:
+    """One line of an answer file.
+
+    Raises:
+        ValueError: the line is neither an answer nor a summary.
+    """
+    data = json.loads(line)
+    if isinstance(data, dict) and "summary_metrics" in data:
+        return Summary.model_validate(data)
+    return AnswerRecord.model_validate(data)
+
+
+def read_answers(path: Path) -> tuple[list[AnswerRecord], Summary | None]:
+    """All whole lines of an answer file; a torn last line (its writer died) is left out.
+
+    Raises:
+        ValueError: a line in the middle is broken.
+    """
+    answers: list[AnswerRecord] = []
+    summary = None
+    lines = path.read_bytes().split(b"\n")
+    whole = lines[:-1]  # what follows the last newline is empty or torn
+    for number, line in enumerate(whole, start=1):
+        try:
+            entry = parse_line(line)
+        except (ValidationError, ValueError) as error:
+            raise ValueError(f"line {number} of {path.name} is broken: {error}") from error
+        if isinstance(entry, Summary):
+            summary = entry
+        else:
+            answers.append(entry)
+    return answers, summary
+
+
+def summarize(answers: list[AnswerRecord], seconds: float) -> Summary:
+    """Means of all metrics over the answers, counts, and the time they took in seconds."""
+    n = len(answers)
+    metrics: dict[str, float] = {"num_questions": n}
+    for name in sorted({name for answer in answers for name in answer.metrics}):
+        metrics[name] = sum(answer.metrics.get(name, 0.0) for answer in answers) / n
+    if n:
+        metrics["truncated"] = sum(answer.truncated for answer in answers) / n
+        metrics["mean_completion_tokens"] = sum(answer.completion_tokens for answer in answers) / n
+    metrics["seconds"] = round(seconds, 3)
+    return Summary(summary_metrics=metrics)

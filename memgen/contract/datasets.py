@@ -1,0 +1,40 @@
+"""Sizes of the data sets, and what a folder with GSM8K must hold. The rows themselves are the core's business."""
+
+from pathlib import Path
+
+from memgen.contract.errors import BadInput
+
+# rows per split; validation is a tenth of the training file, taken out by seed
+SPLIT_SIZES: dict[str, dict[str, int]] = {
+    "gsm8k": {"train": 6725, "validation": 748, "test": 1319},
+    "wordproblems": {"train": 3600, "validation": 400, "test": 1000},
+}
+GSM8K_FILES = ("train.jsonl", "test.jsonl")
+
+
+def split_size(data: str, split: str, num_questions: int | None) -> int:
+    """How many questions a config asks for.
+
+    Raises:
+        BadInput: `too_many_questions`.
+    """
+    size = SPLIT_SIZES[data][split]
+    if num_questions is not None and num_questions > size:
+        raise BadInput("too_many_questions", f"the {split} split of {data} has {size} questions",
+                       field="num_questions", value=num_questions,
+                       way_out=f"Ask for at most {size}, or leave it empty for all.")  # fmt: skip
+    return size if num_questions is None else num_questions
+
+
+def check_gsm8k_folder(folder: Path) -> None:
+    """Refuse a folder that lacks a file of GSM8K, without reading the files.
+
+    Raises:
+        BadInput: `data_folder_incomplete`.
+    """
+    missing = [name for name in GSM8K_FILES if not (folder / name).is_file()]
+    if missing:
+        what = f"lacks {' and '.join(missing)}" if folder.is_dir() else "does not exist"
+        raise BadInput("data_folder_incomplete", f"the GSM8K folder {what}", field="MEMGEN_GSM8K_DIR", value=folder,
+                       way_out="Put train.jsonl and test.jsonl there, unset MEMGEN_GSM8K_DIR to load GSM8K from the "
+                       "hub, or choose the data set wordproblems.")  # fmt: skip

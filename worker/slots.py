@@ -1,0 +1,141 @@
+"""Slots: GPU groups of this machine (or its CPU), each held through a file lock by the supervisor that uses it."""
+
+import fcntl
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal, Self
+
+import psutil
+
+from backend.schemas import SlotReport
+from memgen.contract.errors import BadInput
+
+CPU = "cpu"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One place where one trainer can run."""
+
+    name: str
+    """`cpu`, or GPU numbers with commas."""
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """A slot from its name on the command line.
+
+        Raises:
+            BadInput: `bad_slot`.
+        """
+        if name != CPU and not all(part.isdigit() for part in name.split(",")):
+            raise BadInput("bad_slot", "a slot is `cpu` or GPU numbers with commas", field="--slots", value=name,
+                           way_out="E.g. `--slots 0 1` for two slots of one GPU, `--slots 0,1` for one of two.")  # fmt: skip
+        return cls(name)
+
+    @property
+    def gpus(self) -> list[int]:
+        """GPU numbers of this slot."""
+        return [] if self.name == CPU else [int(part) for part in self.name.split(",")]
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """What torch calls the device."""
+        return "cuda" if self.gpus else "cpu"
+
+    def report(self) -> SlotReport:
+        """How the backend sees this slot."""
+        return SlotReport(name=self.name, device=self.device, gpus=self.gpus, total_memory=self.memory()[1])
+
+    def memory(self) -> tuple[int, int]:
+        """Free and total bytes on the slot's device now."""
+        if not self.gpus:
+            memory = psutil.virtual_memory()
+            return int(memory.available), int(memory.total)
+        import pynvml
+
+        pynvml.nvmlInit()
+        infos = [pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(gpu)) for gpu in self.gpus]
+        return sum(int(info.free) for info in infos), sum(int(info.total) for info in infos)
+
+
+def find_slots() -> list[Slot]:
+    """One slot per GPU of this machine, or one CPU slot if there is none."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        count = int(pynvml.nvmlDeviceGetCount())
+    except Exception:  # no driver, no library: the machine has no GPU that we could use
+        count = 0
+    return [Slot(str(gpu)) for gpu in range(count)] or [Slot(CPU)]
+
+
+def check_slots(slots: list[Slot]) -> None:
+    """Refuse slots that share a GPU or name one that is not there.
+
+    Raises:
+        BadInput: `bad_slot`.
+    """
+    available = {gpu for slot in find_slots() for gpu in slot.gpus}
+    seen: set[int] = set()
+    for slot in slots:
+        for gpu in slot.gpus:
+            if gpu not in available:
+                raise BadInput("bad_slot", "this machine has no such GPU", field="--slots", value=gpu,
+                               way_out=f"It has {sorted(available) or 'none: use --slots cpu'}.")  # fmt: skip
+            if gpu in seen:
+                raise BadInput("bad_slot", "two slots name the same GPU", field="--slots", value=gpu,
+                               way_out="Name each GPU once.")  # fmt: skip
+            seen.add(gpu)
+
+
+class SlotLock:
+    """The lock of a slot on this machine; the kernel frees it when its holder dies.
+
+    Args:
+        home: folder of everything.
+        slot: what to hold.
+    """
+
+    def __init__(self, home: Path, slot: Slot) -> None:
+        self._path = home / "worker" / platform.node() / f"slot-{slot.name}.lock"
+        self._file: IO[str] | None = None
+
+    def take(self) -> bool:
+        """Hold the slot; False if somebody else holds it."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        """Let the slot go."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def is_free(self) -> bool:
+        """Whether nobody holds the slot now."""
+        if not self.take():
+            return False
+        self.release()
+        return True
+
+
+def boot_id() -> str:
+    """Changes with every boot of this machine."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else str(int(psutil.boot_time()))
+
+
+def threads_per_trainer(num_slots: int) -> int:
+    """CPU threads of one trainer when all slots are busy."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, cores // max(1, num_slots))

@@ -1,0 +1,238 @@
+"""The supervisor: one small process per attempt, in a session of its own.
+
+It holds the slot, claims, starts the trainer, reports, beats, obeys a stop and finishes. The worker only
+waits for it, so a restart of worker, backend or dashboard does not touch a running trainer.
+Exit codes: 0 nothing to do, 10 an attempt was worked on, else an error.
+"""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.client import ApiError, Client, Unreachable
+from backend.schemas import ClaimedAttempt, ClaimRequest, FinishRequest
+from memgen.contract.errors import BadInput
+from memgen.contract.rundir import RunDir, attempt_dir, write_json
+from memgen.contract.status import StopMode
+from worker.publish import link_log, publish
+from worker.reporter import AttemptStale, Reporter, stale_or
+from worker.settings import Settings
+from worker.slots import Slot, SlotLock, boot_id
+from worker.trainer import Trainer
+from worker.verdict import judge
+
+log = logging.getLogger("supervisor")
+EXIT_IDLE, EXIT_WORKED = 0, 10
+
+
+@dataclass
+class _Stop:
+    mode: StopMode
+    asked_at: float
+    terminated: bool = False
+    killed: bool = False
+
+
+class Supervisor:
+    """Works on one attempt from its folder to its end.
+
+    Args:
+        settings: where things are.
+        slot: what the trainer runs on.
+        attempt: what was claimed.
+        client: with the attempt's token.
+        threads: CPU threads of the trainer.
+    """
+
+    def __init__(
+        self, settings: Settings, slot: Slot, attempt: ClaimedAttempt, client: Client, threads: int
+    ) -> None:
+        self._settings = settings
+        self._slot = slot
+        self._attempt = attempt
+        self._client = client
+        self._threads = threads
+        self._folder = attempt_dir(settings.home, attempt.run_id, attempt.number)
+        self._reporter = Reporter(
+            client,
+            attempt.attempt_id,
+            log=self._folder.log,
+            events=self._folder.events,
+            answers=self._folder.answers,
+        )
+        self._stop: _Stop | None = None
+        self._next_beat = 0.0
+        self._signalled = False
+
+    def work(self) -> None:
+        """Run the attempt to its end, whatever that is."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        self._prepare_folder()
+        trainer = self._start()
+        try:
+            while trainer.exit_code() is None:
+                self._turn(trainer)
+                time.sleep(self._settings.poll_seconds)
+            trainer.sweep()
+            self._finish(trainer.exit_code() or 0)
+        except AttemptStale as stale:
+            log.warning("attempt %s of run %s is stale, its trainer ends: %s", self._attempt.number,
+                        self._attempt.run_id, stale)  # fmt: skip
+        finally:
+            if trainer.exit_code() is None:
+                trainer.kill()
+
+    def _prepare_folder(self) -> None:
+        folder = self._folder
+        folder.path.mkdir(parents=True, exist_ok=False)
+        write_json(folder.config, self._attempt.config)
+        folder.log.touch()
+        link_log(self._settings.home, self._attempt.run_id, folder)
+
+    def _start(self) -> Trainer:
+        command = [*self._settings.trainer_command, "run", str(self._folder.config), "--out", str(self._folder.path)]
+        earlier = self._earlier()
+        if earlier is not None:
+            command += ["--resume", str(earlier.path)]
+        environment = {
+            "MEMGEN_SUPERVISOR_PID": str(os.getpid()),
+            "MEMGEN_THREADS": str(self._threads),
+            "OMP_NUM_THREADS": str(self._threads),
+            "MEMGEN_HOME": str(self._settings.home),
+            "CUDA_VISIBLE_DEVICES": ",".join(map(str, self._slot.gpus)),
+        }
+        trainer = Trainer(command, self._folder.log, environment)
+        write_json(
+            self._folder.path / "supervisor.json",
+            {"pid": os.getpid(), "trainer_pid": trainer.pid, "host": platform.node(), "slot": self._slot.name,
+             "boot_id": boot_id()},
+        )  # fmt: skip
+        return trainer
+
+    def _earlier(self) -> RunDir | None:
+        if self._attempt.resumes is None:
+            return None
+        folder = attempt_dir(self._settings.home, self._attempt.run_id, self._attempt.resumes)
+        if not folder.config.exists():
+            log.warning("attempt %s is not on this machine; starting from the beginning", self._attempt.resumes)
+            return None
+        return folder
+
+    def _turn(self, trainer: Trainer) -> None:
+        now = time.monotonic()
+        try:
+            if now >= self._next_beat:
+                self._next_beat = now + self._attempt.beat_seconds
+                self._beat(now)
+            self._reporter.report()
+        except Unreachable as error:
+            log.warning("%s The trainer goes on.", error)
+        self._pursue_stop(trainer, now)
+
+    def _beat(self, now: float) -> None:
+        try:
+            mode = self._client.heartbeat(self._attempt.attempt_id).stop
+        except ApiError as error:
+            raise stale_or(error) from error
+        if mode is not None:
+            self._ask_to_stop(mode, now)
+
+    def _ask_to_stop(self, mode: StopMode, now: float) -> None:
+        if self._stop is not None and self._stop.mode is mode:
+            return
+        began = self._stop.asked_at if self._stop else now
+        self._stop = _Stop(mode, began)
+        write_json(self._folder.stop, {"mode": mode.value})
+
+    def _pursue_stop(self, trainer: Trainer, now: float) -> None:
+        if self._signalled and self._stop is None:
+            self._ask_to_stop(StopMode.SAVE, now)
+        stop = self._stop
+        if stop is None:
+            return
+        waited = now - stop.asked_at
+        grace = self._attempt.stop_grace_seconds
+        if stop.mode is StopMode.FORCE or waited > 1.5 * grace:
+            stop.killed = True
+            trainer.kill()
+        elif waited > grace and not stop.terminated:
+            stop.terminated = True
+            trainer.signal(signal.SIGTERM)
+
+    def _finish(self, exit_code: int) -> None:
+        stop = self._stop
+        verdict = judge(
+            exit_code,
+            self._folder,
+            stop_asked=stop is not None,
+            was_forced=stop is not None and (stop.killed or stop.terminated),
+        )
+        if self._deliver(verdict):
+            publish(self._settings.home, self._attempt.config, self._attempt.run_id, self._folder)
+
+    def _deliver(self, verdict: FinishRequest) -> bool:
+        """Report until the backend has everything; it may be away for long."""
+        pause = self._settings.poll_seconds
+        while True:
+            try:
+                while not self._reporter.report():
+                    self._client.heartbeat(self._attempt.attempt_id)
+                return self._client.finish(self._attempt.attempt_id, verdict).publish
+            except ApiError as error:
+                reason = stale_or(error)
+                if not isinstance(reason, Unreachable):
+                    raise reason from error
+            except Unreachable as error:
+                log.warning("%s Waiting to report the end of run %s.", error, self._attempt.run_id)
+            time.sleep(pause)
+            pause = min(10.0, pause * 2)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        log.warning("signal %s: saving and stopping", number)
+        self._signalled = True
+
+
+def supervise(settings: Settings, slot: Slot, threads: int) -> int:
+    """Claim for a slot and work; returns the exit code of the process."""
+    lock = SlotLock(settings.home, slot)
+    if not lock.take():
+        return EXIT_IDLE
+    with Client(settings.backend_url, settings.token()) as client:
+        free, _ = slot.memory()
+        request = ClaimRequest(
+            host=platform.node(), boot_id=boot_id(), pid=os.getpid(), slot=slot.report(), free_memory=free
+        )
+        attempt = client.claim(request).attempt
+    if attempt is None:
+        return EXIT_IDLE
+    log.info("attempt %s of run %s on slot %s", attempt.number, attempt.run_id, slot.name)
+    with Client(settings.backend_url, attempt.token) as client:
+        Supervisor(settings, slot, attempt, client, threads).work()
+    return EXIT_WORKED
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of `python -m worker.supervisor`."""
+    parser = argparse.ArgumentParser(prog="python -m worker.supervisor", description=__doc__)
+    parser.add_argument("--slot", required=True, help="`cpu` or GPU numbers with commas")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of the trainer")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s supervisor %(process)d %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        return supervise(Settings(), Slot.parse(given.slot), given.threads)
+    except (Unreachable, ApiError, BadInput) as error:
+        log.warning("%s", error)
+        return EXIT_IDLE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""One trainer process: started in a group of its own, its output in a file, ended with all its children."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+
+class Trainer:
+    """A running trainer.
+
+    Args:
+        command: words of the command.
+        log: file that takes standard output and error (never a pipe: a pipe's reader may die).
+        environment: additions to the environment.
+    """
+
+    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str]) -> None:
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+                process_group=0,
+            )
+        self.pid = self._process.pid
+
+    def exit_code(self) -> int | None:
+        """None while it runs; negative is minus the signal that ended it."""
+        return self._process.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the whole process group."""
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return
+
+    def kill(self) -> None:
+        """End the whole group now, children that left it included, and wait for the trainer."""
+        stray = _children(self.pid)
+        self.signal(signal.SIGKILL)
+        for child in stray:
+            try:
+                child.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self._process.wait()
+
+    def sweep(self) -> None:
+        """After the trainer's end: kill what is left of its group."""
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                return
+            time.sleep(0.02)
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        children: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    return children
