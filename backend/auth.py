@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from backend.context import Context, ContextDep
+from backend.context import ContextDep
 from backend.errors import Unauthorized
 
 _bearer = HTTPBearer(auto_error=False, description="The token that `make up` prints.")
@@ -15,12 +15,12 @@ _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 def require_user(context: ContextDep, credentials: _Credentials) -> None:
     """Refuse a request without the users' token."""
-    _check(credentials, context.user_token, context, "HOME/backend/token")
+    _check(credentials, context.user_token, "HOME/backend/token")
 
 
 def require_worker(context: ContextDep, credentials: _Credentials) -> None:
     """Refuse a request without the workers' token."""
-    _check(credentials, context.worker_token, context, "HOME/backend/worker-token")
+    _check(credentials, context.worker_token, "HOME/backend/worker-token")
 
 
 def attempt_token(credentials: _Credentials) -> str:
@@ -35,15 +35,23 @@ def given(credentials: HTTPAuthorizationCredentials | None) -> str:
         Unauthorized: `no_token`.
     """
     if credentials is None or not credentials.credentials:
-        raise Unauthorized("no_token", "this request carries no token", field="Authorization",
-                           way_out="Send the header `Authorization: Bearer TOKEN`; `make up` prints the token.")  # fmt: skip
+        raise Unauthorized(
+            "no_token",
+            "this request carries no token",
+            field="Authorization",
+            way_out="Send the header `Authorization: Bearer TOKEN`; `make up` prints the token.",
+        )
     return credentials.credentials
 
 
-def _check(credentials: HTTPAuthorizationCredentials | None, expected: str, context: Context, place: str) -> None:
+def _check(credentials: HTTPAuthorizationCredentials | None, expected: str, place: str) -> None:
     if not hmac.compare_digest(given(credentials).encode(), expected.encode()):
-        raise Unauthorized("wrong_token", "the token is wrong", field="Authorization",
-                           way_out=f"Use the one in {place} (HOME is MEMGEN_HOME).")  # fmt: skip
+        raise Unauthorized(
+            "wrong_token",
+            "the token is wrong",
+            field="Authorization",
+            way_out=f"Use the one in {place} (HOME is MEMGEN_HOME).",
+        )
 
 
 AttemptToken = Annotated[str, Depends(attempt_token)]

@@ -22,9 +22,11 @@ from memgen.contract.errors import BadInput
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
 
 app = typer.Typer(
-    help="MemGen Studio: launch, watch and judge MemGen runs.", no_args_is_help=True,
-    pretty_exceptions_enable=False, add_completion=False,
-)  # fmt: skip
+    help="MemGen Studio: launch, watch and judge MemGen runs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
 RunId = Annotated[int, typer.Argument(help="Number of the run.")]
 
 
@@ -33,9 +35,7 @@ def up(
     dashboard_host: Annotated[
         str, typer.Option(envvar="MEMGEN_DASHBOARD_HOST", help="Address of the dashboard.")
     ] = "127.0.0.1",
-    dashboard_port: Annotated[
-        int, typer.Option(envvar="MEMGEN_DASHBOARD_PORT", help="Port of the dashboard.")
-    ] = 8501,
+    dashboard_port: Annotated[int, typer.Option(envvar="MEMGEN_DASHBOARD_PORT", help="Port of the dashboard.")] = 8501,
     slots: Annotated[
         str, typer.Option(envvar="MEMGEN_SLOTS", help="Slots of the worker, e.g. `0 1`, `0,1` or `cpu`.")
     ] = "",
@@ -45,9 +45,12 @@ def up(
 
     with _errors():
         Stack(
-            _settings(), dashboard_host=dashboard_host, dashboard_port=dashboard_port, slots=slots.split(),
+            _settings(),
+            dashboard_host=dashboard_host,
+            dashboard_port=dashboard_port,
+            slots=slots.split(),
             say=_say,
-        ).up()  # fmt: skip
+        ).up()
 
 
 @app.command()
@@ -74,9 +77,7 @@ def serve() -> None:
         settings = _settings()
         check_port(settings.host, settings.port, "MEMGEN_PORT")
         application = create_app(settings)
-    uvicorn.run(
-        application, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=3
-    )
+    uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=3)
 
 
 @app.command()
@@ -120,9 +121,15 @@ def runs(
         for run in client.runs(status=status, limit=limit).items:
             n, accuracy = run.summary.get("num_questions"), run.summary.get("accuracy")
             table.add_row(
-                str(run.id), run.status, f"{run.stage} {run.setting}", run.preset, run.data,
-                "" if n is None else f"{n:.0f}", "" if accuracy is None else f"{100 * accuracy:.1f} %", run.note,
-            )  # fmt: skip
+                str(run.id),
+                run.status,
+                f"{run.stage} {run.setting}",
+                run.preset,
+                run.data,
+                "" if n is None else f"{n:.0f}",
+                "" if accuracy is None else f"{100 * accuracy:.1f} %",
+                run.note,
+            )
         Console().print(table)
 
 
@@ -135,7 +142,8 @@ def show(run_id: RunId) -> None:
 
 @app.command()
 def log(
-    run_id: RunId, follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False
+    run_id: RunId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
 ) -> None:
     """Print a run's log."""
     with _errors(), _client() as client:
@@ -235,13 +243,23 @@ def _config_fields(path: Path | None, settings: list[str]) -> dict[str, Any]:
         try:
             fields |= json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, TypeError) as error:
-            raise BadInput("config_unreadable", f"the config can't be read: {error}", field="--config", value=path,
-                           way_out="Name a JSON file; `python -m memgen schema` lists the fields.") from error  # fmt: skip
+            raise BadInput(
+                "config_unreadable",
+                f"the config can't be read: {error}",
+                field="--config",
+                value=path,
+                way_out="Name a JSON file; `python -m memgen schema` lists the fields.",
+            ) from error
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
-            raise BadInput("bad_option", "this is not FIELD=VALUE", field="--set", value=setting,
-                           way_out="E.g. `--set max_completion_length=96`.")  # fmt: skip
+            raise BadInput(
+                "bad_option",
+                "this is not FIELD=VALUE",
+                field="--set",
+                value=setting,
+                way_out="E.g. `--set max_completion_length=96`.",
+            )
         try:
             fields[name] = json.loads(value)
         except ValueError:
@@ -258,8 +276,13 @@ def _settings() -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0])
         setting = name if name.isupper() else f"MEMGEN_{name.upper()}"
-        raise BadInput("bad_setting", first["msg"], field=setting, value=first["input"],
-                       way_out="Set it to another value or unset it.") from None  # fmt: skip
+        raise BadInput(
+            "bad_setting",
+            first["msg"],
+            field=setting,
+            value=first["input"],
+            way_out="Set it to another value or unset it.",
+        ) from None
 
 
 def _client() -> Client:
@@ -267,8 +290,13 @@ def _client() -> Client:
     url = os.environ.get("MEMGEN_BACKEND_URL") or f"http://{settings.host}:{settings.port}"
     path = settings.home / "backend" / "token"
     if not settings.token and not path.exists():
-        raise BadInput("no_token", "there is no token here", field="MEMGEN_TOKEN", value=path,
-                       way_out="Start the service with `make up`, or set MEMGEN_HOME or MEMGEN_TOKEN.")  # fmt: skip
+        raise BadInput(
+            "no_token",
+            "there is no token here",
+            field="MEMGEN_TOKEN",
+            value=path,
+            way_out="Start the service with `make up`, or set MEMGEN_HOME or MEMGEN_TOKEN.",
+        )
     return Client(url, settings.token or read_or_make_token(path), timeout=30)
 
 

@@ -118,9 +118,16 @@ class Client:
     ) -> s.RunList:
         """A page of runs, newest first."""
         return self._get(
-            "/runs", s.RunList, status=status, stage=stage, preset=preset, setting=setting, text=text,
-            cursor=cursor, limit=limit,
-        )  # fmt: skip
+            "/runs",
+            s.RunList,
+            status=status,
+            stage=stage,
+            preset=preset,
+            setting=setting,
+            text=text,
+            cursor=cursor,
+            limit=limit,
+        )
 
     def run(self, run_id: int) -> s.RunDetail:
         """One run."""

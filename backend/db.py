@@ -62,8 +62,13 @@ class Database:
             broken = connection.execute(text("PRAGMA foreign_key_check")).fetchall()
         engine.dispose()
         if broken:
-            raise BadInput("database_damaged", f"{len(broken)} rows of the database point at rows that are gone",
-                           field="MEMGEN_HOME", value=self._path, way_out="Restore a backup of the database.")  # fmt: skip
+            raise BadInput(
+                "database_damaged",
+                f"{len(broken)} rows of the database point at rows that are gone",
+                field="MEMGEN_HOME",
+                value=self._path,
+                way_out="Restore a backup of the database.",
+            )
 
     def close(self) -> None:
         """Close all connections."""

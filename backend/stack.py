@@ -92,8 +92,13 @@ class Stack:
                 if self._over.is_set():
                     return
                 if not service.is_running() or time.monotonic() > deadline:
-                    raise BadInput("service_failed", f"{service.spec.name} did not start: {_last_line(service.log)}",
-                                   field=service.spec.name, value=service.log, way_out="Look at that log.")  # fmt: skip
+                    raise BadInput(
+                        "service_failed",
+                        f"{service.spec.name} did not start: {_last_line(service.log)}",
+                        field=service.spec.name,
+                        value=service.log,
+                        way_out="Look at that log.",
+                    )
                 self._over.wait(0.1)
 
     def _show(self) -> None:
@@ -113,10 +118,14 @@ class Stack:
         redis_url = os.environ.get("REDIS_URL") or f"unix://{socket_path(s.home)}"
         host, port = self._dashboard
         environment = {
-            "MEMGEN_HOME": str(s.home), "REDIS_URL": redis_url, "MEMGEN_HOST": s.host, "MEMGEN_PORT": str(s.port),
-            "MEMGEN_BACKEND_URL": self._backend_url, "MEMGEN_TOKEN": s.user_token(),
+            "MEMGEN_HOME": str(s.home),
+            "REDIS_URL": redis_url,
+            "MEMGEN_HOST": s.host,
+            "MEMGEN_PORT": str(s.port),
+            "MEMGEN_BACKEND_URL": self._backend_url,
+            "MEMGEN_TOKEN": s.user_token(),
             "MEMGEN_WORKER_TOKEN": s.workers_token(),
-        }  # fmt: skip
+        }
         python = [sys.executable, "-m"]
         worker = [*python, "worker", *(["--slots", *self._slots] if self._slots else [])]
         dashboard = [*python, "dashboard", "--host", host, "--port", str(port)]
@@ -128,8 +137,13 @@ class Stack:
         if not os.environ.get("REDIS_URL"):
             specs.insert(0, ServiceSpec("redis", server_command(s.home), {}, lambda: _pings(redis_url)))
         elif not _pings(redis_url):
-            raise BadInput("redis_unreachable", "no Redis server answers there", field="REDIS_URL", value=redis_url,
-                           way_out="Start it, or unset REDIS_URL to use a server of our own.")  # fmt: skip
+            raise BadInput(
+                "redis_unreachable",
+                "no Redis server answers there",
+                field="REDIS_URL",
+                value=redis_url,
+                way_out="Start it, or unset REDIS_URL to use a server of our own.",
+            )
         return specs
 
     @property
@@ -189,9 +203,13 @@ def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
     finally:
         backend.stop()
     if not ended:
-        raise BadInput("still_running", f"a trainer did not end within {patience:.0f} s", field="slot",
-                       value=", ".join(busy_slots(settings.home)),
-                       way_out="Try `make down` again, or stop the run with force in the dashboard.")  # fmt: skip
+        raise BadInput(
+            "still_running",
+            f"a trainer did not end within {patience:.0f} s",
+            field="slot",
+            value=", ".join(busy_slots(settings.home)),
+            way_out="Try `make down` again, or stop the run with force in the dashboard.",
+        )
     say("stopped; `make up` starts again, and stopped runs can be resumed")
 
 
@@ -242,8 +260,13 @@ def check_port(host: str, port: int, setting: str) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise BadInput("port_in_use", f"{host} port {port} can't be used ({error.strerror})", field=setting,
-                           value=port, way_out=f"End what listens there, or choose another: {setting}=N make up.") from error  # fmt: skip
+            raise BadInput(
+                "port_in_use",
+                f"{host} port {port} can't be used ({error.strerror})",
+                field=setting,
+                value=port,
+                way_out=f"End what listens there, or choose another: {setting}=N make up.",
+            ) from error
 
 
 @contextmanager
@@ -254,8 +277,13 @@ def _only_one(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadInput("already_running", "MemGen Studio already runs on this folder", field="MEMGEN_HOME",
-                           value=home, way_out="`make down` stops it.") from None  # fmt: skip
+            raise BadInput(
+                "already_running",
+                "MemGen Studio already runs on this folder",
+                field="MEMGEN_HOME",
+                value=home,
+                way_out="`make down` stops it.",
+            ) from None
         file.seek(0)
         file.truncate()
         file.write(str(os.getpid()))

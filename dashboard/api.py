@@ -73,7 +73,7 @@ def show_error(error: Exception) -> bool:
     """Show an error of the API as text; False if it is another kind of error."""
     if isinstance(error, Unreachable):
         st.warning(
-            f"**The backend does not answer.** {escape_markdown(error.url)} could not be reached. "
+            f"**The backend does not answer.** `{error.url}` could not be reached. "
             "Is it running? `make up` starts it. This page goes on by itself once it is back; "
             "running runs are not touched.",
             icon=":material/cloud_off:",

@@ -10,7 +10,7 @@ from dashboard.text import readable_log, size
 from memgen.contract.status import ATTEMPT_ENDED
 
 TAIL_BYTES = 64 * 1024
-PIECE_BYTES = 64 * 1024
+PIECE_BYTES = 2**20
 REFRESH_SECONDS = 1
 HEIGHT_PIXELS = 460
 

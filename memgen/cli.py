@@ -107,17 +107,31 @@ def _run(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> int:
 def _folders(config: RunConfig, out: Path, resume: Path | None) -> tuple[RunDir, RunDir | None]:
     run_dir = RunDir(out)
     if resume is not None and not (resume / "config.json").exists():
-        raise BadInput("no_such_run", "there is no run to resume in this folder", field="--resume", value=resume,
-                       way_out="Name a folder that `memgen run` has written.")  # fmt: skip
+        raise BadInput(
+            "no_such_run",
+            "there is no run to resume in this folder",
+            field="--resume",
+            value=resume,
+            way_out="Name a folder that `memgen run` has written.",
+        )
     for known in (run_dir, RunDir(resume) if resume else run_dir):
         if known.config.exists() and config_hash(parse_config(_read_json(known.config))) != config_hash(config):
-            raise BadInput("resume_mismatch", "the folder holds a run with another config", field="CONFIG",
-                           value=known.path, way_out=f"Run {known.config}, or choose another --out.")  # fmt: skip
+            raise BadInput(
+                "resume_mismatch",
+                "the folder holds a run with another config",
+                field="CONFIG",
+                value=known.path,
+                way_out=f"Run {known.config}, or choose another --out.",
+            )
     in_place = resume is not None and out.exists() and out.resolve() == resume.resolve()
     if run_dir.answers.exists() and not in_place:
-        raise BadInput("folder_in_use", "this folder already holds a run, and nothing is ever overwritten",
-                       field="--out", value=out,
-                       way_out=f"Choose another folder, or go on with --resume {out}.")  # fmt: skip
+        raise BadInput(
+            "folder_in_use",
+            "this folder already holds a run, and nothing is ever overwritten",
+            field="--out",
+            value=out,
+            way_out=f"Choose another folder, or go on with --resume {out}.",
+        )
     if out.exists() and not out.is_dir():
         raise BadInput("not_a_folder", "--out is a file", field="--out", value=out, way_out="Name a folder.")
     return run_dir, RunDir(resume) if resume is not None else None
@@ -127,11 +141,21 @@ def _read_json(path: Path) -> object:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput("config_unreadable", f"the config can't be read: {error.strerror}", field="CONFIG",
-                       value=path, way_out="Name a JSON file; `python -m memgen schema` lists the fields.") from error  # fmt: skip
+        raise BadInput(
+            "config_unreadable",
+            f"the config can't be read: {error.strerror}",
+            field="CONFIG",
+            value=path,
+            way_out="Name a JSON file; `python -m memgen schema` lists the fields.",
+        ) from error
     except ValueError as error:
-        raise BadInput("config_unreadable", f"the config is not JSON: {error}", field="CONFIG",
-                       value=path, way_out="Mend the file.") from error  # fmt: skip
+        raise BadInput(
+            "config_unreadable",
+            f"the config is not JSON: {error}",
+            field="CONFIG",
+            value=path,
+            way_out="Mend the file.",
+        ) from error
 
 
 def _refuse(error: BadInput) -> NoReturn:

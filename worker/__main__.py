@@ -45,16 +45,27 @@ def main(arguments: list[str] | None = None) -> int:
     app = make_app(settings.redis_url, runners)
     log.info("serving slots %s", " ".join(slot.name for slot in slots))
     app.worker_main(
-        ["worker", "--pool", "threads", "--concurrency", "1", "--queues", QUEUE, "--loglevel", "WARNING",
-         "--without-gossip", "--without-mingle", "--hostname", f"memgen-{os.getpid()}@%h"]
-    )  # fmt: skip
+        [
+            "worker",
+            "--pool",
+            "threads",
+            "--concurrency",
+            "1",
+            "--queues",
+            QUEUE,
+            "--loglevel",
+            "WARNING",
+            "--without-gossip",
+            "--without-mingle",
+            "--hostname",
+            f"memgen-{os.getpid()}@%h",
+        ]
+    )
     return 0
 
 
 def _announce(settings: Settings, token: str, slots: list[Slot]) -> None:
-    sign = Announce(
-        host=platform.node(), boot_id=boot_id(), pid=os.getpid(), slots=[slot.report() for slot in slots]
-    )
+    sign = Announce(host=platform.node(), boot_id=boot_id(), pid=os.getpid(), slots=[slot.report() for slot in slots])
     said = ""
     with Client(settings.backend_url, token) as client:
         while True:

@@ -20,7 +20,7 @@ def publish(home: Path, config: dict[str, object], run_id: int, folder: RunDir) 
     target = published_dir(home, parsed, run_id)
     if folder.output.exists() and not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(folder.output, target)
+        folder.output.rename(target)
     if target.exists():
         point(newest_link(home, parsed), target)
 
@@ -36,4 +36,4 @@ def point(link: Path, target: Path) -> None:
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(target, link.parent))
-    os.replace(temporary, link)
+    temporary.replace(link)

@@ -50,6 +50,11 @@ class Settings(BaseSettings):
         if self.worker_token:
             return self.worker_token
         if not path.exists():
-            raise BadInput("no_worker_token", "there is no token for workers", field="MEMGEN_WORKER_TOKEN", value=path,
-                           way_out="Set it to the content of the backend's HOME/backend/worker-token.")  # fmt: skip
+            raise BadInput(
+                "no_worker_token",
+                "there is no token for workers",
+                field="MEMGEN_WORKER_TOKEN",
+                value=path,
+                way_out="Set it to the content of the backend's HOME/backend/worker-token.",
+            )
         return path.read_text(encoding="utf-8").strip()

@@ -30,8 +30,13 @@ class Slot:
             BadInput: `bad_slot`.
         """
         if name != CPU and not all(part.isdigit() for part in name.split(",")):
-            raise BadInput("bad_slot", "a slot is `cpu` or GPU numbers with commas", field="--slots", value=name,
-                           way_out="E.g. `--slots 0 1` for two slots of one GPU, `--slots 0,1` for one of two.")  # fmt: skip
+            raise BadInput(
+                "bad_slot",
+                "a slot is `cpu` or GPU numbers with commas",
+                field="--slots",
+                value=name,
+                way_out="E.g. `--slots 0 1` for two slots of one GPU, `--slots 0,1` for one of two.",
+            )
         return cls(name)
 
     @property
@@ -83,11 +88,17 @@ def check_slots(slots: list[Slot]) -> None:
     for slot in slots:
         for gpu in slot.gpus:
             if gpu not in available:
-                raise BadInput("bad_slot", "this machine has no such GPU", field="--slots", value=gpu,
-                               way_out=f"It has {sorted(available) or 'none: use --slots cpu'}.")  # fmt: skip
+                raise BadInput(
+                    "bad_slot",
+                    "this machine has no such GPU",
+                    field="--slots",
+                    value=gpu,
+                    way_out=f"It has {sorted(available) or 'none: use --slots cpu'}.",
+                )
             if gpu in seen:
-                raise BadInput("bad_slot", "two slots name the same GPU", field="--slots", value=gpu,
-                               way_out="Name each GPU once.")  # fmt: skip
+                raise BadInput(
+                    "bad_slot", "two slots name the same GPU", field="--slots", value=gpu, way_out="Name each GPU once."
+                )
             seen.add(gpu)
 
 

@@ -6,7 +6,6 @@ Exit codes: 0 nothing to do, 10 an attempt was worked on, else an error.
 """
 
 import argparse
-import json
 import logging
 import os
 import platform
@@ -14,7 +13,6 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from backend.client import ApiError, Client, Unreachable
 from backend.schemas import ClaimedAttempt, ClaimRequest, FinishRequest
@@ -51,9 +49,7 @@ class Supervisor:
         threads: CPU threads of the trainer.
     """
 
-    def __init__(
-        self, settings: Settings, slot: Slot, attempt: ClaimedAttempt, client: Client, threads: int
-    ) -> None:
+    def __init__(self, settings: Settings, slot: Slot, attempt: ClaimedAttempt, client: Client, threads: int) -> None:
         self._settings = settings
         self._slot = slot
         self._attempt = attempt
@@ -84,8 +80,9 @@ class Supervisor:
             trainer.sweep()
             self._finish(trainer.exit_code() or 0)
         except AttemptStale as stale:
-            log.warning("attempt %s of run %s is stale, its trainer ends: %s", self._attempt.number,
-                        self._attempt.run_id, stale)  # fmt: skip
+            log.warning(
+                "attempt %s of run %s is stale, its trainer ends: %s", self._attempt.number, self._attempt.run_id, stale
+            )
         finally:
             if trainer.exit_code() is None:
                 trainer.kill()
@@ -112,9 +109,14 @@ class Supervisor:
         trainer = Trainer(command, self._folder.log, environment)
         write_json(
             self._folder.path / "supervisor.json",
-            {"pid": os.getpid(), "trainer_pid": trainer.pid, "host": platform.node(), "slot": self._slot.name,
-             "boot_id": boot_id()},
-        )  # fmt: skip
+            {
+                "pid": os.getpid(),
+                "trainer_pid": trainer.pid,
+                "host": platform.node(),
+                "slot": self._slot.name,
+                "boot_id": boot_id(),
+            },
+        )
         return trainer
 
     def _earlier(self) -> RunDir | None:

@@ -27,18 +27,30 @@ def judge(exit_code: int, folder: RunDir, *, stop_asked: bool, was_forced: bool)
     result = _read(folder.result)
     said = _last_failure(folder.events)
 
-    def end(outcome: Literal["succeeded", "failed", "stopped"], cause: Cause, failure: ProblemItem | None = None,
-            trace: str | None = None) -> FinishRequest:  # fmt: skip
-        return FinishRequest(outcome=outcome, cause=cause, exit_code=exit_code, failure=failure, traceback=trace,
-                             result=result if outcome == "succeeded" else {}, environment=environment)  # fmt: skip
+    def end(
+        outcome: Literal["succeeded", "failed", "stopped"],
+        cause: Cause,
+        failure: ProblemItem | None = None,
+        trace: str | None = None,
+    ) -> FinishRequest:
+        return FinishRequest(
+            outcome=outcome,
+            cause=cause,
+            exit_code=exit_code,
+            failure=failure,
+            traceback=trace,
+            result=result if outcome == "succeeded" else {},
+            environment=environment,
+        )
 
     if exit_code == EXIT_DONE and result:
         return end("succeeded", Cause.DONE)
     if exit_code == EXIT_STOPPED or (stop_asked and (was_forced or exit_code in {-signal.SIGTERM, -signal.SIGKILL})):
         return end("stopped", Cause.STOPPED)
     if said is not None and exit_code > 0:
-        item = ProblemItem(code=said.code, message=said.message, field=said.field, value=said.value,
-                           way_out=said.way_out)  # fmt: skip
+        item = ProblemItem(
+            code=said.code, message=said.message, field=said.field, value=said.value, way_out=said.way_out
+        )
         cause = {"out_of_memory": Cause.OUT_OF_MEMORY}.get(said.code, Cause.ERROR)
         return end("failed", Cause.INVALID_CONFIG if exit_code == EXIT_BAD_INPUT else cause, item, said.traceback)
     if exit_code < 0:

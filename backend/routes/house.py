@@ -21,7 +21,7 @@ def health(context: ContextDep) -> s.HealthOut:
     broker = context.doorbell.state()
     age = context.reconciler.age()
     with context.database.read() as session:
-        workers = [worker for worker in session.exec(select(Worker))]
+        workers = list(session.exec(select(Worker)))
     alive = sum(context.clock() - worker.last_seen < claim.ALIVE_SECONDS for worker in workers)
     late = age is not None and age > 10 * context.settings.reconcile_seconds
     return s.HealthOut(

@@ -25,8 +25,13 @@ async def stream_body(request: Request) -> bytes:
     async for part in request.stream():
         data += part
         if len(data) > MAX_BODY:
-            raise ServiceError("body_too_large", f"a report has at most {MAX_BODY} bytes", field="body",
-                               value=len(data), way_out="Send it in pieces.")  # fmt: skip
+            raise ServiceError(
+                "body_too_large",
+                f"a report has at most {MAX_BODY} bytes",
+                field="body",
+                value=len(data),
+                way_out="Send it in pieces.",
+            )
     return bytes(data)
 
 

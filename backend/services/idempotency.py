@@ -45,12 +45,15 @@ def once(
     body_hash = hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
     known = session.get(Idempotency, (key, route))
     if known is not None and known.body_hash != body_hash:
-        raise KeyReused("idempotency_key_reused", "this key was used with another body", field="Idempotency-Key",
-                        value=key, way_out="Use a new key for each new request.")  # fmt: skip
+        raise KeyReused(
+            "idempotency_key_reused",
+            "this key was used with another body",
+            field="Idempotency-Key",
+            value=key,
+            way_out="Use a new key for each new request.",
+        )
     if known is not None:
         return kind.model_validate_json(known.reply), False
     reply = make()
-    session.add(
-        Idempotency(key=key, route=route, body_hash=body_hash, reply=reply.model_dump_json(), created_at=at)
-    )
+    session.add(Idempotency(key=key, route=route, body_hash=body_hash, reply=reply.model_dump_json(), created_at=at))
     return reply, True

@@ -35,8 +35,12 @@ def authorize(session: Session, attempt_id: int, token: str) -> Attempt:
     if attempt is None:
         raise Stale(f"there is no attempt {attempt_id}")
     if not hmac.compare_digest(attempt.token_hash or "", hash_token(token)):
-        raise Unauthorized("wrong_token", "the token is not that of this attempt", field="Authorization",
-                           way_out="Use the token that the claim gave.")  # fmt: skip
+        raise Unauthorized(
+            "wrong_token",
+            "the token is not that of this attempt",
+            field="Authorization",
+            way_out="Use the token that the claim gave.",
+        )
     if attempt.status not in ATTEMPT_LIVE:
         raise Stale(f"attempt {attempt.number} of run {attempt.run_id} is {attempt.status}")
     return attempt
@@ -75,9 +79,15 @@ def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *,
         if isinstance(event, ev.Metric):
             if math.isfinite(event.value):
                 metrics.append(
-                    {"run_id": attempt.run_id, "name": event.name, "step": event.step, "attempt": attempt.number,
-                     "value": event.value, "time": event.time}
-                )  # fmt: skip
+                    {
+                        "run_id": attempt.run_id,
+                        "name": event.name,
+                        "step": event.step,
+                        "attempt": attempt.number,
+                        "value": event.value,
+                        "time": event.time,
+                    }
+                )
         else:
             _take_event(session, attempt, event, at)
     if metrics:
@@ -111,9 +121,17 @@ def take_answers(session: Session, attempt: Attempt, offset: int, data: bytes) -
             continue
         right = entry.metrics.get("accuracy", 0.0) > 0
         session.add(
-            Answer(run_id=key[0], attempt=key[1], index=key[2], question_id=entry.id, right=right,
-                   truncated=entry.truncated, boxed=entry.metrics.get("format_ok", 0.0) > 0, record=line.decode())
-        )  # fmt: skip
+            Answer(
+                run_id=key[0],
+                attempt=key[1],
+                index=key[2],
+                question_id=entry.id,
+                right=right,
+                truncated=entry.truncated,
+                boxed=entry.metrics.get("format_ok", 0.0) > 0,
+                record=line.decode(),
+            )
+        )
         attempt.num_answers += 1
         attempt.num_right += right
         run.summary = {"num_questions": attempt.num_answers, "accuracy": attempt.num_right / attempt.num_answers}
@@ -123,9 +141,7 @@ def take_answers(session: Session, attempt: Attempt, offset: int, data: bytes) -
     return attempt.answers_offset
 
 
-def finish(
-    session: Session, attempt: Attempt, request: FinishRequest, *, at: float, home: Path, actor: str
-) -> bool:
+def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: float, home: Path, actor: str) -> bool:
     """End an attempt and its run; returns whether its outputs may be published."""
     run = session.get_one(Run, attempt.run_id)
     end = AttemptStatus(request.outcome)
@@ -175,8 +191,17 @@ def _take_event(session: Session, attempt: Attempt, event: ev.Event, at: float) 
             attempt.progress_done, attempt.progress_total = event.done, event.total
             attempt.progress_unit, attempt.progress_at = event.unit, event.time
         case ev.Warned():
-            lifecycle.note(session, run, "warning", None, None, actor="trainer", at=at, detail=event.message,
-                           attempt=attempt.number)  # fmt: skip
+            lifecycle.note(
+                session,
+                run,
+                "warning",
+                None,
+                None,
+                actor="trainer",
+                at=at,
+                detail=event.message,
+                attempt=attempt.number,
+            )
         case _:
             pass  # started, finished and failed come again with the finish, artifacts with the outputs
 

@@ -33,8 +33,13 @@ def change_run(
     """
     before = RunStatus(run.status)
     if to not in RUN_TRANSITIONS[before]:
-        raise Conflict("wrong_status", f"run {run.id} is {before} and can't become {to}", field="status", value=before,
-                       way_out="Look at the run again.")  # fmt: skip
+        raise Conflict(
+            "wrong_status",
+            f"run {run.id} is {before} and can't become {to}",
+            field="status",
+            value=before,
+            way_out="Look at the run again.",
+        )
     values: dict[str, object] = {"status": to, "cause": cause}
     if to is RunStatus.QUEUED:
         values |= {"queued_at": at, "ended_at": None, "failure": None, "traceback": None, "exit_code": None}
@@ -69,8 +74,9 @@ def change_attempt(
     """
     before = AttemptStatus(attempt.status)
     if to not in ATTEMPT_TRANSITIONS[before]:
-        raise Conflict("wrong_status", f"attempt {attempt.number} is {before} and can't become {to}",
-                       field="status", value=before)  # fmt: skip
+        raise Conflict(
+            "wrong_status", f"attempt {attempt.number} is {before} and can't become {to}", field="status", value=before
+        )
     values: dict[str, object] = {"status": to, "cause": cause}
     if to in ATTEMPT_ENDED:
         values |= {"ended_at": at, "lease_until": None}
@@ -119,6 +125,15 @@ def note(
     """Append a line to a run's history."""
     assert run.id is not None
     session.add(
-        RunEvent(run_id=run.id, attempt=attempt, time=at, kind=kind, from_status=before, to_status=after,
-                 cause=cause, actor=actor, detail=detail[:1000])
-    )  # fmt: skip
+        RunEvent(
+            run_id=run.id,
+            attempt=attempt,
+            time=at,
+            kind=kind,
+            from_status=before,
+            to_status=after,
+            cause=cause,
+            actor=actor,
+            detail=detail[:1000],
+        )
+    )

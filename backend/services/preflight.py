@@ -56,7 +56,9 @@ def check(config: RunConfig, settings: Settings) -> None:
         raise InvalidConfig(problems)
 
 
-def preflight(session: Session, data: Mapping[str, Any], settings: Settings, *, at: float, broker: str) -> s.PreflightReply:
+def preflight(
+    session: Session, data: Mapping[str, Any], settings: Settings, *, at: float, broker: str
+) -> s.PreflightReply:
     """Everything that can be said about a config before it is submitted."""
     workers = [worker for worker in session.exec(select(Worker)) if at - worker.last_seen < ALIVE_SECONDS]
     slots = [slot for worker in workers for slot in worker.slots]
@@ -67,9 +69,15 @@ def preflight(session: Session, data: Mapping[str, Any], settings: Settings, *, 
     except InvalidConfig as error:
         problems = [item_of(problem) for problem in error.problems]
         return s.PreflightReply(
-            ok=False, problems=problems, warnings=[], num_questions=None, memory_bytes=None, memory_device=device,
-            disk_bytes=None, expected_seconds=None,
-        )  # fmt: skip
+            ok=False,
+            problems=problems,
+            warnings=[],
+            num_questions=None,
+            memory_bytes=None,
+            memory_device=device,
+            disk_bytes=None,
+            expected_seconds=None,
+        )
     count = split_size(config.data, config.split, config.num_questions)
     need = memory.plan(config, get_preset(config.preset), device).total
     return s.PreflightReply(

@@ -37,15 +37,21 @@ def list_runs(
         wanted = status.split(",")
         for name in wanted:
             if name not in set(RunStatus):
-                raise ServiceError("unknown_status", "no such status", field="status", value=name,
-                                   way_out=f"Known: {', '.join(RunStatus)}.")  # fmt: skip
+                raise ServiceError(
+                    "unknown_status",
+                    "no such status",
+                    field="status",
+                    value=name,
+                    way_out=f"Known: {', '.join(RunStatus)}.",
+                )
         query = query.where(col(Run.status).in_(wanted))
     for column, value in ((Run.stage, stage), (Run.preset, preset), (Run.setting, setting)):
         if value:
             query = query.where(col(column) == value)
     if text:
-        query = query.where(or_(col(Run.note).icontains(text, autoescape=True),
-                                col(Run.preset).icontains(text, autoescape=True)))  # fmt: skip
+        query = query.where(
+            or_(col(Run.note).icontains(text, autoescape=True), col(Run.preset).icontains(text, autoescape=True))
+        )
     if cursor:
         query = query.where(col(Run.id) < _number(cursor))
     rows = list(session.exec(query))
@@ -68,7 +74,13 @@ def metrics(
 
 
 def log(
-    session: Session, run_id: int, path_of: Callable[[int, int], Path], *, attempt: int | None, offset: int | None, limit: int
+    session: Session,
+    run_id: int,
+    path_of: Callable[[int, int], Path],
+    *,
+    attempt: int | None,
+    offset: int | None,
+    limit: int,
 ) -> s.LogOut:
     """A piece of an attempt's log; without an offset its end, from a line's start.
 
@@ -78,8 +90,13 @@ def log(
     query = select(Attempt).where(col(Attempt.run_id) == run_id).order_by(col(Attempt.number).desc())
     rows = [row for row in session.exec(query) if attempt is None or row.number == attempt]
     if not rows:
-        raise NotFound("attempt_not_found", "the run has no such attempt", field="attempt", value=attempt,
-                       way_out=f"GET /api/v1/runs/{run_id} lists its attempts.")  # fmt: skip
+        raise NotFound(
+            "attempt_not_found",
+            "the run has no such attempt",
+            field="attempt",
+            value=attempt,
+            way_out=f"GET /api/v1/runs/{run_id} lists its attempts.",
+        )
     # a run that waits for its next attempt shows the log of the last one that has any
     chosen = next((row for row in rows if row.log_offset), rows[0])
     size = chosen.log_offset
@@ -96,9 +113,12 @@ def log(
     held_back = 0 if start + len(data) == size and chosen.status in ATTEMPT_ENDED else _incomplete_tail(data)
     data = data[: len(data) - held_back]
     return s.LogOut(
-        attempt=chosen.number, offset=start, next_offset=start + len(data), size=size,
+        attempt=chosen.number,
+        offset=start,
+        next_offset=start + len(data),
+        size=size,
         text=data.decode("utf-8", errors="replace"),
-    )  # fmt: skip
+    )
 
 
 def answers(
@@ -117,8 +137,13 @@ def answers(
         "no_box": col(Answer.boxed).is_(False),
     }
     if show not in conditions:
-        raise ServiceError("unknown_filter", "answers can't be filtered so", field="show", value=show,
-                           way_out=f"Known: {', '.join(SHOWS)}.")  # fmt: skip
+        raise ServiceError(
+            "unknown_filter",
+            "answers can't be filtered so",
+            field="show",
+            value=show,
+            way_out=f"Known: {', '.join(SHOWS)}.",
+        )
     newest = session.exec(select(func.max(Answer.attempt)).where(col(Answer.run_id) == run_id)).one()
     mine = (col(Answer.run_id) == run_id, col(Answer.attempt) == newest)
     counts = {
@@ -182,5 +207,10 @@ def _number(cursor: str) -> int:
     try:
         return int(cursor)
     except ValueError:
-        raise ServiceError("bad_cursor", "this cursor is not from a reply of ours", field="cursor", value=cursor,
-                           way_out="Leave it out to start at the first page.") from None  # fmt: skip
+        raise ServiceError(
+            "bad_cursor",
+            "this cursor is not from a reply of ours",
+            field="cursor",
+            value=cursor,
+            way_out="Leave it out to start at the first page.",
+        ) from None

@@ -93,19 +93,34 @@ class Reconciler:
         run = session.get_one(Run, attempt.run_id)
         heard = f"last heard of at {attempt.phase or 'its start'} on {attempt.host}, slot {attempt.slot}"
         log.warning("attempt %s of run %s is lost: %s", attempt.number, attempt.run_id, heard)
-        lifecycle.change_attempt(session, attempt, AttemptStatus.LOST, actor=ACTOR, at=now, cause=Cause.LOST,
-                                 detail=heard)  # fmt: skip
+        lifecycle.change_attempt(
+            session, attempt, AttemptStatus.LOST, actor=ACTOR, at=now, cause=Cause.LOST, detail=heard
+        )
         if run.status == RunStatus.STOPPING:
-            lifecycle.change_run(session, run, RunStatus.CANCELLED, actor=ACTOR, at=now, cause=Cause.STOPPED,
-                                 detail="lost while stopping")  # fmt: skip
+            lifecycle.change_run(
+                session,
+                run,
+                RunStatus.CANCELLED,
+                actor=ACTOR,
+                at=now,
+                cause=Cause.STOPPED,
+                detail="lost while stopping",
+            )
         elif run.retries_left > 0:
             pause = self._settings.retry_pause_seconds * 2 ** (self._settings.max_retries - run.retries_left)
             run.retries_left -= 1
             session.add(run)
             session.flush()
             resumes, _ = resume_source(lifecycle.attempts_of(session, attempt.run_id))
-            lifecycle.change_run(session, run, RunStatus.QUEUED, actor=ACTOR, at=now, cause=Cause.LOST,
-                                 detail=f"tried again in {pause:.0f} s")  # fmt: skip
+            lifecycle.change_run(
+                session,
+                run,
+                RunStatus.QUEUED,
+                actor=ACTOR,
+                at=now,
+                cause=Cause.LOST,
+                detail=f"tried again in {pause:.0f} s",
+            )
             lifecycle.add_attempt(session, run, at=now, resumes=resumes, not_before=now + pause)
         else:
             lifecycle.change_run(session, run, RunStatus.FAILED, actor=ACTOR, at=now, cause=Cause.LOST, detail=heard)
@@ -115,4 +130,3 @@ def _extend_leases(session: Session, until: float) -> None:
     for attempt in live_attempts(session):
         attempt.lease_until = max(attempt.lease_until or 0.0, until)
         session.add(attempt)
-

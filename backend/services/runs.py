@@ -59,8 +59,13 @@ def stop(session: Session, run: Run, mode: StopMode, *, at: float, actor: str = 
     attempt = lifecycle.attempts_of(session, run.id)[-1]
     status = RunStatus(run.status)
     if status in RUN_ENDED:
-        raise Conflict("run_ended", f"run {run.id} is {status} already", field="run_id", value=run.id,
-                       way_out="Nothing is left to stop.")  # fmt: skip
+        raise Conflict(
+            "run_ended",
+            f"run {run.id} is {status} already",
+            field="run_id",
+            value=run.id,
+            way_out="Nothing is left to stop.",
+        )
     if attempt.status == AttemptStatus.QUEUED:
         lifecycle.change_attempt(session, attempt, AttemptStatus.STOPPED, actor=actor, at=at, cause=Cause.STOPPED)
         lifecycle.change_run(session, run, RunStatus.CANCELLED, actor=actor, at=at, cause=Cause.STOPPED)
@@ -91,12 +96,18 @@ def start_again(session: Session, run: Run, *, resume: bool, at: float, retries:
     """
     assert run.id is not None
     if run.status not in {RunStatus.FAILED, RunStatus.CANCELLED}:
-        raise Conflict("not_restartable", f"run {run.id} is {run.status}", field="run_id", value=run.id,
-                       way_out="Only failed and cancelled runs start again; launch a new run instead.")  # fmt: skip
+        raise Conflict(
+            "not_restartable",
+            f"run {run.id} is {run.status}",
+            field="run_id",
+            value=run.id,
+            way_out="Only failed and cancelled runs start again; launch a new run instead.",
+        )
     source, reason = resume_source(lifecycle.attempts_of(session, run.id))
     if resume and source is None:
-        raise Conflict("nothing_to_resume", f"run {run.id} has nothing to resume", field="run_id", value=run.id,
-                       way_out=reason)  # fmt: skip
+        raise Conflict(
+            "nothing_to_resume", f"run {run.id} has nothing to resume", field="run_id", value=run.id, way_out=reason
+        )
     run.retries_left = retries
     session.add(run)
     detail = f"resumes attempt {source}" if resume else "starts again"
@@ -134,8 +145,9 @@ def delete(session: Session, run: Run) -> None:
     assert run.id is not None
     live = any(attempt.status in ATTEMPT_LIVE for attempt in lifecycle.attempts_of(session, run.id))
     if run.status not in RUN_ENDED or live:
-        raise Conflict("run_not_ended", f"run {run.id} is {run.status}", field="run_id", value=run.id,
-                       way_out="Stop it first.")  # fmt: skip
+        raise Conflict(
+            "run_not_ended", f"run {run.id} is {run.status}", field="run_id", value=run.id, way_out="Stop it first."
+        )
     for table in (Metric, Answer, RunEvent, Attempt):
         session.execute(sql_delete(table).where(col(table.run_id) == run.id))
     session.delete(run)

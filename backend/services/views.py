@@ -55,9 +55,15 @@ def event_out(event: RunEvent) -> s.RunEventOut:
     time = when(event.time)
     assert time is not None
     return s.RunEventOut(
-        time=time, attempt=event.attempt, kind=event.kind, from_status=event.from_status,
-        to_status=event.to_status, cause=event.cause, actor=event.actor, detail=event.detail,
-    )  # fmt: skip
+        time=time,
+        attempt=event.attempt,
+        kind=event.kind,
+        from_status=event.from_status,
+        to_status=event.to_status,
+        cause=event.cause,
+        actor=event.actor,
+        detail=event.detail,
+    )
 
 
 def worker_out(worker: Worker, busy: dict[tuple[str, str], int], *, at: float) -> s.WorkerOut:
@@ -121,7 +127,14 @@ def _attempt(a: Attempt) -> s.AttemptOut:
     created = when(a.created_at)
     assert created is not None
     return s.AttemptOut(
-        number=a.number, status=AttemptStatus(a.status), cause=Cause(a.cause) if a.cause else None, worker=a.host,
-        slot=a.slot, resumes=a.resumes, created_at=created, claimed_at=when(a.claimed_at), ended_at=when(a.ended_at),
+        number=a.number,
+        status=AttemptStatus(a.status),
+        cause=Cause(a.cause) if a.cause else None,
+        worker=a.host,
+        slot=a.slot,
+        resumes=a.resumes,
+        created_at=created,
+        claimed_at=when(a.claimed_at),
+        ended_at=when(a.ended_at),
         log_bytes=a.log_offset,
-    )  # fmt: skip
+    )

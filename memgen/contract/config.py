@@ -63,9 +63,7 @@ class InvalidConfig(BadInput):
 
     def __init__(self, problems: list[BadInput]) -> None:
         first = problems[0]
-        super().__init__(
-            first.code, first.message, field=first.field, value=first.value, way_out=first.way_out
-        )
+        super().__init__(first.code, first.message, field=first.field, value=first.value, way_out=first.way_out)
         self.problems = problems
 
 
@@ -76,10 +74,16 @@ def parse_config(data: object) -> RunConfig:
         InvalidConfig: with one problem per wrong field: unknown stage, key or preset, a value out of range.
     """
     if not isinstance(data, Mapping):
-        raise InvalidConfig([
-            BadInput("invalid_config", "a config must be a JSON object", value=type(data).__name__,
-                     way_out='Start from {"stage": "evaluate"}.')
-        ])  # fmt: skip
+        raise InvalidConfig(
+            [
+                BadInput(
+                    "invalid_config",
+                    "a config must be a JSON object",
+                    value=type(data).__name__,
+                    way_out='Start from {"stage": "evaluate"}.',
+                )
+            ]
+        )
     config_class = _class_of(data)
     try:
         config = config_class.model_validate(dict(data))
@@ -105,17 +109,24 @@ def stage_class(stage: str) -> type[RunConfig]:
         BadInput: `unknown_stage`.
     """
     if stage not in STAGES:
-        raise BadInput("unknown_stage", "no stage of this name", field="stage", value=stage,
-                       way_out=f"Known: {', '.join(STAGES)}.")  # fmt: skip
+        raise BadInput(
+            "unknown_stage", "no stage of this name", field="stage", value=stage, way_out=f"Known: {', '.join(STAGES)}."
+        )
     return STAGES[stage]
 
 
 def _class_of(data: Mapping[str, Any]) -> type[RunConfig]:
     if "stage" not in data:
-        raise InvalidConfig([
-            BadInput("invalid_config", "the config names no stage", field="stage",
-                     way_out=f"Set it to one of: {', '.join(STAGES)}.")
-        ])  # fmt: skip
+        raise InvalidConfig(
+            [
+                BadInput(
+                    "invalid_config",
+                    "the config names no stage",
+                    field="stage",
+                    way_out=f"Set it to one of: {', '.join(STAGES)}.",
+                )
+            ]
+        )
     try:
         return stage_class(str(data["stage"]))
     except BadInput as error:
@@ -129,8 +140,13 @@ def _problem(config_class: type[RunConfig], item: Any) -> BadInput:
         known = list(config_class.model_fields)
         near = difflib.get_close_matches(str(field), known, n=1, cutoff=0.6)
         hint = f"Did you mean {near[0]}? " if near else ""
-        return BadInput("unknown_config_key", "the config has a key that its stage does not know", field=field,
-                        value=value, way_out=f"{hint}Keys of {config_class.__name__}: {', '.join(known)}.")  # fmt: skip
+        return BadInput(
+            "unknown_config_key",
+            "the config has a key that its stage does not know",
+            field=field,
+            value=value,
+            way_out=f"{hint}Keys of {config_class.__name__}: {', '.join(known)}.",
+        )
     way_out = ""
     if field in config_class.model_fields:
         way_out = " ".join((config_class.model_fields[field].description or "").split())

@@ -20,9 +20,13 @@ def split_size(data: str, split: str, num_questions: int | None) -> int:
     """
     size = SPLIT_SIZES[data][split]
     if num_questions is not None and num_questions > size:
-        raise BadInput("too_many_questions", f"the {split} split of {data} has {size} questions",
-                       field="num_questions", value=num_questions,
-                       way_out=f"Ask for at most {size}, or leave it empty for all.")  # fmt: skip
+        raise BadInput(
+            "too_many_questions",
+            f"the {split} split of {data} has {size} questions",
+            field="num_questions",
+            value=num_questions,
+            way_out=f"Ask for at most {size}, or leave it empty for all.",
+        )
     return size if num_questions is None else num_questions
 
 
@@ -35,6 +39,11 @@ def check_gsm8k_folder(folder: Path) -> None:
     missing = [name for name in GSM8K_FILES if not (folder / name).is_file()]
     if missing:
         what = f"lacks {' and '.join(missing)}" if folder.is_dir() else "does not exist"
-        raise BadInput("data_folder_incomplete", f"the GSM8K folder {what}", field="MEMGEN_GSM8K_DIR", value=folder,
-                       way_out="Put train.jsonl and test.jsonl there, unset MEMGEN_GSM8K_DIR to load GSM8K from the "
-                       "hub, or choose the data set wordproblems.")  # fmt: skip
+        raise BadInput(
+            "data_folder_incomplete",
+            f"the GSM8K folder {what}",
+            field="MEMGEN_GSM8K_DIR",
+            value=folder,
+            way_out="Put train.jsonl and test.jsonl there, unset MEMGEN_GSM8K_DIR to load GSM8K from the "
+            "hub, or choose the data set wordproblems.",
+        )

@@ -111,8 +111,14 @@ BUILT_IN: tuple[Preset, ...] = (
             size_bytes=92_871_040,
         ),
         dimensions=Dimensions(
-            hidden_size=576, num_layers=30, num_heads=9, num_kv_heads=3, head_dim=64,
-            intermediate_size=1536, vocab_size=49152, tied_embeddings=True,
+            hidden_size=576,
+            num_layers=30,
+            num_heads=9,
+            num_kv_heads=3,
+            head_dim=64,
+            intermediate_size=1536,
+            vocab_size=49152,
+            tied_embeddings=True,
         ),
     ),
     Preset(
@@ -120,8 +126,15 @@ BUILT_IN: tuple[Preset, ...] = (
         note="check the pipeline, quick tests",
         repo="Qwen/Qwen2.5-1.5B-Instruct",
         dimensions=Dimensions(
-            hidden_size=1536, num_layers=28, num_heads=12, num_kv_heads=2, head_dim=128,
-            intermediate_size=8960, vocab_size=151936, tied_embeddings=True, attention_bias=True,
+            hidden_size=1536,
+            num_layers=28,
+            num_heads=12,
+            num_kv_heads=2,
+            head_dim=128,
+            intermediate_size=8960,
+            vocab_size=151936,
+            tied_embeddings=True,
+            attention_bias=True,
         ),
         expected_hours={"weaver_sft": (1, 2), "trigger_grpo": (2, 3), "ltpo_eval": (0.5, 1)},
     ),
@@ -130,8 +143,15 @@ BUILT_IN: tuple[Preset, ...] = (
         note="main experiments",
         repo="Qwen/Qwen2.5-7B-Instruct",
         dimensions=Dimensions(
-            hidden_size=3584, num_layers=28, num_heads=28, num_kv_heads=4, head_dim=128,
-            intermediate_size=18944, vocab_size=152064, tied_embeddings=False, attention_bias=True,
+            hidden_size=3584,
+            num_layers=28,
+            num_heads=28,
+            num_kv_heads=4,
+            head_dim=128,
+            intermediate_size=18944,
+            vocab_size=152064,
+            tied_embeddings=False,
+            attention_bias=True,
         ),
     ),
     Preset(
@@ -139,11 +159,18 @@ BUILT_IN: tuple[Preset, ...] = (
         note="large",
         repo="Qwen/Qwen3-14B",
         dimensions=Dimensions(
-            hidden_size=5120, num_layers=40, num_heads=40, num_kv_heads=8, head_dim=128,
-            intermediate_size=17408, vocab_size=151936, tied_embeddings=False, qk_norm=True,
+            hidden_size=5120,
+            num_layers=40,
+            num_heads=40,
+            num_kv_heads=8,
+            head_dim=128,
+            intermediate_size=17408,
+            vocab_size=151936,
+            tied_embeddings=False,
+            qk_norm=True,
         ),
     ),
-)  # fmt: skip
+)
 
 
 def dimensions_of(config: Mapping[str, Any]) -> Dimensions:

@@ -82,14 +82,11 @@ class Cause(StrEnum):
 
 
 CAUSE_TEXT: dict[Cause, str] = {
-    _C: text
-    for _C, text in (
-        (Cause.DONE, "finished"),
-        (Cause.STOPPED, "stopped on request"),
-        (Cause.INVALID_CONFIG, "the config or its data can't be used"),
-        (Cause.ERROR, "the trainer ended with an error"),
-        (Cause.OUT_OF_MEMORY, "memory ran out"),
-        (Cause.KILLED, "the trainer was killed by a signal"),
-        (Cause.LOST, "the machine or the process that ran it was not heard of within its lease"),
-    )
+    Cause.DONE: "finished",
+    Cause.STOPPED: "stopped on request",
+    Cause.INVALID_CONFIG: "the config or its data can't be used",
+    Cause.ERROR: "the trainer ended with an error",
+    Cause.OUT_OF_MEMORY: "memory ran out",
+    Cause.KILLED: "the trainer was killed by a signal",
+    Cause.LOST: "the machine or the process that ran it was not heard of within its lease",
 }

@@ -36,7 +36,7 @@ def load_base(source: LocalModel, dtype: str) -> BaseModel:
     Raises:
         BadInput: `no_chatml`, if the tokenizer does not know ChatML.
     """
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # its bars fill a log file
+    transformers_logging.disable_progress_bar()  # its bars fill a log file
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(source.folder)
     eos_id = end_token_id(tokenizer)

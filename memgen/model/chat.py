@@ -9,9 +9,7 @@ from typing import Protocol
 from memgen.contract.answers import Message
 from memgen.contract.errors import BadInput
 
-INSTRUCTION = (
-    "Solve the math problem with proper reasoning, and make sure to put the FINAL ANSWER inside \\boxed{}."
-)
+INSTRUCTION = "Solve the math problem with proper reasoning, and make sure to put the FINAL ANSWER inside \\boxed{}."
 START, END = "<|im_start|>", "<|im_end|>"
 
 
@@ -47,6 +45,6 @@ def end_token_id(tokenizer: _Tokenizer) -> int:
                 "no_chatml",
                 f"the tokenizer splits {marker} into several tokens",
                 field="preset",
-                way_out="Choose a model whose tokenizer knows ChatML, such as the Qwen2.5, Qwen3 or SmolLM2 instruct models.",
+                way_out="Choose a model with a ChatML tokenizer, e.g. an instruct model of Qwen2.5, Qwen3 or SmolLM2.",
             )
     return tokenizer.encode(END, add_special_tokens=False)[0]

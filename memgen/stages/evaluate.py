@@ -182,15 +182,21 @@ class AnswerBook:
             answers, summary = read_answers(source)
         except ValueError as error:
             raise BadInput(
-                "resume_damaged", f"the answer file to resume can't be read: {error}", field="resume",
-                value=source.parent.parent.name, way_out="Start again without --resume.",
-            ) from error  # fmt: skip
+                "resume_damaged",
+                f"the answer file to resume can't be read: {error}",
+                field="resume",
+                value=source.parent.parent.name,
+                way_out="Start again without --resume.",
+            ) from error
         for answer in answers:
             if answer.index >= len(self._questions) or self._questions[answer.index].id != answer.id:
                 raise BadInput(
-                    "resume_mismatch", "the answer file to resume answers other questions", field="resume",
-                    value=answer.id, way_out="Start again without --resume.",
-                )  # fmt: skip
+                    "resume_mismatch",
+                    "the answer file to resume answers other questions",
+                    field="resume",
+                    value=answer.id,
+                    way_out="Start again without --resume.",
+                )
             self._answers.setdefault(answer.index, answer)
         batches: dict[int, float] = {}  # a batch took as long as its last row
         for answer in answers:
@@ -200,7 +206,7 @@ class AnswerBook:
         lines = [answer.model_dump_json() + "\n" for answer in self._answers.values()]
         temporary = target.with_suffix(".taken")
         temporary.write_text("".join(lines), encoding="utf-8")
-        os.replace(temporary, target)  # a torn last line and an old summary are gone
+        temporary.replace(target)  # a torn last line and an old summary are gone
         done = "complete" if summary else "incomplete"
         self._monitor.say(f"resumed: {len(self._answers)} of {len(self._questions)} answers taken over ({done} file)")
 

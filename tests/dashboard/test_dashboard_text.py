@@ -48,8 +48,8 @@ def test_about_size_of_bfloat16_weights_is_what_the_presets_say(parameters: floa
 
 @pytest.mark.parametrize(
     ("delta", "text"),
-    [(timedelta(seconds=-2), "just now"), (timedelta(seconds=40), "40 s ago"), (timedelta(minutes=3), "3 min ago"),
-     (timedelta(hours=5, minutes=59), "5 h ago"), (timedelta(days=2), "2 d ago")],
+    [(timedelta(seconds=-2), "just now"), (timedelta(seconds=40), "40 s ago"),
+     (timedelta(minutes=3), "3 min ago"),     (timedelta(hours=5, minutes=59), "5 h ago"), (timedelta(days=2), "2 d ago")],
 )  # fmt: skip
 def test_ago(delta: timedelta, text: str) -> None:
     assert ago(NOW - delta, NOW) == text

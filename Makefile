@@ -1,0 +1,51 @@
+# make up      install, start Redis, backend, worker and dashboard, show URL and token
+# make test    install what the tests need, run them
+# See README.md for the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Where pip looks for torch first, e.g. the index of CPU builds that PyTorch's download page names.
+TORCH_INDEX ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: install up down check test test-all clean
+.DELETE_ON_ERROR:
+
+install: $(VENV)/.dev  ## everything, the tests' browser included
+
+up: $(VENV)/.app  ## install and start; Ctrl-C stops the services, trainers go on
+	@exec $(BIN)/python -m backend up
+
+down: $(VENV)/.app  ## stop services and trainers (save and stop)
+	@$(BIN)/python -m backend down
+
+check: $(VENV)/.dev  ## style, types, import walls
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(VENV)/.dev  ## the tests, without the long ones
+	$(BIN)/python -m pytest -m "not long"
+
+test-all: $(VENV)/.dev  ## all tests
+	$(BIN)/python -m pytest
+
+clean:  ## remove the environment; data/ stays
+	rm -rf $(VENV)
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"MemGen Studio needs Python 3.11 to 3.13, and {sys.executable} is {v[0]}.{v[1]}. Choose another: make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.app: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing MemGen Studio into $(VENV) (the first time takes a few minutes)"
+	$(INSTALL) --editable '.[service,worker]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.app tests/browser/install-browser
+	$(INSTALL) --editable '.[service,worker,dev]'
+	tests/browser/install-browser $(BIN)/python
+	@touch $@
