@@ -8,7 +8,7 @@ import streamlit as st
 from backend.client import ApiError, Client, Unreachable
 from backend.schemas import PresetOut, Problem
 from dashboard.settings import Settings
-from dashboard.text import escape_markdown
+from dashboard.text import escape_markdown, sentence
 
 RETRY_SECONDS = 3
 
@@ -87,7 +87,7 @@ def show_error(error: Exception) -> bool:
 
 def problem_text(problem: Problem) -> str:
     """Title, every field with its value, and the way out, as markdown."""
-    lines = [f"**{escape_markdown(problem.title)}**"]
+    lines = [f"**{sentence(problem.title)}**"]
     if problem.errors:
         lines += [
             f"- {item_text(item.field, item.value, item.message, item.way_out)}" for item in problem.errors
@@ -95,7 +95,7 @@ def problem_text(problem: Problem) -> str:
     elif problem.field:
         lines.append(item_text(problem.field, problem.value, "", problem.way_out))
     elif problem.way_out:
-        lines.append(escape_markdown(problem.way_out))
+        lines.append(sentence(problem.way_out))
     return "\n\n".join(lines[:1]) + ("\n\n" + "\n".join(lines[1:]) if lines[1:] else "")
 
 
@@ -108,9 +108,9 @@ def item_text(field: str | None, value: str | None, message: str, way_out: str) 
         )
     if message:
         ended = message if message.endswith((".", "!", "?")) else f"{message}."
-        parts.append(escape_markdown(ended[:1].upper() + ended[1:]))
+        parts.append(sentence(ended[:1].upper() + ended[1:]))
     if way_out:
-        parts.append(escape_markdown(way_out))
+        parts.append(sentence(way_out))
     return " ".join(parts)
 
 

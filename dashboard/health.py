@@ -5,7 +5,7 @@ import streamlit as st
 from backend.client import ApiError, Unreachable
 from backend.schemas import HealthOut
 from dashboard import api
-from dashboard.text import escape_markdown, size
+from dashboard.text import escape_markdown, sentence, size
 
 _LATE_RECONCILER_SECONDS = 30.0
 _LITTLE_DISK_BYTES = 5 * 2**30
@@ -36,7 +36,7 @@ def _health() -> None:
         else:
             st.badge("backend degraded", color="orange", icon=":material/warning:")
         for trouble in troubles:
-            st.caption(escape_markdown(trouble))
+            st.caption(sentence(trouble))
         workers = f"{health.workers_alive} worker{'' if health.workers_alive == 1 else 's'} alive"
         st.caption(
             f"{workers} · {size(health.home_free_bytes)} free · version {escape_markdown(health.version)}"
@@ -55,7 +55,7 @@ def health_troubles(health: HealthOut) -> list[str]:
         since = "has not run yet" if age is None else f"was last here {age:.0f} s ago"
         troubles.append(f"The reconciler {since}: lost runs are not noticed.")
     if not health.workers_alive:
-        troubles.append("No worker is alive: runs wait until one is.")
+        troubles.append("No worker is alive: runs wait until one is. `make up` starts one.")
     if health.home_free_bytes < _LITTLE_DISK_BYTES:
         troubles.append(f"Only {size(health.home_free_bytes)} are free on the disk.")
     return troubles

@@ -2,7 +2,15 @@
 
 from html import escape
 
-CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'unsafe-inline'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
 
 _STYLE = """
 :root { color-scheme: light dark; --bg: #f6f8f8; --card: #ffffff; --text: #16211f; --soft: #5b6a67;

@@ -7,7 +7,7 @@ import streamlit as st
 
 from backend.schemas import PreflightReply, PresetOut, SlotOut, WorkerOut
 from dashboard import api
-from dashboard.text import about_size, count, duration, escape_markdown, size
+from dashboard.text import about_size, count, duration, escape_markdown, sentence, size
 
 
 def preflight_panel(
@@ -32,7 +32,7 @@ def preflight_panel(
             icon=":material/error:",
         )
     for warning in reply.warnings:
-        st.warning(escape_markdown(warning), icon=":material/warning:")
+        st.warning(sentence(warning), icon=":material/warning:")
 
 
 def slots_text(need: int | None, slots: Sequence[SlotOut]) -> tuple[str, bool]:

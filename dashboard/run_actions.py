@@ -4,7 +4,7 @@ import streamlit as st
 
 from backend.schemas import RunDetail
 from dashboard import api
-from dashboard.text import escape_markdown, size
+from dashboard.text import sentence, size
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
 
 STOP_WORDS: dict[StopMode, tuple[str, str]] = {
@@ -29,7 +29,7 @@ def actions(run: RunDetail) -> None:
             _delete_dialog(run)
     if run.status in _CAN_START_AGAIN and run.resume_reason:
         label = "Resume" if run.can_resume else "No resume"
-        st.caption(f"{label}: {escape_markdown(run.resume_reason)}")
+        st.caption(f"{label}: {sentence(run.resume_reason)}")
 
 
 def _start_again(run: RunDetail) -> None:
@@ -39,7 +39,7 @@ def _start_again(run: RunDetail) -> None:
         icon=":material/play_arrow:",
         type="primary" if run.can_resume else "secondary",
         disabled=not run.can_resume,
-        help=escape_markdown(run.resume_reason) or None,
+        help=sentence(run.resume_reason) or None,
     )
     if resumed and api.attempt(lambda: api.client().resume(run.id)):
         st.rerun()

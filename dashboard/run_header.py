@@ -7,7 +7,7 @@ import streamlit as st
 from backend.schemas import RunDetail
 from dashboard import api
 from dashboard.components import facts, progress_bar, run_seconds, status_badge, time_caption
-from dashboard.text import count, duration, escape_markdown, percent
+from dashboard.text import count, duration, escape_markdown, percent, sentence
 from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, RunStatus
 
 REFRESH_SECONDS = 2
@@ -49,7 +49,7 @@ def _state(run: RunDetail) -> None:
     """One block that fits the status."""
     if run.status in {RunStatus.QUEUED, RunStatus.WAITING}:
         reason = run.waits_for or "It will start when a slot takes it."
-        st.info(f"**Waits:** {escape_markdown(reason)}", icon=":material/schedule:")
+        st.info(f"**Waits:** {sentence(reason)}", icon=":material/schedule:")
     elif run.status is RunStatus.STOPPING:
         st.info("A stop was asked for; the trainer is ending.", icon=":material/stop_circle:")
     elif run.status is RunStatus.RUNNING and run.progress is None:
@@ -89,7 +89,7 @@ def failure_panel(run: RunDetail) -> None:
     if run.status is not RunStatus.FAILED:
         return
     cause = run.cause_text or (CAUSE_TEXT[run.cause] if run.cause else "no cause was reported")
-    lines = [f"**Failed: {escape_markdown(cause)}.**"]
+    lines = [f"**Failed: {sentence(cause)}.**"]
     if run.failure:
         item = run.failure
         lines.append(api.item_text(item.field, item.value, item.message, item.way_out))

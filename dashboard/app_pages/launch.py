@@ -138,7 +138,7 @@ with form_column, st.container(key="launch_form"):
         persist_state="session",
     )
 with check_column, st.container(border=True, key="preflight"):
-    st.subheader("Before the launch")
+    st.subheader("Before the launch", anchor=False)
     with api.page_errors():
         checked = check(filled, all_presets)
     reason = why_not(checked)

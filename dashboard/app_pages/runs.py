@@ -98,7 +98,7 @@ def show_none(filters: Filters) -> None:
         st.info("No run matches these filters.", icon=":material/filter_alt_off:")
         return
     with st.container(border=True, key="no_runs"):
-        st.subheader("No runs yet")
+        st.subheader("No runs yet", anchor=False)
         st.write("Launch the first one: the demo model answers a few questions on a CPU in minutes.")
         st.page_link("app_pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
 

@@ -36,14 +36,20 @@ def check_gsm8k_folder(folder: Path) -> None:
     Raises:
         BadInput: `data_folder_incomplete`.
     """
+    if not folder.is_dir():
+        raise unusable_gsm8k_folder(folder, "there is no such folder")
     missing = [name for name in GSM8K_FILES if not (folder / name).is_file()]
     if missing:
-        what = f"lacks {' and '.join(missing)}" if folder.is_dir() else "does not exist"
-        raise BadInput(
-            "data_folder_incomplete",
-            f"the GSM8K folder {what}",
-            field="MEMGEN_GSM8K_DIR",
-            value=folder,
-            way_out="Put train.jsonl and test.jsonl there, unset MEMGEN_GSM8K_DIR to load GSM8K from the "
-            "hub, or choose the data set wordproblems.",
-        )
+        raise unusable_gsm8k_folder(folder, f"the folder lacks {' and '.join(missing)}")
+
+
+def unusable_gsm8k_folder(folder: Path, message: str) -> BadInput:
+    """The error for a GSM8K folder that can't be read."""
+    return BadInput(
+        "data_folder_incomplete",
+        message,
+        field="MEMGEN_GSM8K_DIR",
+        value=folder,
+        way_out=f"Put {' and '.join(GSM8K_FILES)} of openai/grade-school-math there, unset MEMGEN_GSM8K_DIR to load "
+        "GSM8K from the hub, or choose the data set wordproblems.",
+    )

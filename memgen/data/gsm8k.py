@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from memgen.contract.datasets import GSM8K_FILES, check_gsm8k_folder, unusable_gsm8k_folder
 from memgen.contract.errors import BadInput
 from memgen.data.questions import Question, check_split, drop_duplicates, from_gsm8k_row, split_validation
 
@@ -17,7 +18,6 @@ HUB_NAME = "openai/gsm8k"
 HUB_CONFIG = "main"
 PREFIX = "gsm8k"
 FOLDER_SETTING = "MEMGEN_GSM8K_DIR"
-FILES = ("train.jsonl", "test.jsonl")
 
 
 def load_gsm8k(split: str, seed: int = 42, folder: Path | None = None) -> list[Question]:
@@ -45,37 +45,9 @@ def load_gsm8k(split: str, seed: int = 42, folder: Path | None = None) -> list[Q
     return validation if split == "validation" else train
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that `load_gsm8k` can't use, by its file names and the first row of each.
-
-    Raises:
-        BadInput: `data_folder_incomplete` or `bad_data_row`, as `load_gsm8k` does.
-    """
-    for name in FILES:
-        next(_file_questions(_data_file(folder, name)))
-
-
 def _data_file(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not folder.is_dir():
-        _refuse_folder("there is no such folder", folder)
-    if not path.is_file():
-        _refuse_folder(f"the folder has no file {name}", folder)
-    return path
-
-
-def _refuse_folder(message: str, folder: Path) -> NoReturn:
-    raise BadInput(
-        "data_folder_incomplete",
-        message,
-        field=FOLDER_SETTING,
-        value=folder,
-        way_out=(
-            f"Put {' and '.join(FILES)} of openai/grade-school-math there, or leave {FOLDER_SETTING} unset "
-            "to load "
-            "GSM8K from the hub, or choose the data 'wordproblems'."
-        ),
-    )
+    check_gsm8k_folder(folder)
+    return folder / name
 
 
 def _file_questions(path: Path) -> Iterator[Question]:
@@ -88,9 +60,9 @@ def _file_questions(path: Path) -> Iterator[Question]:
                     empty = False
                     yield _line_question(line, path, number)
     except OSError as error:
-        _refuse_folder(f"{path.name} can't be read: {error.strerror}", path.parent)
+        raise unusable_gsm8k_folder(path.parent, f"{path.name} can't be read: {error.strerror}") from error
     if empty:
-        _refuse_folder(f"{path.name} has no rows", path.parent)
+        raise unusable_gsm8k_folder(path.parent, f"{path.name} has no rows")
 
 
 def _line_question(line: bytes, path: Path, number: int) -> Question:
@@ -133,7 +105,7 @@ def _hub_questions(part: str) -> Iterator[Question]:
             field="data",
             value=PREFIX,
             way_out=(
-                f"Check the network, or set {FOLDER_SETTING} to a folder with {' and '.join(FILES)}, or "
+                f"Check the network, or set {FOLDER_SETTING} to a folder with {' and '.join(GSM8K_FILES)}, or "
                 "choose the "
                 "data 'wordproblems', which needs neither."
             ),

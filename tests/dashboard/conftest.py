@@ -44,14 +44,33 @@ class FakeBackend:
         config = parse_config(changes.pop("config", {"stage": "evaluate", "num_questions": 20}))
         ended = status in {"succeeded", "failed", "cancelled"}
         self.runs[run_id] = {
-            "id": run_id, "stage": "evaluate", "setting": "base",
-            "preset": config.preset, "data": config.data, "note": "", "status": status, "cause": None, "cause_text": None, "waits_for": None,
-            "created_at": TIME, "started_at": None if status == "queued" else TIME,
-            "ended_at": TIME if ended else None, "progress": None, "summary": {}, "num_attempts": 1,
-            "config": config.model_dump(mode="json"), "config_hash": config_hash(config), "failure": None,
-            "traceback": None, "exit_code": None, "can_resume": False, "resume_reason": "", "output": None,
-            "environment": {}, "attempts": [],
-        } | changes  # fmt: skip
+            "id": run_id,
+            "stage": "evaluate",
+            "setting": "base",
+            "preset": config.preset,
+            "data": config.data,
+            "note": "",
+            "status": status,
+            "cause": None,
+            "cause_text": None,
+            "waits_for": None,
+            "created_at": TIME,
+            "started_at": None if status == "queued" else TIME,
+            "ended_at": TIME if ended else None,
+            "progress": None,
+            "summary": {},
+            "num_attempts": 1,
+            "config": config.model_dump(mode="json"),
+            "config_hash": config_hash(config),
+            "failure": None,
+            "traceback": None,
+            "exit_code": None,
+            "can_resume": False,
+            "resume_reason": "",
+            "output": None,
+            "environment": {},
+            "attempts": [],
+        } | changes
 
     def _get_health(self, _request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={
@@ -76,10 +95,19 @@ class FakeBackend:
         return httpx.Response(200, json={"items": [worker]})
 
     def _post_preflight(self, _request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json={
-            "ok": not self.problems, "problems": self.problems, "warnings": self.warnings,
-            "num_questions": 1319, "memory_bytes": 2**30, "memory_device": "cpu", "disk_bytes": 10**6, "expected_seconds": 130,
-        })  # fmt: skip
+        return httpx.Response(
+            200,
+            json={
+                "ok": not self.problems,
+                "problems": self.problems,
+                "warnings": self.warnings,
+                "num_questions": 1319,
+                "memory_bytes": 2**30,
+                "memory_device": "cpu",
+                "disk_bytes": 10**6,
+                "expected_seconds": 130,
+            },
+        )
 
     def _post_runs(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content)

@@ -12,6 +12,7 @@ from dashboard.text import (
     full_time,
     percent,
     readable_log,
+    sentence,
     size,
     words,
 )
@@ -48,9 +49,14 @@ def test_about_size_of_bfloat16_weights_is_what_the_presets_say(parameters: floa
 
 @pytest.mark.parametrize(
     ("delta", "text"),
-    [(timedelta(seconds=-2), "just now"), (timedelta(seconds=40), "40 s ago"),
-     (timedelta(minutes=3), "3 min ago"),     (timedelta(hours=5, minutes=59), "5 h ago"), (timedelta(days=2), "2 d ago")],
-)  # fmt: skip
+    [
+        (timedelta(seconds=-2), "just now"),
+        (timedelta(seconds=40), "40 s ago"),
+        (timedelta(minutes=3), "3 min ago"),
+        (timedelta(hours=5, minutes=59), "5 h ago"),
+        (timedelta(days=2), "2 d ago"),
+    ],
+)
 def test_ago(delta: timedelta, text: str) -> None:
     assert ago(NOW - delta, NOW) == text
 
@@ -69,6 +75,11 @@ def test_markdown_is_escaped_and_on_one_line() -> None:
     assert escape_markdown("a*b_[c](d) $x$ :red[e]\n# f") == (
         "a\\*b\\_\\[c\\]\\(d\\) \\$x\\$ \\:red\\[e\\] \\# f"
     )
+
+
+def test_code_in_a_message_of_the_backend_stays_code() -> None:
+    assert sentence("No *worker*. `make up` starts one") == "No \\*worker\\*\\. `make up` starts one"
+    assert sentence("a lone ` mark") == "a lone \\` mark"
 
 
 def test_log_is_what_a_terminal_would_show() -> None:

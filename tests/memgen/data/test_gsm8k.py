@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from memgen.contract.datasets import check_gsm8k_folder
 from memgen.contract.errors import BadInput
 from memgen.data import Question, load_questions
-from memgen.data.gsm8k import check_folder, load_gsm8k
+from memgen.data.gsm8k import load_gsm8k
 from memgen.data.questions import from_gsm8k_row, split_validation
 from memgen.scoring import score
 
@@ -109,21 +110,20 @@ def test_first_of_two_rows_with_the_same_question_is_kept(tmp_path: Path) -> Non
         (lambda folder: (folder / "test.jsonl").write_text('{"question": "q"}'), "bad_data_row", "'answer'"),
     ],
 )
-def test_unusable_file_is_refused_by_check_and_load(tmp_path: Path, change: Change, code: str, said: str) -> None:
+def test_unusable_file_is_refused(tmp_path: Path, change: Change, code: str, said: str) -> None:
     folder = write_folder(tmp_path)
-    check_folder(folder)
+    check_gsm8k_folder(folder)
     change(folder)
-    for use in (check_folder, lambda folder: load_gsm8k("test", folder=folder)):
-        with pytest.raises(BadInput) as refusal:
-            use(folder)
-        assert (refusal.value.code, refusal.value.field) == (code, "MEMGEN_GSM8K_DIR")
-        assert said in refusal.value.message
-        assert str(tmp_path)[:150] in str(refusal.value.value)
-        assert refusal.value.way_out
+    with pytest.raises(BadInput) as refusal:
+        load_gsm8k("test", folder=folder)
+    assert (refusal.value.code, refusal.value.field) == (code, "MEMGEN_GSM8K_DIR")
+    assert said in refusal.value.message
+    assert str(tmp_path)[:150] in str(refusal.value.value)
+    assert refusal.value.way_out
 
 
 def test_missing_folder_is_refused(tmp_path: Path) -> None:
-    for use in (check_folder, lambda folder: load_gsm8k("train", folder=folder)):
+    for use in (check_gsm8k_folder, lambda folder: load_gsm8k("train", folder=folder)):
         with pytest.raises(BadInput, match="no such folder") as refusal:
             use(tmp_path / "gone")
         assert refusal.value.code == "data_folder_incomplete"
@@ -132,7 +132,7 @@ def test_missing_folder_is_refused(tmp_path: Path) -> None:
 def test_broken_line_behind_good_ones_is_named_by_number(tmp_path: Path) -> None:
     folder = write_folder(tmp_path)
     (folder / "train.jsonl").write_text(f"{GOOD_LINE}\n\n{GOOD_LINE[:20]}\n", encoding="utf-8")
-    check_folder(folder)
+    check_gsm8k_folder(folder)
     with pytest.raises(BadInput, match=r"train\.jsonl, line 3") as refusal:
         load_gsm8k("train", folder=folder)
     assert refusal.value.code == "bad_data_row"
@@ -195,7 +195,7 @@ def test_importing_the_data_imports_neither_torch_nor_datasets() -> None:
 
 
 def test_published_files_give_their_known_sizes_and_distinct_ids(real_folder: Path) -> None:
-    check_folder(real_folder)
+    check_gsm8k_folder(real_folder)
     splits = {split: load_gsm8k(split, folder=real_folder) for split in ("train", "validation", "test")}
     assert {split: len(questions) for split, questions in splits.items()} == {
         "train": 6725,

@@ -1,0 +1,44 @@
+"""Fixtures that several rooms of the tests share: a tiny model as an operator's preset, and an empty home."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+TINY = "tiny/qwen2-242k"
+
+
+@pytest.fixture(scope="session")
+def presets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An operator's presets file that offers the tiny base of the golden folder."""
+    path = tmp_path_factory.mktemp("presets") / "presets.json"
+    entry = {"name": TINY, "note": "242 k weights, for tests", "folder": str(GOLDEN / "tiny_base")}
+    path.write_text(json.dumps([entry]))
+    return path
+
+
+@pytest.fixture
+def home(tmp_path: Path, presets_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty MEMGEN_HOME, with the tiny preset and no other setting of this machine."""
+    for name in ("MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "MEMGEN_GSM8K_DIR", "REDIS_URL", "MEMGEN_TRAINER"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("MEMGEN_HOME", str(folder))
+    monkeypatch.setenv("MEMGEN_PRESETS", str(presets_file))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return folder
+
+
+@pytest.fixture
+def tiny_config() -> dict[str, object]:
+    """A short evaluation of the tiny model on our own word problems."""
+    return {
+        "stage": "evaluate",
+        "preset": TINY,
+        "data": "wordproblems",
+        "num_questions": 6,
+        "batch_size": 4,
+        "max_completion_length": 24,
+    }

@@ -1,0 +1,30 @@
+from memgen.contract.status import (
+    ATTEMPT_ENDED,
+    ATTEMPT_TRANSITIONS,
+    CAUSE_TEXT,
+    RUN_TRANSITIONS,
+    AttemptStatus,
+    Cause,
+    RunStatus,
+)
+
+
+def test_an_attempts_end_is_final() -> None:
+    assert all(ATTEMPT_TRANSITIONS[status] == frozenset() for status in ATTEMPT_ENDED)
+
+
+def test_success_never_changes() -> None:
+    assert RUN_TRANSITIONS[RunStatus.SUCCEEDED] == frozenset()
+
+
+def test_tables_name_every_status_and_reach_each() -> None:
+    assert set(RUN_TRANSITIONS) == set(RunStatus)
+    assert set(ATTEMPT_TRANSITIONS) == set(AttemptStatus)
+    assert set(CAUSE_TEXT) == set(Cause)
+    reached = {RunStatus.WAITING} | {to for tos in RUN_TRANSITIONS.values() for to in tos}
+    assert reached == set(RunStatus)
+
+
+def test_a_run_leaves_failed_and_cancelled_only_for_the_queue() -> None:
+    assert RUN_TRANSITIONS[RunStatus.FAILED] == RUN_TRANSITIONS[RunStatus.CANCELLED] == {RunStatus.QUEUED}
+    assert RUN_TRANSITIONS[RunStatus.SKIPPED] == {RunStatus.WAITING}

@@ -1,0 +1,143 @@
+"""The stage on the tiny base: real weights, real tokenizer, our own questions."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from memgen.contract.answers import read_answers
+from memgen.contract.config import EvaluateConfig
+from memgen.contract.errors import BadInput
+from memgen.contract.rundir import RunDir, write_json
+from memgen.contract.status import StopMode
+from memgen.monitor import Monitor
+from memgen.stages.evaluate import evaluate
+from memgen.stop import Stopped, StopRequest
+
+
+class StopAfter(StopRequest):
+    """Asks to stop once the answer file has this many lines."""
+
+    def __init__(self, path: Path, lines: int) -> None:
+        super().__init__()
+        self._answers, self._lines = path, lines
+
+    def requested(self) -> StopMode | None:
+        done = self._answers.exists() and self._answers.read_bytes().count(b"\n") >= self._lines
+        return StopMode.SAVE if done else None
+
+
+def run(home: Path, folder: Path, config: EvaluateConfig, resume: Path | None = None, stop: StopRequest | None = None):
+    folder.mkdir(parents=True, exist_ok=True)
+    run_dir = RunDir(folder)
+    monitor = Monitor(run_dir.events)
+    try:
+        earlier = RunDir(resume) if resume else None
+        return evaluate(config, run_dir, earlier, home, None, monitor, stop or StopRequest())
+    finally:
+        monitor.close()
+
+
+def texts(folder: Path) -> dict[str, str]:
+    answers, _ = read_answers(RunDir(folder).answers)
+    assert len({answer.id for answer in answers}) == len(answers)
+    return {answer.id: answer.completion for answer in answers}
+
+
+@pytest.fixture
+def config(home: Path, tiny_config: dict[str, object]) -> EvaluateConfig:
+    return EvaluateConfig.model_validate(tiny_config)
+
+
+def test_leaves_each_question_once_and_a_summary_that_agrees(home: Path, tmp_path: Path, config) -> None:
+    metrics = run(home, tmp_path / "run", config)
+    answers, summary = read_answers(RunDir(tmp_path / "run").answers)
+    assert sorted(answer.index for answer in answers) == list(range(6))
+    assert summary is not None
+    assert summary.summary_metrics == metrics
+    assert metrics["accuracy"] == sum(answer.metrics["accuracy"] for answer in answers) / 6
+    assert all("<|im_end|>" not in answer.completion for answer in answers)
+    assert all(answer.truncated == (answer.completion_tokens == 24) for answer in answers)
+
+
+def test_batched_equals_one_by_one(home: Path, tmp_path: Path, config) -> None:
+    run(home, tmp_path / "batched", config)
+    run(home, tmp_path / "single", config.model_copy(update={"batch_size": 1}))
+    assert texts(tmp_path / "batched") == texts(tmp_path / "single")
+
+
+def test_greedy_whatever_the_models_generation_config_says(home: Path, tmp_path: Path, config, monkeypatch) -> None:
+    run(home, tmp_path / "plain", config)
+    import shutil
+
+    from tests.conftest import GOLDEN, TINY
+
+    folder = tmp_path / "sampling_model"
+    shutil.copytree(GOLDEN / "tiny_base", folder)
+    wild = {"do_sample": True, "temperature": 5.0, "top_k": 50, "repetition_penalty": 3.0, "max_length": 7}
+    (folder / "generation_config.json").write_text(json.dumps(wild))
+    presets = tmp_path / "wild.json"
+    presets.write_text(json.dumps([{"name": TINY, "folder": str(folder)}]))
+    monkeypatch.setenv("MEMGEN_PRESETS", str(presets))
+    run(home, tmp_path / "wild", config)
+    assert texts(tmp_path / "plain") == texts(tmp_path / "wild")
+
+
+@pytest.mark.parametrize("lines", [1, 8, 9])  # in the first batch, behind it, in the second
+def test_stopped_and_resumed_equals_uninterrupted(home: Path, tmp_path: Path, config, lines: int) -> None:
+    # at this length some rows end early, so that a batch can be left half answered
+    config = config.model_copy(update={"num_questions": 16, "batch_size": 8, "max_completion_length": 96})
+    run(home, tmp_path / "whole", config)
+    first = tmp_path / "first"
+    with pytest.raises(Stopped):
+        run(home, first, config, stop=StopAfter(RunDir(first).answers, lines))
+    kept = texts(first)
+    assert lines <= len(kept) < 16
+    run(home, tmp_path / "second", config, resume=first)
+    assert texts(tmp_path / "second") == texts(tmp_path / "whole")
+    assert list(texts(tmp_path / "second"))[: len(kept)] == list(kept)
+    assert texts(first) == kept, "the earlier attempt's folder stays as it was"
+
+
+def test_torn_last_answer_is_generated_again(home: Path, tmp_path: Path, config) -> None:
+    run(home, tmp_path / "whole", config)
+    torn = RunDir(tmp_path / "torn")
+    torn.output.mkdir(parents=True)
+    write_json(torn.environment, json.loads(RunDir(tmp_path / "whole").environment.read_text()))
+    lines = RunDir(tmp_path / "whole").answers.read_bytes().splitlines(keepends=True)
+    torn.answers.write_bytes(lines[0] + lines[1][:50])
+    run(home, torn.path, config, resume=torn.path)
+    assert texts(torn.path) == texts(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change", [{"seed": 7}, {"batch_size": 3}, {"max_completion_length": 25}])
+def test_answers_of_another_config_are_not_taken_over(home: Path, tmp_path: Path, config, change) -> None:
+    run(home, tmp_path / "first", config)
+    with pytest.raises(BadInput, match="other conditions") as caught:
+        run(home, tmp_path / "second", config.model_copy(update=change), resume=tmp_path / "first")
+    assert caught.value.code == "resume_mismatch"
+    assert not RunDir(tmp_path / "second").answers.exists()
+
+
+def test_answers_of_other_weights_are_not_taken_over(home: Path, tmp_path: Path, config) -> None:
+    run(home, tmp_path / "first", config)
+    path = RunDir(tmp_path / "first").environment
+    write_json(path, json.loads(path.read_text()) | {"model": "hub:other@1"})
+    with pytest.raises(BadInput, match="hub:other@1"):
+        run(home, tmp_path / "second", config, resume=tmp_path / "first")
+
+
+def test_prompt_that_is_too_long_is_refused_and_not_cut(home: Path, tmp_path: Path, config) -> None:
+    with pytest.raises(BadInput) as caught:
+        run(home, tmp_path / "run", config.model_copy(update={"max_prompt_length": 16}))
+    assert (caught.value.code, caught.value.field) == ("prompt_too_long", "max_prompt_length")
+
+
+def test_events_tell_phases_progress_and_running_accuracy(home: Path, tmp_path: Path, config) -> None:
+    run(home, tmp_path / "run", config)
+    events = [json.loads(line) for line in RunDir(tmp_path / "run").events.read_text().splitlines()]
+    assert [event["name"] for event in events if event["event"] == "phase"] == ["data", "load", "generate"]
+    steps = [event["step"] for event in events if event.get("name") == "eval/accuracy"]
+    assert steps == list(range(1, 7))
+    progress = [event for event in events if event["event"] == "progress"]
+    assert (progress[-1]["done"], progress[-1]["total"], progress[-1]["unit"]) == (6, 6, "questions")

@@ -1,0 +1,103 @@
+"""The command line as a user types it: exit codes, messages, nothing half-written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memgen.contract.answers import read_answers
+from memgen.contract.rundir import RunDir
+
+
+def memgen(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "memgen", *words], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture
+def config_file(home: Path, tmp_path: Path, tiny_config: dict[str, object]) -> Path:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(tiny_config))
+    return path
+
+
+def test_run_leaves_a_whole_folder_and_refuses_to_write_over_it(config_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = memgen("run", str(config_file), "--out", str(out))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count(" wrong: ") + done.stdout.count(" right: ") == 6
+    assert {path.name for path in out.iterdir()} == {
+        "config.json", "environment.json", "events.jsonl", "evaluate", "result.json",
+    }  # fmt: skip
+    before = RunDir(out).answers.read_bytes()
+
+    again = memgen("run", str(config_file), "--out", str(out))
+    assert again.returncode == 2
+    assert "--resume" in again.stderr
+    assert RunDir(out).answers.read_bytes() == before
+
+
+def test_stop_file_ends_with_code_3_and_resume_in_place_completes(config_file: Path, tmp_path: Path) -> None:
+    out = RunDir(tmp_path / "out")
+    out.path.mkdir()
+    out.stop.write_text('{"mode": "save"}')
+    assert memgen("run", str(config_file), "--out", str(out.path)).returncode == 3
+    out.stop.unlink()
+    assert memgen("run", str(config_file), "--out", str(out.path), "--resume", str(out.path)).returncode == 0
+    answers, summary = read_answers(out.answers)
+    assert len({answer.id for answer in answers}) == 6
+    assert summary is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"preset": "Qwen/Qwen2.5-1.5B-Instrukt"}, "Did you mean Qwen/Qwen2.5-1.5B-Instruct"),
+        ({"batchsize": 3}, "Did you mean batch_size"),
+        ({"num_questions": 1001}, "1,000 questions"),
+        ({"data": "gsm8k", "num_questions": 3}, "no such folder"),
+    ],
+)
+def test_bad_config_is_refused_with_the_way_out(
+    config_file: Path, tmp_path: Path, tiny_config, change, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMGEN_GSM8K_DIR", str(tmp_path / "nowhere"))
+    config_file.write_text(json.dumps(tiny_config | change))
+    done = memgen("run", str(config_file), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not RunDir(tmp_path / "out").answers.exists()
+
+
+def test_config_that_is_not_there_or_not_json_is_refused(home: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    for path, said in ((tmp_path / "gone.json", "can't be read"), (broken, "not JSON")):
+        done = memgen("run", str(path), "--out", str(tmp_path / "out"))
+        assert (done.returncode, said in done.stderr) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_config_is_refused_before_torch_is_imported(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"stage": "evaluate", "preset": "nobody/nothing"}')
+    code = (
+        "import sys; sys.argv = ['memgen', 'run', sys.argv[1], '--out', sys.argv[2]]\n"
+        "from memgen.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), str(tmp_path / "out")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "2 False"
+
+
+def test_presets_and_schema_are_listed(home: Path) -> None:
+    assert "Qwen/Qwen3-14B" in memgen("presets").stdout
+    assert "batch_size" in json.loads(memgen("schema", "evaluate").stdout)["properties"]
+    assert memgen("schema", "weaver").returncode == 2
