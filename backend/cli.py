@@ -130,7 +130,8 @@ def runs(
                 "" if accuracy is None else f"{100 * accuracy:.1f} %",
                 run.note,
             )
-        Console().print(table)
+        # a pipe has no width: whole lines for those who search them
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 @app.command()

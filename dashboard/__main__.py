@@ -74,9 +74,7 @@ def _listen(host: str, port: int) -> socket.socket:
                 f"the address can't be used: {error.strerror}",
                 "Choose others with --host and --port.",
             )
-        raise BadInput(
-            "address_unusable", message, field="--port", value=f"{host}:{port}", way_out=way_out
-        ) from None
+        raise BadInput("address_unusable", message, field="--port", value=f"{host}:{port}", way_out=way_out) from None
     return listener
 
 

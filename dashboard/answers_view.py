@@ -28,9 +28,7 @@ def _answers(run_id: int, live: bool) -> None:
     with api.part_errors():
         show, text = st.session_state.get("show", "all"), (st.session_state.get("find") or "").strip()
         cursors = _cursors((run_id, show, text))
-        reply = api.client().answers(
-            run_id, show=show, text=text or None, cursor=cursors[-1], limit=PAGE_SIZE
-        )
+        reply = api.client().answers(run_id, show=show, text=text or None, cursor=cursors[-1], limit=PAGE_SIZE)
         _filters(reply.counts)
         if not reply.items:
             _none(reply, live)
@@ -73,14 +71,10 @@ def _none(reply: AnswersOut, live: bool) -> None:
 def _pager(reply: AnswersOut, cursors: list[str | None]) -> None:
     first = (len(cursors) - 1) * PAGE_SIZE + 1
     with st.container(horizontal=True, vertical_alignment="center", key="answers_pager"):
-        if st.button(
-            "Previous", key="answers_previous", icon=":material/chevron_left:", disabled=len(cursors) < 2
-        ):
+        if st.button("Previous", key="answers_previous", icon=":material/chevron_left:", disabled=len(cursors) < 2):
             cursors.pop()
             st.rerun(scope="fragment")
-        if st.button(
-            "Next", key="answers_next", icon=":material/chevron_right:", disabled=not reply.next_cursor
-        ):
+        if st.button("Next", key="answers_next", icon=":material/chevron_right:", disabled=not reply.next_cursor):
             cursors.append(reply.next_cursor)
             st.rerun(scope="fragment")
         st.caption(f"{first:,} to {first + len(reply.items) - 1:,} of {reply.total:,}", width="content")
@@ -115,9 +109,7 @@ def _plain(title: str, text: str) -> None:
 def verdicts(answer: AnswerRecord) -> list[tuple[str, Colour, str]]:
     """Word, colour and icon of each thing to know about an answer."""
     right = answer.metrics.get("accuracy", 0.0) >= 1.0
-    found: list[tuple[str, Colour, str]] = [
-        ("right", "green", "check") if right else ("wrong", "red", "close")
-    ]
+    found: list[tuple[str, Colour, str]] = [("right", "green", "check") if right else ("wrong", "red", "close")]
     if answer.truncated:
         found.append(("truncated", "orange", "content_cut"))
     if answer.metrics.get("format_ok", 1.0) < 1.0:
@@ -129,9 +121,7 @@ def facts_line(answer: AnswerRecord) -> str:
     """Tokens, seconds and the other scores, as markdown."""
     parts = [f"{count(answer.completion_tokens)} tokens", duration(answer.seconds)]
     shown = {"accuracy", "format_ok"}
-    parts += [
-        f"{words(name)} {value:g}" for name, value in sorted(answer.metrics.items()) if name not in shown
-    ]
+    parts += [f"{words(name)} {value:g}" for name, value in sorted(answer.metrics.items()) if name not in shown]
     return escape_markdown(" · ".join(parts))
 
 

@@ -89,9 +89,7 @@ def problem_text(problem: Problem) -> str:
     """Title, every field with its value, and the way out, as markdown."""
     lines = [f"**{sentence(problem.title)}**"]
     if problem.errors:
-        lines += [
-            f"- {item_text(item.field, item.value, item.message, item.way_out)}" for item in problem.errors
-        ]
+        lines += [f"- {item_text(item.field, item.value, item.message, item.way_out)}" for item in problem.errors]
     elif problem.field:
         lines.append(item_text(problem.field, problem.value, "", problem.way_out))
     elif problem.way_out:
@@ -103,9 +101,7 @@ def item_text(field: str | None, value: str | None, message: str, way_out: str) 
     """One problem as a line of markdown: field, value, message, way out."""
     parts = []
     if field:
-        parts.append(
-            f"**{escape_markdown(field)}**" + (f" = {escape_markdown(value)}" if value else "") + ":"
-        )
+        parts.append(f"**{escape_markdown(field)}**" + (f" = {escape_markdown(value)}" if value else "") + ":")
     if message:
         ended = message if message.endswith((".", "!", "?")) else f"{message}."
         parts.append(sentence(ended[:1].upper() + ended[1:]))

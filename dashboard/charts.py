@@ -5,9 +5,7 @@ import pandas as pd
 
 from backend.schemas import MetricSeries
 
-SHARES = frozenset(
-    {"eval/accuracy", "eval/compute_reward", "eval/format_ok", "eval/truncated", "train/insert_rate"}
-)
+SHARES = frozenset({"eval/accuracy", "eval/compute_reward", "eval/format_ok", "eval/truncated", "train/insert_rate"})
 _MANY_POINTS = 60
 
 

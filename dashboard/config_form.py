@@ -107,9 +107,7 @@ def config_widget(field: FormField, value: Any, *, empty: str = "default") -> An
     """
     key, help_text = widget_key(field), field.help or None
     if field.kind == "const":
-        st.markdown(
-            f"**{escape_markdown(field.label)}** {escape_markdown(str(field.default))}", help=help_text
-        )
+        st.markdown(f"**{escape_markdown(field.label)}** {escape_markdown(str(field.default))}", help=help_text)
         return field.default
     st.session_state.setdefault(key, value)
     if field.kind == "enum":

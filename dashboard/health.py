@@ -38,9 +38,7 @@ def _health() -> None:
         for trouble in troubles:
             st.caption(sentence(trouble))
         workers = f"{health.workers_alive} worker{'' if health.workers_alive == 1 else 's'} alive"
-        st.caption(
-            f"{workers} · {size(health.home_free_bytes)} free · version {escape_markdown(health.version)}"
-        )
+        st.caption(f"{workers} · {size(health.home_free_bytes)} free · version {escape_markdown(health.version)}")
 
 
 def health_troubles(health: HealthOut) -> list[str]:

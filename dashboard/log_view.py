@@ -49,9 +49,7 @@ def _tail(run_id: int, number: int, live: bool) -> None:
         log = api.client().log(run_id, attempt=number, limit=TAIL_BYTES)
         text = readable_log(log.text).rstrip("\n")
         if not text:
-            st.info(
-                "Nothing has been written yet." if live else "The log is empty.", icon=":material/article:"
-            )
+            st.info("Nothing has been written yet." if live else "The log is empty.", icon=":material/article:")
             return
         cut = f"the last {size(log.next_offset - log.offset)} of " if log.offset else ""
         st.caption(f"Shows {cut}{size(log.size)}" + (", refreshed every second." if live else "."))

@@ -24,9 +24,7 @@ def _curves(run_id: int, live: bool) -> None:
         series = {one.name: one for one in reply.series if one.steps}
         if not series:
             st.info(
-                "No metrics yet; the first come with the first answers."
-                if live
-                else "This run left no metrics.",
+                "No metrics yet; the first come with the first answers." if live else "This run left no metrics.",
                 icon=":material/show_chart:",
             )
             return
@@ -40,6 +38,4 @@ def _curves(run_id: int, live: bool) -> None:
             key="metric_chart",
             alt=f"Curve of {name} over steps; last value {last}",
         )
-        st.caption(
-            f"Last value of {escape_markdown(name)}: **{escape_markdown(last)}** at step {chosen.steps[-1]:,}"
-        )
+        st.caption(f"Last value of {escape_markdown(name)}: **{escape_markdown(last)}** at step {chosen.steps[-1]:,}")

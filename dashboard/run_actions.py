@@ -43,9 +43,7 @@ def _start_again(run: RunDetail) -> None:
     )
     if resumed and api.attempt(lambda: api.client().resume(run.id)):
         st.rerun()
-    retried = st.button(
-        "Retry", key="retry", icon=":material/restart_alt:", help="A new attempt from the start."
-    )
+    retried = st.button("Retry", key="retry", icon=":material/restart_alt:", help="A new attempt from the start.")
     if retried and api.attempt(lambda: api.client().retry(run.id)):
         st.rerun()
 

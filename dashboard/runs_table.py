@@ -52,9 +52,7 @@ COLUMNS: dict[str, Any] = {
     "stage": st.column_config.TextColumn("Stage, setting", width=104),
     "model": st.column_config.TextColumn("Model", width=206),
     "data": st.column_config.TextColumn("Data", width=88),
-    "progress": st.column_config.ProgressColumn(
-        "Progress", min_value=0, max_value=100, format="%.0f %%", width=110
-    ),
+    "progress": st.column_config.ProgressColumn("Progress", min_value=0, max_value=100, format="%.0f %%", width=110),
     "accuracy": st.column_config.NumberColumn("Accuracy", format="%.1f %%", width=78),
     "n": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=52),
     "started": st.column_config.TextColumn("Started", width=88),

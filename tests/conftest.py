@@ -1,9 +1,12 @@
 """Fixtures that several rooms of the tests share: a tiny model as an operator's preset, and an empty home."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.running_stack import RunningStack
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY = "tiny/qwen2-242k"
@@ -42,3 +45,12 @@ def tiny_config() -> dict[str, object]:
         "batch_size": 4,
         "max_completion_length": 24,
     }
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, presets_file: Path) -> Iterator[RunningStack]:
+    """MemGen Studio up and running: real Redis, backend, worker, dashboard; one for a module's tests."""
+    running = RunningStack(tmp_path_factory.mktemp("stack") / "home", presets_file)
+    running.up()
+    yield running
+    running.close()

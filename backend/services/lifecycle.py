@@ -1,7 +1,7 @@
 """The one place where a status changes: a compare-and-set along the contract's tables, written into the history."""
 
 from sqlalchemy import update
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from backend.errors import Conflict
 from backend.models import Attempt, Run, RunEvent
@@ -105,8 +105,8 @@ def add_attempt(
 
 def attempts_of(session: Session, run_id: int) -> list[Attempt]:
     """All attempts of a run, first to last."""
-    rows = session.query(Attempt).where(col(Attempt.run_id) == run_id).order_by(col(Attempt.number))
-    return list(rows)
+    query = select(Attempt).where(col(Attempt.run_id) == run_id).order_by(col(Attempt.number))
+    return list(session.exec(query))
 
 
 def note(

@@ -42,9 +42,7 @@ def choose_model(field: FormField, draft: Mapping[str, Any], presets: Sequence[P
         st.session_state.setdefault(key, wanted)
     else:
         st.session_state[key] = next(iter(by_name))
-        st.warning(
-            f"{escape_markdown(str(wanted))} can't be launched here any more; another model is chosen."
-        )
+        st.warning(f"{escape_markdown(str(wanted))} can't be launched here any more; another model is chosen.")
     name = st.selectbox(
         "Model", list(by_name), key=key, help=field.help, format_func=lambda name: preset_text(by_name[name])
     )
@@ -61,17 +59,13 @@ def fill_in(fields: Sequence[FormField], presets: Sequence[PresetOut]) -> dict[s
     draft = load_draft(fields)
     by_name = {field.name: field for field in fields}
     config = {field.name: field.default for field in fields if field.kind == "const"}
-    what = " · ".join(
-        f"{field.label.lower()} **{field.default}**" for field in fields if field.kind == "const"
-    )
+    what = " · ".join(f"{field.label.lower()} **{field.default}**" for field in fields if field.kind == "const")
     st.caption(what)
     config["preset"] = choose_model(by_name["preset"], draft, presets)
     first = [by_name[name] for name in FIRST if name in by_name]
     rest = [field for field in fields if field.name not in {"preset", *FIRST} and field.kind != "const"]
     draw(first, draft, config)
-    with st.expander(
-        "More settings", key="more_settings", expanded=any(is_set(field, draft) for field in rest)
-    ):
+    with st.expander("More settings", key="more_settings", expanded=any(is_set(field, draft) for field in rest)):
         draw(rest, draft, config)
     st.session_state[DRAFT] = config
     return {field.name: config[field.name] for field in fields}

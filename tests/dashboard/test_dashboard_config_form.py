@@ -20,9 +20,7 @@ def form_script() -> None:
     from memgen.contract.config import EvaluateConfig
 
     fields = form_fields(EvaluateConfig.model_json_schema())
-    st.session_state["result"] = {
-        field.name: config_widget(field, field.default, empty="all") for field in fields
-    }
+    st.session_state["result"] = {field.name: config_widget(field, field.default, empty="all") for field in fields}
 
 
 def run_form() -> AppTest:

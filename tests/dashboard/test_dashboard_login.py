@@ -69,9 +69,7 @@ def test_page_without_cookie_leads_to_login_and_back() -> None:
     assert reply.headers["location"] == "/login?next=/run%3Frun%3D5%26tab%3DLog"
 
 
-@pytest.mark.parametrize(
-    "path", ["/_stcore/health", "/static/js/index.js", "/media/x.png", "/_stcore/agent/mcp"]
-)
+@pytest.mark.parametrize("path", ["/_stcore/health", "/static/js/index.js", "/media/x.png", "/_stcore/agent/mcp"])
 def test_everything_else_without_cookie_is_401(browser: TestClient, path: str) -> None:
     reply = browser.get(path)
     assert (reply.status_code, "inside" in reply.text) == (401, False)
@@ -89,9 +87,7 @@ def test_login_sets_a_strict_cookie_and_opens_the_way(browser: TestClient) -> No
     reply = browser.post("/login", data={"token": f" {TOKEN}\n", "next": "/run?run=5"})
     assert (reply.status_code, reply.headers["location"]) == (303, "/run?run=5")
     cookie = reply.headers["set-cookie"].lower()
-    assert all(
-        part in cookie for part in ("httponly", "samesite=strict", f"max-age={SESSION_SECONDS}", "path=/")
-    )
+    assert all(part in cookie for part in ("httponly", "samesite=strict", f"max-age={SESSION_SECONDS}", "path=/"))
     assert TOKEN not in cookie
     assert browser.get("/").text == "inside"
 
@@ -163,9 +159,7 @@ def test_logout_clears_the_cookie(browser: TestClient) -> None:
     assert browser.get("/").status_code == 401
 
 
-def test_eleventh_wrong_try_within_a_minute_waits_even_with_the_right_token(
-    browser: TestClient, clock: Clock
-) -> None:
+def test_eleventh_wrong_try_within_a_minute_waits_even_with_the_right_token(browser: TestClient, clock: Clock) -> None:
     for _ in range(10):
         assert log_in(browser, token="nope") == 401
         clock.now += 1
@@ -181,9 +175,7 @@ def test_login_from_another_site_is_refused(browser: TestClient) -> None:
     for origin in ("https://evil.example", "null", f"http://{HOST}:9999"):
         reply = browser.post("/login", data={"token": TOKEN}, headers={"Origin": origin})
         assert (reply.status_code, "set-cookie" in reply.headers) == (403, False)
-    assert (
-        browser.post("/login", data={"token": TOKEN}, headers={"Origin": f"http://{HOST}"}).status_code == 303
-    )
+    assert browser.post("/login", data={"token": TOKEN}, headers={"Origin": f"http://{HOST}"}).status_code == 303
 
 
 def test_large_form_is_refused(browser: TestClient) -> None:

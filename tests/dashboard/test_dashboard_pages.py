@@ -90,9 +90,7 @@ def test_same_form_keeps_its_key_and_a_changed_form_gets_another(backend: Any) -
 
 
 def test_problem_switches_the_button_off_and_says_why(backend: Any) -> None:
-    backend.problems = [
-        {"code": "x", "message": "too large", "field": "batch_size", "value": "8", "way_out": "Halve."}
-    ]
+    backend.problems = [{"code": "x", "message": "too large", "field": "batch_size", "value": "8", "way_out": "Halve."}]
     app = open_page("launch")
     assert app.button(key="launch").disabled
     assert "**batch\\_size** \\= 8" in shown(app) or "**batch\\_size** = 8" in shown(app)

@@ -72,9 +72,7 @@ def test_full_time_names_utc_and_the_zone_of_the_browser() -> None:
 
 
 def test_markdown_is_escaped_and_on_one_line() -> None:
-    assert escape_markdown("a*b_[c](d) $x$ :red[e]\n# f") == (
-        "a\\*b\\_\\[c\\]\\(d\\) \\$x\\$ \\:red\\[e\\] \\# f"
-    )
+    assert escape_markdown("a*b_[c](d) $x$ :red[e]\n# f") == ("a\\*b\\_\\[c\\]\\(d\\) \\$x\\$ \\:red\\[e\\] \\# f")
 
 
 def test_code_in_a_message_of_the_backend_stays_code() -> None:

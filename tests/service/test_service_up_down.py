@@ -1,0 +1,98 @@
+"""`make up`, Ctrl-C and `make down` as a user meets them."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from memgen.contract.status import AttemptStatus, RunStatus
+from tests.conftest import TINY
+from tests.running_stack import RunningStack, wait_until
+
+LONG = {
+    "stage": "evaluate",
+    "preset": TINY,
+    "data": "wordproblems",
+    "num_questions": 120,
+    "batch_size": 2,
+    "max_completion_length": 160,
+}
+
+
+@pytest.fixture
+def own_stack(tmp_path: Path, presets_file: Path) -> Iterator[RunningStack]:
+    running = RunningStack(tmp_path / "home", presets_file)
+    yield running
+    running.close()
+
+
+def test_trainer_goes_on_after_ctrl_c_and_down_saves_and_stops_it(own_stack: RunningStack) -> None:
+    own_stack.up()
+    said = own_stack.output.read_text()
+    assert own_stack.dashboard_url in said
+    assert own_stack.token in said
+    assert (own_stack.home / "backend" / "token").stat().st_mode & 0o777 == 0o600
+    assert "already runs" in own_stack.command("up").stderr
+
+    with own_stack.client() as client:
+        run_id = client.submit(LONG).id
+    own_stack.run_when(run_id, lambda run: run.summary.get("num_questions", 0) >= 2, 60, "first answers")
+    own_stack.interrupt()
+    assert own_stack.service_pid("backend") is None
+    assert any("memgen run" in words for words in own_stack.processes())
+    answers = own_stack.home / "runs" / str(run_id) / "attempts" / "1" / "evaluate" / "answer.json"
+    before = answers.read_bytes().count(b"\n")
+    wait_until(lambda: answers.read_bytes().count(b"\n") > before, 20, "an answer while the services are down")
+
+    own_stack.up()
+    run = own_stack.run_when(run_id, lambda run: run.summary.get("num_questions", 0) > before, 20, "taken up again")
+    assert (run.status, run.num_attempts) == (RunStatus.RUNNING, 1)
+
+    done = own_stack.command("down")
+    assert done.returncode == 0, done.stderr
+    assert own_stack.processes() == []
+    own_stack.up()
+    with own_stack.client() as client:
+        run = client.run(run_id)
+        assert (run.status, run.can_resume) == (RunStatus.CANCELLED, True)
+        assert [attempt.status for attempt in run.attempts] == [AttemptStatus.STOPPED]
+
+
+def test_services_of_a_killed_launcher_are_ended_by_the_next_up(own_stack: RunningStack) -> None:
+    own_stack.up()
+    assert own_stack.launcher is not None
+    left = own_stack.service_pid("backend")
+    own_stack.launcher.kill()
+    own_stack.launcher.wait()
+    own_stack.up()
+    assert "left over" in own_stack.output.read_text()
+    assert own_stack.service_pid("backend") != left
+
+
+def test_port_in_use_is_refused_with_its_number(own_stack: RunningStack) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", own_stack.dashboard_port))
+        other.listen()
+        done = own_stack.command("up")
+    assert done.returncode == 2
+    assert f"(got '{own_stack.dashboard_port}')" in done.stderr
+    assert "MEMGEN_DASHBOARD_PORT=" in done.stderr
+
+
+def test_redis_that_does_not_answer_is_refused_by_its_url(own_stack: RunningStack) -> None:
+    own_stack.environment["REDIS_URL"] = "redis://127.0.0.1:1/0"
+    done = own_stack.command("up")
+    assert done.returncode == 2
+    assert "redis://127.0.0.1:1/0" in done.stderr
+    del own_stack.environment["REDIS_URL"]
+
+
+def test_home_with_a_long_path_still_gets_a_redis_socket(tmp_path: Path, presets_file: Path) -> None:
+    home = tmp_path / ("long-" * 20) / "home"
+    home.parent.mkdir()
+    running = RunningStack(home, presets_file)
+    running.up()
+    running.close()
+    assert len(os.fsencode(home)) > 107

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from memgen.contract.errors import BadInput
+from worker.runners import SlotRunner
+from worker.settings import Settings
+from worker.slots import Slot, SlotLock, check_slots, threads_per_trainer
+
+
+def test_slot_names_say_their_gpus() -> None:
+    assert (Slot.parse("cpu").gpus, Slot.parse("cpu").device) == ([], "cpu")
+    assert (Slot.parse("0,1").gpus, Slot.parse("0,1").device) == ([0, 1], "cuda")
+
+
+@pytest.mark.parametrize("name", ["", "gpu0", "0,", "-1", "0;1"])
+def test_bad_slot_is_refused_with_an_example(name: str) -> None:
+    with pytest.raises(BadInput, match="GPU numbers") as caught:
+        Slot.parse(name)
+    assert "--slots 0 1" in caught.value.way_out
+
+
+def test_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(BadInput, match="no such GPU"):
+        check_slots([Slot("97")])
+
+
+def test_cpu_slot_reports_memory() -> None:
+    report = Slot("cpu").report()
+    free, total = Slot("cpu").memory()
+    assert 0 < free <= total == report.total_memory
+
+
+def test_lock_is_held_by_one_and_free_after_release(tmp_path: Path) -> None:
+    first, second = SlotLock(tmp_path, Slot("0")), SlotLock(tmp_path, Slot("0"))
+    assert first.take()
+    assert not second.take()
+    assert not second.is_free()
+    first.release()
+    assert second.is_free()
+    assert second.take()
+
+
+def test_threads_are_shared_between_slots() -> None:
+    assert threads_per_trainer(1) >= threads_per_trainer(2) >= 1
+    assert threads_per_trainer(10_000) == 1
+
+
+def test_runner_starts_supervisors_until_nothing_fits(home: Path) -> None:
+    import threading
+
+    codes = iter([10, 10, 0, 10, 0])
+    started: list[str] = []
+    idle = threading.Event()
+
+    def start(slot: Slot, _threads: int) -> int:
+        started.append(slot.name)
+        code = next(codes)
+        if code == 0:
+            idle.set()
+        return code
+
+    runner = SlotRunner(Slot("cpu"), Settings(), 1, start=start)
+    runner.start()
+    assert idle.wait(10)
+    assert len(started) == 3
+    idle.clear()
+    runner.ring()
+    assert idle.wait(10)
+    assert len(started) == 5
+    runner.stop()

@@ -1,0 +1,218 @@
+"""A supervisor with a real backend, real processes and a scripted trainer."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from backend.schemas import RunDetail
+from memgen.contract.rundir import attempt_dir
+from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
+from tests.worker.conftest import House
+from worker.slots import Slot, SlotLock
+from worker.supervisor import EXIT_IDLE, EXIT_WORKED, supervise
+
+CPU = Slot("cpu")
+
+
+def submit(house: House, tiny_config: dict[str, object]) -> int:
+    return house.user.submit(tiny_config | {"num_questions": 2}).id
+
+
+def work(house: House) -> int:
+    return supervise(house.settings, CPU, 1)
+
+
+def later(condition: Callable[[], bool], action: Callable[[], object]) -> threading.Thread:
+    """Do something in a thread as soon as a condition holds."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 20
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        action()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def has_answers(house: House, run_id: int, n: int) -> Callable[[], bool]:
+    return lambda: house.user.answers(run_id).counts["all"] >= n
+
+
+def trainer_pid(house: House, run_id: int, number: int = 1) -> int:
+    import json
+
+    return int(
+        json.loads((attempt_dir(house.settings.home, run_id, number).path / "supervisor.json").read_text())[
+            "trainer_pid"
+        ]
+    )
+
+
+def test_nothing_to_do_is_told_by_the_exit_code(house: House) -> None:
+    assert work(house) == EXIT_IDLE
+
+
+def test_finished_run_is_published_with_log_byte_for_byte(house: House, tiny_config: dict[str, object]) -> None:
+    house.write_script(
+        "print('héllo ' * 50_000, end='')\nanswer(0)\nanswer(1)\n"
+        "event(event='metric', name='eval/accuracy', step=2, value=1.0)\nfinish()\n"
+    )
+    run_id = submit(house, tiny_config)
+    assert work(house) == EXIT_WORKED
+    run: RunDetail = house.user.run(run_id)
+    assert (run.status, run.cause) == (RunStatus.SUCCEEDED, Cause.DONE)
+    assert run.output is not None
+    answers = house.settings.home / run.output / "answer.json"
+    assert answers.read_bytes().count(b"\n") == 2
+    newest = answers.parent.parent.parent / "evaluate"
+    assert newest.is_symlink()
+    assert newest.resolve() == answers.parent
+    log = (house.settings.home / "logs" / f"{run_id}.log").read_bytes()
+    assert log == ("héllo " * 50_000).encode()
+    piece = house.user.log(run_id, offset=0, limit=2**20)
+    assert piece.text.encode() == log
+    assert house.user.metrics(run_id).series[0].values == [1.0]
+
+
+def test_error_is_told_with_its_traceback(house: House, tiny_config: dict[str, object]) -> None:
+    house.write_script("raise ZeroDivisionError('no such number')\n")
+    run_id = submit(house, tiny_config)
+    work(house)
+    run = house.user.run(run_id)
+    assert (run.status, run.cause, run.exit_code) == (RunStatus.FAILED, Cause.ERROR, 1)
+    assert run.failure is not None
+    assert "no such number" in run.failure.message
+    assert run.traceback is not None
+    assert run.traceback.startswith("Traceback (most recent call last)")
+    assert run.output is None
+    assert not (house.settings.home / "evaluate").exists()
+
+
+def test_bad_input_of_the_trainer_keeps_field_value_and_way_out(house: House, tiny_config: dict[str, object]) -> None:
+    house.write_script(
+        "event(event='failed', code='prompt_too_long', message='m', field='f', value='7', way_out='w')\nsys.exit(2)\n"
+    )
+    run_id = submit(house, tiny_config)
+    work(house)
+    run = house.user.run(run_id)
+    assert (run.status, run.cause) == (RunStatus.FAILED, Cause.INVALID_CONFIG)
+    assert run.failure is not None
+    assert (run.failure.code, run.failure.field, run.failure.value) == ("prompt_too_long", "f", "7")
+
+
+def test_killed_trainer_is_told_with_its_signal(house: House, tiny_config: dict[str, object]) -> None:
+    house.write_script("os.kill(os.getpid(), signal.SIGKILL)\n")
+    run_id = submit(house, tiny_config)
+    work(house)
+    run = house.user.run(run_id)
+    assert (run.status, run.cause, run.exit_code) == (RunStatus.FAILED, Cause.KILLED, -9)
+    assert run.failure is not None
+    assert "SIGKILL" in run.failure.message
+
+
+def test_save_and_stop_is_obeyed_and_the_run_goes_on_where_it_was(house: House, tiny_config: dict[str, object]) -> None:
+    house.write_script("answer(0)\nwait_for_stop()\nsys.exit(3)\n")
+    run_id = submit(house, tiny_config)
+    later(has_answers(house, run_id, 1), lambda: house.user.stop(run_id))
+    work(house)
+    run = house.user.run(run_id)
+    assert (run.status, run.can_resume) == (RunStatus.CANCELLED, True)
+
+    house.write_script("assert resume.endswith('attempts/1'), resume\nanswer(0)\nanswer(1)\nfinish()\n")
+    house.user.resume(run_id)
+    work(house)
+    run = house.user.run(run_id)
+    assert run.status == RunStatus.SUCCEEDED
+    assert [attempt.status for attempt in run.attempts] == [AttemptStatus.STOPPED, AttemptStatus.SUCCEEDED]
+    assert run.attempts[1].resumes == 1
+
+
+def test_discarded_run_has_nothing_to_resume(house: House, tiny_config: dict[str, object]) -> None:
+    house.write_script("answer(0)\nwait_for_stop()\nsys.exit(3)\n")
+    run_id = submit(house, tiny_config)
+    later(has_answers(house, run_id, 1), lambda: house.user.stop(run_id, StopMode.DISCARD))
+    work(house)
+    run = house.user.run(run_id)
+    assert (run.status, run.can_resume) == (RunStatus.CANCELLED, False)
+
+
+@pytest.mark.parametrize("mode", [StopMode.SAVE, StopMode.FORCE])
+def test_trainer_that_ignores_every_request_is_killed_with_its_children(
+    house: House, tiny_config: dict[str, object], tmp_path: Path, mode: StopMode
+) -> None:
+    child_file = tmp_path / "child"
+    house.write_script(
+        "import subprocess\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"open({str(child_file)!r}, 'w').write(str(child.pid))\nanswer(0)\ntime.sleep(600)\n"
+    )
+    run_id = submit(house, tiny_config)
+    later(has_answers(house, run_id, 1), lambda: house.user.stop(run_id, mode))
+    work(house)
+    assert house.user.run(run_id).status == RunStatus.CANCELLED
+    for pid in (trainer_pid(house, run_id), int(child_file.read_text())):
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_attempt_that_lost_its_lease_publishes_nothing_and_its_trainer_ends(
+    house: House, tiny_config: dict[str, object]
+) -> None:
+    house.write_script("answer(0)\nanswer(1)\nfinish()\ntime.sleep(600)\n")
+    run_id = submit(house, tiny_config)
+
+    def take_the_lease_away() -> None:
+        app = house.server.config.app
+        with app.state.context.database.write() as session:  # type: ignore[union-attr]
+            from backend.services.ingest import live_attempts
+
+            for attempt in live_attempts(session):
+                attempt.lease_until = 1.0
+                session.add(attempt)
+
+    def lost() -> bool:
+        take_the_lease_away()
+        return any(attempt.status == AttemptStatus.LOST for attempt in house.user.run(run_id).attempts)
+
+    thread = later(has_answers(house, run_id, 2), lambda: None)
+    later(lambda: not thread.is_alive() and lost(), lambda: None)
+    assert work(house) == EXIT_WORKED
+    run = house.user.run(run_id)
+    assert [attempt.status for attempt in run.attempts] == [AttemptStatus.LOST, AttemptStatus.QUEUED]
+    assert not psutil.pid_exists(trainer_pid(house, run_id))
+    assert not (house.settings.home / "evaluate").exists()
+
+
+def test_slot_that_somebody_holds_is_left_alone(house: House, tiny_config: dict[str, object]) -> None:
+    run_id = submit(house, tiny_config)
+    lock = SlotLock(house.settings.home, CPU)
+    assert lock.take()
+    assert work(house) == EXIT_IDLE
+    lock.release()
+    assert house.user.run(run_id).status == RunStatus.QUEUED
+
+
+def test_end_waits_for_a_backend_that_is_away(house: House, tiny_config: dict[str, object], monkeypatch) -> None:
+    from backend.client import Client, Unreachable
+
+    house.write_script("answer(0)\nanswer(1)\nfinish()\n")
+    run_id = submit(house, tiny_config)
+    calls = {"finish": 0}
+    real = Client.finish
+
+    def flaky(self: Client, *arguments: object) -> object:
+        calls["finish"] += 1
+        if calls["finish"] < 3:
+            raise Unreachable("http://away", "ConnectError")
+        return real(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Client, "finish", flaky)
+    work(house)
+    assert calls["finish"] == 3
+    assert house.user.run(run_id).status == RunStatus.SUCCEEDED
+    assert (house.settings.home / "logs" / f"{run_id}.log").is_symlink()
