@@ -156,7 +156,7 @@ def log(
             sys.stdout.write(piece.text)
             sys.stdout.flush()
             offset, attempt = piece.next_offset, piece.attempt
-            if offset < piece.size:
+            if offset < piece.size and piece.text:  # without text: the rest is half a character
                 continue
             if not follow or client.run(run_id).status in RUN_ENDED:
                 return

@@ -13,6 +13,8 @@ from memgen.contract.config import InvalidConfig
 from memgen.contract.errors import BadInput
 
 log = logging.getLogger(__name__)
+MOST_PROBLEMS = 100  # of one reply
+LARGEST_INTEGER = 2**63 - 1  # that the database can hold
 
 
 class ServiceError(BadInput):
@@ -73,8 +75,17 @@ def no_such_run(run_id: int) -> NotFound:
 def item_of(error: BadInput) -> ProblemItem:
     """An error as one item of a problem."""
     return ProblemItem(
-        code=error.code, message=_capital(error.message), field=error.field, value=error.value, way_out=error.way_out
+        code=error.code,
+        message=_sendable(_capital(error.message)),
+        field=None if error.field is None else _sendable(error.field[:200]),
+        value=None if error.value is None else _sendable(error.value),
+        way_out=error.way_out,
     )
+
+
+def _sendable(text: str) -> str:
+    """Text as UTF-8 can carry it: JSON may bring half of a surrogate pair, which nothing can send back."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def install(app: FastAPI) -> None:
@@ -83,22 +94,30 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(BadInput)
     def bad_input(_: Request, error: BadInput) -> JSONResponse:
         status = error.status if isinstance(error, ServiceError) else 422
-        errors = [item_of(item) for item in error.problems] if isinstance(error, InvalidConfig) else []
+        errors = [item_of(item) for item in error.problems[:MOST_PROBLEMS]] if isinstance(error, InvalidConfig) else []
         return _reply(status, error, errors)
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        items = [_invalid_item(item) for item in error.errors()]
+        items = [_invalid_item(item) for item in error.errors()[:MOST_PROBLEMS]]
         return _reply(422, items[0], [item_of(item) for item in items])
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> JSONResponse:
-        known = {404: "no_such_route", 405: "method_not_allowed"}
+        known = {400: "unparsable_body", 404: "no_such_route", 405: "method_not_allowed", 413: "body_too_large"}
         code = known.get(error.status_code, "http_error")
         problem = BadInput(
             code, str(error.detail), field="path", value=request.url.path, way_out="The routes are listed at /docs."
         )
         return _reply(error.status_code, problem, [], headers=dict(error.headers or {}))
+
+    @app.exception_handler(OverflowError)
+    def too_large(_: Request, error: OverflowError) -> JSONResponse:
+        log.warning("a number is too large: %s", error)
+        problem = BadInput(
+            "number_too_large", "a number of this request is too large", way_out="Numbers stay below 2**63."
+        )
+        return _reply(422, problem, [])
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -132,7 +151,9 @@ def _reply(
 def _invalid_item(item: dict[str, Any]) -> BadInput:
     place, *names = [str(part) for part in item["loc"]]
     field = ".".join(names) or place
-    code = "unparsable_body" if item["type"] == "json_invalid" else "invalid_request"
+    code = "invalid_request"
+    if item["type"] == "json_invalid":
+        code, field = "unparsable_body", "body"
     value = None if item["type"] in {"missing", "json_invalid"} else item.get("input")
     return BadInput(code, f"{field}: {item['msg']}", field=field, value=value, way_out="See /docs for this route.")
 

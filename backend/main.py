@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend import errors
 from backend.context import Context
@@ -15,6 +17,8 @@ from backend.schemas import Problem
 from backend.services.reconcile import Reconciler
 from backend.settings import Settings
 from memgen import __version__
+
+LARGEST_BODY = worker.MAX_BODY + 2**20  # bytes; a report of a trainer's files is the largest and has its own limit
 
 
 def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) -> FastAPI:
@@ -57,9 +61,31 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
     )
     app.state.context = context
     errors.install(app)
+    app.add_middleware(BodyLimit)
     for module in (launch, runs, house, worker):
         app.include_router(module.router, prefix="/api/v1")
     return app
+
+
+class BodyLimit:
+    """Refuses a body larger than any request of ours: it is read before the token is looked at."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on, counting its bytes."""
+        taken = 0
+
+        async def limited() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > LARGEST_BODY:
+                raise HTTPException(413, f"A request has at most {LARGEST_BODY} bytes.")
+            return message
+
+        await self._app(scope, limited, send)
 
 
 def _ignore(_: str) -> None:

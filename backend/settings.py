@@ -46,6 +46,13 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().resolve() if value is not None else None
 
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, value: str) -> str:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("Redis is named by redis://HOST:PORT/DB or unix:///PATH")
+        return value or "redis://127.0.0.1:6379/0"  # set to nothing counts as unset
+
     @property
     def database(self) -> Path:
         """The SQLite file."""

@@ -94,6 +94,9 @@ def answers(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, co
 def finish(attempt_id: int, body: s.FinishRequest, token: AttemptToken, context: ContextDep) -> s.FinishReply:
     """End an attempt; the reply says whether its outputs may be published."""
     with context.database.write() as session:
+        said = ingest.repeated_finish(session, attempt_id, token, body)
+        if said is not None:
+            return s.FinishReply(publish=said)
         attempt = ingest.authorize(session, attempt_id, token)
         actor = f"worker {attempt.host}"
         publish = ingest.finish(session, attempt, body, at=context.clock(), home=context.home, actor=actor)

@@ -15,6 +15,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.presets import get_preset
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, RunStatus
 
+_ORDER = (col(Run.priority).desc(), col(Run.queued_at), col(Run.id))  # in which attempts are handed out
 ALIVE_SECONDS = 60.0  # a worker announces itself four times in that time
 
 
@@ -39,7 +40,18 @@ def queued(session: Session) -> list[tuple[Attempt, Run]]:
         select(Attempt, Run)
         .join(Run, col(Run.id) == col(Attempt.run_id))
         .where(col(Attempt.status) == AttemptStatus.QUEUED)
-        .order_by(col(Run.priority).desc(), col(Run.queued_at), col(Run.id))
+        .order_by(*_ORDER)
+    )
+    return list(rows)
+
+
+def _queued_ids(session: Session) -> list[int]:
+    """Runs of `queued`, without reading their configs: asked once for each run of a page."""
+    rows = session.exec(
+        select(Attempt.run_id)
+        .join(Run, col(Run.id) == col(Attempt.run_id))
+        .where(col(Attempt.status) == AttemptStatus.QUEUED)
+        .order_by(*_ORDER)
     )
     return list(rows)
 
@@ -83,9 +95,9 @@ def why_waiting(session: Session, run: Run, *, at: float, broker: str) -> str:
     if attempt.not_before > at:
         return f"A pause before the retry: {attempt.not_before - at:.0f} s left."
     workers = [w for w in session.exec(select(Worker)) if at - w.last_seen < ALIVE_SECONDS]
-    if not workers:
-        return "No worker is alive. Start one with `make up`."
     slots = [(worker.host, SlotReport.model_validate(slot)) for worker in workers for slot in worker.slots]
+    if not slots:
+        return "No worker is alive. Start one with `make up`."
     fitting = [(host, slot) for host, slot in slots if needed_bytes(run, slot.device) <= slot.total_memory]
     if not fitting:
         largest = max((slot for _, slot in slots), key=lambda slot: slot.total_memory)
@@ -99,9 +111,9 @@ def why_waiting(session: Session, run: Run, *, at: float, broker: str) -> str:
     if not free:
         host, slot = fitting[0]
         return f"Slot {slot.name} of {host} is busy with run {busy[host, slot.name]}."
-    ahead = [other for _, other in queued(session) if other.id != run.id]
-    if ahead and ahead[0].queued_at < run.queued_at:
-        return f"{len([r for r in ahead if r.queued_at < run.queued_at])} run(s) stand before it."
+    ahead = _queued_ids(session).index(run.id or 0)
+    if ahead:
+        return f"{ahead} run(s) stand before it."
     if broker != "ok":
         return f"Redis can't be reached ({broker}); the doorbell is rung again every few seconds."
     host, slot = free[0]

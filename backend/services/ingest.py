@@ -3,20 +3,22 @@
 import hmac
 import logging
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, select
 
-from backend.errors import Stale, Unauthorized, WrongOffset
+from backend.errors import LARGEST_INTEGER, Stale, Unauthorized, WrongOffset
 from backend.models import Answer, Attempt, Metric, Run
 from backend.schemas import FinishRequest
 from backend.services import lifecycle
 from backend.services.claim import hash_token
 from memgen.contract import events as ev
-from memgen.contract.answers import Summary, parse_line
+from memgen.contract.answers import AnswerRecord, Summary, parse_line
 from memgen.contract.config import parse_config
 from memgen.contract.rundir import published_dir
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, Cause, RunStatus, StopMode
@@ -31,7 +33,26 @@ def authorize(session: Session, attempt_id: int, token: str) -> Attempt:
         Unauthorized: the token is not that attempt's.
         Stale: the attempt has ended, or never was.
     """
-    attempt = session.get(Attempt, attempt_id)
+    attempt = _own(session, attempt_id, token)
+    if attempt.status not in ATTEMPT_LIVE:
+        raise Stale(f"attempt {attempt.number} of run {attempt.run_id} is {attempt.status}")
+    return attempt
+
+
+def repeated_finish(session: Session, attempt_id: int, token: str, request: FinishRequest) -> bool | None:
+    """The reply to a finish that was taken already, whose reply was lost on its way; None if there was none.
+
+    Raises:
+        Unauthorized, Stale: as `authorize`.
+    """
+    attempt = _own(session, attempt_id, token)
+    if attempt.status != request.outcome:
+        return None
+    return request.outcome == "succeeded"
+
+
+def _own(session: Session, attempt_id: int, token: str) -> Attempt:
+    attempt = session.get(Attempt, attempt_id) if abs(attempt_id) <= LARGEST_INTEGER else None
     if attempt is None:
         raise Stale(f"there is no attempt {attempt_id}")
     if not hmac.compare_digest(attempt.token_hash or "", hash_token(token)):
@@ -41,8 +62,6 @@ def authorize(session: Session, attempt_id: int, token: str) -> Attempt:
             field="Authorization",
             way_out="Use the token that the claim gave.",
         )
-    if attempt.status not in ATTEMPT_LIVE:
-        raise Stale(f"attempt {attempt.number} of run {attempt.run_id} is {attempt.status}")
     return attempt
 
 
@@ -77,7 +96,7 @@ def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *,
             log.warning("attempt %s of run %s: unreadable event skipped", attempt.number, attempt.run_id)
             continue
         if isinstance(event, ev.Metric):
-            if math.isfinite(event.value):
+            if math.isfinite(event.value) and math.isfinite(event.time) and event.step <= LARGEST_INTEGER:
                 metrics.append(
                     {
                         "run_id": attempt.run_id,
@@ -110,11 +129,16 @@ def take_answers(session: Session, attempt: Attempt, offset: int, data: bytes) -
     for line in lines:
         try:
             entry = parse_line(line)
-        except ValueError:
+            record = entry.model_dump_json()
+            if isinstance(entry, AnswerRecord):
+                AnswerRecord.model_validate_json(record)  # NaN and the like would come back as null
+        except (ValueError, RecursionError):
             log.warning("attempt %s of run %s: unreadable answer skipped", attempt.number, attempt.run_id)
             continue
         if isinstance(entry, Summary):
-            run.summary = entry.summary_metrics
+            run.summary = _numbers(entry.summary_metrics)
+            continue
+        if entry.index > LARGEST_INTEGER:
             continue
         key = (attempt.run_id, attempt.number, entry.index)
         if session.get(Answer, key) is not None:
@@ -129,7 +153,7 @@ def take_answers(session: Session, attempt: Attempt, offset: int, data: bytes) -
                 right=right,
                 truncated=entry.truncated,
                 boxed=entry.metrics.get("format_ok", 0.0) > 0,
-                record=line.decode(),
+                record=record,
             )
         )
         attempt.num_answers += 1
@@ -146,11 +170,11 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
     run = session.get_one(Run, attempt.run_id)
     end = AttemptStatus(request.outcome)
     detail = request.failure.message if request.failure else ""
-    run.environment = request.environment
+    run.environment = _sendable(request.environment)
     run.failure = request.failure.model_dump() if request.failure else None
     run.traceback, run.exit_code = request.traceback, request.exit_code
     if end is AttemptStatus.SUCCEEDED:
-        run.summary = {name: float(value) for name, value in request.result.items()}
+        run.summary = _numbers(request.result)
         config = parse_config(run.config)
         run.output = str(published_dir(home, config, run.id or 0).relative_to(home))
     session.add(run)
@@ -210,6 +234,23 @@ def _is_running(session: Session, attempt: Attempt, at: float) -> None:
     if attempt.status == AttemptStatus.STARTING:
         session.flush()
         lifecycle.change_attempt(session, attempt, AttemptStatus.RUNNING, actor="trainer", at=at)
+
+
+def _numbers(values: Mapping[str, object]) -> dict[str, float]:
+    """The finite numbers among them: JSON can carry no other, and a summary holds nothing else."""
+    most = sys.float_info.max
+    return {name: float(v) for name, v in values.items() if isinstance(v, int | float) and -most <= v <= most}
+
+
+def _sendable(data: dict[str, object]) -> dict[str, object]:
+    """The same data if a reply can carry it (text in UTF-8, nested not too deep), else nothing."""
+    try:
+        [[sendable]] = from_json(to_json([[data]]))
+    except (ValueError, RecursionError):
+        log.warning("an environment that can't be sent is left out")
+        return {}
+    assert isinstance(sendable, dict)
+    return sendable
 
 
 def _expect(expected: int, offset: int) -> None:

@@ -48,6 +48,7 @@ class Reconciler:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._last_round: float | None = None
+        self._last_time = 0.0
 
     def start(self) -> None:
         """Begin to loop."""
@@ -67,16 +68,17 @@ class Reconciler:
     def round(self) -> None:
         """Look at everything once."""
         age = self.age()
-        late = age is None or age > self._settings.lease_seconds
         with self._database.write() as session:
             now = self._clock()
+            # both clocks: the monotonic one stands still while the machine sleeps
+            late = age is None or max(age, now - self._last_time) > self._settings.lease_seconds
             if late:  # the backend was away: its own absence must lose no run
                 _extend_leases(session, now + self._settings.lease_seconds)
             for attempt in live_attempts(session):
                 if attempt.lease_until is not None and attempt.lease_until < now:
                     self._lose(session, attempt, now)
             waiting = any(attempt.not_before <= now for attempt, _ in queued(session))
-        self._last_round = self._monotonic()
+        self._last_round, self._last_time = self._monotonic(), self._clock()
         if waiting:
             self._ring()
 

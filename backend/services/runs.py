@@ -3,12 +3,13 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import delete as sql_delete
 from sqlmodel import Session, col
 
-from backend.errors import Conflict, no_such_run
+from backend.errors import LARGEST_INTEGER, Conflict, no_such_run
 from backend.models import Answer, Attempt, Metric, Run, RunEvent
 from backend.services import lifecycle
 from memgen.contract.config import RunConfig, config_hash, parse_config
@@ -22,7 +23,7 @@ def get(session: Session, run_id: int) -> Run:
     Raises:
         NotFound: `run_not_found`.
     """
-    run = session.get(Run, run_id)
+    run = session.get(Run, run_id) if abs(run_id) <= LARGEST_INTEGER else None
     if run is None:
         raise no_such_run(run_id)
     return run
@@ -67,6 +68,8 @@ def stop(session: Session, run: Run, mode: StopMode, *, at: float, actor: str = 
             way_out="Nothing is left to stop.",
         )
     if attempt.status == AttemptStatus.QUEUED:
+        attempt.stop_mode = mode  # a later resume must know of a discard
+        session.add(attempt)
         lifecycle.change_attempt(session, attempt, AttemptStatus.STOPPED, actor=actor, at=at, cause=Cause.STOPPED)
         lifecycle.change_run(session, run, RunStatus.CANCELLED, actor=actor, at=at, cause=Cause.STOPPED)
         return
@@ -132,7 +135,9 @@ def size_of(paths: list[Path]) -> int:
         if path.is_symlink():
             continue
         files = [path] if path.is_file() else [Path(root) / name for root, _, names in os.walk(path) for name in names]
-        total += sum(file.lstat().st_size for file in files)
+        for file in files:
+            with suppress(FileNotFoundError):  # a running run's temporary files come and go
+                total += file.lstat().st_size
     return total
 
 

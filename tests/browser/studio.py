@@ -1,0 +1,52 @@
+"""The dashboard as a person uses it: what is seen and clicked, by its labels."""
+
+from playwright.sync_api import Locator, Page, expect
+
+
+class Studio:
+    """One browser tab on one dashboard.
+
+    Args:
+        page: the tab.
+        url: the dashboard's address.
+    """
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+
+    def log_in(self, token: str) -> None:
+        """Open the dashboard and type the token."""
+        self.page.goto(self.url)
+        self.page.get_by_label("Token").fill(token)
+        self.page.get_by_role("button", name="Log in").click()
+
+    def key(self, name: str) -> Locator:
+        """The widget or container with this key."""
+        return self.page.locator(f".st-key-{name}")
+
+    def choose(self, key: str, text: str) -> None:
+        """Pick an option of a select box."""
+        self.key(key).get_by_role("combobox").click()
+        self.page.get_by_role("option", name=text).first.click()
+
+    def press(self, key: str, text: str) -> None:
+        """Pick an option of a segmented control."""
+        self.key(key).get_by_role("radio", name=text).or_(
+            self.key(key).get_by_role("button", name=text, exact=True)
+        ).first.click()
+
+    def type(self, key: str, text: str) -> None:
+        """Fill a field and leave it."""
+        field = self.key(key).locator("input").first
+        field.fill(text)
+        field.press("Enter")
+
+    def tab(self, name: str) -> None:
+        """Open a tab of the run page."""
+        self.page.get_by_role("tab", name=name).click()
+
+    def no_trace_of_an_error(self) -> None:
+        """No stack trace and no exception box is on the page."""
+        expect(self.page.locator("[data-testid=stException]")).to_have_count(0)
+        assert "Traceback (most recent call last)" not in self.page.locator("body").inner_text()

@@ -1,0 +1,119 @@
+"""From the login to the answers, with the mouse."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from memgen.contract.answers import read_answers
+from memgen.contract.status import RunStatus
+from tests.browser.studio import Studio
+from tests.conftest import TINY
+from tests.running_stack import RunningStack, wait_until
+
+
+def curve_points(stack: RunningStack, run_id: int) -> int:
+    with stack.client() as client:
+        series = client.metrics(run_id, name="eval/accuracy").series
+    return len(series[0].steps) if series else 0
+
+
+def launch(studio: Studio, *, questions: int, note: str = "") -> int:
+    """Fill in the form with mouse and keyboard, launch, and return the number of the new run."""
+    page = studio.page
+    page.get_by_role("link", name="Launch", exact=True).first.click()
+    studio.choose("config_preset", TINY)
+    studio.press("config_data", "wordproblems")
+    studio.type("config_num_questions", str(questions))
+    studio.type("config_batch_size", "2")
+    studio.type("config_max_completion_length", "160")
+    if note:
+        studio.type("launch_note", note)
+    expect(studio.key("preflight")).to_contain_text("Fits on 1 of 1 slot")
+    button = studio.key("launch").get_by_role("button")
+    expect(button).to_be_enabled()
+    button.click()
+    page.wait_for_url(re.compile(r"[?&]run=\d+"))
+    return int(re.search(r"run=(\d+)", page.url).group(1))  # type: ignore[union-attr]
+
+
+def test_launch_to_answers_through_restarts_of_everything(stack: RunningStack, page: Page) -> None:
+    studio = Studio(page, stack.dashboard_url)
+    studio.log_in(stack.token)
+    run_id = launch(studio, questions=50, note="with the mouse")
+    status = studio.key("run_title")
+    expect(status).to_contain_text("running", timeout=60_000)
+
+    studio.tab("Log")
+    log = studio.key("log")
+    expect(log).to_contain_text("[2/50]", timeout=60_000)
+    expect(log).to_contain_text(re.compile(r"\[\d+/50\].*expected"))
+    before = log.inner_text().count("wordproblems:")
+    wait_until(lambda: log.inner_text().count("wordproblems:") > before, 30, "growth of the log")
+
+    studio.tab("Metrics")
+    chart = page.locator("[data-testid=stVegaLiteChart]")
+    expect(chart).to_be_visible()
+    drawn = chart.screenshot()
+    points = curve_points(stack, run_id)
+    wait_until(lambda: curve_points(stack, run_id) > points and chart.screenshot() != drawn, 30, "move of the curve")
+
+    page.reload()
+    expect(studio.key("run_title")).to_contain_text("running")
+    expect(page.locator("[data-testid=stVegaLiteChart]")).to_be_visible()
+
+    for service in ("dashboard", "worker", "backend"):
+        stack.kill_service(service)
+    assert run_id == int(re.search(r"run=(\d+)", page.url).group(1))  # type: ignore[union-attr]
+
+    expect(studio.key("run_title")).to_contain_text("succeeded", timeout=120_000)  # without another reload
+    run = stack.run_ended(run_id)
+    assert (run.status, run.num_attempts, run.note) == (RunStatus.SUCCEEDED, 1, "with the mouse")
+    assert run.output is not None
+    path: Path = stack.home / run.output / "answer.json"
+    wait_until(path.exists, 10, "published answers")
+    answers, summary = read_answers(path)
+    assert len({answer.id for answer in answers}) == 50
+    assert summary is not None
+
+    studio.tab("Answers")
+    expect(page.get_by_text(answers[0].solution.split("\n")[0][:30]).first).to_be_visible()
+    studio.no_trace_of_an_error()
+
+
+def test_stop_and_resume_with_the_mouse(stack: RunningStack, page: Page) -> None:
+    studio = Studio(page, stack.dashboard_url)
+    studio.log_in(stack.token)
+    run_id = launch(studio, questions=24)
+    stack.run_when(run_id, lambda run: run.summary.get("num_questions", 0) >= 2, 60, "first answers")
+    studio.key("stop").get_by_role("button").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop the run").click()
+    expect(studio.key("run_title")).to_contain_text("cancelled", timeout=60_000)
+    resume = studio.key("resume").get_by_role("button")
+    expect(resume).to_be_enabled()
+    resume.click()
+    expect(studio.key("run_title")).to_contain_text("succeeded", timeout=120_000)
+    assert [attempt.number for attempt in stack.run_ended(run_id).attempts] == [1, 2]
+    studio.tab("Attempts")
+    expect(page.get_by_role("gridcell", name="stopped").or_(page.get_by_text("stopped")).first).to_be_attached()
+    studio.no_trace_of_an_error()
+
+
+def test_wrong_token_and_missing_run_are_said_calmly(stack: RunningStack, page: Page) -> None:
+    studio = Studio(page, stack.dashboard_url)
+    studio.log_in("not the token")
+    expect(page.get_by_text(re.compile("wrong|not right", re.IGNORECASE)).first).to_be_visible()
+    studio.log_in(stack.token)
+    page.goto(f"{stack.dashboard_url}/run?run=987654")
+    expect(page.get_by_text("There is no run 987654")).to_be_visible()
+    studio.no_trace_of_an_error()
+
+
+@pytest.mark.parametrize("path", ["/", "/run?run=1", "/launch", "/_stcore/health", "/_stcore/host-config"])
+def test_nothing_is_served_without_a_login(stack: RunningStack, path: str) -> None:
+    import httpx
+
+    reply = httpx.get(stack.dashboard_url + path, trust_env=False)
+    assert reply.status_code in {303, 401}
+    assert "token" not in reply.text.lower() or reply.status_code == 303
