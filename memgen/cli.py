@@ -81,7 +81,7 @@ def _run(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> int:
     stop.listen()
     try:
         monitor.started(config.stage, os.getpid(), earlier.path.name if earlier else None)
-        result = evaluate(config, run_dir, earlier, home, Path(gsm8k) if gsm8k else None, monitor, stop)
+        result = evaluate(config, run_dir, earlier, home, Path(gsm8k).resolve() if gsm8k else None, monitor, stop)
         write_json(run_dir.result, result)
         monitor.artifact("answers", str(run_dir.answers.relative_to(run_dir.path)))
         monitor.finished(dict(result))

@@ -57,9 +57,9 @@ class Monitor:
         self._drop_bar()
         self.say(f"{name}: {detail}" if detail else name)
 
-    def progress(self, done: float, total: float | None, unit: str) -> None:
+    def progress(self, done: float, total: float | None, unit: str, detail: str = "") -> None:
         """How far the current phase is."""
-        self._emit(ev.Progress, done=done, total=total, unit=unit)
+        self._emit(ev.Progress, done=done, total=total, unit=unit, detail=detail)
         if self._bar is not None and total:
             if self._bar_task is None:
                 self._bar_task = self._bar.add_task("", total=total, unit=unit)

@@ -105,6 +105,7 @@ class Supervisor:
             "OMP_NUM_THREADS": str(self._threads),
             "MEMGEN_HOME": str(self._settings.home),
             "CUDA_VISIBLE_DEVICES": ",".join(map(str, self._slot.gpus)),
+            "TQDM_DISABLE": "1",  # progress bars of libraries fill a log file; ours goes through events
         }
         trainer = Trainer(command, self._folder.log, environment)
         write_json(

@@ -39,6 +39,8 @@ class Progress(_Event):
     total: float | None = None
     unit: str
     """`questions`, `steps` or `bytes`."""
+    detail: str = ""
+    """What is being done right now, e.g. `batch 2 of 5, 120 tokens`."""
 
 
 class Metric(_Event):
