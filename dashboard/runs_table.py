@@ -38,7 +38,8 @@ def _row(run: RunOut, now: datetime) -> dict[str, Any]:
 
 
 def _percent(share: float | None) -> float | None:
-    return None if share is None else share * 100
+    # rounded here: the browser rounds halves up and Python to even, and a run must not have two accuracies
+    return None if share is None else round(share * 100, 1)
 
 
 COLUMNS: dict[str, Any] = {

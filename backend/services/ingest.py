@@ -214,6 +214,7 @@ def _take_event(session: Session, attempt: Attempt, event: ev.Event, at: float) 
                 attempt.progress_first_at, attempt.progress_first_done = event.time, event.done
             attempt.progress_done, attempt.progress_total = event.done, event.total
             attempt.progress_unit, attempt.progress_at = event.unit, event.time
+            attempt.phase_detail = event.detail or attempt.phase_detail
         case ev.Warned():
             lifecycle.note(
                 session,

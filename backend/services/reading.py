@@ -77,9 +77,10 @@ def metrics(
     if since is not None:
         query = query.where(col(Metric.step) > since)
     series: dict[str, dict[int, _Point]] = {}
-    for series_name, *point in session.exec(query.order_by(col(Metric.name), col(Metric.step), col(Metric.attempt))):
-        series.setdefault(series_name, {})[point[0]] = _Point(*point)
-    return [_downsample(name, list(points.values()), max_points) for name, points in series.items()]
+    query = query.order_by(col(Metric.name), col(Metric.step), col(Metric.attempt))
+    for series_name, step, value, time in session.exec(query):
+        series.setdefault(series_name, {})[step] = _Point(step, value, time)
+    return [_downsample(title, list(points.values()), max_points) for title, points in series.items()]
 
 
 def log(

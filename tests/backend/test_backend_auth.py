@@ -1,0 +1,72 @@
+"""Who may ask what: users, workers, and the supervisor of one attempt."""
+
+import pytest
+
+from tests.backend.conftest import API, Backend, check_problem
+
+USER_ROUTES = [
+    ("GET", "/presets"), ("GET", "/schema/evaluate"), ("POST", "/preflight"), ("POST", "/runs"), ("GET", "/runs"),
+    ("GET", "/runs/1"), ("POST", "/runs/1/stop"), ("POST", "/runs/1/resume"), ("POST", "/runs/1/retry"),
+    ("DELETE", "/runs/1"), ("GET", "/runs/1/metrics"), ("GET", "/runs/1/log"), ("GET", "/runs/1/answers"),
+    ("GET", "/runs/1/events"), ("GET", "/health"), ("GET", "/workers"), ("GET", "/queue"), ("POST", "/queue/pause"),
+]  # fmt: skip
+WORKER_ROUTES = [("POST", "/worker/announce"), ("POST", "/worker/claim")]
+ATTEMPT_ROUTES = [("POST", f"/worker/attempts/1/{name}") for name in ("heartbeat", "log", "events", "answers")]
+FINISH = ("POST", "/worker/attempts/1/finish")
+ENDED = {"outcome": "failed", "cause": "error", "exit_code": 1}
+
+
+def test_lists_of_routes_name_every_route_of_the_api(backend: Backend) -> None:
+    paths = backend.http.get(f"{API}/openapi.json").json()["paths"]
+    known = {(method.upper(), path.removeprefix(API)) for path, methods in paths.items() for method in methods}
+    named = {*USER_ROUTES, *WORKER_ROUTES, *ATTEMPT_ROUTES, FINISH}
+    shown = {
+        (method, path.replace("{run_id}", "1").replace("{attempt_id}", "1").replace("{stage}", "evaluate"))
+        for method, path in known
+    }
+    assert shown == named
+
+
+@pytest.mark.parametrize(("method", "path"), [*USER_ROUTES, *WORKER_ROUTES])
+def test_missing_or_wrong_token_is_refused_before_anything_else(backend: Backend, method: str, path: str) -> None:
+    attempt = backend.started()
+    context = backend.context
+    other = context.user_token if path.startswith("/worker/") else context.worker_token
+    check_problem(backend.http.request(method, API + path), 401, "no_token")
+    for token in (other, attempt.token, "wrong", "né", context.user_token + "x"):
+        reply = backend.http.request(method, API + path, headers={"Authorization": f"Bearer {token}".encode()})
+        check_problem(reply, 401, "wrong_token")
+        assert reply.headers["www-authenticate"] == "Bearer"
+    check_problem(backend.http.request(method, API + path, headers={"Authorization": "Basic eDp5"}), 401, "no_token")
+
+
+@pytest.mark.parametrize(("method", "path"), [*ATTEMPT_ROUTES, FINISH])
+def test_report_needs_the_token_of_its_attempt(backend: Backend, method: str, path: str) -> None:
+    first, second = backend.started(), backend.started()
+    assert first.id == 1
+    arguments = {"json": ENDED} if path.endswith("finish") else {"params": {"offset": 0}}
+    check_problem(backend.http.request(method, API + path, **arguments), 401, "no_token")
+    for token in (second.token, backend.context.user_token, backend.context.worker_token):
+        headers = {"Authorization": f"Bearer {token}"}
+        check_problem(backend.http.request(method, API + path, headers=headers, **arguments), 401, "wrong_token")
+    assert backend.run(first.run_id)["attempts"][0]["status"] == "starting"
+
+
+def test_token_of_an_attempt_is_stale_after_its_end(backend: Backend) -> None:
+    attempt = backend.started()
+    assert attempt.finish().status_code == 200
+    check_problem(attempt.beat(), 409, "stale_attempt")
+    for stream in ("log", "events", "answers"):
+        check_problem(attempt.send(stream, b"x\n"), 409, "stale_attempt")
+    check_problem(attempt.finish("stopped", "stopped"), 409, "stale_attempt")
+
+
+@pytest.mark.parametrize("attempt_id", [0, -1, 999, 2**63, 2**70])
+def test_attempt_that_never_was_is_stale(backend: Backend, attempt_id: int) -> None:
+    reply = backend.worker(f"attempts/{attempt_id}/heartbeat")
+    check_problem(reply, 409, "stale_attempt")
+
+
+def test_queued_attempt_has_no_token_yet(backend: Backend) -> None:
+    backend.submit()
+    check_problem(backend.worker("attempts/1/heartbeat"), 401, "wrong_token")
