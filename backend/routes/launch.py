@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from backend import schemas as s
 from backend.auth import require_user
@@ -25,6 +25,8 @@ class PresetList(BaseModel):
 
 class PreflightRequest(BaseModel):
     """A config to try."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     config: dict[str, Any]
 

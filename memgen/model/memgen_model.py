@@ -1,0 +1,186 @@
+"""MemGen: a frozen reasoner, a weaver that puts latents into its input, a trigger that decides where.
+
+One base in memory; `weaver` and `trigger` are adapters in it (see `adapters`). Shapes: B rows, T tokens, D hidden
+size, K latents, V vocabulary. Source: MemGen, arXiv 2509.24704.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from peft import LoraConfig
+from torch import nn
+
+from memgen.model.adapters import Adapter, Adapters
+from memgen.model.base import BaseModel
+from memgen.model.stream import Stream
+from memgen.model.weaver import WeaverParts
+
+DELIMITERS = (",", ".", "\n")
+
+
+@dataclass(frozen=True)
+class LatentSettings:
+    """How many latents, and how often."""
+
+    prompt_latents_len: int = 8
+    inference_latents_len: int = 8
+    max_prompt_aug_num: int = 1
+    max_inference_aug_num: int = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One teacher-forced example."""
+
+    ids: torch.Tensor
+    """Token ids, (T,)."""
+    points: list[int]
+    """Latents stand before these tokens, ascending."""
+
+
+class MemGenModel(nn.Module):
+    """Base, adapters and the parts beside them.
+
+    Args:
+        base: the loaded base model; frozen from here on.
+        settings: latents and limits.
+        lora: LoRA settings of both adapters.
+    """
+
+    def __init__(self, base: BaseModel, settings: LatentSettings, lora: dict[Adapter, LoraConfig]) -> None:
+        super().__init__()
+        self.settings = settings
+        self.base = base
+        self.adapters = Adapters(base.model, lora)
+        hidden_size: int = base.model.config.hidden_size
+        self.weaver = WeaverParts(hidden_size, settings.prompt_latents_len, settings.inference_latents_len)
+        self.trigger_head = nn.Linear(hidden_size, 2)
+        self.to(base.device)
+        self._ends_in_delimiter = delimiter_table(base)
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The base without its output head."""
+        decoder: nn.Module = self.base.model.get_decoder()
+        return decoder
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """Token ids (T,) as the reasoner's input embeddings (T, D)."""
+        embedded: torch.Tensor = self.base.model.get_input_embeddings()(ids)
+        return embedded
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Next-token logits (..., V) in float32 of hidden states (..., D)."""
+        logits: torch.Tensor = self.base.model.get_output_embeddings()(hidden)
+        return logits.float()
+
+    def stream(self, rows: int) -> Stream:
+        """An empty cache for this many rows."""
+        return Stream(self.decoder, rows, self.base.device)
+
+    def is_delimiter(self, token: int) -> bool:
+        """Whether the token's own text ends in a comma, a full stop or a newline."""
+        return bool(self._ends_in_delimiter[token])
+
+    def augmentation_points(self, ids: Sequence[int], prompt_length: int) -> list[int]:
+        """Where latents stand in a supervised example: before these tokens.
+
+        The end of the prompt, then the first `max_inference_aug_num` tokens inside the answer whose
+        predecessor ends in a delimiter.
+        """
+        points = [prompt_length] if self.settings.max_prompt_aug_num else []
+        inside = (p for p in range(prompt_length + 1, len(ids)) if self.is_delimiter(int(ids[p - 1])))
+        return points + [p for _, p in zip(range(self.settings.max_inference_aug_num), inside, strict=False)]
+
+    def weave(self, stream: Stream, chunks: Sequence[torch.Tensor], *, prompt: bool) -> torch.Tensor:
+        """Latents (B, K, D) in the reasoner's space behind what the weaver has read and these chunks.
+
+        Args:
+            stream: the weaver's; reads the chunks, and forgets the queries again.
+            chunks: per row the reasoner's input embeddings (n_i, D) since the last call.
+            prompt: whether this is the end of the prompt.
+        """
+        weaver = self.weaver
+        dtype = self.base.model.dtype
+        queries = weaver.queries(prompt=prompt)
+        chunks = [weaver.reasoner_to_weaver(chunk.float()).to(dtype) for chunk in chunks]
+        with self.adapters.on("weaver"):
+            if max(chunk.shape[0] for chunk in chunks):
+                stream.read(chunks)
+            hidden = stream.peek(queries.to(dtype).expand(len(chunks), -1, -1))
+        latents: torch.Tensor = weaver.weaver_to_reasoner(hidden.float())
+        return latents.to(dtype)
+
+    def decide(self, stream: Stream, chunks: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Log-probabilities (B, 2) of [skip, insert] behind these tokens.
+
+        Args:
+            stream: the trigger's; sees tokens and no latents.
+            chunks: per row the embeddings (n_i, D) of the tokens since the last call, at least one.
+        """
+        with self.adapters.on("trigger"):
+            hidden = stream.read(chunks)[:, -1]
+        return torch.log_softmax(self.trigger_head(hidden.float()), dim=-1)
+
+    def token_logprobs(self, rows: Sequence[Row]) -> list[torch.Tensor]:
+        """Log-probabilities (T-1,) of tokens 1..T-1 of each row, with latents at its points.
+
+        A position whose next one is a latent gives no logit, so the last latent predicts the next token.
+        """
+        embeddings = [self.embed(row.ids) for row in rows]
+        latents = self._latents_of(rows, embeddings)
+        pieces, predictors = [], []
+        for row, embedded, woven in zip(rows, embeddings, latents, strict=True):
+            pieces.append(_insert(embedded, row.points, woven))
+            shift = torch.zeros(len(row.ids), dtype=torch.long)
+            for point, latent in zip(row.points, woven, strict=True):
+                shift[point:] += latent.shape[0]
+            predictors.append((torch.arange(len(row.ids)) + shift - 1)[1:])
+        hidden = self.stream(len(rows)).read(pieces)
+        out = []
+        for number, (row, piece, predictor) in enumerate(zip(rows, pieces, predictors, strict=True)):
+            own = hidden[number, hidden.shape[1] - piece.shape[0] :]  # without the padding on the left
+            logprobs = torch.log_softmax(self.logits(own[predictor.to(own.device)]), dim=-1)
+            out.append(logprobs.gather(1, row.ids[1:, None])[:, 0])
+        return out
+
+    def _latents_of(self, rows: Sequence[Row], embeddings: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
+        """Latents (K, D) at each point of each row; the weaver reads each position once."""
+        woven: list[list[torch.Tensor]] = [[] for _ in rows]
+        alive = list(range(len(rows)))
+        stream = self.stream(len(rows))
+        for turn in range(max(len(row.points) for row in rows)):
+            going_on = [place for place, number in enumerate(alive) if len(rows[number].points) > turn]
+            if len(going_on) < len(alive):
+                stream.keep_rows(torch.tensor(going_on, device=self.base.device))
+                alive = [alive[place] for place in going_on]
+            chunks = []
+            for number in alive:
+                points = rows[number].points
+                start = points[turn - 1] if turn else 0
+                fresh = embeddings[number][start : points[turn]]
+                chunks.append(torch.cat([woven[number][-1], fresh]) if turn else fresh)
+            prompt = turn == 0 and self.settings.max_prompt_aug_num == 1
+            for number, latents in zip(alive, self.weave(stream, chunks, prompt=prompt), strict=True):
+                woven[number].append(latents)
+        return woven
+
+
+def delimiter_table(base: BaseModel) -> torch.Tensor:
+    """For each token id whether its own text ends in a delimiter, (V,) of bool."""
+    size = int(base.model.get_input_embeddings().num_embeddings)  # type: ignore[arg-type]
+    known = min(size, len(base.tokenizer))
+    texts = base.tokenizer.batch_decode([[number] for number in range(known)])
+    table = torch.zeros(size, dtype=torch.bool)
+    table[:known] = torch.tensor([text.endswith(DELIMITERS) for text in texts])
+    return table
+
+
+def _insert(embedded: torch.Tensor, points: Sequence[int], latents: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Embeddings (T, D) with latents before the tokens at `points`."""
+    parts, start = [], 0
+    for point, latent in zip(points, latents, strict=True):
+        parts += [embedded[start:point], latent]
+        start = point
+    return torch.cat([*parts, embedded[start:]])

@@ -1,0 +1,81 @@
+"""One growing key-value cache over rows of different lengths: reasoner, weaver and trigger each have one.
+
+Rows are fed in chunks that are padded on the left, so that each row's newest position is the last one. Padding is
+masked for good; position ids count real positions only.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+
+class Stream:
+    """What one role has read so far.
+
+    Args:
+        decoder: the base without its output head; gives hidden states after the final norm.
+        rows: number of rows B.
+        device: where the masks live.
+    """
+
+    def __init__(self, decoder: nn.Module, rows: int, device: torch.device) -> None:
+        self._decoder = decoder
+        self.cache = DynamicCache()
+        self._mask = torch.zeros(rows, 0, dtype=torch.long, device=device)  # (B, S), 1 where a real position is
+        self._lengths = torch.zeros(rows, dtype=torch.long, device=device)  # (B,), real positions
+
+    def read(self, chunks: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Read a chunk per row: (n_i, D) embeddings each, possibly none.
+
+        Returns:
+            Hidden states (B, n, D) with n the longest chunk; a row's own are the last n_i.
+        """
+        embeddings, mask = pad_chunks(chunks)
+        return self._run(embeddings, mask)
+
+    def peek(self, positions: torch.Tensor) -> torch.Tensor:
+        """Hidden states (B, K, D) of further positions (B, K, D) that are forgotten again."""
+        mask = torch.ones(positions.shape[:2], dtype=torch.long, device=positions.device)
+        lengths, old_mask = self._lengths, self._mask
+        layers = [layer for layer in self.cache.layers if isinstance(layer, DynamicLayer)]
+        kept = [(layer.keys, layer.values) for layer in layers]
+        hidden = self._run(positions, mask)
+        self._lengths, self._mask = lengths, old_mask
+        # the very tensors of before: a cropped cache would carry this call's graph along
+        for layer, (keys, values) in zip(layers, kept, strict=True):
+            layer.keys, layer.values = keys, values
+        return hidden
+
+    def keep_rows(self, rows: torch.Tensor) -> None:
+        """Go on with these rows (indices) only."""
+        self.cache.batch_select_indices(rows)
+        self._mask, self._lengths = self._mask[rows], self._lengths[rows]
+
+    def _run(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        positions = (self._lengths[:, None] + mask.cumsum(1) - 1).clamp(min=0)
+        self._mask = torch.cat([self._mask, mask], dim=1)
+        self._lengths = self._lengths + mask.sum(1)
+        hidden: torch.Tensor = self._decoder(
+            inputs_embeds=embeddings,
+            attention_mask=self._mask,
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+        ).last_hidden_state
+        return hidden
+
+
+def pad_chunks(chunks: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Chunks (n_i, D) padded on the left: (B, n, D), and the mask (B, n) of real positions."""
+    longest = max(chunk.shape[0] for chunk in chunks)
+    rows, masks = [], []
+    for chunk in chunks:
+        missing = longest - chunk.shape[0]
+        rows.append(nn.functional.pad(chunk, (0, 0, missing, 0)))
+        mask = torch.ones(longest, dtype=torch.long, device=chunk.device)
+        mask[:missing] = 0
+        masks.append(mask)
+    return torch.stack(rows), torch.stack(masks)

@@ -1,0 +1,114 @@
+"""The typed client against a backend on a real port."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import uvicorn
+
+from backend.client import ApiError, Client, Unreachable
+from backend.schemas import Announce, ClaimRequest, FinishRequest, SlotReport
+from memgen.contract.status import Cause, RunStatus, StopMode
+from tests.backend.conftest import MEMORY, Backend, answer_line
+from tests.ports import free_port
+
+SLOT = SlotReport(name="cpu", device="cpu", total_memory=MEMORY)
+CLAIM = ClaimRequest(host="lab", boot_id="b", pid=1, slot=SLOT, free_memory=MEMORY)
+
+
+@pytest.fixture
+def url(start: Callable[..., Backend]) -> Iterator[str]:
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(start().http.app, port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(timeout=20)
+
+
+@pytest.fixture
+def tokens(url: str, start: Callable[..., Backend]) -> tuple[str, str]:
+    context = start().context
+    return context.user_token, context.worker_token
+
+
+def test_client_speaks_every_route(url: str, tokens: tuple[str, str], tiny_config: dict[str, object]) -> None:
+    with Client(url, tokens[0]) as user, Client(url, tokens[1]) as worker:
+        assert {preset.name for preset in user.presets()} >= {tiny_config["preset"], "Qwen/Qwen3-14B"}
+        assert user.schema("evaluate")["properties"]["seed"]["description"]
+        assert user.preflight(tiny_config).ok
+        run = user.submit(tiny_config, note="é", key="k")
+        assert user.submit(tiny_config, note="é", key="k") == run
+        assert user.runs(text="é", status="queued").items[0].id == run.id
+        assert user.pause_queue(True).paused
+        assert worker.claim(CLAIM).attempt is None
+        assert [item.id for item in user.pause_queue(False).items] == [run.id]
+        worker.announce(Announce(host="lab", boot_id="b", pid=1, slots=[SLOT]))
+        assert user.workers().items[0].alive
+        claimed = worker.claim(CLAIM).attempt
+        assert claimed is not None
+        assert claimed.config == run.config
+        with Client(url, claimed.token) as attempt:
+            assert attempt.heartbeat(claimed.attempt_id).stop is None
+            assert attempt.send_stream(claimed.attempt_id, "log", 0, "é\n".encode()) == 3
+            assert attempt.send_stream(claimed.attempt_id, "answers", 0, answer_line(0)) == len(answer_line(0))
+            line = b'{"event":"metric","name":"m","step":1,"value":2,"time":3}\n'
+            assert attempt.send_stream(claimed.attempt_id, "events", 0, line) == len(line)
+            with pytest.raises(ApiError) as refused:
+                attempt.send_stream(claimed.attempt_id, "log", 0, b"x")
+            assert (refused.value.code, refused.value.problem.value) == ("wrong_offset", "3")
+            assert user.stop(run.id, StopMode.FORCE).status is RunStatus.STOPPING
+            assert attempt.heartbeat(claimed.attempt_id).stop is StopMode.FORCE
+            end = FinishRequest(outcome="stopped", cause=Cause.STOPPED, exit_code=-9)
+            assert not attempt.finish(claimed.attempt_id, end).publish
+        assert user.log(run.id, offset=0).text == "é\n"
+        assert user.metrics(run.id).series[0].values == [2.0]
+        assert user.answers(run.id, show="right").items[0].completion == "né € 🙂 0"
+        assert user.run_events(run.id).items[-1].to_status == "cancelled"
+        assert user.resume(run.id).status is RunStatus.QUEUED
+        assert user.queue().items[0].num_attempts == 2
+        assert user.stop(run.id).status is RunStatus.CANCELLED
+        assert user.retry(run.id).num_attempts == 3
+        user.stop(run.id)
+        assert not user.delete(run.id).deleted
+        assert user.delete(run.id, confirm=True).deleted
+        assert user.runs().items == []
+        assert user.health().workers_alive == 1
+
+
+def test_refusal_reaches_the_caller_with_every_problem(
+    url: str, tokens: tuple[str, str], tiny_config: dict[str, object]
+) -> None:
+    with Client(url, tokens[0]) as user, pytest.raises(ApiError) as refused:
+        user.submit(tiny_config | {"seed": -1, "batch_size": 0})
+    assert refused.value.problem.status == 422
+    assert {problem.field for problem in refused.value.problems} == {"seed", "batch_size"}
+    with Client(url, "wrong") as stranger, pytest.raises(ApiError) as refused:
+        stranger.health()
+    assert refused.value.code == "wrong_token"
+    assert str(refused.value).startswith("The token is wrong. Use the one in")
+
+
+def test_odd_addresses_and_large_bodies_get_a_problem_over_a_real_socket(url: str, tokens: tuple[str, str]) -> None:
+    import httpx
+
+    headers = {"Authorization": f"Bearer {tokens[0]}"}
+    with httpx.Client(base_url=url, headers=headers, trust_env=False) as http:
+        for path in ("/%ff%fe", "/api/v1/runs/%00", "/api/v1/runs/%ed%a0%80", "/api/v1//runs", "/api/v1/runs/%2e%2e"):
+            reply = http.get(path)
+            assert reply.status_code in (404, 422), path
+            assert reply.headers["content-type"] == "application/problem+json", path
+        pieces = (b"x" * 2**20 for _ in range(20))  # chunked: no length is told ahead
+        reply = http.post("/api/v1/runs", content=pieces, headers={"Content-Type": "application/json"})
+        assert (reply.status_code, reply.json()["code"]) == (413, "body_too_large")
+
+
+def test_backend_that_does_not_answer_is_unreachable() -> None:
+    with Client(f"http://127.0.0.1:{free_port()}", "t") as client, pytest.raises(Unreachable, match="make up"):
+        client.health()

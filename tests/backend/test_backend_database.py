@@ -1,0 +1,109 @@
+"""The database: its migrations, its two connections, what it refuses."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlmodel import SQLModel
+
+from backend.db import Database
+from backend.models import Attempt, Run, Switch
+from memgen.contract.errors import BadInput
+from tests.backend.conftest import Backend
+
+
+def dump(path: Path) -> list[str]:
+    connection = sqlite3.connect(path)
+    lines = list(connection.iterdump())
+    connection.close()
+    return lines
+
+
+def test_migrations_make_exactly_the_tables_of_the_models(tmp_path: Path) -> None:
+    path = tmp_path / "memgen.db"
+    Database(path).migrate()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, SQLModel.metadata) == []
+    engine.dispose()
+
+
+def test_populated_database_survives_another_migration(backend: Backend) -> None:
+    attempt = backend.started()
+    attempt.answer(0)
+    attempt.say({"event": "metric", "name": "m", "step": 1, "value": 1.0})
+    attempt.finish()
+    before = dump(backend.context.settings.database)
+    backend.context.database.migrate()
+    assert dump(backend.context.settings.database) == before
+    assert any(line.startswith('INSERT INTO "answer"') for line in before)
+    second = Database(backend.context.settings.database)
+    second.migrate()
+    second.close()
+    assert dump(backend.context.settings.database) == before
+
+
+def test_rows_that_point_at_nothing_stop_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "memgen.db"
+    database = Database(path)
+    database.migrate()
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO metric VALUES (99, 'm', 1, 1, 1.0, 1.0)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(BadInput) as caught:
+        database.migrate()
+    assert caught.value.code == "database_damaged"
+    database.close()
+
+
+def test_each_connection_has_its_pragmas(backend: Backend) -> None:
+    database = backend.context.database
+    for transaction, query_only in ((database.write, 0), (database.read, 1)):
+        with transaction() as session:
+            for name, value in (
+                ("foreign_keys", 1),
+                ("journal_mode", "wal"),
+                ("synchronous", 2),
+                ("query_only", query_only),
+            ):
+                assert session.execute(text(f"PRAGMA {name}")).scalar() == value, name
+
+
+def test_foreign_keys_are_kept(backend: Backend) -> None:
+    with pytest.raises(IntegrityError), backend.context.database.write() as session:
+        session.add(Attempt(run_id=99, number=1, created_at=0.0))
+    backend.submit()
+    with pytest.raises(IntegrityError), backend.context.database.write() as session:
+        session.execute(text("DELETE FROM run"))
+    assert backend.run(1)["status"] == "queued"
+
+
+def test_reader_cannot_write(backend: Backend) -> None:
+    with pytest.raises(OperationalError, match="readonly"), backend.context.database.read() as session:
+        session.add(Switch(name="x", value="y"))
+        session.flush()
+
+
+def test_block_that_raises_leaves_nothing_behind(backend: Backend) -> None:
+    with pytest.raises(ZeroDivisionError), backend.context.database.write() as session:
+        session.add(Switch(name="x", value="y"))
+        session.flush()
+        raise ZeroDivisionError
+    with backend.context.database.read() as session:
+        assert session.get(Switch, "x") is None
+
+
+def test_reader_sees_one_state_while_a_writer_commits(backend: Backend) -> None:
+    backend.submit()
+    with backend.context.database.read() as session:
+        assert session.get_one(Run, 1).status == "queued"
+        backend.stop(1)
+        session.expire_all()
+        assert session.get_one(Run, 1).status == "queued"
+    assert backend.run(1)["status"] == "cancelled"

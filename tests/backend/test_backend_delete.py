@@ -1,0 +1,128 @@
+"""Deleting a run with its files."""
+
+import os
+from pathlib import Path
+
+import pytest
+from sqlmodel import col, func, select
+
+from backend.models import Answer, Attempt, Metric, RunEvent
+from memgen.contract.config import parse_config
+from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir
+from tests.backend.conftest import Backend, check_problem
+
+
+def finished(backend: Backend) -> int:
+    """A succeeded run with the files that a supervisor leaves, one kilobyte of each kind."""
+    attempt = backend.started()
+    run_id = attempt.run_id
+    attempt.send("log", b"x" * 1024)
+    attempt.answer(0)
+    attempt.say({"event": "metric", "name": "m", "step": 1, "value": 1.0})
+    assert attempt.finish().status_code == 200
+    backend.clock.pass_time(1)
+    config = parse_config(backend.config)
+    folder, target = attempt_dir(backend.home, run_id, 1), published_dir(backend.home, config, run_id)
+    for path in (folder.log, target / "answer.json"):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x" * 1024)
+    for link, to in ((newest_link(backend.home, config), target), (log_link(backend.home, run_id), folder.log)):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(to, link.parent))
+    return run_id
+
+
+def newest(backend: Backend) -> Path:
+    return newest_link(backend.home, parse_config(backend.config))
+
+
+def files(backend: Backend) -> set[str]:
+    return {str(path.relative_to(backend.home)) for path in backend.home.rglob("*") if "memgen.db" not in path.name}
+
+
+def test_preview_lists_paths_and_size_and_changes_nothing(backend: Backend) -> None:
+    run_id = finished(backend)
+    before = files(backend)
+    reply = backend.user("DELETE", f"/runs/{run_id}").json()
+    assert reply == {
+        "run_id": 1,
+        "paths": ["runs/1", "evaluate/wordproblems/qwen2-242k/1", "logs/1.log", "backend/attempts/1-1.log"],
+        "size_bytes": 3 * 1024,
+        "deleted": False,
+    }
+    assert files(backend) == before
+    assert backend.run(run_id)["status"] == "succeeded"
+
+
+def test_confirmed_deletion_takes_rows_and_files_and_leaves_other_runs(backend: Backend) -> None:
+    first = finished(backend)
+    before = files(backend)
+    second = finished(backend)
+    reply = backend.user("DELETE", f"/runs/{second}", params={"confirm": True}).json()
+    assert (reply["deleted"], len(reply["paths"])) == (True, 4)
+    assert files(backend) == before
+    check_problem(backend.user("GET", f"/runs/{second}"), 404, "run_not_found")
+    check_problem(backend.user("DELETE", f"/runs/{second}", params={"confirm": True}), 404, "run_not_found")
+    with backend.context.database.read() as session:
+        for table in (Answer, Attempt, Metric, RunEvent):
+            count = select(func.count()).select_from(table)
+            assert session.exec(count.where(col(table.run_id) == second)).one() == 0
+            assert session.exec(count.where(col(table.run_id) == first)).one() > 0
+    assert backend.submit() == second + 1  # an id is never given twice
+
+
+def test_newest_link_moves_to_the_next_older_run_and_goes_with_the_last(backend: Backend) -> None:
+    first, second, third = finished(backend), finished(backend), finished(backend)
+    assert newest(backend).resolve().parent.name == str(third)
+    backend.user("DELETE", f"/runs/{first}", params={"confirm": True})
+    assert newest(backend).resolve().parent.name == str(third)
+    backend.user("DELETE", f"/runs/{third}", params={"confirm": True})
+    assert newest(backend).resolve().parent.name == str(second)
+    backend.user("DELETE", f"/runs/{second}", params={"confirm": True})
+    assert not newest(backend).is_symlink()
+
+
+@pytest.mark.parametrize("state", ["queued", "starting", "running", "stopping"])
+def test_live_run_is_not_deleted(backend: Backend, state: str) -> None:
+    run_id = backend.submit()
+    if state != "queued":
+        attempt = backend.held()
+    if state == "running":
+        attempt.say({"event": "phase", "name": "load"})
+    if state == "stopping":
+        backend.stop(run_id)
+    assert backend.user("DELETE", f"/runs/{run_id}").json()["deleted"] is False
+    check_problem(backend.user("DELETE", f"/runs/{run_id}", params={"confirm": True}), 409, "run_not_ended")
+    assert backend.run(run_id)["num_attempts"] == 1
+
+
+def test_links_out_of_the_home_are_removed_but_not_followed(backend: Backend, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x" * 5000)
+    run_id = finished(backend)
+    folder = attempt_dir(backend.home, run_id, 1).path
+    (folder / "checkpoints").symlink_to(outside)
+    (folder / "file").symlink_to(outside / "precious")
+    link = log_link(backend.home, run_id)
+    link.unlink()
+    link.symlink_to(outside / "precious")
+    assert backend.user("DELETE", f"/runs/{run_id}").json()["size_bytes"] < 5000
+    assert backend.user("DELETE", f"/runs/{run_id}", params={"confirm": True}).status_code == 200
+    assert (outside / "precious").read_text() == "x" * 5000
+    assert not folder.exists()
+    assert not link.is_symlink()
+
+
+def test_run_whose_folder_is_a_link_out_of_the_home_loses_the_link_only(backend: Backend, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").touch()
+    run_id = backend.submit()
+    backend.stop(run_id)
+    (backend.home / "runs").mkdir()
+    (backend.home / "runs" / str(run_id)).symlink_to(outside)
+    assert backend.user("DELETE", f"/runs/{run_id}", params={"confirm": True}).status_code == 200
+    assert (outside / "precious").exists()
+    assert not (backend.home / "runs" / str(run_id)).is_symlink()

@@ -1,0 +1,131 @@
+"""Which run a slot gets, and why a run waits."""
+
+from backend.models import Run
+from memgen.contract.config import parse_config
+from memgen.contract.memory import plan
+from memgen.contract.presets import get_preset
+from tests.backend.conftest import SLOT, Backend, check_problem
+
+
+def waits_for(backend: Backend, run_id: int) -> str:
+    return str(backend.run(run_id)["waits_for"])
+
+
+def needed(backend: Backend, **changes: object) -> int:
+    config = parse_config(backend.config | changes)
+    return plan(config, get_preset(config.preset), "cpu").total
+
+
+def set_priority(backend: Backend, run_id: int, priority: int) -> None:
+    with backend.context.database.write() as session:
+        run = session.get_one(Run, run_id)
+        run.priority = priority
+        session.add(run)
+
+
+def test_runs_are_handed_out_by_priority_then_age(backend: Backend) -> None:
+    for _ in range(4):
+        backend.submit()
+        backend.clock.pass_time(1)
+    set_priority(backend, 3, 5)
+    set_priority(backend, 1, -1)
+    assert [run["id"] for run in backend.get("/queue")["items"]] == [3, 2, 4, 1]
+    assert [backend.held().run_id for _ in range(4)] == [3, 2, 4, 1]
+    assert backend.claim() is None
+
+
+def test_run_that_starts_again_queues_behind_the_others(backend: Backend) -> None:
+    first = backend.started()
+    backend.clock.pass_time(1)
+    backend.submit()
+    backend.clock.pass_time(1)
+    first.finish("failed", "error")
+    backend.user("POST", "/runs/1/retry")
+    assert [run["id"] for run in backend.get("/queue")["items"]] == [2, 1]
+
+
+def test_run_that_does_not_fit_is_passed_by_a_smaller_one(backend: Backend) -> None:
+    large = backend.submit(batch_size=512)
+    small = backend.submit()
+    free = needed(backend)
+    assert needed(backend, batch_size=512) > free
+    assert backend.claim(free_memory=free - 1) is None
+    assert backend.held(free_memory=free).run_id == small
+    assert backend.claim(free_memory=free) is None
+    assert backend.held().run_id == large
+
+
+def test_paused_queue_hands_out_nothing_and_running_runs_go_on(backend: Backend) -> None:
+    running = backend.started()
+    waiting = backend.submit()
+    reply = backend.user("POST", "/queue/pause", json={"paused": True}).json()
+    assert (reply["paused"], [run["id"] for run in reply["items"]]) == (True, [waiting])
+    assert waits_for(backend, waiting) == "The queue is paused."
+    assert backend.claim() is None
+    assert running.beat().status_code == 200
+    assert backend.user("POST", "/queue/pause", json={"paused": False}).json()["paused"] is False
+    assert backend.held().run_id == waiting
+
+
+def test_pause_needs_a_body(backend: Backend) -> None:
+    check_problem(backend.user("POST", "/queue/pause"), 422, "invalid_request")
+
+
+def test_each_reason_to_wait_is_said(backend: Backend) -> None:
+    first = backend.submit()
+    assert waits_for(backend, first) == "No worker is alive. Start one with `make up`."
+    backend.announce(slots=[])
+    assert waits_for(backend, first) == "No worker is alive. Start one with `make up`."
+    backend.announce(slots=[SLOT | {"total_memory": 2**20}])
+    assert "the largest slot has 0.0 GiB. Lower batch_size" in waits_for(backend, first)
+    backend.announce()
+    assert waits_for(backend, first).startswith("Redis can't be reached (Error 2 connecting to")
+    backend.clock.pass_time(30)
+    second = backend.submit()
+    assert waits_for(backend, second) == "1 run(s) stand before it."
+    set_priority(backend, second, 1)
+    assert waits_for(backend, first) == "1 run(s) stand before it."
+    assert backend.held().run_id == second
+    assert waits_for(backend, first) == f"Slot cpu of lab is busy with run {second}."
+    backend.clock.pass_time(60)
+    assert waits_for(backend, first) == "No worker is alive. Start one with `make up`."
+
+
+def test_free_slot_is_named_when_the_doorbell_works(backend: Backend, monkeypatch) -> None:
+    monkeypatch.setattr(backend.context.doorbell, "state", lambda: "ok")
+    monkeypatch.setattr(backend.context.doorbell, "ring", lambda: "ok")
+    backend.announce()
+    assert waits_for(backend, backend.submit()).startswith("Slot cpu of lab is about to take it;")
+
+
+def test_workers_are_listed_with_what_their_slots_do(backend: Backend) -> None:
+    gpus = [SLOT | {"name": name, "device": "cuda", "gpus": [int(name)]} for name in "01"]
+    backend.announce("lab", gpus)
+    backend.started()
+    backend.clock.pass_time(1)
+    backend.submit()
+    held = backend.held(slot="1")
+    backend.clock.pass_time(50)
+    backend.announce("desk")
+    backend.clock.pass_time(20)
+    workers = {worker["host"]: worker for worker in backend.get("/workers")["items"]}
+    assert (workers["lab"]["alive"], workers["desk"]["alive"]) == (False, True)
+    assert [slot["run_id"] for slot in workers["lab"]["slots"]] == [None, held.run_id]
+    assert backend.get("/health")["workers_alive"] == 1
+
+
+def test_health_tells_that_redis_is_away_and_how_old_the_last_round_is(backend: Backend) -> None:
+    health = backend.get("/health")
+    assert (health["status"], health["reconciler_age_seconds"]) == ("degraded", None)
+    assert health["broker"].startswith("Error 2")
+    backend.reconciler.round()
+    backend.clock.pass_time(3)
+    assert backend.get("/health")["reconciler_age_seconds"] == 3
+
+
+def test_bad_announcement_and_claim_are_refused(backend: Backend) -> None:
+    for slot in ({"name": "../x"}, {"name": ""}, {"device": "tpu"}, {"total_memory": -1}, {"more": 1}):
+        body = {"host": "h", "boot_id": "b", "pid": 1, "slots": [SLOT | slot]}
+        check_problem(backend.worker("announce", json=body), 422, "invalid_request")
+        body = {"host": "h", "boot_id": "b", "pid": 1, "slot": SLOT | slot, "free_memory": 1}
+        check_problem(backend.worker("claim", json=body), 422, "invalid_request")

@@ -1,0 +1,150 @@
+"""Leases and the reconciler, with clocks that the test moves."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.backend.conftest import Backend, Held, check_problem
+
+
+def wait_in_rounds(backend: Backend, seconds: float) -> None:
+    """Time in which the reconciler turns every five seconds, as it does when it lives."""
+    while seconds > 0:
+        backend.clock.pass_time(min(5, seconds))
+        backend.reconciler.round()
+        seconds -= 5
+
+
+@pytest.fixture
+def attempt(backend: Backend) -> Held:
+    """A claimed attempt, by a reconciler that has already turned once."""
+    backend.reconciler.round()
+    return backend.started()
+
+
+def test_attempt_that_beats_is_never_lost(backend: Backend, attempt: Held) -> None:
+    for _ in range(10):
+        wait_in_rounds(backend, 30)
+        assert attempt.beat().status_code == 200
+    assert backend.run(1)["status"] == "running"
+
+
+def test_attempt_that_does_not_beat_is_lost_after_its_lease_and_tried_again(backend: Backend, attempt: Held) -> None:
+    attempt.say({"event": "phase", "name": "generate"})
+    attempt.answer(0)
+    wait_in_rounds(backend, 60)
+    assert backend.run(1)["status"] == "running"
+    wait_in_rounds(backend, 5)
+    run = backend.run(1)
+    assert (run["status"], run["cause"]) == ("queued", "lost")
+    assert [(a["status"], a["cause"]) for a in run["attempts"]] == [("lost", "lost"), ("queued", None)]
+    assert run["attempts"][1]["resumes"] == 1
+    lost = next(e for e in backend.history(1) if e["to_status"] == "lost")
+    assert (lost["actor"], lost["detail"]) == ("reconciler", "last heard of at generate on lab, slot cpu")
+
+
+def test_reports_after_the_loss_are_stale_and_publish_nothing(backend: Backend, attempt: Held) -> None:
+    wait_in_rounds(backend, 65)
+    check_problem(attempt.beat(), 409, "stale_attempt")
+    for stream in ("log", "events", "answers"):
+        check_problem(attempt.send(stream, b"x\n"), 409, "stale_attempt")
+    for outcome, cause in (("succeeded", "done"), ("failed", "error"), ("stopped", "stopped")):
+        check_problem(attempt.finish(outcome, cause), 409, "stale_attempt")
+    assert backend.run(1)["status"] == "queued"
+
+
+def test_lost_attempts_are_tried_again_with_doubled_pauses_until_no_retry_is_left(
+    backend: Backend, attempt: Held
+) -> None:
+    attempt.answer(0)
+    for pause in (5, 10):
+        wait_in_rounds(backend, 65)
+        assert backend.claim() is None
+        assert backend.run(1)["waits_for"] == f"A pause before the retry: {pause} s left."
+        backend.clock.pass_time(pause)
+        assert backend.held().resumes == 1
+    wait_in_rounds(backend, 65)
+    run = backend.run(1)
+    assert (run["status"], run["cause"], run["num_attempts"], run["can_resume"]) == ("failed", "lost", 3, True)
+    assert "not heard of" in run["cause_text"]
+
+
+def test_resume_by_the_user_gives_all_retries_back(backend: Backend, attempt: Held) -> None:
+    attempt.answer(0)
+    for _ in range(3):
+        wait_in_rounds(backend, 65)
+        backend.clock.pass_time(10)
+        backend.claim()
+    assert backend.run(1)["status"] == "failed"
+    assert backend.user("POST", "/runs/1/resume").status_code == 200
+    backend.held()
+    wait_in_rounds(backend, 65)
+    assert backend.run(1)["status"] == "queued"
+
+
+def test_no_retries_by_setting_means_failed_at_once(start: Callable[..., Backend]) -> None:
+    backend = start(max_retries=0)
+    backend.reconciler.round()
+    backend.started()
+    wait_in_rounds(backend, 65)
+    assert (backend.run(1)["status"], backend.run(1)["cause"]) == ("failed", "lost")
+
+
+def test_attempt_lost_while_stopping_is_cancelled(backend: Backend, attempt: Held) -> None:
+    backend.stop(1)
+    wait_in_rounds(backend, 65)
+    run = backend.run(1)
+    assert (run["status"], run["cause"], run["attempts"][0]["status"]) == ("cancelled", "stopped", "lost")
+    assert backend.claim() is None
+
+
+def test_backend_that_was_away_loses_no_run(backend: Backend, start: Callable[..., Backend]) -> None:
+    attempt = backend.started()
+    backend.clock.pass_time(3600)
+    restarted = start(clock=backend.clock)
+    restarted.reconciler.round()
+    assert restarted.run(1)["status"] == "running"
+    attempt.http = restarted.http
+    assert attempt.beat().status_code == 200
+    wait_in_rounds(restarted, 65)
+    assert restarted.run(1)["status"] == "queued"
+
+
+def test_reconciler_that_was_late_extends_leases_before_it_judges(backend: Backend, attempt: Held) -> None:
+    backend.clock.pass_time(600)
+    backend.reconciler.round()
+    assert backend.run(1)["status"] == "running"
+    wait_in_rounds(backend, 65)
+    assert backend.run(1)["status"] == "queued"
+
+
+def test_machine_that_slept_loses_no_run(backend: Backend, attempt: Held) -> None:
+    backend.clock.now += 600  # the monotonic clock stands still meanwhile
+    backend.reconciler.round()
+    assert backend.run(1)["status"] == "running"
+    wait_in_rounds(backend, 65)
+    assert backend.run(1)["status"] == "queued"
+
+
+def test_lease_that_is_longer_already_is_not_cut(backend: Backend) -> None:
+    attempt = backend.started()
+    backend.clock.now -= 1000  # a clock that was set back
+    backend.reconciler.round()
+    backend.clock.now += 1000
+    assert attempt.beat().status_code == 200
+    assert backend.run(1)["status"] == "running"
+
+
+def test_reconciler_rings_while_attempts_wait_and_not_before_their_pause_is_over(backend: Backend) -> None:
+    rung: list[float] = []
+    backend.reconciler._ring = lambda: rung.append(backend.clock.now)  # type: ignore[method-assign]
+    backend.reconciler.round()
+    assert rung == []
+    backend.submit()
+    backend.reconciler.round()
+    assert len(rung) == 1
+    backend.held()
+    wait_in_rounds(backend, 65)
+    assert len(rung) == 1  # the retry waits for its pause
+    wait_in_rounds(backend, 10)
+    assert len(rung) > 1

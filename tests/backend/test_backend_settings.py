@@ -1,0 +1,97 @@
+"""Settings, tokens, and how the command line refuses what can't work."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from backend.settings import Settings
+from tests.backend.conftest import Backend
+from tests.ports import free_port
+
+
+def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "backend", *words],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_tokens_are_private_different_and_the_same_after_a_restart(start: Callable[..., Backend]) -> None:
+    first = start()
+    paths = [first.home / "backend" / name for name in ("token", "worker-token")]
+    assert [path.stat().st_mode & 0o777 for path in paths] == [0o600, 0o600]
+    assert [path.read_text().strip() for path in paths] == [first.context.user_token, first.context.worker_token]
+    assert first.context.user_token != first.context.worker_token
+    assert min(len(path.read_text()) for path in paths) > 30
+    paths[0].chmod(0o644)
+    second = start()
+    assert (second.context.user_token, second.context.worker_token) == (
+        first.context.user_token,
+        first.context.worker_token,
+    )
+    assert paths[0].stat().st_mode & 0o777 == 0o600
+
+
+def test_tokens_of_the_settings_win_and_are_not_written(home: Path) -> None:
+    settings = Settings(home=home, token="t", worker_token="w")
+    assert (settings.user_token(), settings.workers_token()) == ("t", "w")
+    assert not (home / "backend").exists()
+
+
+def test_home_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings(home=Path("data")).home == tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("url", "known"), [("", True), ("unix:///a.sock", True), ("http://x", False), ("nonsense", False)]
+)
+def test_redis_url_needs_a_known_scheme(monkeypatch: pytest.MonkeyPatch, url: str, known: bool) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+    if known:
+        assert Settings().redis_url == (url or "redis://127.0.0.1:6379/0")
+    else:
+        with pytest.raises(ValidationError):
+            Settings()
+
+
+@pytest.mark.parametrize(("name", "value"), [("MEMGEN_PORT", "abc"), ("REDIS_URL", "nonsense")])
+def test_bad_setting_ends_the_service_with_one_clear_line(home: Path, name: str, value: str) -> None:
+    done = command("serve", **{name: value})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {name}: ")
+    assert repr(value) in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_port_in_use_ends_the_service_and_is_named(home: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = command("serve", MEMGEN_PORT=str(port))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: MEMGEN_PORT: 127.0.0.1 port {port} can't be used (Address already in use)")
+    assert "Traceback" not in done.stderr
+
+
+def test_command_without_a_service_says_how_to_start_it(home: Path) -> None:
+    done = command("runs")
+    assert done.returncode == 2
+    assert "there is no token here" in done.stderr
+    assert "make up" in done.stderr
+    port = free_port()
+    done = command("runs", MEMGEN_TOKEN="t", MEMGEN_PORT=str(port))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: The backend at http://127.0.0.1:{port} does not answer")
+    assert "make up" in done.stderr
