@@ -68,6 +68,7 @@ def serve() -> None:
     import logging
 
     import uvicorn
+    from sqlalchemy.exc import DatabaseError
 
     from backend.main import create_app
     from backend.stack import check_port
@@ -76,7 +77,24 @@ def serve() -> None:
     with _errors():
         settings = _settings()
         check_port(settings.host, settings.port, "MEMGEN_PORT")
-        application = create_app(settings)
+        try:
+            application = create_app(settings)
+        except OSError as error:
+            raise BadInput(
+                "bad_home",
+                f"the home folder can't be used: {error.strerror}",
+                field="MEMGEN_HOME",
+                value=settings.home,
+                way_out="Name a folder that this user may write.",
+            ) from error
+        except DatabaseError as error:
+            raise BadInput(
+                "database_damaged",
+                f"the database can't be read: {error.orig}",
+                field="MEMGEN_HOME",
+                value=settings.database,
+                way_out="Restore a backup of this file, or move it away to start empty.",
+            ) from error
     uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=3)
 
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from memgen.contract.config import parse_config
+from memgen.contract.config import stored_config
 from memgen.contract.rundir import RunDir, log_link, newest_link, published_dir
 
 
@@ -16,7 +16,7 @@ def publish(home: Path, config: dict[str, object], run_id: int, folder: RunDir) 
         run_id: the run.
         folder: the attempt that won.
     """
-    parsed = parse_config(config)
+    parsed = stored_config(config)
     target = published_dir(home, parsed, run_id)
     if folder.output.exists() and not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -10,9 +10,9 @@ from backend.auth import require_user
 from backend.context import Context, ContextDep
 from backend.models import Run
 from backend.services import reading, runs, views
-from backend.services.idempotency import once
+from backend.services.idempotency import once, replayed
 from backend.services.preflight import check, pin_revision
-from memgen.contract.config import parse_config
+from memgen.contract.config import parse_config, stored_config
 from memgen.contract.status import RunStatus
 
 router = APIRouter(prefix="/runs", dependencies=[Depends(require_user)], tags=["runs"])
@@ -23,17 +23,23 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 @router.post("", status_code=status.HTTP_201_CREATED)
 def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDetail:
     """Submit a run. Stored first, then workers are told; a worker that is away finds it later."""
+    route = "POST /runs"
+    with context.database.read() as session:
+        known = replayed(session, key, route, body.model_dump(), s.RunDetail)
+    if known is not None:
+        return known
     config = parse_config(body.config)
     check(config, context.settings)
     pinned = pin_revision(config)
+    broker = context.doorbell.state()  # asked outside of the transaction: Redis may take a second not to answer
     with context.database.write() as session:
 
         def make() -> s.RunDetail:
             run = runs.submit(session, pinned, body.note, at=context.clock(), retries=context.settings.max_retries)
             session.flush()
-            return _detail(session, context, run)
+            return _detail(session, context, run, broker)
 
-        reply, _ = once(session, key, "POST /runs", body.model_dump(), s.RunDetail, make, at=context.clock())
+        reply = once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
     context.doorbell.ring()
     return reply
 
@@ -62,7 +68,9 @@ def list_runs(
 def get(run_id: int, context: ContextDep) -> s.RunDetail:
     """One run."""
     with context.database.read() as session:
-        return _detail(session, context, runs.get(session, run_id))
+        run = runs.get(session, run_id)
+        broker = context.doorbell.state() if run.status == RunStatus.QUEUED else "ok"
+        return _detail(session, context, run, broker)
 
 
 @router.post("/{run_id}/stop")
@@ -73,10 +81,10 @@ def stop(run_id: int, body: s.StopRequest, context: ContextDep, key: Key = None)
         def make() -> s.RunDetail:
             run = runs.get(session, run_id)
             runs.stop(session, run, body.mode, at=context.clock())
-            return _detail(session, context, run)
+            return _detail(session, context, run, "ok")
 
         route = f"POST /runs/{run_id}/stop"
-        return once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())[0]
+        return once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
 
 
 @router.post("/{run_id}/resume")
@@ -106,7 +114,7 @@ def delete(
         run = runs.get(session, run_id)
         preview = _preview(session, context, run, deleted=True)
         paths = runs.paths_of(session, run, context.home, context.log_path)
-        config = parse_config(run.config)
+        config = stored_config(run.config)
         runs.delete(session, run)
         session.flush()
         left = session.exec(
@@ -173,22 +181,22 @@ def events(run_id: int, context: ContextDep, cursor: str | None = None, limit: L
 
 
 def _start_again(run_id: int, context: Context, key: str | None, *, resume: bool) -> s.RunDetail:
+    broker = context.doorbell.state()
     with context.database.write() as session:
 
         def make() -> s.RunDetail:
             run = runs.get(session, run_id)
             retries = context.settings.max_retries
             runs.start_again(session, run, resume=resume, at=context.clock(), retries=retries)
-            return _detail(session, context, run)
+            return _detail(session, context, run, broker)
 
         route = f"POST /runs/{run_id}/{'resume' if resume else 'retry'}"
-        reply, _ = once(session, key, route, {}, s.RunDetail, make, at=context.clock())
+        reply = once(session, key, route, {}, s.RunDetail, make, at=context.clock())
     context.doorbell.ring()
     return reply
 
 
-def _detail(session: Session, context: Context, run: Run) -> s.RunDetail:
-    broker = context.doorbell.state() if run.status == RunStatus.QUEUED else "ok"
+def _detail(session: Session, context: Context, run: Run, broker: str) -> s.RunDetail:
     return views.run_detail(session, run, at=context.clock(), broker=broker)
 
 

@@ -22,8 +22,8 @@ class KeyReused(ServiceError):
 
 def once(
     session: Session, key: str | None, route: str, body: object, kind: type[_T], make: Callable[[], _T], *, at: float
-) -> tuple[_T, bool]:
-    """Do something once per key, in the caller's transaction.
+) -> _T:
+    """Do something once per key, in the caller's transaction; returns the reply.
 
     Args:
         session: the transaction.
@@ -34,17 +34,29 @@ def once(
         make: does it and returns the reply.
         at: seconds since 1970.
 
-    Returns:
-        The reply, and whether it was made now.
+    Raises:
+        KeyReused: the key was used with another body.
+    """
+    known = replayed(session, key, route, body, kind)
+    if known is not None:
+        return known
+    reply = make()
+    if key is not None:
+        text = reply.model_dump_json()
+        session.add(Idempotency(key=key, route=route, body_hash=_hash(body), reply=text, created_at=at))
+    return reply
+
+
+def replayed(session: Session, key: str | None, route: str, body: object, kind: type[_T]) -> _T | None:
+    """The reply that this key got before, if any.
 
     Raises:
         KeyReused: the key was used with another body.
     """
-    if key is None:
-        return make(), True
-    body_hash = hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
-    known = session.get(Idempotency, (key, route))
-    if known is not None and known.body_hash != body_hash:
+    known = session.get(Idempotency, (key, route)) if key is not None else None
+    if known is None:
+        return None
+    if known.body_hash != _hash(body):
         raise KeyReused(
             "idempotency_key_reused",
             "this key was used with another body",
@@ -52,8 +64,8 @@ def once(
             value=key,
             way_out="Use a new key for each new request.",
         )
-    if known is not None:
-        return kind.model_validate_json(known.reply), False
-    reply = make()
-    session.add(Idempotency(key=key, route=route, body_hash=body_hash, reply=reply.model_dump_json(), created_at=at))
-    return reply, True
+    return kind.model_validate_json(known.reply)
+
+
+def _hash(body: object) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()

@@ -19,7 +19,7 @@ from backend.services import lifecycle
 from backend.services.claim import hash_token
 from memgen.contract import events as ev
 from memgen.contract.answers import AnswerRecord, Summary, parse_line
-from memgen.contract.config import parse_config
+from memgen.contract.config import stored_config
 from memgen.contract.rundir import published_dir
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, Cause, RunStatus, StopMode
 
@@ -175,7 +175,7 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
     run.traceback, run.exit_code = request.traceback, request.exit_code
     if end is AttemptStatus.SUCCEEDED:
         run.summary = _numbers(request.result)
-        config = parse_config(run.config)
+        config = stored_config(run.config)
         run.output = str(published_dir(home, config, run.id or 0).relative_to(home))
     session.add(run)
     session.flush()

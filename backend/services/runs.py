@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 from backend.errors import LARGEST_INTEGER, Conflict, no_such_run
 from backend.models import Answer, Attempt, Metric, Run, RunEvent
 from backend.services import lifecycle
-from memgen.contract.config import RunConfig, config_hash, parse_config
+from memgen.contract.config import RunConfig, config_hash, stored_config
 from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir
 from memgen.contract.status import ATTEMPT_LIVE, RUN_ENDED, AttemptStatus, Cause, RunStatus, StopMode
 
@@ -121,7 +121,7 @@ def start_again(session: Session, run: Run, *, resume: bool, at: float, retries:
 def paths_of(session: Session, run: Run, home: Path, log_path: Callable[[int, int], Path]) -> list[Path]:
     """Everything on disk that belongs to a run."""
     assert run.id is not None
-    config = parse_config(run.config)
+    config = stored_config(run.config)
     logs = [log_path(run.id, attempt.number) for attempt in lifecycle.attempts_of(session, run.id)]
     candidates = [attempt_dir(home, run.id, 1).path.parent.parent, published_dir(home, config, run.id).parent]
     candidates += [log_link(home, run.id), *logs]

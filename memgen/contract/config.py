@@ -55,6 +55,7 @@ class EvaluateConfig(_Config):
 
 
 RunConfig = EvaluateConfig
+MOST_KEYS = 200  # each unknown key is looked up among the known ones
 STAGES: dict[str, type[RunConfig]] = {"evaluate": EvaluateConfig}
 
 
@@ -84,6 +85,10 @@ def parse_config(data: object) -> RunConfig:
                 )
             ]
         )
+    if len(data) > MOST_KEYS:
+        raise InvalidConfig(
+            [BadInput("invalid_config", f"the config has {len(data)} keys", way_out=f"No stage has {MOST_KEYS} keys.")]
+        )
     config_class = _class_of(data)
     try:
         config = config_class.model_validate(dict(data))
@@ -94,6 +99,11 @@ def parse_config(data: object) -> RunConfig:
     except BadInput as error:
         raise InvalidConfig([error]) from None
     return config
+
+
+def stored_config(data: Mapping[str, Any]) -> RunConfig:
+    """A config that was parsed before, e.g. a run's: its preset may be gone from the operator's file by now."""
+    return stage_class(str(data["stage"])).model_validate(dict(data))
 
 
 def config_hash(config: RunConfig) -> str:

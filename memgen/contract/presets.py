@@ -93,8 +93,13 @@ class Preset(_Frozen):
 
     @property
     def short_name(self) -> str:
-        """The part of the name behind the slash: how output folders are called."""
-        return self.name.rsplit("/", 1)[-1]
+        """How folders are called."""
+        return short_name(self.name)
+
+
+def short_name(preset: str) -> str:
+    """The part of a preset's name behind the slash: how output folders are called."""
+    return preset.rsplit("/", 1)[-1]
 
 
 DEMO_PRESET = "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memgen.contract.config import EvaluateConfig
-from memgen.contract.presets import get_preset
+from memgen.contract.presets import short_name
 
 EXIT_DONE, EXIT_ERROR, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 1, 2, 3
 
@@ -74,7 +74,7 @@ def published_dir(home: Path, config: EvaluateConfig, run_id: int) -> Path:
 
 def newest_link(home: Path, config: EvaluateConfig) -> Path:
     """The symlink that points at the output of the newest finished run of the same stage, data and model."""
-    return home / "evaluate" / config.data / get_preset(config.preset).short_name / "evaluate"
+    return home / "evaluate" / config.data / short_name(config.preset) / "evaluate"
 
 
 def log_link(home: Path, run_id: int) -> Path:

@@ -5,6 +5,7 @@ LoRA layer that is off calls its base layer and nothing else. PEFT's switches al
 set again for the stage's own parameters after each switch.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
@@ -29,7 +30,9 @@ class Adapters:
     def __init__(self, base: nn.Module, configs: Mapping[Adapter, LoraConfig]) -> None:
         base.requires_grad_(False)
         for name in ADAPTERS:
-            inject_adapter_in_model(configs[name], base, adapter_name=name)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # two adapters are meant
+                inject_adapter_in_model(configs[name], base, adapter_name=name)
         self._layers = [module for module in base.modules() if isinstance(module, BaseTunerLayer)]
         self._parameters: dict[Adapter, dict[str, nn.Parameter]] = {
             name: {

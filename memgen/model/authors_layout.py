@@ -69,7 +69,8 @@ def _fill(targets: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
         file, name = key.split(":", 1)
         if target.shape != found[key].shape:
             raise _damaged(file, f"{name} has shape {tuple(found[key].shape)} and not {tuple(target.shape)}")
-        with torch.no_grad():
+    with torch.no_grad():
+        for key, target in targets.items():
             target.copy_(found[key])
     return len(targets)
 

@@ -126,3 +126,15 @@ def test_run_whose_folder_is_a_link_out_of_the_home_loses_the_link_only(backend:
     assert backend.user("DELETE", f"/runs/{run_id}", params={"confirm": True}).status_code == 200
     assert (outside / "precious").exists()
     assert not (backend.home / "runs" / str(run_id)).is_symlink()
+
+
+def test_run_whose_preset_is_gone_still_ends_and_is_deleted(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = backend.started()
+    attempt.answer(0)
+    (tmp_path / "none.json").write_text("[]")
+    monkeypatch.setenv("MEMGEN_PRESETS", str(tmp_path / "none.json"))
+    assert attempt.finish().status_code == 200
+    assert backend.run(attempt.run_id)["status"] == "succeeded"
+    assert backend.user("DELETE", f"/runs/{attempt.run_id}", params={"confirm": True}).json()["deleted"]

@@ -1,6 +1,10 @@
 """The same key and body make one thing; many hands at once take each thing once."""
 
+import shutil
+from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from tests.backend.conftest import Backend, Held, check_problem
 
@@ -9,6 +13,17 @@ def test_same_key_and_body_is_the_same_run(backend: Backend) -> None:
     assert backend.submit(key="k") == backend.submit(key="k") == 1
     assert backend.submit(key="other") == 2
     assert backend.submit() == 3
+
+
+def test_replay_is_answered_even_when_a_new_run_would_be_refused(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert backend.submit(key="k") == 1
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2, 1, 1))
+    assert backend.submit(key="k") == 1
+    body = {"config": backend.config}
+    check_problem(backend.user("POST", "/runs", json=body, headers={"Idempotency-Key": "new"}), 422, "disk_full")
 
 
 def test_same_key_with_another_body_is_refused(backend: Backend) -> None:

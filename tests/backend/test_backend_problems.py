@@ -93,9 +93,12 @@ def test_all_problems_of_a_config_are_told_at_once_but_no_more_than_a_hundred(ba
     config = backend.config | {"batch_size": 0, "seed": -1, "nope": 1}
     problem = check_problem(backend.user("POST", "/runs", json={"config": config}), 422, "invalid_config")
     assert {item["field"] for item in problem["errors"]} == {"batch_size", "seed", "nope"}
-    config |= {f"key{n}": 1 for n in range(500)}
+    config |= {f"key{n}": 1 for n in range(150)}
     problem = check_problem(backend.user("POST", "/runs", json={"config": config}), 422, "invalid_config")
     assert len(problem["errors"]) == 100
+    config |= {f"key{n}": 1 for n in range(100_000)}
+    problem = check_problem(backend.user("POST", "/runs", json={"config": config}), 422, "invalid_config")
+    assert "keys" in problem["title"]
 
 
 def test_incomplete_gsm8k_folder_is_refused_and_a_complete_one_taken(start: Callable[..., Backend], tmp_path) -> None:

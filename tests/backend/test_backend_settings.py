@@ -95,3 +95,16 @@ def test_command_without_a_service_says_how_to_start_it(home: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: The backend at http://127.0.0.1:{port} does not answer")
     assert "make up" in done.stderr
+
+
+def test_home_that_is_a_file_and_a_damaged_database_end_the_service_with_the_way_out(home: Path) -> None:
+    (home / "file").write_text("")
+    done = command("serve", MEMGEN_HOME=str(home / "file"), MEMGEN_PORT=str(free_port()))
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert done.stderr.startswith("error: MEMGEN_HOME: the home folder can't be used")
+    (home / "backend").mkdir()
+    (home / "backend" / "memgen.db").write_bytes(b"not a database" * 100)
+    done = command("serve", MEMGEN_PORT=str(free_port()))
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "memgen.db" in done.stderr
+    assert "backup" in done.stderr
