@@ -66,6 +66,42 @@ def schema(stage: Annotated[str, typer.Argument(help="Name of a stage, e.g. eval
         _refuse(error)
 
 
+@app.command()
+def inspect(checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpoint.")]) -> None:
+    """Check a checkpoint's files and print what it is, what is trained, its norms, and what it was made from."""
+    from memgen.model.checkpoint import summary
+
+    try:
+        for line in summary(checkpoint):
+            typer.echo(line)
+    except BadInput as error:
+        _refuse(error)
+
+
+@app.command("import-checkpoint")
+def import_checkpoint(
+    source: Annotated[Path, typer.Argument(help="Folder of a checkpoint in the authors' layout.")],
+    preset: Annotated[str, typer.Option(help="The model that it was trained on; see `memgen presets`.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint in our layout; must not exist.")],
+) -> None:
+    """Turn a checkpoint of the authors' layout into ours, every tensor accounted for."""
+    from memgen.contract.presets import get_preset
+
+    try:
+        chosen = get_preset(preset)
+        from memgen.model.authors_layout import import_authors
+        from memgen.monitor import Monitor
+
+        loaded, expected = import_authors(source, chosen, out, _home(), Monitor(None))
+        typer.echo(f"{loaded} of {expected} tensors loaded; the checkpoint is {out}")
+    except BadInput as error:
+        _refuse(error)
+
+
+def _home() -> Path:
+    return Path(os.environ.get("MEMGEN_HOME") or "data").resolve()
+
+
 def _run(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> int:
     from memgen.monitor import Monitor
     from memgen.stages.evaluate import evaluate
@@ -74,14 +110,13 @@ def _run(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> int:
     run_dir.path.mkdir(parents=True, exist_ok=True)
     if not run_dir.config.exists():
         write_json(run_dir.config, config.model_dump(mode="json"))
-    home = Path(os.environ.get("MEMGEN_HOME") or "data").resolve()
     gsm8k = os.environ.get("MEMGEN_GSM8K_DIR")
     monitor = Monitor(run_dir.events)
     stop = StopRequest(run_dir.stop)
     stop.listen()
     try:
         monitor.started(config.stage, os.getpid(), earlier.path.name if earlier else None)
-        result = evaluate(config, run_dir, earlier, home, Path(gsm8k).resolve() if gsm8k else None, monitor, stop)
+        result = evaluate(config, run_dir, earlier, _home(), Path(gsm8k).resolve() if gsm8k else None, monitor, stop)
         write_json(run_dir.result, result)
         monitor.artifact("answers", str(run_dir.answers.relative_to(run_dir.path)))
         monitor.finished(dict(result))

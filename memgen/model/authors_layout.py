@@ -13,10 +13,15 @@ import torch
 from peft import LoraConfig
 from safetensors.torch import load_file
 
-from memgen.contract.errors import BadInput
+from memgen.contract.manifest import LoraSettings, Manifest
+from memgen.contract.presets import Preset
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
-from memgen.model.base import BaseModel
+from memgen.model.base import BaseModel, load_base
+from memgen.model.chat import prompt_hash
+from memgen.model.checkpoint import check_keys, damaged, save_checkpoint, tokenizer_hash
+from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel
+from memgen.monitor import Monitor
 
 PREFIX = "base_model.model."  # what PEFT puts before the names of a wrapped model
 
@@ -42,37 +47,62 @@ def load_authors(folder: Path, base: BaseModel) -> Loaded:
     """
     settings = _settings(folder)
     model = MemGenModel(base, settings, {name: _lora_config(_adapter_folder(folder, name)) for name in ADAPTERS})
-    targets: dict[str, torch.Tensor] = {}
-    found: dict[str, torch.Tensor] = {}
+    targets: dict[str, Mapping[str, torch.Tensor]] = {}
+    found: dict[str, Mapping[str, torch.Tensor]] = {}
     for name in ADAPTERS:
         file, state = _adapter_state(folder, name)
         if is_untrained(state):
-            raise _damaged(file, f"every lora_B of the {name} is zero: loading and saving again lost its training")
-        targets |= {f"{file}:{key}": value for key, value in model.adapters.parameters(name).items()}
-        found |= {f"{file}:{key.removeprefix(PREFIX)}": value for key, value in state.items()}
+            raise damaged(file, f"every lora_B of the {name} is zero: loading and saving again lost its training")
+        targets[file] = model.adapters.parameters(name)
+        found[file] = {key.removeprefix(PREFIX): value for key, value in state.items()}
     weaver = dict(model.weaver.named_parameters())
-    for file in ("projs.bin", "weaver.bin"):
-        found |= {f"{file}:{key}": value for key, value in _flat(_torch_file(folder / file)).items()}
-    targets |= {f"{'projs.bin' if '_to_' in key else 'weaver.bin'}:{key}": value for key, value in weaver.items()}
-    found |= {f"trigger.bin:{key}": value for key, value in _flat(_torch_file(folder / "trigger.bin")).items()}
-    targets |= {f"trigger.bin:output_layer.{key}": value for key, value in model.trigger_head.named_parameters()}
-    return Loaded(model, _fill(targets, found), len(targets))
-
-
-def _fill(targets: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> int:
-    """Copy every tensor to its place; returns how many."""
-    for key in sorted(set(targets) ^ set(found)):
-        file, name = key.split(":", 1)
-        said = "lacks the key" if key in targets else "has the unexpected key"
-        raise _damaged(file, f"it {said} {name} ({len(set(targets) & set(found))} of {len(targets)} keys fit)")
-    for key, target in targets.items():
-        file, name = key.split(":", 1)
-        if target.shape != found[key].shape:
-            raise _damaged(file, f"{name} has shape {tuple(found[key].shape)} and not {tuple(target.shape)}")
+    targets["projs.bin"] = {key: value for key, value in weaver.items() if "_to_" in key}
+    targets["weaver.bin"] = {key: value for key, value in weaver.items() if "_to_" not in key}
+    targets["trigger.bin"] = {f"output_layer.{key}": value for key, value in model.trigger_head.named_parameters()}
+    for file in ("projs.bin", "weaver.bin", "trigger.bin"):
+        found[file] = _flat(_torch_file(folder / file))
+    for file, tensors in targets.items():
+        check_keys(file, tensors, found[file])
     with torch.no_grad():
-        for key, target in targets.items():
-            target.copy_(found[key])
-    return len(targets)
+        for file, tensors in targets.items():
+            for key, target in tensors.items():
+                target.copy_(found[file][key])
+    expected = sum(len(tensors) for tensors in targets.values())
+    return Loaded(model, loaded=sum(len(found[file]) for file in targets), expected=expected)
+
+
+def import_authors(source: Path, preset: Preset, out: Path, home: Path, monitor: Monitor) -> tuple[int, int]:
+    """Turn a checkpoint of the authors' layout into ours.
+
+    Returns:
+        Number of tensors loaded, and expected.
+
+    Raises:
+        BadInput: as `load_authors`, `fetch_model` and `save_checkpoint` do.
+    """
+    weights = fetch_model(preset, None, home, monitor)
+    base = load_base(weights, "float32")
+    found = load_authors(source, base)
+    lora = {name: _lora_config(_adapter_folder(source, name)) for name in ADAPTERS}
+    manifest = Manifest(
+        kind="import",
+        base_model=weights.identity,
+        tokenizer_hash=tokenizer_hash(base),
+        latents=vars(found.model.settings),
+        trained=list(ADAPTERS),
+        lora={
+            name: LoraSettings(
+                r=config.r,
+                lora_alpha=config.lora_alpha,
+                lora_dropout=config.lora_dropout,
+                target_modules=sorted(config.target_modules or []),
+            )
+            for name, config in lora.items()
+        },
+        prompt_hash=prompt_hash(),
+    )
+    save_checkpoint(found.model, out, manifest)
+    return found.loaded, found.expected
 
 
 def _settings(folder: Path) -> LatentSettings:
@@ -80,7 +110,7 @@ def _settings(folder: Path) -> LatentSettings:
     try:
         return LatentSettings(**{name: int(config[name]) for name in LatentSettings.__dataclass_fields__})
     except KeyError as error:
-        raise _damaged("config.json", f"it lacks the key {error.args[0]}") from None
+        raise damaged("config.json", f"it lacks the key {error.args[0]}") from None
 
 
 def _adapter_folder(folder: Path, name: Adapter) -> Path:
@@ -105,16 +135,16 @@ def _adapter_state(folder: Path, name: Adapter) -> tuple[str, dict[str, torch.Te
         path = inside / file
         if path.exists():
             return f"{name}/{name}/{file}", read(path)
-    raise _damaged(f"{name}/{name}", "it holds neither adapter_model.safetensors nor adapter_model.bin")
+    raise damaged(f"{name}/{name}", "it holds neither adapter_model.safetensors nor adapter_model.bin")
 
 
 def _torch_file(path: Path) -> dict[str, Any]:
     if not path.exists():
-        raise _damaged(path.name, "the file is missing")
+        raise damaged(path.name, "the file is missing")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has many errors for a file that is not what it should be
-        raise _damaged(path.name, f"it can't be read ({type(error).__name__})") from error
+        raise damaged(path.name, f"it can't be read ({type(error).__name__})") from error
     return state
 
 
@@ -129,15 +159,5 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _damaged(path.name, f"it can't be read ({type(error).__name__})") from error
+        raise damaged(path.name, f"it can't be read ({type(error).__name__})") from error
     return data
-
-
-def _damaged(file: str, what: str) -> BadInput:
-    return BadInput(
-        "checkpoint_damaged",
-        f"{file}: {what}",
-        field="checkpoint",
-        value=file,
-        way_out="Take the checkpoint from where it was trained again; nothing of it was loaded.",
-    )

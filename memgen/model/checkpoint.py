@@ -1,0 +1,242 @@
+"""Our checkpoints: complete or nothing. A folder of safetensors with a manifest that hashes every file.
+
+A checkpoint of any stage holds weaver and trigger alike, so that an evaluation names one. It is written to a temporary
+folder, synced and renamed; it loads completely, onto the base it was made for, or an error names the file and the key.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from peft import LoraConfig
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from memgen.contract.errors import BadInput
+from memgen.contract.manifest import MANIFEST, Manifest
+from memgen.contract.rundir import write_whole
+from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
+from memgen.model.base import BaseModel
+from memgen.model.memgen_model import LatentSettings, MemGenModel
+
+PARTS = "parts.safetensors"
+
+
+def tensors_of(model: MemGenModel) -> dict[str, dict[str, torch.Tensor]]:
+    """Everything that a checkpoint holds, by file and key; the very parameters, not copies."""
+    files: dict[str, dict[str, torch.Tensor]] = {
+        PARTS: {
+            **{f"weaver.{key}": value for key, value in model.weaver.named_parameters()},
+            **{f"trigger_head.{key}": value for key, value in model.trigger_head.named_parameters()},
+        }
+    }
+    for name in ADAPTERS:
+        files[f"{name}.safetensors"] = dict(model.adapters.parameters(name))
+    return files
+
+
+def save_checkpoint(model: MemGenModel, folder: Path, manifest: Manifest) -> Manifest:
+    """Write a checkpoint whole or not at all; returns its manifest with the files' hashes.
+
+    Raises:
+        BadInput: `checkpoint_exists`; nothing is ever overwritten.
+    """
+    if folder.exists():
+        raise BadInput(
+            "checkpoint_exists",
+            "there is a checkpoint or another file already",
+            field="checkpoint",
+            value=folder,
+            way_out="Choose another folder.",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        for file, tensors in tensors_of(model).items():
+            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, work / file)
+            _sync(work / file)
+        files = {path.name: file_hash(path) for path in sorted(work.iterdir())}
+        manifest = manifest.model_copy(update={"files": files})
+        write_whole(work / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+        work.chmod(0o755)
+        work.rename(folder)
+        _sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a checkpoint.
+
+    Raises:
+        BadInput: `not_a_checkpoint` or `checkpoint_damaged`.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        raise BadInput(
+            "not_a_checkpoint",
+            f"the folder has no {MANIFEST}",
+            field="checkpoint",
+            value=folder,
+            way_out="Name a checkpoint of ours; `memgen import-checkpoint` reads the authors' layout.",
+        )
+    try:
+        return Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (ValidationError, ValueError) as error:
+        raise damaged(MANIFEST, f"it can't be read: {str(error).splitlines()[0]}") from error
+
+
+def load_checkpoint(
+    folder: Path, base: BaseModel, base_name: str, settings: LatentSettings | None = None
+) -> MemGenModel:
+    """Build a model from a checkpoint.
+
+    Args:
+        folder: the checkpoint.
+        base: the loaded base.
+        base_name: name of its exact weights; must be the one that the checkpoint was made for.
+        settings: lengths and limits that the caller counts on; None takes the checkpoint's.
+
+    Raises:
+        BadInput: `foreign_base`, `other_latents`, `checkpoint_damaged`, each with what differs.
+    """
+    manifest = read_manifest(folder)
+    _check_fit(manifest, base, base_name, settings)
+    found = {file: _verified(folder, file, digest) for file, digest in manifest.files.items()}
+    lora: dict[Adapter, LoraConfig] = {
+        name: LoraConfig(**manifest.lora[name].model_dump(), bias="none", task_type="CAUSAL_LM") for name in ADAPTERS
+    }
+    model = MemGenModel(base, LatentSettings(**manifest.latents), lora)
+    targets = tensors_of(model)
+    for file in sorted(set(targets) ^ set(found)):
+        raise damaged(
+            file, "the file is missing" if file in targets else "the manifest names a file that no part reads"
+        )
+    for file, tensors in targets.items():
+        check_keys(file, tensors, found[file])
+    for name in manifest.trained:
+        if is_untrained(found[f"{name}.safetensors"]):
+            raise damaged(
+                f"{name}.safetensors", f"the manifest calls the {name} trained, and every lora_B of it is zero"
+            )
+    with torch.no_grad():
+        for file, tensors in targets.items():
+            for key, target in tensors.items():
+                target.copy_(found[file][key])
+    return model
+
+
+def summary(folder: Path) -> list[str]:
+    """What a checkpoint is, line by line, after its files were checked.
+
+    Raises:
+        BadInput: `not_a_checkpoint` or `checkpoint_damaged`.
+    """
+    manifest = read_manifest(folder)
+    lines = [
+        f"{manifest.kind} checkpoint {manifest.content_hash}",
+        f"base         {manifest.base_model}",
+        f"made from    {manifest.parent or 'no other checkpoint'}",
+        f"stage        {manifest.stage or '-'}, step {manifest.step if manifest.step is not None else '-'}",
+        f"trained      {', '.join(manifest.trained) or 'nothing'}",
+        f"latents      {', '.join(f'{name} {value}' for name, value in manifest.latents.items())}",
+    ]
+    for file, digest in manifest.files.items():
+        tensors = _verified(folder, file, digest)
+        lines.append(f"{file}: {len(tensors)} tensors, sha256 {digest[:16]}")
+        norms = {key: float(value.float().norm()) for key, value in tensors.items()}
+        if file == PARTS:
+            lines += [f"  {key:40} {tuple(tensors[key].shape)!s:14} norm {norm:.4g}" for key, norm in norms.items()]
+        else:
+            for matrix in ("lora_A", "lora_B"):
+                own = [norm for key, norm in norms.items() if matrix in key]
+                lines.append(f"  {matrix}: {len(own)} matrices, norms {min(own):.4g} to {max(own):.4g}")
+    return lines
+
+
+def check_keys(file: str, targets: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
+    """Refuse tensors that do not fit one to one.
+
+    Raises:
+        BadInput: `checkpoint_damaged`, naming the key and how many fit.
+    """
+    fitting = f"{len(set(targets) & set(found))} of {len(targets)} keys fit"
+    for key in sorted(set(targets) ^ set(found)):
+        said = "it lacks the key" if key in targets else "it has the unexpected key"
+        raise damaged(file, f"{said} {key} ({fitting})")
+    for key, target in targets.items():
+        if target.shape != found[key].shape:
+            raise damaged(file, f"{key} has shape {tuple(found[key].shape)} and not {tuple(target.shape)}")
+
+
+def damaged(file: str, what: str) -> BadInput:
+    """The error for a checkpoint that can't be loaded completely."""
+    return BadInput(
+        "checkpoint_damaged",
+        f"{file}: {what}",
+        field="checkpoint",
+        value=file,
+        way_out="Take the checkpoint from where it was trained again; nothing of it was loaded.",
+    )
+
+
+def tokenizer_hash(base: BaseModel) -> str:
+    """First 16 hex digits of the sha256 over the vocabulary with its ids."""
+    vocabulary = sorted(base.tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest()[:16]
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_fit(manifest: Manifest, base: BaseModel, base_name: str, settings: LatentSettings | None) -> None:
+    if manifest.base_model != base_name or manifest.tokenizer_hash != tokenizer_hash(base):
+        raise BadInput(
+            "foreign_base",
+            f"the checkpoint was made for {manifest.base_model}",
+            field="preset",
+            value=base_name,
+            way_out="Choose that model, or a checkpoint of this one.",
+        )
+    if settings is not None:
+        wanted = vars(settings)
+        other = {name: value for name, value in manifest.latents.items() if wanted[name] != value}
+        for name, value in other.items():
+            raise BadInput(
+                "other_latents",
+                f"the checkpoint has {name} {value}",
+                field=name,
+                value=wanted[name],
+                way_out=f"Set {name} to {value}, or choose another checkpoint.",
+            )
+
+
+def _verified(folder: Path, file: str, digest: str) -> dict[str, torch.Tensor]:
+    path = folder / file
+    if Path(file).name != file or not path.is_file():
+        raise damaged(file, "the file is missing")
+    if file_hash(path) != digest:
+        raise damaged(file, "its content is not what the manifest's hash says")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise damaged(file, f"it can't be read ({error})") from error
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

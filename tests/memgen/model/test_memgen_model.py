@@ -1,0 +1,124 @@
+"""Properties of the method that no single golden number shows, on the golden checkpoint `a`."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from memgen.model.authors_layout import load_authors
+from memgen.model.base import load_base
+from memgen.model.fetch import LocalModel
+from memgen.model.ltpo import LtpoSettings, confidence, optimise
+from memgen.model.memgen_model import MemGenModel, Row
+from memgen.model.woven_generation import generate_woven
+from tests.conftest import GOLDEN
+
+
+@pytest.fixture(scope="module")
+def model() -> MemGenModel:
+    base = load_base(LocalModel(GOLDEN / "tiny_base", "golden"), "float32")
+    return load_authors(GOLDEN / "a" / "checkpoint", base).model.eval()
+
+
+@pytest.fixture(scope="module")
+def prompts() -> list[torch.Tensor]:
+    """Four prompts of unequal length."""
+    tensors = load_file(GOLDEN / "a" / "golden.safetensors")
+    ids, mask = tensors["generate/active/prompt_ids"], tensors["generate/active/prompt_mask"]
+    return [row[keep.bool()] for row, keep in zip(ids, mask, strict=True)]
+
+
+def test_teacher_forcing_batched_equals_one_by_one(model: MemGenModel, prompts: list[torch.Tensor]) -> None:
+    rows = [Row(ids, list(range(20, 20 + 7 * n, 7))) for n, ids in enumerate(prompts, start=1)]
+    with torch.no_grad():
+        for together, row in zip(model.token_logprobs(rows), rows, strict=True):
+            assert torch.allclose(together, model.token_logprobs([row])[0], atol=2e-5)
+
+
+@pytest.mark.parametrize("trigger", [False, True])
+def test_generation_batched_equals_one_by_one(model: MemGenModel, prompts: list[torch.Tensor], trigger: bool) -> None:
+    together = generate_woven(model, prompts, 40, trigger=trigger)
+    for prompt, row in zip(prompts, together, strict=True):
+        alone = generate_woven(model, [prompt], 40, trigger=trigger)[0]
+        assert row.ids == alone.ids
+        assert [(one.token, one.inserted) for one in row.decisions] == [
+            (one.token, one.inserted) for one in alone.decisions
+        ]
+
+
+def test_insertions_stay_within_the_limit_and_the_prompt_does_not_count(model: MemGenModel, prompts) -> None:
+    for row in generate_woven(model, prompts, 64, trigger=False):
+        assert row.decisions[0].token == 0
+        assert sum(one.inserted for one in row.decisions[1:]) <= model.settings.max_inference_aug_num
+
+
+def test_points_stand_inside_the_answer_behind_a_delimiter(model: MemGenModel) -> None:
+    encode = model.base.tokenizer.encode
+    prompt, answer = encode("Tom, who has 3."), encode("He has 3, then 4. So, 7, 8, 9, 10.")
+    points = model.augmentation_points(prompt + answer, len(prompt))
+    assert points[0] == len(prompt)
+    assert len(points) == 1 + model.settings.max_inference_aug_num
+    ids = prompt + answer
+    assert all(model.base.tokenizer.decode([ids[p - 1]]).endswith((",", ".", "\n")) for p in points[1:])
+
+
+def test_only_the_weavers_own_parameters_have_gradients(model: MemGenModel, prompts: list[torch.Tensor]) -> None:
+    model.adapters.train("weaver")
+    try:
+        (-model.token_logprobs([Row(prompts[0], [30, 60])])[0].mean()).backward()
+        weaver = {id(p) for p in [*model.weaver.parameters(), *model.adapters.parameters("weaver").values()]}
+        everything = [*model.base.model.parameters(), *model.weaver.parameters(), *model.trigger_head.parameters()]
+        with_gradient = {id(p) for p in everything if p.grad is not None}
+        assert with_gradient == weaver
+    finally:
+        model.zero_grad()
+        model.base.model.zero_grad()
+        model.adapters.train(None)
+
+
+def latents_of(model: MemGenModel, prompts: list[torch.Tensor]):
+    chunks = [model.embed(prompt) for prompt in prompts]
+    with torch.no_grad():
+        latents = model.weave(model.stream(len(prompts)), chunks, prompt=True)
+        prefix = model.stream(len(prompts))
+        prefix.read(chunks)
+    return prefix, latents
+
+
+def test_ltpo_moves_latents_and_leaves_weights_and_prefix_alone(model: MemGenModel, prompts) -> None:
+    prefix, latents = latents_of(model, prompts)
+    weights = {name: value.clone() for name, value in model.base.model.state_dict().items()}
+    cached = [layer.keys.clone() for layer in prefix.cache.layers]
+    found = optimise(model, prefix, latents, LtpoSettings(sigma=0.0))
+    assert bool((found.rewards[-1] > found.rewards[0]).all())
+    assert bool(((found.latents - latents).norm(dim=(1, 2)) > 0.01).all())
+    assert all(torch.equal(value, weights[name]) for name, value in model.base.model.state_dict().items())
+    assert all(torch.equal(layer.keys, keys) for layer, keys in zip(prefix.cache.layers, cached, strict=True))
+    assert all(parameter.grad is None for parameter in model.base.model.parameters())
+
+
+def test_ltpo_keeps_the_best_scored_candidate_the_start_included(model: MemGenModel, prompts) -> None:
+    prefix, latents = latents_of(model, prompts)
+    generator = torch.Generator().manual_seed(0)
+    found = optimise(model, prefix, latents, LtpoSettings(sigma=3.0, max_steps=6), generator=generator)
+    best = found.rewards.max(dim=0)
+    assert torch.equal(found.best_step, best.indices)
+    with torch.no_grad():
+        scored = confidence(model.logits(prefix.peek(found.latents)), 10)
+    assert torch.allclose(scored, best.values, atol=1e-4)
+    start = found.best_step == 0
+    assert torch.equal(found.latents[start], latents[start])
+
+
+def test_ltpo_treats_each_row_by_itself(model: MemGenModel, prompts: list[torch.Tensor]) -> None:
+    prefix, latents = latents_of(model, prompts)
+    together = optimise(model, prefix, latents, LtpoSettings(sigma=0.0, max_steps=4))
+    for number, prompt in enumerate(prompts):
+        alone = optimise(model, *latents_of(model, [prompt]), LtpoSettings(sigma=0.0, max_steps=4))
+        assert torch.allclose(together.latents[number], alone.latents[0], atol=1e-3)
+
+
+def test_ltpo_with_no_steps_gives_the_start(model: MemGenModel, prompts: list[torch.Tensor]) -> None:
+    prefix, latents = latents_of(model, prompts)
+    found = optimise(model, prefix, latents, LtpoSettings(max_steps=0))
+    assert torch.equal(found.latents, latents)
+    assert found.rewards.shape == (1, len(prompts))
