@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,7 +71,8 @@ def serve() -> None:
     from sqlalchemy.exc import DatabaseError
 
     from backend.main import create_app
-    from backend.stack import check_port
+    from backend.stack import check_port, shown_url
+    from memgen.contract.rundir import backend_url_file, write_whole
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     with _errors():
@@ -95,6 +96,7 @@ def serve() -> None:
                 value=settings.database,
                 way_out="Restore a backup of this file, or move it away to start empty.",
             ) from error
+    write_whole(backend_url_file(settings.home), shown_url(settings.host, settings.port) + "\n")
     uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=3)
 
 
@@ -166,17 +168,20 @@ def log(
 ) -> None:
     """Print a run's log."""
     with _errors(), _client() as client:
-        offset, attempt = 0, None
+        offset, attempt = 0, 0
         while True:
-            piece = client.log(run_id, attempt=attempt, offset=offset, limit=2**20)
-            if attempt is not None and piece.attempt != attempt:
-                offset = 0
+            ended = client.run(run_id).status in RUN_ENDED  # asked first: what is written meanwhile is still shown
+            piece = client.log(run_id, offset=offset, limit=2**20)
+            if piece.attempt != attempt and attempt:
+                offset, attempt = 0, piece.attempt
+                continue
             sys.stdout.write(piece.text)
             sys.stdout.flush()
+            moved = piece.next_offset > offset
             offset, attempt = piece.next_offset, piece.attempt
-            if offset < piece.size and piece.text:  # without text: the rest is half a character
+            if moved and offset < piece.size:
                 continue
-            if not follow or client.run(run_id).status in RUN_ENDED:
+            if not follow or ended:
                 return
             time.sleep(1)
 
@@ -337,5 +342,6 @@ def _errors() -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    typer.echo(line)
-    sys.stdout.flush()
+    with suppress(OSError):  # a terminal that is gone must not keep services from being stopped
+        typer.echo(line)
+        sys.stdout.flush()

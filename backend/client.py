@@ -12,6 +12,7 @@ from backend import schemas as s
 from memgen.contract.status import StopMode
 
 _T = TypeVar("_T", bound=BaseModel)
+API = "/api/v1"
 Stream = Literal["log", "events", "answers"]
 
 
@@ -59,12 +60,17 @@ class Client:
     ) -> None:
         self.url = url
         self._http = httpx.Client(
-            base_url=url.rstrip("/") + "/api/v1",
+            base_url=url.rstrip("/") + API,
             headers={"Authorization": f"Bearer {token}"},
             timeout=timeout,
             transport=transport,
             trust_env=False,  # a proxy in the environment is not for a service on this machine
         )
+
+    def move_to(self, url: str) -> None:
+        """Go on with the same backend at another address."""
+        self.url = url
+        self._http.base_url = httpx.URL(url.rstrip("/") + API)
 
     def close(self) -> None:
         """Close the connections."""

@@ -15,6 +15,7 @@ from backend.enqueue import Doorbell
 from backend.routes import house, launch, runs, worker
 from backend.schemas import Problem
 from backend.services.reconcile import Reconciler
+from backend.services.runs import skip_used_ids
 from backend.settings import Settings
 from memgen import __version__
 
@@ -31,6 +32,8 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     database.migrate()
+    with database.write() as session:
+        skip_used_ids(session, settings.home)
     doorbell = Doorbell(settings.redis_url)
     reconciler = Reconciler(database, settings, lambda: _ignore(doorbell.ring()), clock=clock)
     context = Context(

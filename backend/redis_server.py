@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import stat
 import tempfile
 from hashlib import sha256
 from pathlib import Path
@@ -43,7 +44,8 @@ def socket_path(home: Path) -> Path:
         short = sha256(os.fsencode(home)).hexdigest()[:12]
         path = Path(tempfile.gettempdir()) / f"memgen-{os.getuid()}-{short}" / "redis.sock"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if path.parent.stat().st_uid != os.getuid():
+    found = path.parent.lstat()  # not followed: in a folder that all may write a link could point anywhere
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
         raise BadInput(
             "foreign_folder",
             "the folder for the Redis socket belongs to somebody else",

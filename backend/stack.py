@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -106,7 +106,7 @@ class Stack:
             return
         host, port = self._dashboard
         self._say("")
-        self._say(f"  MemGen Studio   http://{_shown(host)}:{port}")
+        self._say(f"  MemGen Studio   {shown_url(host, port)}")
         self._say(f"  token           {self._settings.user_token()}")
         self._say(f"  API             {self._backend_url}/docs")
         self._say(f"  files           {self._settings.home}")
@@ -132,7 +132,7 @@ class Stack:
         specs = [
             ServiceSpec("backend", [*python, "backend", "serve"], environment, self._backend_ready),
             ServiceSpec("worker", worker, environment, self._worker_ready),
-            ServiceSpec("dashboard", dashboard, environment, lambda: _answers(f"http://{_shown(host)}:{port}/healthz")),
+            ServiceSpec("dashboard", dashboard, environment, lambda: _answers(f"{shown_url(host, port)}/healthz")),
         ]
         if not os.environ.get("REDIS_URL"):
             specs.insert(0, ServiceSpec("redis", server_command(s.home), {}, lambda: _pings(redis_url)))
@@ -148,7 +148,7 @@ class Stack:
 
     @property
     def _backend_url(self) -> str:
-        return f"http://{_shown(self._settings.host)}:{self._settings.port}"
+        return shown_url(self._settings.host, self._settings.port)
 
     def _backend_ready(self) -> bool:
         return backend_answers(self._backend_url, self._settings.user_token())
@@ -186,11 +186,13 @@ def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
         say("nothing runs" if launcher is None else "stopped")
         return
     say("stopping trainers (save and stop)")
-    url = f"http://{_shown(settings.host)}:{settings.port}"
+    url = shown_url(settings.host, settings.port)
     check_port(settings.host, settings.port, "MEMGEN_PORT")
     environment = {"MEMGEN_HOME": str(settings.home), "MEMGEN_HOST": settings.host, "MEMGEN_PORT": str(settings.port)}
     spec = ServiceSpec("backend", [sys.executable, "-m", "backend", "serve"], environment, lambda: True)
     backend = ServiceProcess(spec, settings.home / "services")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))  # so that the backend below is ended in any case
     backend.start()  # supervisors can report their end to nobody else
     try:
         token = settings.user_token()
@@ -198,7 +200,8 @@ def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
         with Client(url, token) as client:
             for run in client.runs(status="running").items:
                 say(f"run {run.id}: save and stop")
-                client.stop(run.id, StopMode.SAVE)
+                with suppress(ApiError):  # it ended by itself meanwhile
+                    client.stop(run.id, StopMode.SAVE)
         ended = _wait(lambda: not busy_slots(settings.home), patience)
     finally:
         backend.stop()
@@ -337,10 +340,11 @@ def _wait(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def _shown(host: str) -> str:
+def shown_url(host: str, port: int) -> str:
+    """The address to type for something that listens on a host and port."""
     if host in {"0.0.0.0", "::"}:
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _last_line(path: Path) -> str:

@@ -32,7 +32,8 @@ class StopRequest:
             signal.signal(number, self._on_signal)
 
     def requested(self) -> StopMode | None:
-        """The mode of a stop that has been asked for, or None."""
+        """The mode of a stop that has been asked for, or None. An orphan ends here at once."""
+        _end_if_orphan()
         if self._path is not None and self._path.exists():
             try:
                 return StopMode(json.loads(self._path.read_text())["mode"])
@@ -48,7 +49,7 @@ class StopRequest:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signalled = True
-        print("stopping at the next step; once more to end at once", file=sys.stderr, flush=True)
+        os.write(2, b"stopping at the next step; once more to end at once\n")  # print may not be interrupted by itself
         signal.signal(number, signal.SIG_DFL)
 
 
@@ -65,5 +66,11 @@ def die_with_parent() -> None:
         return
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != int(pid):  # it died before the line above
+    _end_if_orphan()  # it may have died before the line above
+
+
+def _end_if_orphan() -> None:
+    """Without its supervisor a trainer has no right to go on (other systems than Linux have no death signal)."""
+    pid = os.environ.get("MEMGEN_SUPERVISOR_PID")
+    if pid and os.getppid() != int(pid):
         os.kill(os.getpid(), signal.SIGKILL)

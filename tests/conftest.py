@@ -4,9 +4,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.running_stack import RunningStack
+
+# a loaded machine may take long over one example; the whole test has a limit of its own
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY = "tiny/qwen2-242k"

@@ -16,6 +16,8 @@ from backend.schemas import RunDetail
 from memgen.contract.status import RUN_ENDED
 from tests.ports import free_port
 
+SLOW_TRAINER = Path(__file__).parent / "slow_trainer.py"
+
 
 def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
     """Poll until a condition holds.
@@ -27,6 +29,14 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
         time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not reaped yet does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 class RunningStack:
@@ -50,12 +60,13 @@ class RunningStack:
             "MEMGEN_PRESETS": str(presets_file),
             "MEMGEN_SLOTS": "cpu",
             "HF_HUB_OFFLINE": "1",
-            "MEMGEN_LEASE_SECONDS": "4",
+            "MEMGEN_LEASE_SECONDS": "8",
             "MEMGEN_BEAT_SECONDS": "0.5",
             "MEMGEN_RECONCILE_SECONDS": "0.5",
             "MEMGEN_RETRY_PAUSE_SECONDS": "0",
             "MEMGEN_ANNOUNCE_SECONDS": "2",
             "MEMGEN_POLL_SECONDS": "0.2",
+            "MEMGEN_TRAINER": f"{sys.executable} {SLOW_TRAINER}",
             **settings,
         }
         self.output = home.parent / f"{home.name}-up.txt"

@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = Settings()
-        slots = [Slot.parse(name) for name in given.slots] if given.slots else find_slots()
+        names = given.slots or os.environ.get("MEMGEN_SLOTS", "").split()
+        slots = [Slot.parse(name) for name in names] or find_slots()
         check_slots(slots)
         token = settings.token()
     except BadInput as error:

@@ -18,7 +18,9 @@ def publish(home: Path, config: dict[str, object], run_id: int, folder: RunDir) 
     """
     parsed = stored_config(config)
     target = published_dir(home, parsed, run_id)
-    if folder.output.exists() and not target.exists():
+    if folder.output.exists() and target.exists():
+        raise FileExistsError(f"{target} is taken; the output of run {run_id} stays in {folder.output}")
+    if folder.output.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         folder.output.rename(target)
     if target.exists():

@@ -56,7 +56,12 @@ class SlotRunner:
             self._rung.clear()
             # a supervisor of an earlier worker may hold the slot: the reconciler rings until it is free
             while not self._over.is_set() and self._lock.is_free():
-                if self._start(self._slot, self._threads) != EXIT_WORKED:
+                try:
+                    code = self._start(self._slot, self._threads)
+                except OSError:  # e.g. no process or file handle left: the next ring tries again
+                    log.exception("slot %s could not start a supervisor", self._slot.name)
+                    break
+                if code != EXIT_WORKED:
                     break
 
     def _start_process(self, slot: Slot, threads: int) -> int:

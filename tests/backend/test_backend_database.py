@@ -1,6 +1,7 @@
 """The database: its migrations, its two connections, what it refuses."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,11 @@ def test_reader_sees_one_state_while_a_writer_commits(backend: Backend) -> None:
         session.expire_all()
         assert session.get_one(Run, 1).status == "queued"
     assert backend.run(1)["status"] == "cancelled"
+
+
+def test_new_database_in_an_old_home_counts_on_behind_the_folders(start: Callable[..., Backend], home: Path) -> None:
+    (home / "runs" / "41").mkdir(parents=True)
+    (home / "evaluate" / "gsm8k" / "some-model" / "43").mkdir(parents=True)
+    backend = start()
+    assert [backend.submit(), backend.submit()] == [44, 45]
+    assert start().submit() == 46

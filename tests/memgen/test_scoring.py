@@ -297,10 +297,10 @@ def test_solution_without_an_answer_is_never_met() -> None:
     ids=range(29),
 )
 def test_long_text_is_scored_in_linear_time(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for completion, solution in ((text, r"\boxed{18}"), (r"\boxed{18}", text)):
         assert score(completion, solution)["accuracy"] == 0.0
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 10  # quadratic time would take minutes
 
 
 def test_expressions_are_compared_outside_the_main_thread() -> None:

@@ -3,18 +3,16 @@
 import os
 import signal
 
-import psutil
-
 from memgen.contract.answers import read_answers
 from memgen.contract.status import AttemptStatus, Cause, RunStatus
 from tests.conftest import TINY
-from tests.running_stack import RunningStack, wait_until
+from tests.running_stack import RunningStack, is_alive, wait_until
 
 LONG = {
     "stage": "evaluate",
     "preset": TINY,
     "data": "wordproblems",
-    "num_questions": 40,
+    "num_questions": 24,
     "batch_size": 2,
     "max_completion_length": 160,
 }
@@ -63,11 +61,11 @@ def test_run_survives_kill_of_backend_worker_and_redis(stack: RunningStack) -> N
     run = stack.run_ended(run_id)
     assert run.status == RunStatus.SUCCEEDED
     assert [attempt.status for attempt in run.attempts] == [AttemptStatus.SUCCEEDED]
-    check_published(stack, run_id, 40)
+    check_published(stack, run_id, 24)
     trainers_log = (stack.home / "logs" / f"{run_id}.log").read_bytes()
     backends_log = (stack.home / "backend" / "attempts" / f"{run_id}-1.log").read_bytes()
     assert backends_log == trainers_log
-    assert trainers_log.count(b"wordproblems:") == 40
+    assert trainers_log.count(b"wordproblems:") == 24
 
 
 def test_stopped_run_is_resumed_with_each_question_once(stack: RunningStack) -> None:
@@ -80,9 +78,9 @@ def test_stopped_run_is_resumed_with_each_question_once(stack: RunningStack) -> 
     assert stack.command("resume", str(run_id)).returncode == 0
     run = stack.run_ended(run_id)
     assert [attempt.status for attempt in run.attempts] == [AttemptStatus.STOPPED, AttemptStatus.SUCCEEDED]
-    check_published(stack, run_id, 40)
+    check_published(stack, run_id, 24)
     with stack.client() as client:
-        assert f"resumed: {kept:.0f} of 40" in client.log(run_id, attempt=2).text
+        assert f"resumed: {kept:.0f} of 24" in client.log(run_id, attempt=2).text
 
 
 def test_killed_supervisor_takes_its_trainer_along_and_the_run_goes_on(stack: RunningStack) -> None:
@@ -90,11 +88,11 @@ def test_killed_supervisor_takes_its_trainer_along_and_the_run_goes_on(stack: Ru
     answered(stack, run_id, 4)
     pids = stack.supervisor(run_id, 1)
     os.kill(pids["pid"], signal.SIGKILL)
-    wait_until(lambda: not psutil.pid_exists(pids["trainer_pid"]), 5, "death of the trainer")
+    wait_until(lambda: not is_alive(pids["trainer_pid"]), 5, "death of the trainer")
     run = stack.run_ended(run_id)
     assert run.status == RunStatus.SUCCEEDED
     assert [attempt.status for attempt in run.attempts] == [AttemptStatus.LOST, AttemptStatus.SUCCEEDED]
-    check_published(stack, run_id, 40)
+    check_published(stack, run_id, 24)
 
 
 def test_killed_trainer_fails_the_run_and_says_why(stack: RunningStack) -> None:

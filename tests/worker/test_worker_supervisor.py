@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from backend.schemas import RunDetail
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
+from tests.running_stack import is_alive
 from tests.worker.conftest import House
 from worker.slots import Slot, SlotLock
 from worker.supervisor import EXIT_IDLE, EXIT_WORKED, supervise
@@ -157,7 +157,7 @@ def test_trainer_that_ignores_every_request_is_killed_with_its_children(
     work(house)
     assert house.user.run(run_id).status == RunStatus.CANCELLED
     for pid in (trainer_pid(house, run_id), int(child_file.read_text())):
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        assert not is_alive(pid)
 
 
 def test_attempt_that_lost_its_lease_publishes_nothing_and_its_trainer_ends(
@@ -180,11 +180,12 @@ def test_attempt_that_lost_its_lease_publishes_nothing_and_its_trainer_ends(
         return any(attempt.status == AttemptStatus.LOST for attempt in house.user.run(run_id).attempts)
 
     thread = later(has_answers(house, run_id, 2), lambda: None)
-    later(lambda: not thread.is_alive() and lost(), lambda: None)
+    taker = later(lambda: not thread.is_alive() and lost(), lambda: None)
     assert work(house) == EXIT_WORKED
+    taker.join(30)
     run = house.user.run(run_id)
     assert [attempt.status for attempt in run.attempts] == [AttemptStatus.LOST, AttemptStatus.QUEUED]
-    assert not psutil.pid_exists(trainer_pid(house, run_id))
+    assert not is_alive(trainer_pid(house, run_id))
     assert not (house.settings.home / "evaluate").exists()
 
 

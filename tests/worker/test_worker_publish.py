@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+
+from memgen.contract.rundir import RunDir, attempt_dir
+from worker.publish import link_log, publish
+
+
+@pytest.fixture
+def won(home: Path) -> RunDir:
+    """The folder of an attempt with an answer file."""
+    folder = attempt_dir(home, 7, 1)
+    folder.output.mkdir(parents=True)
+    folder.answers.write_text("answers")
+    folder.log.write_text("log")
+    return folder
+
+
+def test_output_gets_its_place_and_the_newest_link_once_and_again(home: Path, won: RunDir, tiny_config) -> None:
+    for _ in range(2):
+        publish(home, tiny_config, 7, won)
+        link_log(home, 7, won)
+    place = home / "evaluate" / "wordproblems" / "qwen2-242k"
+    assert (place / "7" / "evaluate" / "answer.json").read_text() == "answers"
+    assert (place / "evaluate").readlink() == Path("7/evaluate")
+    assert (home / "logs" / "7.log").read_text() == "log"
+    assert not won.output.exists()
+
+
+def test_output_that_is_there_already_is_neither_replaced_nor_taken_for_ours(
+    home: Path, won: RunDir, tiny_config
+) -> None:
+    taken = home / "evaluate" / "wordproblems" / "qwen2-242k" / "7" / "evaluate"
+    taken.mkdir(parents=True)
+    (taken / "answer.json").write_text("of an earlier life")
+    with pytest.raises(FileExistsError, match="stays in"):
+        publish(home, tiny_config, 7, won)
+    assert (taken / "answer.json").read_text() == "of an earlier life"
+    assert won.answers.read_text() == "answers"
+    assert not (taken.parent.parent / "evaluate").exists()
