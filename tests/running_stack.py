@@ -16,8 +16,6 @@ from backend.schemas import RunDetail
 from memgen.contract.status import RUN_ENDED
 from tests.ports import free_port
 
-SLOW_TRAINER = Path(__file__).parent / "slow_trainer.py"
-
 
 def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
     """Poll until a condition holds.
@@ -66,7 +64,7 @@ class RunningStack:
             "MEMGEN_RETRY_PAUSE_SECONDS": "0",
             "MEMGEN_ANNOUNCE_SECONDS": "2",
             "MEMGEN_POLL_SECONDS": "0.2",
-            "MEMGEN_TRAINER": f"{sys.executable} {SLOW_TRAINER}",
+            "MEMGEN_TRAINER": f"{sys.executable} -m tests.slow_trainer",
             **settings,
         }
         self.output = home.parent / f"{home.name}-up.txt"

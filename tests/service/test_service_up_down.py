@@ -9,6 +9,7 @@ import pytest
 
 from memgen.contract.status import AttemptStatus, RunStatus
 from tests.conftest import TINY
+from tests.ports import free_port
 from tests.running_stack import RunningStack, wait_until
 
 LONG = {
@@ -46,6 +47,8 @@ def test_trainer_goes_on_after_ctrl_c_and_down_saves_and_stops_it(own_stack: Run
     before = answers.read_bytes().count(b"\n")
     wait_until(lambda: answers.read_bytes().count(b"\n") > before, 20, "an answer while the services are down")
 
+    own_stack.backend_port = free_port()  # the supervisor finds the backend there, too
+    own_stack.environment["MEMGEN_PORT"] = str(own_stack.backend_port)
     own_stack.up()
     run = own_stack.run_when(run_id, lambda run: run.summary.get("num_questions", 0) > before, 20, "taken up again")
     assert (run.status, run.num_attempts) == (RunStatus.RUNNING, 1)
