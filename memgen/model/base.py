@@ -51,7 +51,8 @@ def load_base(source: LocalModel, dtype: str) -> BaseModel:
 
 
 def use_threads() -> int:
-    """Threads of torch on the CPU: MEMGEN_THREADS, else all cores of this process."""
-    threads = int(os.environ.get("MEMGEN_THREADS") or len(os.sched_getaffinity(0)))
-    torch.set_num_threads(max(1, threads))
+    """Threads of torch on the CPU: MEMGEN_THREADS, else as many as torch chooses."""
+    threads = os.environ.get("MEMGEN_THREADS")
+    if threads:
+        torch.set_num_threads(max(1, int(threads)))
     return torch.get_num_threads()

@@ -1,17 +1,15 @@
 """The typed client against a backend on a real port."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
-import uvicorn
 
 from backend.client import ApiError, Client, Unreachable
 from backend.schemas import Announce, ClaimRequest, FinishRequest, SlotReport
 from memgen.contract.status import Cause, RunStatus, StopMode
 from tests.backend.conftest import MEMORY, Backend, answer_line
 from tests.ports import free_port
+from tests.serving import serving
 
 SLOT = SlotReport(name="cpu", device="cpu", total_memory=MEMORY)
 CLAIM = ClaimRequest(host="lab", boot_id="b", pid=1, slot=SLOT, free_memory=MEMORY)
@@ -19,17 +17,8 @@ CLAIM = ClaimRequest(host="lab", boot_id="b", pid=1, slot=SLOT, free_memory=MEMO
 
 @pytest.fixture
 def url(start: Callable[..., Backend]) -> Iterator[str]:
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(start().http.app, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(timeout=20)
+    with serving(start().http.app, free_port()) as address:
+        yield address
 
 
 @pytest.fixture

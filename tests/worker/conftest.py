@@ -1,19 +1,18 @@
 """A real backend in a thread, and a scripted trainer that writes a run folder without importing torch."""
 
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from backend.client import Client
+from backend.context import Context
 from backend.main import create_app
 from backend.settings import Settings as BackendSettings
 from tests.ports import free_port
+from tests.serving import serving
 from worker.settings import Settings
 
 # Words behind the folder are done one after the other.
@@ -45,11 +44,10 @@ event(event="phase", name="generate")
 class House:
     """A backend to talk to, and what a supervisor needs."""
 
-    url: str
     user: Client
     settings: Settings
     write_script: Callable[[str], None]
-    server: uvicorn.Server
+    context: Context
 
 
 @pytest.fixture
@@ -64,19 +62,11 @@ def house(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         stop_grace_seconds=0.5,
         retry_pause_seconds=0,
     )
-    server = uvicorn.Server(uvicorn.Config(create_app(backend), port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    app = create_app(backend)
     url = f"http://127.0.0.1:{port}"
     script = tmp_path / "trainer.py"
     monkeypatch.setenv("MEMGEN_BACKEND_URL", url)
     monkeypatch.setenv("MEMGEN_TRAINER", f"{sys.executable} {script}")
     monkeypatch.setenv("MEMGEN_POLL_SECONDS", "0.02")
-    with Client(url, backend.user_token()) as user:
-        yield House(url, user, Settings(), lambda text: script.write_text(SCRIPT + text) and None, server)
-    server.should_exit = True
-    thread.join(timeout=20)
+    with serving(app, port), Client(url, backend.user_token()) as user:
+        yield House(user, Settings(), lambda text: script.write_text(SCRIPT + text) and None, app.state.context)

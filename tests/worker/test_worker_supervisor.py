@@ -1,7 +1,6 @@
 """A supervisor with a real backend, real processes and a scripted trainer."""
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from backend.schemas import RunDetail
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
-from tests.running_stack import is_alive
+from tests.running_stack import is_alive, wait_until
 from tests.worker.conftest import House
 from worker.slots import Slot, SlotLock
 from worker.supervisor import EXIT_IDLE, EXIT_WORKED, supervise
@@ -30,9 +29,7 @@ def later(condition: Callable[[], bool], action: Callable[[], object]) -> thread
     """Do something in a thread as soon as a condition holds."""
 
     def wait() -> None:
-        deadline = time.monotonic() + 20
-        while not condition() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(condition, 20, "what the test waits for")
         action()
 
     thread = threading.Thread(target=wait, daemon=True)
@@ -167,8 +164,7 @@ def test_attempt_that_lost_its_lease_publishes_nothing_and_its_trainer_ends(
     run_id = submit(house, tiny_config)
 
     def take_the_lease_away() -> None:
-        app = house.server.config.app
-        with app.state.context.database.write() as session:  # type: ignore[union-attr]
+        with house.context.database.write() as session:
             from backend.services.ingest import live_attempts
 
             for attempt in live_attempts(session):
