@@ -55,7 +55,7 @@ class Supervisor:
         self._attempt = attempt
         self._client = client
         self._threads = threads
-        self._folder = attempt_dir(settings.home, attempt.run_id, attempt.number)
+        self._folder = attempt_dir(settings.home, attempt.run_id, attempt.number, str(attempt.config["stage"]))
         self._reporter = Reporter(
             client,
             attempt.attempt_id,
@@ -124,7 +124,7 @@ class Supervisor:
     def _earlier(self) -> RunDir | None:
         if self._attempt.resumes is None:
             return None
-        folder = attempt_dir(self._settings.home, self._attempt.run_id, self._attempt.resumes)
+        folder = attempt_dir(self._settings.home, self._attempt.run_id, self._attempt.resumes, self._folder.stage)
         if not folder.config.exists():
             log.warning("attempt %s is not on this machine; starting from the beginning", self._attempt.resumes)
             return None

@@ -14,10 +14,11 @@ from backend.models import Run, Worker
 from backend.services.claim import ALIVE_SECONDS
 from backend.settings import Settings
 from memgen.contract import memory
-from memgen.contract.config import EvaluateConfig, InvalidConfig, RunConfig, parse_config
-from memgen.contract.datasets import check_gsm8k_folder, split_size
+from memgen.contract.config import InvalidConfig, RunConfig, parse_config
+from memgen.contract.datasets import check_gsm8k_folder, num_rows
 from memgen.contract.errors import BadInput
 from memgen.contract.presets import get_preset
+from memgen.contract.stage_configs import Evaluation
 from memgen.contract.status import RunStatus
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def check(config: RunConfig, settings: Settings) -> None:
     problems: list[BadInput] = []
     count = 0
     try:
-        count = split_size(config.data, config.split, config.num_questions)
+        count = num_rows(config)
     except BadInput as error:
         problems.append(error)
     if config.data == "gsm8k" and settings.gsm8k_dir is not None:
@@ -78,7 +79,7 @@ def preflight(
             disk_bytes=None,
             expected_seconds=None,
         )
-    count = split_size(config.data, config.split, config.num_questions)
+    count = num_rows(config)
     need = memory.plan(config, get_preset(config.preset), device).total
     return s.PreflightReply(
         ok=True,
@@ -107,8 +108,8 @@ def pin_revision(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"revision": commit})
 
 
-def _disk_bytes(config: EvaluateConfig, count: int) -> int:
-    return memory.output_bytes(config, count)
+def _disk_bytes(config: RunConfig, count: int) -> int:
+    return memory.output_bytes(config, get_preset(config.preset), count)
 
 
 def _warnings(slots: list[dict[str, Any]], need: int, broker: str) -> list[str]:
@@ -126,7 +127,9 @@ def _warnings(slots: list[dict[str, Any]], need: int, broker: str) -> list[str]:
     return warnings
 
 
-def _expected_seconds(session: Session, config: EvaluateConfig, count: int) -> float | None:
+def _expected_seconds(session: Session, config: RunConfig, count: int) -> float | None:
+    if not isinstance(config, Evaluation):
+        return None
     query = (
         select(Run)
         .where(col(Run.preset) == config.preset, col(Run.stage) == config.stage, col(Run.setting) == config.setting)

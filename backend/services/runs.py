@@ -15,6 +15,7 @@ from backend.models import Answer, Attempt, Metric, Run, RunEvent
 from backend.services import lifecycle
 from memgen.contract.config import RunConfig, config_hash, stored_config
 from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir
+from memgen.contract.stage_configs import Evaluation
 from memgen.contract.status import ATTEMPT_LIVE, RUN_ENDED, AttemptStatus, Cause, RunStatus, StopMode
 
 
@@ -48,7 +49,7 @@ def submit(session: Session, config: RunConfig, note: str, *, at: float, retries
     """Store a run and queue its first attempt."""
     run = Run(
         stage=config.stage,
-        setting=config.setting,
+        setting=config.setting if isinstance(config, Evaluation) else "",
         preset=config.preset,
         data=config.data,
         note=note,
@@ -138,7 +139,10 @@ def paths_of(session: Session, run: Run, home: Path, log_path: Callable[[int, in
     assert run.id is not None
     config = stored_config(run.config)
     logs = [log_path(run.id, attempt.number) for attempt in lifecycle.attempts_of(session, run.id)]
-    candidates = [attempt_dir(home, run.id, 1).path.parent.parent, published_dir(home, config, run.id).parent]
+    candidates = [
+        attempt_dir(home, run.id, 1, run.stage).path.parent.parent,
+        published_dir(home, config, run.id).parent,
+    ]
     candidates += [log_link(home, run.id), *logs]
     return [path for path in candidates if path.exists() or path.is_symlink()]
 

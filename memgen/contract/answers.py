@@ -28,6 +28,25 @@ class Augmentation(BaseModel):
     inserted: bool
 
 
+class LtpoTrace(BaseModel):
+    """How LTPO moved the latents of one insertion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    token: int
+    """Index of the completion token in front of which the latents stand; 0 is the end of the prompt."""
+    rewards: list[float]
+    """Of the starting latents, then of each step's candidate."""
+    best_step: int
+    """Which of `rewards` is the best, whose latents were used; 0 is the start."""
+    distance: float
+    """Mean Euclidean distance of the used latents from the starting ones."""
+    entropy: list[float]
+    """Mean entropy in nats of the next-token distribution at the latents: at the start and at the best step."""
+    top1: list[float]
+    """Mean probability of the likeliest token there: at the start and at the best step."""
+
+
 class AnswerRecord(BaseModel):
     """The answer to one question."""
 
@@ -47,6 +66,8 @@ class AnswerRecord(BaseModel):
     truncated: bool
     """Whether the completion ended at its length limit."""
     augmentations: list[Augmentation] = Field(default_factory=list)
+    ltpo: list[LtpoTrace] | None = None
+    """One trace per insertion where latents were optimised."""
     seconds: float = Field(ge=0)
     """From the start of its batch to its end-of-sequence token."""
 
@@ -102,5 +123,26 @@ def summarize(answers: list[AnswerRecord], seconds: float) -> Summary:
     if n:
         metrics["truncated"] = sum(answer.truncated for answer in answers) / n
         metrics["mean_completion_tokens"] = sum(answer.completion_tokens for answer in answers) / n
+    metrics |= _insertions(answers) | _ltpo(answers)
     metrics["seconds"] = round(seconds, 3)
     return Summary(summary_metrics=metrics)
+
+
+def _insertions(answers: list[AnswerRecord]) -> dict[str, float]:
+    points = [point for answer in answers for point in answer.augmentations]
+    if not points:
+        return {}
+    inserted = sum(point.inserted for point in points)
+    return {"mean_insertions": inserted / len(answers), "insert_rate": inserted / len(points)}
+
+
+def _ltpo(answers: list[AnswerRecord]) -> dict[str, float]:
+    traces = [trace for answer in answers for trace in answer.ltpo or []]
+    if not traces:
+        return {}
+    gains = [trace.rewards[trace.best_step] - trace.rewards[0] for trace in traces]
+    return {
+        "ltpo_reward_gain": sum(gains) / len(traces),
+        "ltpo_distance": sum(trace.distance for trace in traces) / len(traces),
+        "ltpo_best_step": sum(trace.best_step for trace in traces) / len(traces),
+    }

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+from memgen.contract.config import RunConfig
 from memgen.contract.errors import BadInput
+from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig
 
 # rows per split; validation is a tenth of the training file, taken out by seed
 SPLIT_SIZES: dict[str, dict[str, int]] = {
     "gsm8k": {"train": 6725, "validation": 748, "test": 1319},
     "wordproblems": {"train": 3600, "validation": 400, "test": 1000},
 }
+# longest prompt and longest solution in tokens, a little above what SmolLM2's tokenizer makes of them
+LONGEST = {"gsm8k": (300, 512), "wordproblems": (100, 96)}
 GSM8K_FILES = ("train.jsonl", "test.jsonl")
 
 
@@ -28,6 +32,22 @@ def split_size(data: str, split: str, num_questions: int | None) -> int:
             way_out=f"Ask for at most {size}, or leave it empty for all.",
         )
     return size if num_questions is None else num_questions
+
+
+def split_of(config: RunConfig) -> str:
+    """The split that a run works on; trainings use the training rows without the validation split."""
+    return config.split if isinstance(config, Evaluation) else "train"
+
+
+def num_rows(config: RunConfig) -> int:
+    """How many questions a run works on.
+
+    Raises:
+        BadInput: `too_many_questions`.
+    """
+    if isinstance(config, TriggerGrpoConfig) and config.num_questions is None:
+        return SPLIT_SIZES[config.data]["train"] // 3
+    return split_size(config.data, split_of(config), config.num_questions)
 
 
 def check_gsm8k_folder(folder: Path) -> None:

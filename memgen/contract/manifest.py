@@ -45,6 +45,8 @@ class Manifest(BaseModel):
     """Content hash of the checkpoint that it was made from."""
     files: dict[str, str] = Field(default_factory=dict)
     """sha256 of each file."""
+    optimizer: str | None = None
+    """sha256 of the optimizer's state, which a checkpoint has that a training can be resumed from."""
 
     @property
     def content_hash(self) -> str:

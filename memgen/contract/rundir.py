@@ -9,10 +9,32 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from memgen.contract.config import EvaluateConfig
+from memgen.contract.config import RunConfig
+from memgen.contract.errors import BadInput
+from memgen.contract.manifest import MANIFEST
 from memgen.contract.presets import short_name
 
 EXIT_DONE, EXIT_ERROR, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Output:
+    """Names of what a stage leaves."""
+
+    area: str
+    """Folder below the home for outputs of this kind."""
+    folder: str
+    """The output itself, in a run folder and where it is published."""
+    answers: str | None = None
+    """The answer file in it; a training has none."""
+
+
+OUTPUTS = {
+    "evaluate": Output("evaluate", "evaluate", "answer.json"),
+    "ltpo_evaluate": Output("evaluate_ltpo", "evaluate", "answer_ltpo.json"),
+    "weaver_sft": Output("train", "weaver_sft"),
+    "trigger_grpo": Output("train", "trigger_grpo"),
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +42,7 @@ class RunDir:
     """The folder of one attempt of a run."""
 
     path: Path
+    stage: str = "evaluate"
 
     @property
     def config(self) -> Path:
@@ -53,28 +76,64 @@ class RunDir:
 
     @property
     def output(self) -> Path:
-        """The folder that is published when the attempt wins."""
-        return self.path / "evaluate"
+        """The folder that is published when the attempt wins; of a training its final checkpoint."""
+        return self.path / OUTPUTS[self.stage].folder
 
     @property
     def answers(self) -> Path:
-        """The answer file."""
-        return self.output / "answer.json"
+        """The answer file of an evaluation; a training never writes one."""
+        return self.output / (OUTPUTS[self.stage].answers or "answer.json")
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of a training's checkpoints, from which it can be resumed."""
+        return self.path / "checkpoints"
+
+    def checkpoint(self, step: int) -> Path:
+        """The checkpoint that a training saved at a step."""
+        return self.checkpoints / f"step-{step}"
+
+    def newest_checkpoint(self) -> Path | None:
+        """The resumable checkpoint of the highest step, or None; a folder appears there whole or not at all."""
+        found = {int(path.name.removeprefix("step-")): path for path in self.checkpoints.glob("step-*")}
+        return found[max(found)] if found else None
 
 
-def attempt_dir(home: Path, run_id: int, number: int) -> RunDir:
+def attempt_dir(home: Path, run_id: int, number: int, stage: str) -> RunDir:
     """Folder of the n-th attempt of a run."""
-    return RunDir(home / "runs" / str(run_id) / "attempts" / str(number))
+    return RunDir(home / "runs" / str(run_id) / "attempts" / str(number), stage)
 
 
-def published_dir(home: Path, config: EvaluateConfig, run_id: int) -> Path:
+def published_dir(home: Path, config: RunConfig, run_id: int) -> Path:
     """Where the output of a finished run lies for good."""
-    return newest_link(home, config).parent / str(run_id) / "evaluate"
+    link = newest_link(home, config)
+    return link.parent / str(run_id) / link.name
 
 
-def newest_link(home: Path, config: EvaluateConfig) -> Path:
+def newest_link(home: Path, config: RunConfig) -> Path:
     """The symlink that points at the output of the newest finished run of the same stage, data and model."""
-    return home / "evaluate" / config.data / short_name(config.preset) / "evaluate"
+    output = OUTPUTS[config.stage]
+    return home / output.area / config.data / short_name(config.preset) / output.folder
+
+
+def checkpoint_dir(home: Path, name: str) -> Path:
+    """Folder of a checkpoint: of the run with this id, else the name is a folder itself.
+
+    Raises:
+        BadInput: `no_such_checkpoint`.
+    """
+    if name.isdecimal():
+        found = [path.parent for path in home.glob(f"train/*/*/{name}/*/{MANIFEST}")]
+        found = [path for path in found if not path.is_symlink()]
+        way_out = "Name a training run that has finished, or the folder of a checkpoint."
+    else:
+        found = [Path(name)] if (Path(name) / MANIFEST).exists() else []
+        way_out = f"A checkpoint is a folder with a {MANIFEST}; `memgen inspect` shows what it is."
+    if not found:
+        raise BadInput(
+            "no_such_checkpoint", "there is no such checkpoint", field="checkpoint", value=name, way_out=way_out
+        )
+    return found[0]
 
 
 def log_link(home: Path, run_id: int) -> Path:

@@ -6,9 +6,9 @@ again and keeps only what was missing, so that every answer comes from the same 
 
 from pathlib import Path
 
-from memgen.contract.config import EvaluateConfig
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import RunDir, write_json
+from memgen.contract.stage_configs import EvaluateConfig
 from memgen.data import load_questions
 from memgen.data.questions import Question
 from memgen.environment import describe, same_conditions

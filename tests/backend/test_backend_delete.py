@@ -22,7 +22,7 @@ def finished(backend: Backend) -> int:
     assert attempt.finish().status_code == 200
     backend.clock.pass_time(1)
     config = parse_config(backend.config)
-    folder, target = attempt_dir(backend.home, run_id, 1), published_dir(backend.home, config, run_id)
+    folder, target = attempt_dir(backend.home, run_id, 1, "evaluate"), published_dir(backend.home, config, run_id)
     for path in (folder.log, target / "answer.json"):
         path.parent.mkdir(parents=True)
         path.write_bytes(b"x" * 1024)
@@ -102,7 +102,7 @@ def test_links_out_of_the_home_are_removed_but_not_followed(backend: Backend, tm
     outside.mkdir()
     (outside / "precious").write_text("x" * 5000)
     run_id = finished(backend)
-    folder = attempt_dir(backend.home, run_id, 1).path
+    folder = attempt_dir(backend.home, run_id, 1, "evaluate").path
     (folder / "checkpoints").symlink_to(outside)
     (folder / "file").symlink_to(outside / "precious")
     link = log_link(backend.home, run_id)

@@ -11,8 +11,9 @@ import streamlit as st
 
 from backend.client import Client
 from dashboard import api
-from memgen.contract.config import EvaluateConfig, config_hash, parse_config
+from memgen.contract.config import config_hash, parse_config
 from memgen.contract.presets import BUILT_IN
+from memgen.contract.stage_configs import EvaluateConfig
 
 TIME = "2026-11-22T20:00:00Z"
 

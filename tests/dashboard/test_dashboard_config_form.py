@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.config_form import form_fields, starting_value
-from memgen.contract.config import EvaluateConfig
+from memgen.contract.stage_configs import EvaluateConfig
 
 SCHEMA = EvaluateConfig.model_json_schema()
 FIELDS = {field.name: field for field in form_fields(SCHEMA)}
@@ -17,7 +17,7 @@ def form_script() -> None:
     import streamlit as st
 
     from dashboard.config_form import config_widget, form_fields
-    from memgen.contract.config import EvaluateConfig
+    from memgen.contract.stage_configs import EvaluateConfig
 
     fields = form_fields(EvaluateConfig.model_json_schema())
     st.session_state["result"] = {field.name: config_widget(field, field.default, empty="all") for field in fields}
@@ -35,7 +35,7 @@ def test_every_field_of_the_config_is_read() -> None:
 
 
 def test_kinds_bounds_and_choices_come_from_the_schema() -> None:
-    assert (FIELDS["stage"].kind, FIELDS["setting"].kind) == ("const", "const")
+    assert (FIELDS["stage"].kind, FIELDS["setting"].kind) == ("const", "enum")
     assert FIELDS["split"].choices == ("test", "validation", "train")
     questions = FIELDS["num_questions"]
     assert (questions.kind, questions.nullable, questions.minimum, questions.maximum) == (

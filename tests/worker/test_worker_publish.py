@@ -9,7 +9,7 @@ from worker.publish import link_log, publish
 @pytest.fixture
 def won(home: Path) -> RunDir:
     """The folder of an attempt with an answer file."""
-    folder = attempt_dir(home, 7, 1)
+    folder = attempt_dir(home, 7, 1, "evaluate")
     folder.output.mkdir(parents=True)
     folder.answers.write_text("answers")
     folder.log.write_text("log")

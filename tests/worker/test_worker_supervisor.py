@@ -45,7 +45,7 @@ def trainer_pid(house: House, run_id: int, number: int = 1) -> int:
     import json
 
     return int(
-        json.loads((attempt_dir(house.settings.home, run_id, number).path / "supervisor.json").read_text())[
+        json.loads((attempt_dir(house.settings.home, run_id, number, "evaluate").path / "supervisor.json").read_text())[
             "trainer_pid"
         ]
     )

@@ -1,6 +1,8 @@
 import pytest
 
-from memgen.contract.config import EvaluateConfig, InvalidConfig, config_hash, parse_config
+from memgen.contract.config import STAGES, InvalidConfig, config_hash, parse_config
+from memgen.contract.datasets import num_rows
+from memgen.contract.stage_configs import LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
 
 
 def refusal(data: object) -> InvalidConfig:
@@ -36,7 +38,20 @@ def test_unknown_preset_is_refused_with_the_known_ones() -> None:
         ({"stage": "evaluate", "batch_size": 0}, "invalid_config", "batch_size"),
         ({"stage": "evaluate", "batch_size": "many"}, "invalid_config", "batch_size"),
         ({"stage": "evaluate", "data": "gsm9k"}, "invalid_config", "data"),
-        ({"stage": "evaluate", "setting": "weaver"}, "invalid_config", "setting"),
+        ({"stage": "evaluate", "setting": "wever"}, "invalid_config", "setting"),
+        ({"stage": "evaluate", "setting": "weaver"}, "invalid_config", "checkpoint"),
+        ({"stage": "evaluate", "checkpoint": "12"}, "invalid_config", "checkpoint"),
+        ({"stage": "evaluate", "prompt_latents_len": 8}, "invalid_config", "prompt_latents_len"),
+        ({"stage": "trigger_grpo"}, "invalid_config", "checkpoint"),
+        ({"stage": "trigger_grpo", "checkpoint": "1", "batch_size": 6}, "invalid_config", "num_generations"),
+        ({"stage": "weaver_sft", "max_prompt_aug_num": 2}, "invalid_config", "max_prompt_aug_num"),
+        ({"stage": "weaver_sft", "learning_rate": float("nan")}, "invalid_config", "learning_rate"),
+        ({"stage": "ltpo_evaluate"}, "invalid_config", "checkpoint"),
+        (
+            {"stage": "ltpo_evaluate", "checkpoint": "1", "update": "reinforce", "sigma": 0},
+            "invalid_config",
+            "sigma",
+        ),
         ({"stage": "evaluate", "num_questions": -1}, "invalid_config", "num_questions"),
         ({"stage": "evaluate", "revision": "../../etc"}, "invalid_config", "revision"),
     ],
@@ -54,8 +69,33 @@ def test_every_wrong_field_is_told_at_once() -> None:
     assert {problem.field for problem in error.problems} == {"batch_size", "seed", "typo"}
 
 
-def test_every_field_has_a_help_text() -> None:
-    properties = EvaluateConfig.model_json_schema()["properties"]
+def test_latents_steps_and_rates_have_the_defaults_of_the_method() -> None:
+    sft = parse_config({"stage": "weaver_sft"})
+    assert isinstance(sft, WeaverSftConfig)
+    assert (sft.max_prompt_aug_num, sft.max_inference_aug_num) == (1, 5)
+    assert (sft.prompt_latents_len, sft.inference_latents_len) == (8, 8)
+    assert (sft.learning_rate, sft.batch_size, sft.num_train_epochs, sft.warmup_ratio) == (1e-5, 4, 2, 0.1)
+    assert (sft.lr_scheduler_type, sft.weight_decay, sft.lora_r, sft.lora_alpha) == ("cosine", 0.0, 16, 32)
+    grpo = parse_config({"stage": "trigger_grpo", "checkpoint": "1"})
+    assert isinstance(grpo, TriggerGrpoConfig)
+    assert (grpo.num_generations, grpo.batch_size, grpo.learning_rate) == (8, 8, 1e-6)
+    assert (grpo.num_train_epochs, grpo.temperature, grpo.beta, num_rows(grpo)) == (1, 1.0, 0.0, 6725 // 3)
+    ltpo = parse_config({"stage": "ltpo_evaluate", "checkpoint": "1"})
+    assert isinstance(ltpo, LtpoEvaluateConfig)
+    assert (ltpo.lr, ltpo.sigma, ltpo.sigma_decay, ltpo.max_steps, ltpo.top_k) == (0.03, 0.1, 0.99, 10, 10)
+    assert (ltpo.update, ltpo.threshold) == ("autograd", None)
+
+
+def test_reinforce_has_defaults_of_its_own_that_a_given_value_replaces() -> None:
+    given = {"stage": "ltpo_evaluate", "checkpoint": "1", "update": "reinforce"}
+    config = parse_config({**given, "sigma": 2.0})
+    assert isinstance(config, LtpoEvaluateConfig)
+    assert (config.lr, config.sigma, config.sigma_decay) == (0.04, 2.0, 0.9)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_field_has_a_help_text(stage: str) -> None:
+    properties = STAGES[stage].model_json_schema()["properties"]
     assert [name for name, schema in properties.items() if not schema.get("description")] == []
 
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from memgen.contract.config import EvaluateConfig
 from memgen.contract.errors import BadInput
 from memgen.contract.memory import plan, weights_bytes
 from memgen.contract.presets import BUILT_IN, dimensions_of, get_preset, load_presets
+from memgen.contract.stage_configs import EvaluateConfig
 from tests.conftest import GOLDEN, TINY
 
 # parameter counts that the models' cards and files state

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from memgen.contract.answers import read_answers
-from memgen.contract.config import EvaluateConfig
 from memgen.contract.errors import BadInput
 from memgen.contract.rundir import RunDir, write_json
+from memgen.contract.stage_configs import EvaluateConfig
 from memgen.contract.status import StopMode
 from memgen.monitor import Monitor
 from memgen.stages.evaluate import evaluate
