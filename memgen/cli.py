@@ -43,6 +43,9 @@ def run(
         run_dir, earlier = _folders(parsed, out, resume)
     except BadInput as error:
         _refuse(error)
+    if run_dir.result.exists():
+        typer.echo(f"this run has finished already: {run_dir.result}")
+        return
     raise typer.Exit(_run(parsed, run_dir, earlier))
 
 
@@ -104,23 +107,26 @@ def _home() -> Path:
 
 def _run(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> int:
     from memgen.monitor import Monitor
-    from memgen.stages.evaluate import evaluate
+    from memgen.stages.context import Context
+    from memgen.stages.stages import run_stage
     from memgen.stop import Stopped, StopRequest
 
     run_dir.path.mkdir(parents=True, exist_ok=True)
+    if earlier is not None and earlier.path.resolve() == run_dir.path.resolve():
+        run_dir.stop.unlink(missing_ok=True)  # it was for the attempt that it stopped
     if not run_dir.config.exists():
         write_json(run_dir.config, config.model_dump(mode="json"))
     gsm8k = os.environ.get("MEMGEN_GSM8K_DIR")
     monitor = Monitor(run_dir.events)
     stop = StopRequest(run_dir.stop)
     stop.listen()
+    context = Context(run_dir, earlier, _home(), Path(gsm8k).resolve() if gsm8k else None, monitor, stop)
     try:
         monitor.started(config.stage, os.getpid(), earlier.path.name if earlier else None)
-        result = evaluate(config, run_dir, earlier, _home(), Path(gsm8k).resolve() if gsm8k else None, monitor, stop)
+        result = run_stage(config, context)
         write_json(run_dir.result, result)
-        monitor.artifact("answers", str(run_dir.answers.relative_to(run_dir.path)))
         monitor.finished(dict(result))
-        monitor.say(f"accuracy {100 * result['accuracy']:.1f} % of {result['num_questions']:.0f} questions")
+        monitor.say("done: " + ", ".join(f"{name} {value:.4g}" for name, value in result.items()))
         return 0
     except Stopped as stopped:
         monitor.say(str(stopped))
@@ -140,7 +146,7 @@ def _run(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> int:
 
 
 def _folders(config: RunConfig, out: Path, resume: Path | None) -> tuple[RunDir, RunDir | None]:
-    run_dir = RunDir(out)
+    run_dir = RunDir(out, config.stage)
     if resume is not None and not (resume / "config.json").exists():
         raise BadInput(
             "no_such_run",
@@ -149,7 +155,7 @@ def _folders(config: RunConfig, out: Path, resume: Path | None) -> tuple[RunDir,
             value=resume,
             way_out="Name a folder that `memgen run` has written.",
         )
-    for known in (run_dir, RunDir(resume) if resume else run_dir):
+    for known in (run_dir, RunDir(resume, config.stage) if resume else run_dir):
         if known.config.exists() and config_hash(parse_config(_read_json(known.config))) != config_hash(config):
             raise BadInput(
                 "resume_mismatch",
@@ -159,7 +165,7 @@ def _folders(config: RunConfig, out: Path, resume: Path | None) -> tuple[RunDir,
                 way_out=f"Run {known.config}, or choose another --out.",
             )
     in_place = resume is not None and out.exists() and out.resolve() == resume.resolve()
-    if run_dir.answers.exists() and not in_place:
+    if run_dir.holds_work() and not in_place:
         raise BadInput(
             "folder_in_use",
             "this folder already holds a run, and nothing is ever overwritten",
@@ -169,7 +175,7 @@ def _folders(config: RunConfig, out: Path, resume: Path | None) -> tuple[RunDir,
         )
     if out.exists() and not out.is_dir():
         raise BadInput("not_a_folder", "--out is a file", field="--out", value=out, way_out="Name a folder.")
-    return run_dir, RunDir(resume) if resume is not None else None
+    return run_dir, RunDir(resume, config.stage) if resume is not None else None
 
 
 def _read_json(path: Path) -> object:

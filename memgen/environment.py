@@ -16,15 +16,20 @@ from memgen.model.base import BaseModel
 from memgen.model.chat import prompt_hash
 from memgen.model.fetch import LocalModel
 
+# What must be equal before a training goes on from a checkpoint of it.
+TRAINING_CONDITIONS = ("config_hash", "model", "checkpoint", "prompt_hash")
 # What must be equal before answers of two attempts may stand in one file.
-CONDITIONS = ("config_hash", "model", "prompt_hash", "dtype", "device", "torch", "transformers")
+CONDITIONS = (*TRAINING_CONDITIONS, "dtype", "device", "torch", "transformers")
 
 
-def describe(config: RunConfig, base: BaseModel, source: LocalModel, threads: int) -> dict[str, Any]:
+def describe(
+    config: RunConfig, base: BaseModel, source: LocalModel, threads: int, checkpoint: str | None
+) -> dict[str, Any]:
     """Everything about this machine and these weights that a reader of the result may ask for."""
     device = torch.cuda.get_device_name(base.device) if base.device.type == "cuda" else platform.machine()
     return {
         "model": source.identity,
+        "checkpoint": checkpoint,
         "config_hash": config_hash(config),
         "prompt_hash": prompt_hash(),
         "seed": config.seed,
@@ -41,20 +46,18 @@ def describe(config: RunConfig, base: BaseModel, source: LocalModel, threads: in
     }
 
 
-def same_conditions(now: dict[str, Any], earlier: RunDir) -> None:
-    """Refuse to resume answers that were made under other conditions.
+def same_conditions(now: dict[str, Any], earlier: RunDir, conditions: tuple[str, ...]) -> None:
+    """Refuse to go on with what was made under other conditions.
 
     Raises:
         BadInput: `resume_mismatch`, naming what differs.
     """
-    if not earlier.answers.exists() or not earlier.environment.exists():
-        return  # it ended before its first answer: there is nothing to mix
     before = json.loads(earlier.environment.read_text(encoding="utf-8"))
-    differing = [f"{key} {before.get(key)!r} -> {now[key]!r}" for key in CONDITIONS if before.get(key) != now[key]]
+    differing = [f"{key} {before.get(key)!r} -> {now[key]!r}" for key in conditions if before.get(key) != now[key]]
     if differing:
         raise BadInput(
             "resume_mismatch",
-            "the earlier answers were made under other conditions: " + "; ".join(differing),
+            "the earlier attempt worked under other conditions: " + "; ".join(differing),
             field="resume",
             way_out="Start again without --resume (on the run page: Retry).",
         )

@@ -78,6 +78,11 @@ class Monitor:
         """The config has been read."""
         self._emit(ev.Started, stage=stage, pid=pid, resumed_from=resumed_from)
 
+    def checkpoint(self, step: int, path: str) -> None:
+        """A checkpoint that the training can be resumed from is complete; `path` is relative to the run folder."""
+        self._emit(ev.Checkpoint, step=step, path=path)
+        self.say(f"checkpoint of step {step} saved")
+
     def artifact(self, kind: str, path: str) -> None:
         """A file is complete."""
         self._emit(ev.Artifact, kind=kind, path=path)

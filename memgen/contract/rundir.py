@@ -93,10 +93,13 @@ class RunDir:
         """The checkpoint that a training saved at a step."""
         return self.checkpoints / f"step-{step}"
 
-    def newest_checkpoint(self) -> Path | None:
-        """The resumable checkpoint of the highest step, or None; a folder appears there whole or not at all."""
-        found = {int(path.name.removeprefix("step-")): path for path in self.checkpoints.glob("step-*")}
-        return found[max(found)] if found else None
+    def saved_steps(self) -> list[int]:
+        """Steps of the checkpoints, ascending; a folder appears there whole or not at all."""
+        return sorted(int(path.name.removeprefix("step-")) for path in self.checkpoints.glob("step-*"))
+
+    def holds_work(self) -> bool:
+        """Whether something has been computed here: answers, a checkpoint or an output."""
+        return self.answers.exists() or self.output.exists() or bool(self.saved_steps())
 
 
 def attempt_dir(home: Path, run_id: int, number: int, stage: str) -> RunDir:

@@ -202,6 +202,13 @@ class WeaverSftConfig(Training):
     eval_steps: int = Field(default=100, ge=1, le=10_000_000)
     """Steps between two measurements of the validation loss; it is measured at start and end, too."""
 
+    @field_validator("max_inference_aug_num")
+    @classmethod
+    def _something_is_inserted(cls, value: int, info: ValidationInfo) -> int:
+        if value == 0 and info.data.get("max_prompt_aug_num") == 0:
+            raise PydanticCustomError("no_insertion", "without any insertion there is nothing to train")
+        return value
+
 
 class TriggerGrpoConfig(Training):
     """Train the trigger's decisions to insert or skip with GRPO; everything else stays frozen."""

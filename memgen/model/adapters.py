@@ -54,6 +54,11 @@ class Adapters:
         self._trained = list(self._parameters[name].values()) if name else []
         self._switch(None)
 
+    def dropout(self, on: bool) -> None:
+        """Whether LoRA layers drop inputs; nothing else in the base does, so the reasoner stays exact in training."""
+        for layer in self._layers:
+            layer.lora_dropout.train(on)  # type: ignore[union-attr]
+
     @contextmanager
     def on(self, name: Adapter) -> Iterator[None]:
         """Inside the block the base runs with this adapter; behind it with none."""

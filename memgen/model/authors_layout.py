@@ -13,12 +13,12 @@ import torch
 from peft import LoraConfig
 from safetensors.torch import load_file
 
-from memgen.contract.manifest import LoraSettings, Manifest
+from memgen.contract.manifest import Manifest
 from memgen.contract.presets import Preset
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.base import BaseModel, load_base
 from memgen.model.chat import prompt_hash
-from memgen.model.checkpoint import check_keys, damaged, save_checkpoint, tokenizer_hash
+from memgen.model.checkpoint import check_keys, damaged, lora_settings, save_checkpoint, tokenizer_hash
 from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel
 from memgen.monitor import Monitor
@@ -83,22 +83,13 @@ def import_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
     weights = fetch_model(preset, None, home, monitor)
     base = load_base(weights, "float32")
     found = load_authors(source, base)
-    lora = {name: _lora_config(_adapter_folder(source, name)) for name in ADAPTERS}
     manifest = Manifest(
         kind="import",
         base_model=weights.identity,
         tokenizer_hash=tokenizer_hash(base),
         latents=vars(found.model.settings),
         trained=list(ADAPTERS),
-        lora={
-            name: LoraSettings(
-                r=config.r,
-                lora_alpha=config.lora_alpha,
-                lora_dropout=config.lora_dropout,
-                target_modules=sorted(config.target_modules or []),
-            )
-            for name, config in lora.items()
-        },
+        lora=lora_settings(found.model),
         prompt_hash=prompt_hash(),
     )
     save_checkpoint(found.model, out, manifest)

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig
@@ -19,13 +20,47 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from memgen.contract.errors import BadInput
-from memgen.contract.manifest import MANIFEST, Manifest
+from memgen.contract.manifest import MANIFEST, LoraSettings, Manifest
 from memgen.contract.rundir import write_whole
+from memgen.contract.stage_configs import LENGTHS
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.base import BaseModel
 from memgen.model.memgen_model import LatentSettings, MemGenModel
 
 PARTS = "parts.safetensors"
+OPTIMIZER = "optimizer.pt"
+TARGETS = ["q_proj", "v_proj"]
+
+
+def new_model(
+    base: BaseModel, settings: LatentSettings, *, lora_r: int, lora_alpha: int, lora_dropout: float
+) -> MemGenModel:
+    """An untrained model; its random numbers come from torch's generator."""
+    lora: dict[Adapter, LoraConfig] = {
+        name: LoraConfig(
+            r=lora_r,
+            lora_alpha=lora_alpha,
+            lora_dropout=lora_dropout,
+            target_modules=TARGETS,
+            bias="none",
+            task_type="CAUSAL_LM",
+        )
+        for name in ADAPTERS
+    }
+    return MemGenModel(base, settings, lora)
+
+
+def lora_settings(model: MemGenModel) -> dict[Adapter, LoraSettings]:
+    """What the manifest says of both adapters."""
+    return {
+        name: LoraSettings(
+            r=config.r,
+            lora_alpha=config.lora_alpha,
+            lora_dropout=config.lora_dropout,
+            target_modules=sorted(config.target_modules or []),
+        )
+        for name, config in model.lora.items()
+    }
 
 
 def tensors_of(model: MemGenModel) -> dict[str, dict[str, torch.Tensor]]:
@@ -41,8 +76,16 @@ def tensors_of(model: MemGenModel) -> dict[str, dict[str, torch.Tensor]]:
     return files
 
 
-def save_checkpoint(model: MemGenModel, folder: Path, manifest: Manifest) -> Manifest:
+def save_checkpoint(
+    model: MemGenModel, folder: Path, manifest: Manifest, optimizer: Mapping[str, Any] | None = None
+) -> Manifest:
     """Write a checkpoint whole or not at all; returns its manifest with the files' hashes.
+
+    Args:
+        model: what to save.
+        folder: where; must not exist.
+        manifest: what it is, without the files.
+        optimizer: state to go on from, for a checkpoint that a training resumes.
 
     Raises:
         BadInput: `checkpoint_exists`; nothing is ever overwritten.
@@ -62,7 +105,12 @@ def save_checkpoint(model: MemGenModel, folder: Path, manifest: Manifest) -> Man
             save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, work / file)
             _sync(work / file)
         files = {path.name: file_hash(path) for path in sorted(work.iterdir())}
-        manifest = manifest.model_copy(update={"files": files})
+        digest = None
+        if optimizer is not None:
+            torch.save(optimizer, work / OPTIMIZER)
+            _sync(work / OPTIMIZER)
+            digest = file_hash(work / OPTIMIZER)
+        manifest = manifest.model_copy(update={"files": files, "optimizer": digest})
         write_whole(work / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
         work.chmod(0o755)
         work.rename(folder)
@@ -94,8 +142,24 @@ def read_manifest(folder: Path) -> Manifest:
         raise damaged(MANIFEST, f"it can't be read: {str(error).splitlines()[0]}") from error
 
 
+def load_optimizer(folder: Path) -> dict[str, Any]:
+    """The optimizer's state of a resumable checkpoint.
+
+    Raises:
+        BadInput: `checkpoint_damaged`.
+    """
+    digest = read_manifest(folder).optimizer
+    path = folder / OPTIMIZER
+    if digest is None or not path.is_file():
+        raise damaged(OPTIMIZER, "the file is missing")
+    if file_hash(path) != digest:
+        raise damaged(OPTIMIZER, "its content is not what the manifest's hash says")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
 def load_checkpoint(
-    folder: Path, base: BaseModel, base_name: str, settings: LatentSettings | None = None
+    folder: Path, base: BaseModel, base_name: str, wanted: Mapping[str, int | None] | None = None
 ) -> MemGenModel:
     """Build a model from a checkpoint.
 
@@ -103,18 +167,31 @@ def load_checkpoint(
         folder: the checkpoint.
         base: the loaded base.
         base_name: name of its exact weights; must be the one that the checkpoint was made for.
-        settings: lengths and limits that the caller counts on; None takes the checkpoint's.
+        wanted: lengths that the caller counts on, by their names in `LatentSettings`, and limits that replace the
+            checkpoint's; what is None or absent is the checkpoint's.
 
     Raises:
         BadInput: `foreign_base`, `other_latents`, `checkpoint_damaged`, each with what differs.
     """
     manifest = read_manifest(folder)
-    _check_fit(manifest, base, base_name, settings)
-    found = {file: _verified(folder, file, digest) for file, digest in manifest.files.items()}
+    _check_base(manifest, base, base_name)
+    settings = _settings(manifest, wanted or {})
     lora: dict[Adapter, LoraConfig] = {
         name: LoraConfig(**manifest.lora[name].model_dump(), bias="none", task_type="CAUSAL_LM") for name in ADAPTERS
     }
-    model = MemGenModel(base, LatentSettings(**manifest.latents), lora)
+    model = MemGenModel(base, settings, lora)
+    restore(model, folder)
+    return model
+
+
+def restore(model: MemGenModel, folder: Path) -> None:
+    """Put the weights of a checkpoint of the same shape into a model: all of them, or none and an error.
+
+    Raises:
+        BadInput: `checkpoint_damaged`, naming file and key.
+    """
+    manifest = read_manifest(folder)
+    found = {file: _verified(folder, file, digest) for file, digest in manifest.files.items()}
     targets = tensors_of(model)
     for file in sorted(set(targets) ^ set(found)):
         raise damaged(
@@ -131,7 +208,6 @@ def load_checkpoint(
         for file, tensors in targets.items():
             for key, target in tensors.items():
                 target.copy_(found[file][key])
-    return model
 
 
 def summary(folder: Path) -> list[str]:
@@ -148,6 +224,7 @@ def summary(folder: Path) -> list[str]:
         f"stage        {manifest.stage or '-'}, step {manifest.step if manifest.step is not None else '-'}",
         f"trained      {', '.join(manifest.trained) or 'nothing'}",
         f"latents      {', '.join(f'{name} {value}' for name, value in manifest.latents.items())}",
+        f"resumable    {'yes' if manifest.optimizer else 'no'}",
     ]
     for file, digest in manifest.files.items():
         tensors = _verified(folder, file, digest)
@@ -160,6 +237,20 @@ def summary(folder: Path) -> list[str]:
                 own = [norm for key, norm in norms.items() if matrix in key]
                 lines.append(f"  {matrix}: {len(own)} matrices, norms {min(own):.4g} to {max(own):.4g}")
     return lines
+
+
+def verify(folder: Path) -> Manifest:
+    """Check every file of a checkpoint against its hash; returns the manifest.
+
+    Raises:
+        BadInput: `not_a_checkpoint` or `checkpoint_damaged`.
+    """
+    manifest = read_manifest(folder)
+    for file, digest in manifest.files.items():
+        _verified(folder, file, digest)
+    if manifest.optimizer is not None:
+        load_optimizer(folder)
+    return manifest
 
 
 def check_keys(file: str, targets: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
@@ -200,7 +291,7 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_fit(manifest: Manifest, base: BaseModel, base_name: str, settings: LatentSettings | None) -> None:
+def _check_base(manifest: Manifest, base: BaseModel, base_name: str) -> None:
     if manifest.base_model != base_name or manifest.tokenizer_hash != tokenizer_hash(base):
         raise BadInput(
             "foreign_base",
@@ -209,17 +300,20 @@ def _check_fit(manifest: Manifest, base: BaseModel, base_name: str, settings: La
             value=base_name,
             way_out="Choose that model, or a checkpoint of this one.",
         )
-    if settings is not None:
-        wanted = vars(settings)
-        other = {name: value for name, value in manifest.latents.items() if wanted[name] != value}
-        for name, value in other.items():
+
+
+def _settings(manifest: Manifest, wanted: Mapping[str, int | None]) -> LatentSettings:
+    given = {name: value for name, value in wanted.items() if value is not None}
+    for name in LENGTHS:
+        if given.get(name, manifest.latents[name]) != manifest.latents[name]:
             raise BadInput(
                 "other_latents",
-                f"the checkpoint has {name} {value}",
+                f"the checkpoint has {name} {manifest.latents[name]}",
                 field=name,
-                value=wanted[name],
-                way_out=f"Set {name} to {value}, or choose another checkpoint.",
+                value=given[name],
+                way_out=f"Set {name} to {manifest.latents[name]}, or choose another checkpoint.",
             )
+    return LatentSettings(**{**manifest.latents, **given})
 
 
 def _verified(folder: Path, file: str, digest: str) -> dict[str, torch.Tensor]:

@@ -1,11 +1,12 @@
 """LTPO: latents of a question optimised at test time. Source: LTPO, arXiv 2510.04182.
 
 The reward is the model's own confidence at the latent positions; nothing but the latents moves. Rows of a batch share
-nothing: the reward of one does not depend on another, and Adam's state is per coordinate.
+nothing: each has its own noise, its own best step and its own early stop, and Adam's state is per coordinate.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -17,7 +18,7 @@ EPSILON = 1e-10
 
 @dataclass(frozen=True)
 class LtpoSettings:
-    """How latents are moved (update `autograd`: Adam ascent through the model)."""
+    """How latents are moved."""
 
     lr: float = 0.03
     sigma: float = 0.1
@@ -27,6 +28,22 @@ class LtpoSettings:
     max_steps: int = 10
     top_k: int = 10
     """Tokens whose probability the reward looks at."""
+    threshold: float | None = None
+    """A row stops once a reward of it reaches this."""
+    update: Literal["autograd", "reinforce"] = "autograd"
+    """Adam ascent through the model, or the paper's estimate H + lr * R * eps / sigma^2."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the model says about candidates, per row, (B,)."""
+
+    reward: torch.Tensor
+    entropy: torch.Tensor
+    """Mean over the latents of the entropy of the next-token distribution, in nats. The reward alone is ambiguous: as a
+    function of the entropy it is U-shaped."""
+    top1: torch.Tensor
+    """Mean over the latents of the likeliest token's probability."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +56,25 @@ class Optimised:
     """Of the start, then of each step's candidate, (1 + steps, B)."""
     best_step: torch.Tensor
     """Index into `rewards` of the best, (B,); 0 is the start."""
+    num_steps: torch.Tensor
+    """Steps of each row until it stopped, (B,)."""
+    start: Scored
+    best: Scored
 
 
-def confidence(logits: torch.Tensor, top_k: int) -> torch.Tensor:
-    """Reward of each row: mean over K positions of -(1/k) sum of log(p + 1e-10) of the k likeliest tokens.
+def score_logits(logits: torch.Tensor, top_k: int) -> Scored:
+    """Reward: mean over K positions of -(1/k) sum of log(p + 1e-10) of the k likeliest tokens.
 
     Args:
         logits: (B, K, V).
-        top_k: k.
-
-    Returns:
-        (B,).
+        top_k: k; all V where there are fewer.
     """
-    likeliest = torch.softmax(logits, dim=-1).topk(top_k, dim=-1).values
-    return -torch.log(likeliest + EPSILON).mean(-1).mean(-1)
+    logprobs = torch.log_softmax(logits, dim=-1)
+    likeliest = logprobs.topk(min(top_k, logits.shape[-1]), dim=-1).values.exp()
+    reward = -torch.log(likeliest + EPSILON).mean(-1).mean(-1)
+    with torch.no_grad():
+        entropy = -(logprobs.exp() * logprobs).sum(-1).mean(-1)
+        return Scored(reward, entropy, likeliest[..., 0].detach().mean(-1))
 
 
 def optimise(
@@ -61,39 +83,69 @@ def optimise(
     latents: torch.Tensor,
     settings: LtpoSettings,
     *,
-    generator: torch.Generator | None = None,
+    generators: Sequence[torch.Generator] | None = None,
     on_step: Callable[[torch.Tensor], None] = lambda _: None,
 ) -> Optimised:
     """Move latents towards confidence and keep the best candidate that was scored, the start included.
 
     Args:
         model: its weights stay as they are.
-        prefix: the reasoner's cache in front of the latents; left as it was.
+        prefix: the reasoner's cache in front of the latents, without gradient; left as it was.
         latents: where to start, (B, K, D).
         settings: step size, noise, steps.
-        generator: of the noise.
+        generators: of the noise, one per row, on the CPU; None draws from torch's own.
         on_step: gets the latents (B, K, D) after each step.
     """
 
-    def reward(candidate: torch.Tensor) -> torch.Tensor:
-        return confidence(model.logits(prefix.peek(candidate)), settings.top_k)
+    def scored(candidate: torch.Tensor) -> Scored:
+        return score_logits(model.logits(prefix.peek(candidate.to(latents.dtype))), settings.top_k)
 
-    start = latents.detach()
     with torch.no_grad():
-        rewards = [reward(start)]
-    best, best_reward = start.clone(), rewards[0].clone()
-    best_step = torch.zeros(len(start), dtype=torch.long, device=start.device)
-    moving = start.clone().requires_grad_()
+        start = best = scored(latents)
+    found = latents.detach().float().clone()
+    moving = found.clone()  # in float32: a step may be smaller than what bfloat16 tells apart
     adam = torch.optim.Adam([moving], lr=settings.lr, maximize=True)
+    ascending = settings.update == "autograd"
+    rewards = [start.reward]
+    best_step = torch.zeros(len(latents), dtype=torch.long, device=latents.device)
+    num_steps = torch.zeros_like(best_step)
     for step in range(settings.max_steps):
-        noise = torch.randn(start.shape, generator=generator, device=start.device, dtype=start.dtype)
-        candidate = moving + settings.sigma * settings.sigma_decay**step * noise
-        scored = reward(candidate)
-        (moving.grad,) = torch.autograd.grad(scored.sum(), moving)
-        adam.step()
-        scored, candidate = scored.detach(), candidate.detach()
-        better = scored > best_reward
-        best[better], best_reward[better], best_step[better] = candidate[better], scored[better], step + 1
-        rewards.append(scored)
+        active = _below(best.reward, settings.threshold)
+        if not bool(active.any()):
+            break
+        sigma = settings.sigma * settings.sigma_decay**step
+        noise = sigma * _noise(moving, generators)
+        candidate = (moving + noise).requires_grad_(ascending)
+        with torch.set_grad_enabled(ascending):
+            said = scored(candidate)
+        reward = said.reward.detach()
+        if ascending:  # the candidate's gradient is that of the latents beneath the noise
+            (moving.grad,) = torch.autograd.grad(said.reward, candidate, torch.ones_like(reward))
+            adam.step()
+        else:
+            moving = moving + settings.lr * reward[:, None, None] * noise / sigma**2
+        better = active & (reward > best.reward)
+        found[better], best_step[better] = candidate.detach()[better], step + 1
+        best = Scored(
+            *(torch.where(better, new.detach(), old) for new, old in zip(_each(said), _each(best), strict=True))
+        )
+        num_steps += active
+        rewards.append(reward)
         on_step(moving.detach().clone())
-    return Optimised(best, torch.stack(rewards), best_step)
+    return Optimised(found.to(latents.dtype), torch.stack(rewards), best_step, num_steps, start, best)
+
+
+def _below(reward: torch.Tensor, threshold: float | None) -> torch.Tensor:
+    return torch.ones_like(reward, dtype=torch.bool) if threshold is None else reward < threshold
+
+
+def _noise(latents: torch.Tensor, generators: Sequence[torch.Generator] | None) -> torch.Tensor:
+    """Standard normal noise (B, K, D), drawn on the CPU: the same on every device and whatever stands beside a row."""
+    if generators is None:
+        return torch.randn(latents.shape).to(latents.device)
+    drawn = [torch.randn(latents.shape[1:], generator=generator) for generator in generators]
+    return torch.stack(drawn).to(latents.device)
+
+
+def _each(scored: Scored) -> tuple[torch.Tensor, ...]:
+    return scored.reward, scored.entropy, scored.top1

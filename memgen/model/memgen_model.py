@@ -37,6 +37,8 @@ class Row:
     """Token ids, (T,)."""
     points: list[int]
     """Latents stand before these tokens, ascending."""
+    first_label: int = 1
+    """Log-probabilities are wanted from this token on."""
 
 
 class MemGenModel(nn.Module):
@@ -51,12 +53,14 @@ class MemGenModel(nn.Module):
     def __init__(self, base: BaseModel, settings: LatentSettings, lora: dict[Adapter, LoraConfig]) -> None:
         super().__init__()
         self.settings = settings
+        self.lora = lora
         self.base = base
         self.adapters = Adapters(base.model, lora)
         hidden_size: int = base.model.config.hidden_size
         self.weaver = WeaverParts(hidden_size, settings.prompt_latents_len, settings.inference_latents_len)
         self.trigger_head = nn.Linear(hidden_size, 2)
         self.to(base.device)
+        self.eval()
         self._ends_in_delimiter = delimiter_table(base)
 
     @property
@@ -123,34 +127,87 @@ class MemGenModel(nn.Module):
             hidden = stream.read(chunks)[:, -1]
         return torch.log_softmax(self.trigger_head(hidden.float()), dim=-1)
 
-    def token_logprobs(self, rows: Sequence[Row]) -> list[torch.Tensor]:
-        """Log-probabilities (T-1,) of tokens 1..T-1 of each row, with latents at its points.
+    def train(self, mode: bool = True) -> "MemGenModel":
+        """Switch the dropout in front of the LoRA on or off."""
+        super().train(mode)
+        self.adapters.dropout(mode)
+        return self
 
-        A position whose next one is a latent gives no logit, so the last latent predicts the next token.
+    def train_part(self, name: Adapter | None) -> dict[str, list[nn.Parameter]]:
+        """Let gradients into one part and keep them out of everything else; None freezes all.
+
+        Returns:
+            The trained parameters by group: `lora` and, of the weaver, `latents` (queries, norms, scales) and
+            `projections`; of the trigger, `head`.
+        """
+        self.requires_grad_(False)
+        self.adapters.train(name)
+        if name is None:
+            return {}
+        groups = {"lora": list(self.adapters.parameters(name).values())}
+        if name == "trigger":
+            groups["head"] = list(self.trigger_head.parameters())
+        else:
+            own = dict(self.weaver.named_parameters())
+            groups["latents"] = [value for key, value in own.items() if "_to_" not in key]
+            groups["projections"] = [value for key, value in own.items() if "_to_" in key]
+        for parameters in groups.values():
+            for parameter in parameters:
+                parameter.requires_grad_(True)
+        return groups
+
+    def token_logprobs(self, rows: Sequence[Row]) -> list[torch.Tensor]:
+        """Log-probabilities (T - first_label,) of each row's tokens from its first label on, latents at its points.
+
+        A position whose next one is a latent gives no logit, so the last latent predicts the next token. What stands
+        in front of a row's first latent depends on nothing that is trained and is read without gradient.
         """
         embeddings = [self.embed(row.ids) for row in rows]
         latents = self._latents_of(rows, embeddings)
-        pieces, predictors = [], []
-        for row, embedded, woven in zip(rows, embeddings, latents, strict=True):
-            pieces.append(_insert(embedded, row.points, woven))
+        heads = [row.points[0] if row.points else len(row.ids) for row in rows]
+        tails = [
+            _insert(embedded[head:], [point - head for point in row.points], woven)
+            for row, embedded, head, woven in zip(rows, embeddings, heads, latents, strict=True)
+        ]
+        stream = self.stream(len(rows))
+        with torch.no_grad():
+            front = stream.read([embedded[:head] for embedded, head in zip(embeddings, heads, strict=True)])
+        back = stream.read(tails) if any(tail.shape[0] for tail in tails) else front[:, :0]
+        wanted = []
+        for number, (row, head, woven) in enumerate(zip(rows, heads, latents, strict=True)):
+            hidden = torch.cat(
+                [front[number, front.shape[1] - head :], back[number, back.shape[1] - len(tails[number]) :]]
+            )
             shift = torch.zeros(len(row.ids), dtype=torch.long)
             for point, latent in zip(row.points, woven, strict=True):
                 shift[point:] += latent.shape[0]
-            predictors.append((torch.arange(len(row.ids)) + shift - 1)[1:])
-        hidden = self.stream(len(rows)).read(pieces)
-        out = []
-        for number, (row, piece, predictor) in enumerate(zip(rows, pieces, predictors, strict=True)):
-            own = hidden[number, hidden.shape[1] - piece.shape[0] :]  # without the padding on the left
-            logprobs = torch.log_softmax(self.logits(own[predictor.to(own.device)]), dim=-1)
-            out.append(logprobs.gather(1, row.ids[1:, None])[:, 0])
-        return out
+            predictors = (torch.arange(len(row.ids)) + shift - 1)[row.first_label :]
+            wanted.append(hidden[predictors.to(hidden.device)])
+        labels = torch.cat([row.ids[row.first_label :] for row in rows])
+        logprobs = -nn.functional.cross_entropy(self.logits(torch.cat(wanted)), labels, reduction="none")
+        return list(torch.split(logprobs, [len(hidden) for hidden in wanted]))
+
+    def decision_logprobs(self, rows: Sequence[Row]) -> list[torch.Tensor]:
+        """Log-probabilities (n, 2) of [skip, insert] at each of a row's n points, one trigger pass for all rows.
+
+        A point p is decided by the tokens in front of it; each row needs one at least.
+        """
+        embeddings = [self.embed(row.ids[: row.points[-1]]) for row in rows]
+        with self.adapters.on("trigger"):
+            hidden = self.stream(len(rows)).read(embeddings)
+        wanted = []
+        for number, (row, embedded) in enumerate(zip(rows, embeddings, strict=True)):
+            own = _last(hidden[number], len(embedded))
+            wanted.append(own[torch.tensor(row.points, device=own.device) - 1])
+        logprobs = torch.log_softmax(self.trigger_head(torch.cat(wanted).float()), dim=-1)
+        return list(torch.split(logprobs, [len(row.points) for row in rows]))
 
     def _latents_of(self, rows: Sequence[Row], embeddings: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
         """Latents (K, D) at each point of each row; the weaver reads each position once."""
         woven: list[list[torch.Tensor]] = [[] for _ in rows]
         alive = list(range(len(rows)))
         stream = self.stream(len(rows))
-        for turn in range(max(len(row.points) for row in rows)):
+        for turn in range(max((len(row.points) for row in rows), default=0)):
             going_on = [place for place, number in enumerate(alive) if len(rows[number].points) > turn]
             if len(going_on) < len(alive):
                 stream.keep_rows(torch.tensor(going_on, device=self.base.device))
@@ -175,6 +232,11 @@ def delimiter_table(base: BaseModel) -> torch.Tensor:
     table = torch.zeros(size, dtype=torch.bool)
     table[:known] = torch.tensor([text.endswith(DELIMITERS) for text in texts])
     return table
+
+
+def _last(hidden: torch.Tensor, count: int) -> torch.Tensor:
+    """The last `count` of hidden states (n, D)."""
+    return hidden[hidden.shape[0] - count :]
 
 
 def _insert(embedded: torch.Tensor, points: Sequence[int], latents: Sequence[torch.Tensor]) -> torch.Tensor:

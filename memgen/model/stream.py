@@ -54,6 +54,15 @@ class Stream:
         self.cache.batch_select_indices(rows)
         self._mask, self._lengths = self._mask[rows], self._lengths[rows]
 
+    def copy_rows(self, rows: torch.Tensor) -> "Stream":
+        """A stream of its own that has read what these rows (indices) have read."""
+        other = Stream(self._decoder, len(rows), rows.device)
+        for number, layer in enumerate(self.cache.layers):
+            if isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None:
+                other.cache.update(layer.keys[rows], layer.values[rows], number)
+        other._mask, other._lengths = self._mask[rows], self._lengths[rows]
+        return other
+
     def _run(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         positions = (self._lengths[:, None] + mask.cumsum(1) - 1).clamp(min=0)
         self._mask = torch.cat([self._mask, mask], dim=1)

@@ -2,9 +2,10 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from memgen.contract.answers import AnswerRecord, Summary, read_answers, summarize
+from memgen.contract.answers import AnswerRecord, Augmentation, LtpoTrace, Summary, read_answers, summarize
 from memgen.contract.errors import BadInput
 from memgen.data.questions import Question
 from memgen.model.chat import question_messages
@@ -57,7 +58,15 @@ class AnswerBook:
             detail = f"{self._batch}, {tokens} tokens"
             self._monitor.progress(len(self._answers), len(self._questions), "questions", detail)
 
-    def add_row(self, row: int, completion: str, tokens: int, truncated: bool) -> None:
+    def add_row(
+        self,
+        row: int,
+        completion: str,
+        tokens: int,
+        truncated: bool,
+        augmentations: Sequence[Augmentation] = (),
+        ltpo: list[LtpoTrace] | None = None,
+    ) -> None:
         """Score and append the answer of one row of the batch; one that is already there stays as it is.
 
         Args:
@@ -65,6 +74,8 @@ class AnswerBook:
             completion: generated text without the end token.
             tokens: its length in tokens.
             truncated: whether it ended at the length limit.
+            augmentations: decision points, where there is a weaver.
+            ltpo: a trace per insertion, where latents were optimised.
         """
         index, seconds = self._first + row, time.perf_counter() - self._batch_began
         if index in self._answers:
@@ -79,6 +90,8 @@ class AnswerBook:
             metrics=score(completion, question.solution),
             completion_tokens=tokens,
             truncated=truncated,
+            augmentations=list(augmentations),
+            ltpo=ltpo,
             seconds=round(seconds, 3),
         )
         self._append(record.model_dump_json())
@@ -100,8 +113,9 @@ class AnswerBook:
         if n == 0:
             return
         means = summarize(list(self._answers.values()), 0.0).summary_metrics
-        for name in ("accuracy", "compute_reward", "format_ok", "truncated", "mean_completion_tokens"):
-            self._monitor.metric(f"eval/{name}", n, means[name])
+        for name, value in means.items():
+            if name not in ("num_questions", "seconds"):
+                self._monitor.metric(f"eval/{name}", n, value)
         if self._new_tokens:
             rate = self._new_tokens / (time.perf_counter() - self._began)
             self._monitor.metric("eval/tokens_per_second", n, rate)

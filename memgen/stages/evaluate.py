@@ -1,91 +1,104 @@
-"""Stage `evaluate`: answer questions greedily, score the answers, append each as it is done.
+"""Stages `evaluate` and `ltpo_evaluate`: answer questions greedily, score the answers, append each as it is done.
 
 Batches are fixed slices of the question list. A resumed evaluation generates a half-answered batch whole
 again and keeps only what was missing, so that every answer comes from the same batch as without a stop.
 """
 
-from pathlib import Path
+from collections.abc import Callable
 
-from memgen.contract.presets import get_preset
-from memgen.contract.rundir import RunDir, write_json
-from memgen.contract.stage_configs import EvaluateConfig
-from memgen.data import load_questions
+import torch
+
+from memgen.contract.answers import Augmentation
+from memgen.contract.stage_configs import EvaluateConfig, LtpoEvaluateConfig
 from memgen.data.questions import Question
-from memgen.environment import describe, same_conditions
+from memgen.environment import CONDITIONS
+from memgen.model.base import BaseModel
 from memgen.model.chat import question_messages, render
-from memgen.monitor import Monitor
+from memgen.model.generation import encode_prompts, generate_greedy
+from memgen.model.memgen_model import MemGenModel
+from memgen.model.woven_generation import Completion, generate_woven
 from memgen.stages.answer_book import AnswerBook
-from memgen.stop import StopRequest
+from memgen.stages.context import Context
+from memgen.stages.latent_search import LatentSearch
+from memgen.stages.loading import load
+
+Answer = Callable[[list[Question], list[list[int]], AnswerBook], None]
+"""Answers a batch: questions, their prompts' token ids, where answers go."""
 
 
 def evaluate(
-    config: EvaluateConfig,
-    run_dir: RunDir,
-    resume: RunDir | None,
-    home: Path,
-    gsm8k_folder: Path | None,
-    monitor: Monitor,
-    stop: StopRequest,
+    config: EvaluateConfig | LtpoEvaluateConfig, context: Context, questions: list[Question]
 ) -> dict[str, float]:
     """Run the stage; returns the summary's metrics.
 
-    Args:
-        config: what to evaluate.
-        run_dir: where the answer file goes.
-        resume: folder of an earlier attempt whose answers are taken over; may be `run_dir` itself.
-        home: where weights are kept.
-        gsm8k_folder: folder with GSM8K, or None for the hub.
-        monitor: told about phases, progress and metrics.
-        stop: asked at every token.
-
     Raises:
-        BadInput: data, model or the folder to resume can't be used.
+        BadInput: model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for; answers given so far are in the file.
     """
-    questions = _questions(config, gsm8k_folder, monitor)
-
-    from memgen.model.base import load_base, use_threads  # torch takes seconds: not before the config is known good
-    from memgen.model.fetch import fetch_model
-    from memgen.model.generation import encode_prompts, generate_greedy
-
-    threads = use_threads()
-    source = fetch_model(get_preset(config.preset), config.revision, home, monitor)
-    stop.check()
-    monitor.phase("load", source.identity)
-    base = load_base(source, config.dtype)
-    environment = describe(config, base, source, threads)
-    if resume is not None:
-        same_conditions(environment, resume)
-    write_json(run_dir.environment, environment)
-
-    prompts = encode_prompts(base, [render(question_messages(q.question)) for q in questions], config.max_prompt_length)
-    taken_from = resume.answers if resume else None
-    book = AnswerBook(run_dir.answers, questions, monitor, config.batch_size, taken_from)
-    monitor.phase("generate", f"{len(questions)} questions in batches of {config.batch_size}")
+    loaded = load(config, context, CONDITIONS)
+    texts = [render(question_messages(question.question)) for question in questions]
+    prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)
+    if loaded.checkpoint is None:
+        answer = _plainly(config, context, loaded.base)
+    else:
+        answer = _with_latents(config, context, loaded.model(config, loaded.checkpoint))
+    earlier = context.resume.answers if context.resume else None
+    book = AnswerBook(context.run_dir.answers, questions, context.monitor, config.batch_size, earlier)
+    context.monitor.phase("generate", f"{len(questions)} questions in batches of {config.batch_size}")
     book.report()
     num_batches = -(-len(questions) // config.batch_size)
     for number, start in enumerate(range(0, len(questions), config.batch_size), start=1):
         batch = range(start, min(start + config.batch_size, len(questions)))
         if all(index in book for index in batch):
             continue
+        context.stop.check()
         book.begin_batch(number, num_batches, start)
-        generate_greedy(
-            base,
-            [prompts[index] for index in batch],
-            config.max_completion_length,
-            lambda row, ids, truncated: book.add_row(
-                row, base.tokenizer.decode(ids, skip_special_tokens=True), len(ids), truncated
-            ),
-            lambda: stop.requested() is not None,
-            book.tell_token,
-        )
-        stop.check()
+        answer([questions[index] for index in batch], [prompts[index] for index in batch], book)
+    context.stop.check()
+    context.monitor.artifact("answers", str(context.run_dir.answers.relative_to(context.run_dir.path)))
     return book.close().summary_metrics
 
 
-def _questions(config: EvaluateConfig, gsm8k_folder: Path | None, monitor: Monitor) -> list[Question]:
-    where = f"folder {gsm8k_folder}" if gsm8k_folder and config.data == "gsm8k" else ""
-    monitor.phase("data", f"{config.data} {config.split} {where}".strip())
-    return load_questions(
-        config.data, config.split, seed=config.seed, limit=config.num_questions, gsm8k_folder=gsm8k_folder
-    )
+def _plainly(config: EvaluateConfig | LtpoEvaluateConfig, context: Context, base: BaseModel) -> Answer:
+    def answer(_: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
+        generate_greedy(
+            base,
+            prompts,
+            config.max_completion_length,
+            lambda row, ids, truncated: book.add_row(row, _text(base, ids), len(ids), truncated),
+            lambda: context.stop.requested() is not None,
+            book.tell_token,
+        )
+
+    return answer
+
+
+def _with_latents(config: EvaluateConfig | LtpoEvaluateConfig, context: Context, model: MemGenModel) -> Answer:
+    def answer(questions: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
+        search = None
+        if isinstance(config, LtpoEvaluateConfig) and config.max_steps:
+            search = LatentSearch(config, model, [question.id for question in questions], context.stop)
+
+        def on_row(row: int, completion: Completion) -> None:
+            ids = completion.text_ids
+            points = [Augmentation(token=d.token, asked=d.asked, inserted=d.inserted) for d in completion.decisions]
+            traces = search.traces[row] if search else None
+            book.add_row(row, _text(model.base, ids), len(ids), not completion.ended, points, traces)
+
+        generate_woven(
+            model,
+            [torch.tensor(ids, device=model.base.device) for ids in prompts],
+            config.max_completion_length,
+            trigger=config.uses_trigger,
+            improve=search,
+            on_row=on_row,
+            should_stop=lambda: context.stop.requested() is not None,
+            on_token=book.tell_token,
+        )
+
+    return answer
+
+
+def _text(base: BaseModel, ids: list[int]) -> str:
+    text: str = base.tokenizer.decode(ids, skip_special_tokens=True)
+    return text

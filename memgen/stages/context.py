@@ -1,0 +1,37 @@
+"""What every stage is given. No torch: a bad config or bad data is refused before that is imported."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from memgen.contract.config import RunConfig
+from memgen.contract.rundir import RunDir
+from memgen.data import load_questions
+from memgen.data.questions import Question
+from memgen.monitor import Monitor
+from memgen.stop import StopRequest
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a stage works, and whom it tells."""
+
+    run_dir: RunDir
+    """Where its files go."""
+    resume: RunDir | None
+    """Folder of an earlier attempt to go on from; may be `run_dir` itself."""
+    home: Path
+    """Where weights and published checkpoints are."""
+    gsm8k_folder: Path | None
+    """Folder with GSM8K; None reads it from the hub."""
+    monitor: Monitor
+    stop: StopRequest
+
+    def questions(self, config: RunConfig, split: str, limit: int | None = None) -> list[Question]:
+        """The first `limit` questions of a split, with a word about it.
+
+        Raises:
+            BadInput: the data can't be had, or has fewer.
+        """
+        folder = f"folder {self.gsm8k_folder}" if self.gsm8k_folder and config.data == "gsm8k" else ""
+        self.monitor.phase("data", f"{config.data} {split} {folder}".strip())
+        return load_questions(config.data, split, seed=config.seed, limit=limit, gsm8k_folder=self.gsm8k_folder)

@@ -1,0 +1,63 @@
+"""How a stage comes by its base model and the checkpoint that its config names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from memgen.contract.config import RunConfig
+from memgen.contract.manifest import Manifest
+from memgen.contract.presets import get_preset
+from memgen.contract.rundir import checkpoint_dir, write_json
+from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.environment import describe, same_conditions
+from memgen.model.base import BaseModel, load_base, use_threads
+from memgen.model.checkpoint import load_checkpoint, verify
+from memgen.model.fetch import fetch_model
+from memgen.model.memgen_model import MemGenModel
+from memgen.stages.context import Context
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The base model of a run, and the checkpoint that its config names."""
+
+    base: BaseModel
+    identity: str
+    """Name of the exact base weights."""
+    checkpoint: Path | None
+    manifest: Manifest | None
+    """Of that checkpoint."""
+
+    def model(self, config: RunConfig, folder: Path) -> MemGenModel:
+        """The model of a checkpoint: the one that the config names, or one that this run saved.
+
+        Raises:
+            BadInput: it does not fit the base or the config, or is damaged.
+        """
+        wanted = config.model_dump(include={*LENGTHS, *LIMITS})
+        return load_checkpoint(folder, self.base, self.identity, wanted)
+
+
+def load(config: RunConfig, context: Context, conditions: tuple[str, ...]) -> Loaded:
+    """Load the base and find the checkpoint; writes `environment.json`.
+
+    Args:
+        config: of the run.
+        context: of the run.
+        conditions: what of the environment must be as in the attempt that is resumed.
+
+    Raises:
+        BadInput: the model, the checkpoint or the attempt to resume can't be used.
+        Stopped: a stop was asked for.
+    """
+    folder = checkpoint_dir(context.home, config.checkpoint) if config.checkpoint else None
+    manifest = verify(folder) if folder else None
+    threads = use_threads()
+    source = fetch_model(get_preset(config.preset), config.revision, context.home, context.monitor)
+    context.stop.check()
+    context.monitor.phase("load", source.identity)
+    base = load_base(source, config.dtype)
+    environment = describe(config, base, source, threads, manifest.content_hash if manifest else None)
+    if context.resume is not None and context.resume.holds_work():
+        same_conditions(environment, context.resume, conditions)
+    write_json(context.run_dir.environment, environment)
+    return Loaded(base, source.identity, folder, manifest)

@@ -1,0 +1,260 @@
+"""The loop that both trainings share: steps, learning rates, checkpoints, stop and resume.
+
+Every random choice of a step comes from the run's seed and the step's number alone (`seed_of`), and so does the order
+of the rows: a training that was killed goes on from its last checkpoint exactly as if nothing had happened, without a
+saved state of any random generator. What a step computes is the stage's business.
+"""
+
+import hashlib
+import math
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import get_scheduler
+
+from memgen.contract.config import config_hash
+from memgen.contract.errors import BadInput
+from memgen.contract.manifest import Manifest
+from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.status import StopMode
+from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
+from memgen.model.chat import prompt_hash
+from memgen.model.checkpoint import (
+    load_optimizer,
+    lora_settings,
+    save_checkpoint,
+    tokenizer_hash,
+    verify,
+)
+from memgen.model.memgen_model import MemGenModel
+from memgen.stages.context import Context
+from memgen.stages.loading import Loaded
+from memgen.stop import Stopped
+
+KEPT = 2  # newest resumable checkpoints
+LINES = 200  # lines about steps in the log of a training, roughly
+SAID = ("loss", "reward", "frac_reward_zero_std", "insert_rate", "completions/mean_length", "grad_norm", "step_seconds")
+Step = Callable[[int], dict[str, float]]
+"""Runs the forward and backward pass of a step; returns its metrics by name behind `train/`, with `loss`."""
+
+
+class Diverged(RuntimeError):
+    """The loss or its gradient is no number any more."""
+
+
+def seed_of(seed: int, *what: object) -> int:
+    """A seed for one purpose of a run, e.g. `seed_of(42, "step", 7)`."""
+    text = ":".join(map(str, (seed, *what)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def shuffled(count: int, seed: int, *what: object) -> list[int]:
+    """The numbers below `count` in an order that depends on the seed and the purpose alone."""
+    generator = torch.Generator().manual_seed(seed_of(seed, *what))
+    return torch.randperm(count, generator=generator).tolist()
+
+
+def batch_of(count: int, size: int, number: int, seed: int) -> list[int]:
+    """Rows of the n-th batch: each epoch has all `count` rows once, in its own order; its last batch may be smaller."""
+    epoch, place = divmod(number, math.ceil(count / size))
+    return shuffled(count, seed, "epoch", epoch)[place * size : (place + 1) * size]
+
+
+def resume_point(context: Context) -> tuple[Path, int] | None:
+    """Newest whole checkpoint of the attempt to resume, and its step; None to start from the beginning."""
+    if context.resume is None:
+        return None
+    for step in reversed(context.resume.saved_steps()):
+        folder = context.resume.checkpoint(step)
+        try:
+            verify(folder)
+        except BadInput as error:
+            context.monitor.warn("checkpoint_damaged", f"the checkpoint of step {step} can't be used: {error.message}")
+            continue
+        context.monitor.say(f"resumed: going on behind step {step}")
+        return folder, step
+    context.monitor.say("resumed: there is no checkpoint yet, starting from the beginning")
+    return None
+
+
+class TrainingLoop:
+    """Takes a model from its first to its last step.
+
+    Args:
+        config: of the run.
+        context: of the run.
+        loaded: the base, and the checkpoint that the config names.
+        model: at the step of `resumed`.
+        part: what is trained.
+        rates: own learning rates by group of `MemGenModel.train_part`; None or absent takes the config's.
+        total_steps: steps of the whole training.
+        resumed: checkpoint to go on from, and its step.
+        block: steps that belong together; nothing is saved between them.
+    """
+
+    def __init__(
+        self,
+        config: WeaverSftConfig | TriggerGrpoConfig,
+        context: Context,
+        loaded: Loaded,
+        model: MemGenModel,
+        *,
+        part: Adapter,
+        rates: dict[str, float | None],
+        total_steps: int,
+        resumed: tuple[Path, int] | None,
+        block: int = 1,
+    ) -> None:
+        self._config = config
+        self._context = context
+        self._loaded = loaded
+        self._model = model
+        self._part = part
+        self._total = total_steps
+        self._block = block
+        groups = model.train_part(part)
+        self._parameters = [parameter for group in groups.values() for parameter in group]
+        self._optimizer = torch.optim.AdamW(
+            [{"params": own, "lr": rates.get(name) or config.learning_rate} for name, own in groups.items()],
+            weight_decay=config.weight_decay,
+        )
+        self._scheduler = get_scheduler(
+            config.lr_scheduler_type if config.lr_scheduler_type != "constant" else "constant_with_warmup",
+            self._optimizer,
+            num_warmup_steps=int(config.warmup_ratio * total_steps),
+            num_training_steps=total_steps,
+        )
+        self._first = 0
+        if resumed is not None:
+            folder, self._first = resumed
+            state = load_optimizer(folder)
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._scheduler.load_state_dict(state["scheduler"])
+        self._done = self._first
+
+    def run(self, step: Step, between: Callable[[int, bool], None] = lambda *_: None) -> dict[str, float]:
+        """Do all steps that are left and save the final checkpoint; returns the last step's metrics and the time.
+
+        Args:
+            step: computes one step's loss and gradients.
+            between: called before the first and after each step with the steps done and whether they are all.
+
+        Raises:
+            Stopped: a stop was asked for; what its mode allows has been saved.
+            Diverged: loss or gradient is not finite; the last checkpoint stands.
+        """
+        began = time.perf_counter()
+        self._context.monitor.phase("train", f"{self._total} steps")
+        self._context.monitor.progress(self._done, self._total, "steps")
+        metrics: dict[str, float] = {}
+        try:
+            between(self._done, self._done == self._total)
+            for number in range(self._done, self._total):
+                if number % self._block == 0:
+                    self._context.stop.check()
+                metrics = self._step(number, step)
+                self._done = number + 1
+                self._tell(metrics, time.perf_counter() - began)
+                between(self._done, self._done == self._total)
+                if self._is_due():
+                    self._save()
+        except Stopped as stopped:  # the weights are those of the steps done so far
+            if stopped.mode is StopMode.SAVE and self._done > self._first:
+                self._save()
+            raise
+        self._save_final()
+        return {**metrics, "steps": self._total, "seconds": round(time.perf_counter() - began, 3)}
+
+    def _step(self, number: int, step: Step) -> dict[str, float]:
+        began = time.perf_counter()
+        torch.manual_seed(seed_of(self._config.seed, "step", number))
+        metrics = step(number)
+        norm = float(nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm))
+        if not (math.isfinite(metrics["loss"]) and math.isfinite(norm)):
+            raise Diverged(
+                f"loss {metrics['loss']}, gradient norm {norm} at step {number + 1}: the training has diverged. "
+                "Lower learning_rate and start again; the last checkpoint is whole."
+            )
+        metrics |= {"grad_norm": norm, "learning_rate": self._optimizer.param_groups[0]["lr"]}
+        self._optimizer.step()
+        self._scheduler.step()
+        self._optimizer.zero_grad()
+        return metrics | {"step_seconds": time.perf_counter() - began}
+
+    def _tell(self, metrics: dict[str, float], seconds: float) -> None:
+        monitor, done = self._context.monitor, self._done
+        for name, value in metrics.items():
+            monitor.metric(f"train/{name}", done, value)
+        said = ", ".join(f"{name} {metrics[name]:.3g}" for name in SAID if name in metrics)
+        left = seconds / (done - self._first) * (self._total - done)
+        monitor.progress(done, self._total, "steps", f"loss {metrics['loss']:.4g}")
+        if done % max(1, self._total // LINES) == 0 or done == self._total:
+            monitor.say(f"step {done}/{self._total}: {said}; {left:.0f} s left")
+
+    def _is_due(self) -> bool:
+        every, done = self._config.save_steps, self._done
+        return done < self._total and done % self._block == 0 and done // every > (done - self._block) // every
+
+    def _save(self) -> None:
+        run_dir, step = self._context.run_dir, self._done
+        folder = run_dir.checkpoint(step)
+        if folder.exists():
+            return
+        state: dict[str, Any] = {
+            "optimizer": self._optimizer.state_dict(),
+            "scheduler": self._scheduler.state_dict(),
+        }
+        save_checkpoint(self._model, folder, self._manifest(step), state)
+        self._context.monitor.checkpoint(step, str(folder.relative_to(run_dir.path)))
+        for old in run_dir.saved_steps()[:-KEPT]:
+            shutil.rmtree(run_dir.checkpoint(old), ignore_errors=True)
+
+    def _save_final(self) -> None:
+        output = self._context.run_dir.output
+        if output.exists():  # left by an attempt in this folder that ended before it had said so
+            shutil.rmtree(output)
+        manifest = save_checkpoint(self._model, output, self._manifest(self._total))
+        if self._part not in manifest.trained:
+            self._context.monitor.warn(
+                "nothing_learned",
+                f"the {self._part}'s LoRA has not moved in {self._total} steps: every gradient was zero",
+            )
+        self._context.monitor.artifact("checkpoint", output.name)
+        self._context.monitor.say(f"checkpoint {manifest.content_hash} saved as {output.name}")
+
+    def _manifest(self, step: int) -> Manifest:
+        before = self._loaded.manifest
+        learned: list[Adapter] = [
+            name
+            for name in ADAPTERS
+            if (name == self._part or (before is not None and name in before.trained))
+            and not is_untrained(self._model.adapters.parameters(name))
+        ]
+        return Manifest(
+            kind=self._part,
+            base_model=self._loaded.identity,
+            tokenizer_hash=tokenizer_hash(self._model.base),
+            latents=vars(self._model.settings),
+            trained=learned,
+            lora=lora_settings(self._model),
+            stage=self._config.stage,
+            step=step,
+            config_hash=config_hash(self._config),
+            prompt_hash=prompt_hash(),
+            parent=before.content_hash if before else None,
+        )
+
+
+def limited(steps: int, max_steps: int | None) -> int:
+    """Steps of a training whose epochs would take `steps`."""
+    return steps if max_steps is None else min(steps, max_steps)
+
+
+def drawn(rows: Sequence[Any], count: int, seed: int) -> list[Any]:
+    """`count` of the rows, drawn by the seed."""
+    return [rows[index] for index in shuffled(len(rows), seed, "rows")[:count]]

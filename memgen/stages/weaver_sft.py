@@ -1,0 +1,188 @@
+"""Stage `weaver_sft`: the weaver learns to write latents that make solutions likely; the reasoner stays frozen.
+
+The loss is the mean cross entropy of the solution's tokens, teacher-forced over the reasoner's embeddings with latents
+in place (MemGen, arXiv 2509.24704).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from memgen.contract.datasets import num_rows
+from memgen.contract.errors import BadInput
+from memgen.contract.stage_configs import LENGTHS, LIMITS, WeaverSftConfig
+from memgen.data.questions import Question
+from memgen.environment import TRAINING_CONDITIONS
+from memgen.model.base import BaseModel
+from memgen.model.chat import END, question_messages, render
+from memgen.model.checkpoint import new_model
+from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
+from memgen.stages.context import Context
+from memgen.stages.loading import Loaded, load
+from memgen.stages.training import TrainingLoop, batch_of, drawn, limited, resume_point, seed_of
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question with its solution, in tokens."""
+
+    ids: list[int]
+    prompt_length: int
+    """Tokens in front of the first supervised one."""
+
+    @property
+    def num_labels(self) -> int:
+        """Supervised tokens: the solution, `<|im_end|>` and the newline behind it."""
+        return len(self.ids) - self.prompt_length
+
+
+def weaver_sft(
+    config: WeaverSftConfig, context: Context, questions: list[Question], held_out: list[Question]
+) -> dict[str, float]:
+    """Run the stage; returns its last metrics.
+
+    Raises:
+        BadInput: model, checkpoint or the folder to resume can't be used.
+        Stopped: a stop was asked for.
+    """
+    loaded = load(config, context, TRAINING_CONDITIONS)
+    examples = encode(loaded.base, drawn(questions, num_rows(config), config.seed), config, context)
+    validation = encode(loaded.base, held_out, config, context)
+    resumed = resume_point(context)
+    model = _model(config, loaded, resumed[0] if resumed else loaded.checkpoint)
+    per_step = config.batch_size * config.gradient_accumulation_steps
+    loop = TrainingLoop(
+        config,
+        context,
+        loaded,
+        model,
+        part="weaver",
+        rates={"latents": config.latents_learning_rate, "projections": config.projections_learning_rate},
+        total_steps=limited(-(-len(examples) // per_step) * config.num_train_epochs, config.max_steps),
+        resumed=resumed,
+    )
+    teacher = Teacher(config, context, model, examples, validation)
+    result = loop.run(teacher.step, teacher.validate)
+    return {**result, **teacher.validation, "num_examples": len(examples)}
+
+
+class Teacher:
+    """Computes the losses of a training and of its validation rows."""
+
+    def __init__(
+        self,
+        config: WeaverSftConfig,
+        context: Context,
+        model: MemGenModel,
+        examples: list[Example],
+        held_out: list[Example],
+    ) -> None:
+        self._config = config
+        self._context = context
+        self._model = model
+        self._examples = examples
+        self._held_out = held_out
+        self.validation: dict[str, float] = {}
+        """Validation loss when this process began, and the newest one."""
+
+    def step(self, number: int) -> dict[str, float]:
+        """Loss and gradients of one step: the mean over all its supervised tokens, however they are batched."""
+        config = self._config
+        per_step = config.batch_size * config.gradient_accumulation_steps
+        chosen = [self._examples[index] for index in batch_of(len(self._examples), per_step, number, config.seed)]
+        labels = sum(example.num_labels for example in chosen)
+        total = 0.0
+        self._model.train()
+        for batch in _slices(chosen, config.batch_size):
+            loss = self._summed_loss(batch) / labels
+            if loss.requires_grad:  # a batch without any insertion point has nothing to train
+                loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        self._model.eval()
+        return {"loss": total, "epoch": (number + 1) * per_step / len(self._examples), "num_tokens": labels}
+
+    def validate(self, done: int, is_last: bool) -> None:
+        """Measure the validation loss where it is due."""
+        if not self._held_out or not (done % self._config.eval_steps == 0 or is_last):
+            return
+        nats = 0.0
+        with torch.no_grad():
+            for batch in _slices(self._held_out, self._config.batch_size):
+                self._context.stop.check()
+                nats += float(self._summed_loss(batch))
+        loss = nats / sum(example.num_labels for example in self._held_out)
+        self.validation.setdefault("eval_loss_before", loss)
+        self.validation["eval_loss"] = loss
+        self._context.monitor.metric("eval/loss", done, loss)
+        self._context.monitor.say(f"validation loss {loss:.4f} nat per token behind step {done}")
+
+    def _summed_loss(self, examples: list[Example]) -> torch.Tensor:
+        device = self._model.base.device
+        rows = [
+            Row(
+                torch.tensor(example.ids, device=device),
+                self._model.augmentation_points(example.ids, example.prompt_length),
+                example.prompt_length,
+            )
+            for example in examples
+        ]
+        return -torch.cat(self._model.token_logprobs(rows)).sum()
+
+
+def encode(base: BaseModel, questions: list[Question], config: WeaverSftConfig, context: Context) -> list[Example]:
+    """Questions with their solutions in tokens; what is longer than the config allows is left out, and said.
+
+    Raises:
+        BadInput: `examples_too_long`, if nothing is left.
+    """
+    examples = []
+    for question in questions:
+        # prompt and answer are tokenised apart, as in generation
+        prompt = base.tokenizer.encode(render(question_messages(question.question)), add_special_tokens=False)
+        answer = base.tokenizer.encode(f"{question.solution}{END}\n", add_special_tokens=False)
+        if len(prompt) <= config.max_prompt_length and len(answer) <= config.max_completion_length:
+            examples.append(Example(prompt + answer, len(prompt)))
+    missing = len(questions) - len(examples)
+    if missing:
+        context.monitor.warn(
+            "examples_left_out",
+            f"{missing} of {len(questions)} examples are longer than max_prompt_length {config.max_prompt_length} or "
+            f"max_completion_length {config.max_completion_length} and are left out",
+        )
+    if questions and not examples:
+        raise BadInput(
+            "examples_too_long",
+            "every example is longer than the config allows",
+            field="max_completion_length",
+            value=config.max_completion_length,
+            way_out="Raise max_completion_length or max_prompt_length.",
+        )
+    return examples
+
+
+def _slices(examples: list[Example], size: int) -> list[list[Example]]:
+    return [examples[start : start + size] for start in range(0, len(examples), size)]
+
+
+def _model(config: WeaverSftConfig, loaded: Loaded, folder: Path | None) -> MemGenModel:
+    if folder is None:
+        torch.manual_seed(seed_of(config.seed, "weaver"))
+        return new_model(
+            loaded.base,
+            LatentSettings(**config.model_dump(include={*LENGTHS, *LIMITS})),
+            lora_r=config.lora_r,
+            lora_alpha=config.lora_alpha,
+            lora_dropout=config.lora_dropout,
+        )
+    model = loaded.model(config, folder)
+    rank = model.lora["weaver"].r
+    if rank != config.lora_r:
+        raise BadInput(
+            "other_lora",
+            f"the checkpoint's LoRA has rank {rank}",
+            field="lora_r",
+            value=config.lora_r,
+            way_out=f"Set lora_r to {rank}, or choose another checkpoint.",
+        )
+    return model
