@@ -26,7 +26,7 @@ def split_size(data: str, split: str, num_questions: int | None) -> int:
     if num_questions is not None and num_questions > size:
         raise BadInput(
             "too_many_questions",
-            f"the {split} split of {data} has {size} questions",
+            f"the {split} split of {data} has {size:,} questions",
             field="num_questions",
             value=num_questions,
             way_out=f"Ask for at most {size}, or leave it empty for all.",

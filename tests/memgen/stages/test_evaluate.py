@@ -9,33 +9,13 @@ from memgen.contract.answers import read_answers
 from memgen.contract.errors import BadInput
 from memgen.contract.rundir import RunDir, write_json
 from memgen.contract.stage_configs import EvaluateConfig
-from memgen.contract.status import StopMode
-from memgen.monitor import Monitor
-from memgen.stages.evaluate import evaluate
-from memgen.stop import Stopped, StopRequest
+from memgen.stop import Stopped
+from tests.memgen.stages.running import StopWhen, run
 
 
-class StopAfter(StopRequest):
+def stop_after(path: Path, lines: int) -> StopWhen:
     """Asks to stop once the answer file has this many lines."""
-
-    def __init__(self, path: Path, lines: int) -> None:
-        super().__init__()
-        self._answers, self._lines = path, lines
-
-    def requested(self) -> StopMode | None:
-        done = self._answers.exists() and self._answers.read_bytes().count(b"\n") >= self._lines
-        return StopMode.SAVE if done else None
-
-
-def run(home: Path, folder: Path, config: EvaluateConfig, resume: Path | None = None, stop: StopRequest | None = None):
-    folder.mkdir(parents=True, exist_ok=True)
-    run_dir = RunDir(folder)
-    monitor = Monitor(run_dir.events)
-    try:
-        earlier = RunDir(resume) if resume else None
-        return evaluate(config, run_dir, earlier, home, None, monitor, stop or StopRequest())
-    finally:
-        monitor.close()
+    return StopWhen(lambda: path.exists() and path.read_bytes().count(b"\n") >= lines)
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -90,7 +70,7 @@ def test_stopped_and_resumed_equals_uninterrupted(home: Path, tmp_path: Path, co
     run(home, tmp_path / "whole", config)
     first = tmp_path / "first"
     with pytest.raises(Stopped):
-        run(home, first, config, stop=StopAfter(RunDir(first).answers, lines))
+        run(home, first, config, stop=stop_after(RunDir(first).answers, lines))
     kept = texts(first)
     assert lines <= len(kept) < 16
     run(home, tmp_path / "second", config, resume=first)

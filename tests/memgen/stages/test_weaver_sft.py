@@ -1,0 +1,168 @@
+"""Weaver SFT on the tiny base: it learns, it can be killed, and what it leaves is complete."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from memgen.contract.config import RunConfig
+from memgen.contract.errors import BadInput
+from memgen.contract.presets import get_preset
+from memgen.contract.rundir import RunDir
+from memgen.contract.status import StopMode
+from memgen.model.base import BaseModel, load_base
+from memgen.model.checkpoint import load_checkpoint, new_model, read_manifest
+from memgen.model.fetch import fetch_model
+from memgen.model.memgen_model import LatentSettings, Row
+from memgen.monitor import Monitor
+from memgen.stages.training import batch_of
+from memgen.stop import Stopped
+from tests.conftest import TINY
+from tests.memgen.stages.running import Killed, StopWhen, config_of, events, kill_after, metric, run
+
+
+@pytest.fixture
+def config(home: Path) -> RunConfig:
+    return config_of(
+        stage="weaver_sft", num_questions=10, num_train_epochs=3, batch_size=4, learning_rate=0.01,
+        eval_questions=6, eval_steps=4, save_steps=2,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def base(home: Path) -> BaseModel:
+    return load_base(fetch_model(get_preset(TINY), None, home, Monitor(None)), "float32")
+
+
+def test_training_lowers_the_validation_loss_and_leaves_a_checkpoint_that_loads(
+    home: Path, tmp_path: Path, config: RunConfig, base: BaseModel
+) -> None:
+    result = run(home, tmp_path / "run", config)
+    assert result["steps"] == 9
+    assert result["eval_loss"] < result["eval_loss_before"] - 0.1
+    assert list(metric(tmp_path / "run", "eval/loss")) == [0, 4, 8, 9]
+    manifest = read_manifest(tmp_path / "run" / "weaver_sft")
+    assert (manifest.kind, manifest.trained, manifest.stage, manifest.step) == ("weaver", ["weaver"], "weaver_sft", 9)
+    assert (manifest.parent, manifest.optimizer) == (None, None)
+    load_checkpoint(tmp_path / "run" / "weaver_sft", base, manifest.base_model)
+
+
+@pytest.mark.parametrize("steps", [3, 4])  # between two checkpoints, and right behind one
+def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
+    home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    run(home, tmp_path / "whole", config)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, steps)
+        run(home, tmp_path / "first", config)
+    run(home, tmp_path / "second", config, resume=tmp_path / "first")
+    for name in ("train/loss", "train/grad_norm", "train/learning_rate"):
+        whole = metric(tmp_path / "whole", name)
+        first, second = (metric(tmp_path / part, name) for part in ("first", "second"))
+        assert (list(first), min(second), max(second)) == (list(range(1, steps + 1)), 2 * (steps // 2) + 1, 9)
+        assert {**first, **second} == whole
+    hashes = [read_manifest(tmp_path / part / "weaver_sft").files for part in ("whole", "second")]
+    assert hashes[0] == hashes[1], "the last weights are the same, bit by bit"
+
+
+def test_stop_saves_at_once_and_in_place_resume_goes_on(home: Path, tmp_path: Path, config: RunConfig) -> None:
+    folder = tmp_path / "run"
+    stop = StopWhen(lambda: (folder / "events.jsonl").exists() and len(metric(folder, "train/loss")) >= 3)
+    with pytest.raises(Stopped):
+        run(home, folder, config, stop=stop)
+    assert RunDir(folder, "weaver_sft").saved_steps() == [2, 3]
+    run(home, folder, config, resume=folder)
+    assert sorted(metric(folder, "train/loss")) == list(range(1, 10))
+
+
+def test_discarding_stop_saves_nothing_more(home: Path, tmp_path: Path, config: RunConfig) -> None:
+    folder = tmp_path / "run"
+    stop = StopWhen(lambda: len(metric(folder, "train/loss")) >= 3, StopMode.DISCARD)
+    with pytest.raises(Stopped):
+        run(home, folder, config, stop=stop)
+    assert RunDir(folder, "weaver_sft").saved_steps() == [2]
+
+
+def test_only_the_last_two_checkpoints_are_kept(home: Path, tmp_path: Path, config: RunConfig) -> None:
+    run(home, tmp_path / "run", config)
+    assert RunDir(tmp_path / "run", "weaver_sft").saved_steps() == [6, 8]
+    assert [event["step"] for event in events(tmp_path / "run", "checkpoint")] == [2, 4, 6, 8]
+
+
+def test_damaged_newest_checkpoint_is_said_and_the_one_before_is_taken(
+    home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, 5)
+        run(home, tmp_path / "first", config)
+    optimizer = RunDir(tmp_path / "first", "weaver_sft").checkpoint(4) / "optimizer.pt"
+    optimizer.write_bytes(optimizer.read_bytes()[:-1])
+    run(home, tmp_path / "second", config, resume=tmp_path / "first")
+    assert "step 4" in events(tmp_path / "second", "warning")[0]["message"]
+    assert min(metric(tmp_path / "second", "train/loss")) == 3
+
+
+def test_resume_under_another_seed_is_refused(home: Path, tmp_path: Path, config: RunConfig) -> None:
+    run(home, tmp_path / "first", config)
+    with pytest.raises(BadInput, match="config_hash"):
+        run(home, tmp_path / "second", config.model_copy(update={"seed": 1}), resume=tmp_path / "first")
+
+
+def test_accumulated_gradients_equal_those_of_one_batch(home: Path, tmp_path: Path, config: RunConfig) -> None:
+    still = config.model_copy(update={"lora_dropout": 0.0, "max_steps": 2})
+    run(home, tmp_path / "one", still)
+    run(home, tmp_path / "two", still.model_copy(update={"batch_size": 2, "gradient_accumulation_steps": 2}))
+    for name in ("train/loss", "train/grad_norm"):
+        one, two = metric(tmp_path / "one", name), metric(tmp_path / "two", name)
+        assert one == pytest.approx(two, rel=1e-4)
+
+
+def test_examples_that_are_too_long_are_left_out_and_counted(home: Path, tmp_path: Path, config: RunConfig) -> None:
+    short = config.model_copy(update={"max_completion_length": 50, "max_steps": 1})
+    result = run(home, tmp_path / "run", short)
+    assert 0 < result["num_examples"] < 10
+    assert f"{10 - result['num_examples']:.0f} of 10 examples" in events(tmp_path / "run", "warning")[0]["message"]
+    with pytest.raises(BadInput) as caught:
+        run(home, tmp_path / "none", config.model_copy(update={"max_completion_length": 2}))
+    assert (caught.value.code, caught.value.field) == ("examples_too_long", "max_completion_length")
+
+
+def test_weaver_of_a_checkpoint_is_trained_further(home: Path, tmp_path: Path, config: RunConfig, weaver: Path) -> None:
+    further = config.model_copy(update={"checkpoint": str(weaver), "max_steps": 1})
+    run(home, tmp_path / "run", further)
+    assert read_manifest(tmp_path / "run" / "weaver_sft").parent == read_manifest(weaver).content_hash
+    for change, field in (({"lora_r": 4}, "lora_r"), ({"prompt_latents_len": 4}, "prompt_latents_len")):
+        with pytest.raises(BadInput) as caught:
+            run(home, tmp_path / field, further.model_copy(update=change))
+        assert caught.value.field == field
+
+
+def test_each_epoch_has_every_row_once_in_its_own_order() -> None:
+    epochs = [[row for number in range(4) for row in batch_of(10, 3, 4 * epoch + number, 42)] for epoch in range(2)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 2
+    assert epochs[0] != epochs[1]
+
+
+def test_reasoner_stays_bit_equal_to_the_base_after_a_training_step(home: Path, base: BaseModel) -> None:
+    ids = torch.arange(5, 60)
+    with torch.no_grad():
+        plain = base.model(ids[None]).logits
+    model = new_model(base, LatentSettings(), lora_r=4, lora_alpha=8, lora_dropout=0.1)
+    groups = model.train_part("weaver")
+    assert sorted(groups) == ["latents", "lora", "projections"]
+    optimizer = torch.optim.AdamW([parameter for group in groups.values() for parameter in group], lr=0.1)
+    model.train()
+    for _ in range(2):  # LoRA A moves from the second step on
+        (-model.token_logprobs([Row(ids, [10, 33], 10)])[0].mean()).backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert torch.equal(base.model(ids[None]).logits, plain)
+        with model.adapters.on("weaver"):
+            assert not torch.equal(base.model(ids[None]).logits, plain)
+
+
+def test_environment_names_the_checkpoint(home: Path, tmp_path: Path, config: RunConfig, weaver: Path) -> None:
+    run(home, tmp_path / "run", config.model_copy(update={"checkpoint": str(weaver), "max_steps": 1}))
+    environment = json.loads(RunDir(tmp_path / "run").environment.read_text())
+    assert environment["checkpoint"] == read_manifest(weaver).content_hash
