@@ -1,6 +1,7 @@
 """Fixtures that several rooms of the tests share: a tiny model as an operator's preset, and an empty home."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from tests.running_stack import RunningStack
 # a loaded machine may take long over one example; the whole test has a limit of its own
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+
+# more threads win nothing on a tiny model and cost much beside another process; read when torch is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY = "tiny/qwen2-242k"

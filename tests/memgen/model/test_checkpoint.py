@@ -15,13 +15,11 @@ from memgen.model.authors_layout import import_authors, load_authors
 from memgen.model.base import BaseModel, load_base
 from memgen.model.checkpoint import file_hash, load_checkpoint, read_manifest, save_checkpoint, summary
 from memgen.model.fetch import LocalModel, fetch_model
-from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
+from memgen.model.memgen_model import MemGenModel, Row
 from memgen.monitor import Monitor
 from tests.conftest import GOLDEN, TINY
 
-SETTINGS = LatentSettings(
-    prompt_latents_len=8, inference_latents_len=8, max_prompt_aug_num=1, max_inference_aug_num=5
-)  # fmt: skip
+LENGTHS = {"prompt_latents_len": 8, "inference_latents_len": 8}
 
 
 @pytest.fixture
@@ -57,16 +55,16 @@ def rewrite(folder: Path, file: str, change) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-def refusal(folder: Path, base: BaseModel, name: str, settings: LatentSettings | None = None) -> BadInput:
+def refusal(folder: Path, base: BaseModel, name: str, wanted: dict[str, int] | None = None) -> BadInput:
     with pytest.raises(BadInput) as caught:
-        load_checkpoint(folder, base, name, settings)
+        load_checkpoint(folder, base, name, wanted)
     assert caught.value.way_out
     return caught.value
 
 
 def test_saved_and_loaded_gives_the_same_logits(saved: Path, source: LocalModel) -> None:
     authors = load_authors(GOLDEN / "a" / "checkpoint", load_base(source, "float32")).model
-    ours = load_checkpoint(saved, load_base(source, "float32"), source.identity, SETTINGS)
+    ours = load_checkpoint(saved, load_base(source, "float32"), source.identity, LENGTHS)
     assert torch.equal(logprobs(ours), logprobs(authors))
     assert [path.name for path in saved.parent.iterdir() if path.name.startswith(".")] == []
 
@@ -117,9 +115,13 @@ def test_all_zero_lora_that_calls_itself_trained_is_refused(saved: Path, base: B
 
 def test_foreign_base_and_other_latents_are_refused(saved: Path, base: BaseModel, source: LocalModel) -> None:
     assert refusal(saved, base, "hub:other@1").code == "foreign_base"
-    other = LatentSettings(prompt_latents_len=4)
-    error = refusal(saved, base, source.identity, other)
+    error = refusal(saved, base, source.identity, {"prompt_latents_len": 4})
     assert (error.code, error.field, error.value) == ("other_latents", "prompt_latents_len", "4")
+
+
+def test_limits_of_the_caller_replace_those_of_the_checkpoint(saved: Path, base: BaseModel, source: LocalModel) -> None:
+    model = load_checkpoint(saved, base, source.identity, {"max_inference_aug_num": 2, "max_prompt_aug_num": None})
+    assert (model.settings.max_inference_aug_num, model.settings.max_prompt_aug_num) == (2, 1)
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "weaver.safetensors"])

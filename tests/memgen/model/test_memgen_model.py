@@ -1,5 +1,7 @@
 """Properties of the method that no single golden number shows, on the golden checkpoint `a`."""
 
+import math
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -7,7 +9,7 @@ from safetensors.torch import load_file
 from memgen.model.authors_layout import load_authors
 from memgen.model.base import load_base
 from memgen.model.fetch import LocalModel
-from memgen.model.ltpo import LtpoSettings, confidence, optimise
+from memgen.model.ltpo import LtpoSettings, optimise, score_logits
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.model.woven_generation import generate_woven
 from tests.conftest import GOLDEN
@@ -96,25 +98,74 @@ def test_ltpo_moves_latents_and_leaves_weights_and_prefix_alone(model: MemGenMod
     assert all(parameter.grad is None for parameter in model.base.model.parameters())
 
 
-def test_ltpo_keeps_the_best_scored_candidate_the_start_included(model: MemGenModel, prompts) -> None:
+@pytest.mark.parametrize("update", ["autograd", "reinforce"])
+def test_ltpo_keeps_the_best_scored_candidate_the_start_included(model: MemGenModel, prompts, update: str) -> None:
     prefix, latents = latents_of(model, prompts)
-    generator = torch.Generator().manual_seed(0)
-    found = optimise(model, prefix, latents, LtpoSettings(sigma=3.0, max_steps=6), generator=generator)
+    torch.manual_seed(0)
+    found = optimise(model, prefix, latents, LtpoSettings(sigma=3.0, max_steps=6, update=update))
     best = found.rewards.max(dim=0)
     assert torch.equal(found.best_step, best.indices)
     with torch.no_grad():
-        scored = confidence(model.logits(prefix.peek(found.latents)), 10)
-    assert torch.allclose(scored, best.values, atol=1e-4)
+        scored = score_logits(model.logits(prefix.peek(found.latents)), 10)
+    assert torch.allclose(scored.reward, best.values, atol=1e-4)
+    assert torch.allclose(scored.entropy, found.best.entropy, atol=1e-4)
+    assert torch.allclose(scored.top1, found.best.top1, atol=1e-4)
     start = found.best_step == 0
     assert torch.equal(found.latents[start], latents[start])
 
 
-def test_ltpo_treats_each_row_by_itself(model: MemGenModel, prompts: list[torch.Tensor]) -> None:
-    prefix, latents = latents_of(model, prompts)
-    together = optimise(model, prefix, latents, LtpoSettings(sigma=0.0, max_steps=4))
+def noise_of(rows: list[int]) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(row) for row in rows]
+
+
+@pytest.mark.parametrize("update", ["autograd", "reinforce"])
+def test_ltpo_treats_each_row_by_itself(model: MemGenModel, prompts: list[torch.Tensor], update: str) -> None:
+    settings = LtpoSettings(sigma=0.05, max_steps=4, update=update, lr=1e-4 if update == "reinforce" else 0.03)
+    together = optimise(model, *latents_of(model, prompts), settings, generators=noise_of([0, 1, 2, 3]))
     for number, prompt in enumerate(prompts):
-        alone = optimise(model, *latents_of(model, [prompt]), LtpoSettings(sigma=0.0, max_steps=4))
+        alone = optimise(model, *latents_of(model, [prompt]), settings, generators=noise_of([number]))
         assert torch.allclose(together.latents[number], alone.latents[0], atol=1e-3)
+        assert torch.allclose(together.rewards[:, number], alone.rewards[:, 0], atol=1e-3)
+
+
+def test_reinforce_moves_along_its_own_noise_times_the_reward(model: MemGenModel, prompts) -> None:
+    prefix, latents = latents_of(model, prompts)
+    path: list[torch.Tensor] = []
+    settings = LtpoSettings(lr=0.5, sigma=2.0, sigma_decay=0.5, max_steps=2, update="reinforce")
+    found = optimise(
+        model, prefix, latents, settings, generators=noise_of([0, 1, 2, 3]), on_step=lambda now: path.append(now)
+    )
+    for row, generator in enumerate(noise_of([0, 1, 2, 3])):
+        expected = latents[row]
+        for step, sigma in enumerate((2.0, 1.0)):
+            noise = sigma * torch.randn(latents.shape[1:], generator=generator)
+            expected = expected + 0.5 * found.rewards[step + 1, row] * noise / sigma**2
+            assert torch.allclose(path[step][row], expected, atol=1e-4)
+
+
+def test_row_that_reaches_the_threshold_stops_while_others_go_on(model: MemGenModel, prompts) -> None:
+    prefix, latents = latents_of(model, prompts)
+    free = optimise(model, prefix, latents, LtpoSettings(sigma=0.0, max_steps=6))
+    threshold = float(free.rewards[3].median())
+    found = optimise(model, prefix, latents, LtpoSettings(sigma=0.0, max_steps=6, threshold=threshold))
+    for row in range(len(prompts)):
+        reached = [step for step in range(7) if free.rewards[step, row] >= threshold]
+        expected = reached[0] if reached else 6
+        assert int(found.num_steps[row]) == expected
+        best = free.rewards[: expected + 1, row].max()
+        assert torch.isclose(found.rewards[found.best_step[row], row], best, atol=1e-4)
+    assert len(set(found.num_steps.tolist())) > 1
+
+
+def test_confidence_is_least_between_certain_and_uniform() -> None:
+    uniform, certain = torch.zeros(1, 1, 500), torch.zeros(1, 1, 500)
+    certain[..., 0] = 60.0
+    moderate = torch.zeros(1, 1, 500)
+    moderate[..., :10] = 6.0
+    reward = {name: float(score_logits(logits, 10).reward) for name, logits in
+              (("uniform", uniform), ("certain", certain), ("moderate", moderate))}  # fmt: skip
+    assert reward["uniform"] == pytest.approx(math.log(500), abs=1e-4)
+    assert reward["moderate"] < min(reward["uniform"], reward["certain"])
 
 
 def test_ltpo_with_no_steps_gives_the_start(model: MemGenModel, prompts: list[torch.Tensor]) -> None:
