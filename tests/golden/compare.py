@@ -18,6 +18,7 @@ from memgen.scoring import compute_reward
 
 ROWS = 4
 EXACT = 0.0
+NOTHING = float("inf")  # where nothing was compared
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,14 @@ def _gradients(golden: Golden) -> Iterator[Difference]:
         for name, parameter in model.weaver.named_parameters()
     }
     ours = {**lora, **parts}
-    worst = 0.0
-    for name, norm in golden.facts["gradient_norms_of_summed_loss"].items():
-        gradient = ours[name]
-        worst = max(worst, _relative(gradient.norm(), norm) if gradient is not None else float("inf"))
-    yield Difference("gradient norms (relative)", worst, 1e-3)
-    worst = 0.0
-    for key, theirs in golden.tensors.items():
-        if key.startswith("grad/"):
-            mine = ours[key.removeprefix("grad/")]
-            worst = max(worst, float((mine - theirs).norm() / theirs.norm()) if mine is not None else float("inf"))
-    yield Difference("gradients (relative)", worst, 1e-3)
+    norms = golden.facts["gradient_norms_of_summed_loss"]
+    missing = sum(ours.get(name) is None for name in norms)
+    yield Difference("gradients that did not arrive", missing + len(ours) - len(norms), EXACT)
+    gaps = [_relative(ours[name].norm(), norm) for name, norm in norms.items() if ours.get(name) is not None]
+    yield Difference("gradient norms (relative)", max(gaps, default=NOTHING), 1e-3)
+    theirs = {key.removeprefix("grad/"): value for key, value in golden.tensors.items() if key.startswith("grad/")}
+    gaps = [float((ours[key] - value).norm() / value.norm()) for key, value in theirs.items() if key in ours]
+    yield Difference("gradients (relative)", max(gaps, default=NOTHING), 1e-3)
     foreign = [*model.adapters.parameters("trigger").values(), *model.trigger_head.parameters()]
     yield Difference("gradients outside the weaver", sum(parameter.grad is not None for parameter in foreign), EXACT)
     model.adapters.train(None)
@@ -124,7 +122,7 @@ def _generation(golden: Golden) -> Iterator[Difference]:
                 for decision in ours[i].decisions
                 if decision.token < n
             ]
-            yield Difference("trigger log-probabilities", max(gaps, default=float("inf")), 1e-4)
+            yield Difference("trigger log-probabilities", max(gaps, default=NOTHING), 1e-4)
 
 
 def _ltpo(golden: Golden) -> Iterator[Difference]:
@@ -145,7 +143,7 @@ def _ltpo(golden: Golden) -> Iterator[Difference]:
 def _scoring(path: Path) -> Difference:
     cases = json.loads(path.read_text(encoding="utf-8"))
     wrong = sum(compute_reward(case["completion"], case["solution"]) != case["reward"] for case in cases)
-    return Difference(f"scores ({len(cases)} cases)", wrong if cases else float("inf"), EXACT)
+    return Difference(f"scores ({len(cases)} cases)", wrong if cases else NOTHING, EXACT)
 
 
 def _loss(logprobs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,9 @@ import pytest
 
 from memgen.contract.answers import read_answers
 from memgen.contract.rundir import RunDir
+from memgen.model.checkpoint import read_manifest
+from tests.memgen.stages.running import TINY_RUN, metric
+from tests.running_stack import wait_until
 
 
 def memgen(*words: str) -> subprocess.CompletedProcess[str]:
@@ -50,6 +53,25 @@ def test_stop_file_ends_with_code_3_and_resume_in_place_completes(config_file: P
     answers, summary = read_answers(out.answers)
     assert len({answer.id for answer in answers}) == 6
     assert summary is not None
+
+
+def test_training_that_is_killed_goes_on_as_if_nothing_had_happened(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(TINY_RUN | {"stage": "weaver_sft", "num_questions": 40, "save_steps": 2}))
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert memgen("run", str(path), "--out", str(whole)).returncode == 0
+    with subprocess.Popen(
+        [sys.executable, "-m", "memgen", "run", str(path), "--out", str(killed)], stdout=subprocess.DEVNULL
+    ) as trainer:
+        wait_until(lambda: len(RunDir(killed, "weaver_sft").saved_steps()) == 2, 60, "second checkpoint")
+        trainer.kill()
+    assert trainer.returncode == -9
+    assert memgen("run", str(path), "--out", str(killed), "--resume", str(killed)).returncode == 0
+    assert metric(killed, "train/loss") == metric(whole, "train/loss")
+    assert read_manifest(killed / "weaver_sft").files == read_manifest(whole / "weaver_sft").files
+    said = memgen("inspect", str(killed / "weaver_sft"))
+    assert "weaver checkpoint" in said.stdout
+    assert "trained      weaver" in said.stdout
 
 
 @pytest.mark.parametrize(
