@@ -1,6 +1,6 @@
 """Typed HTTP client: one method per route. Command line, dashboard and worker all use it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from uuid import uuid4
@@ -9,6 +9,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from backend import schemas as s
+from memgen.contract.pipeline import PipelineSpec
 from memgen.contract.status import StopMode
 
 _T = TypeVar("_T", bound=BaseModel)
@@ -177,6 +178,76 @@ class Client:
     def run_events(self, run_id: int, *, cursor: str | None = None) -> s.RunEventList:
         """History of a run."""
         return self._get(f"/runs/{run_id}/events", s.RunEventList, cursor=cursor)
+
+    # checkpoints and lineage
+
+    def checkpoints(
+        self,
+        *,
+        stage: str | None = None,
+        setting: str | None = None,
+        preset: str | None = None,
+        prompt_latents_len: int | None = None,
+        inference_latents_len: int | None = None,
+    ) -> s.CheckpointList:
+        """What training runs left; with a stage and what its run is to be, whether each can be its parent."""
+        return self._get(
+            "/checkpoints",
+            s.CheckpointList,
+            stage=stage,
+            setting=setting,
+            preset=preset,
+            prompt_latents_len=prompt_latents_len,
+            inference_latents_len=inference_latents_len,
+        )
+
+    def checkpoint(self, checkpoint_id: int) -> s.CheckpointOut:
+        """One checkpoint, its files checked against their hashes."""
+        return self._get(f"/checkpoints/{checkpoint_id}", s.CheckpointOut)
+
+    def lineage(self, *, run: int | None = None, pipeline: int | None = None) -> s.LineageOut:
+        """Descent of all runs, of one run's family, or of a pipeline's runs."""
+        return self._get("/lineage", s.LineageOut, run=run, pipeline=pipeline)
+
+    # pipelines
+
+    def submit_pipeline(self, spec: PipelineSpec, *, key: str | None = None) -> s.PipelineOut:
+        """Submit a pipeline. The same `key` and body never makes a second one."""
+        return self._post("/pipelines", s.PipelineOut, spec.model_dump(mode="json"), key=key or uuid4().hex)
+
+    def preflight_pipeline(self, spec: PipelineSpec) -> s.PipelinePreflight:
+        """Would this pipeline run, and why not."""
+        return self._post("/pipelines/preflight", s.PipelinePreflight, spec.model_dump(mode="json"))
+
+    def pipelines(self, *, cursor: str | None = None, limit: int = 20) -> s.PipelineList:
+        """A page of pipelines, newest first."""
+        return self._get("/pipelines", s.PipelineList, cursor=cursor, limit=limit)
+
+    def pipeline(self, pipeline_id: int) -> s.PipelineOut:
+        """One pipeline."""
+        return self._get(f"/pipelines/{pipeline_id}", s.PipelineOut)
+
+    def continue_pipeline(self, pipeline_id: int) -> s.PipelineOut:
+        """Go on from the steps that failed, were cancelled or skipped; finished steps stay."""
+        return self._post(f"/pipelines/{pipeline_id}/continue", s.PipelineOut, {})
+
+    def stop_pipeline(self, pipeline_id: int, mode: StopMode = StopMode.SAVE) -> s.PipelineOut:
+        """Stop every step that has not ended."""
+        return self._post(f"/pipelines/{pipeline_id}/stop", s.PipelineOut, {"mode": mode.value})
+
+    # comparison
+
+    def compare(self, runs: Sequence[int], *, base: int | None = None) -> s.CompareOut:
+        """Evaluations side by side; `base` is the one with the setting base where it is not given."""
+        return self._get("/compare", s.CompareOut, runs=",".join(map(str, runs)), base=base)
+
+    def compare_answers(
+        self, before: int, after: int, *, show: str = "all", cursor: str | None = None, limit: int = 20
+    ) -> s.AnswerPairs:
+        """Questions that two evaluations answered; `show` is all, fixed, broken, both_right or both_wrong."""
+        return self._get(
+            "/compare/answers", s.AnswerPairs, before=before, after=after, show=show, cursor=cursor, limit=limit
+        )
 
     # the house
 

@@ -31,6 +31,15 @@ class AttemptStatus(StrEnum):
     LOST = "lost"  # its lease ran out
 
 
+class PipelineStatus(StrEnum):
+    """Where a pipeline is, as its runs say."""
+
+    RUNNING = "running"  # something still moves by itself
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # a step failed, and nothing moves any more
+    CANCELLED = "cancelled"
+
+
 _R, _A = RunStatus, AttemptStatus
 
 RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {

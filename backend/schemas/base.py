@@ -1,0 +1,16 @@
+"""What all requests and replies share."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class ApiRequest(BaseModel):
+    """What a client sends: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ApiReply(BaseModel):
+    """What a client gets."""
+
+    # A client older than its server ignores fields that it does not know.
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)

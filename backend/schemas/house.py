@@ -1,0 +1,63 @@
+"""Workers, queue and health."""
+
+from datetime import datetime
+from typing import Literal
+
+from backend.schemas.base import ApiReply, ApiRequest
+from backend.schemas.runs import RunOut
+
+
+class SlotOut(ApiReply):
+    """One GPU group (or the CPU) of a worker."""
+
+    name: str
+    device: Literal["cpu", "cuda"]
+    gpus: list[int]
+    total_memory: int
+    """Bytes on the device."""
+    run_id: int | None
+    """Run that it works on."""
+
+
+class WorkerOut(ApiReply):
+    """A worker that has announced itself."""
+
+    host: str
+    alive: bool
+    last_seen: datetime
+    slots: list[SlotOut]
+
+
+class WorkerList(ApiReply):
+    """All workers."""
+
+    items: list[WorkerOut]
+    next_cursor: str | None = None
+
+
+class QueueOut(ApiReply):
+    """Queued runs in the order in which they will be claimed."""
+
+    paused: bool
+    items: list[RunOut]
+    next_cursor: str | None = None
+
+
+class PauseRequest(ApiRequest):
+    """Pause or resume the queue."""
+
+    paused: bool
+
+
+class HealthOut(ApiReply):
+    """Whether the service and what it needs are well."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    database: str
+    broker: str
+    """`ok`, or why Redis can't be reached."""
+    reconciler_age_seconds: float | None
+    """Seconds since the reconciler's last round."""
+    workers_alive: int
+    home_free_bytes: int

@@ -1,0 +1,168 @@
+"""Runs with their progress, metrics, log, answers and history."""
+
+from datetime import datetime
+from typing import Any
+
+from backend.schemas.base import ApiReply, ApiRequest
+from backend.schemas.problems import ProblemItem
+from memgen.contract.answers import AnswerRecord
+from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
+
+
+class ProgressOut(ApiReply):
+    """How far a run is."""
+
+    phase: str
+    detail: str
+    done: float | None = None
+    total: float | None = None
+    unit: str = ""
+    seconds_left: float | None = None
+    """Estimate from the rate since the phase began."""
+
+
+class AttemptOut(ApiReply):
+    """One start of a run."""
+
+    number: int
+    status: AttemptStatus
+    cause: Cause | None
+    worker: str | None
+    """Host that runs it."""
+    slot: str | None
+    resumes: int | None
+    """Number of the attempt whose progress it took over."""
+    created_at: datetime
+    claimed_at: datetime | None
+    ended_at: datetime | None
+    log_bytes: int
+
+
+class RunOut(ApiReply):
+    """A run as lists show it."""
+
+    id: int
+    stage: str
+    setting: str
+    preset: str
+    data: str
+    note: str
+    status: RunStatus
+    cause: Cause | None
+    cause_text: str | None
+    """The cause in words."""
+    waits_for: str | None
+    """Why a queued run has not started."""
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    progress: ProgressOut | None
+    summary: dict[str, float]
+    """Mean metrics: of the answers so far while it runs, of all at its end."""
+    num_attempts: int
+    parent_id: int | None = None
+    """Run whose checkpoint it starts from."""
+    pipeline_id: int | None = None
+    """Pipeline that submitted it."""
+    step: str | None = None
+    """Its step in that pipeline."""
+
+
+class RunDetail(RunOut):
+    """A run with everything that its page shows."""
+
+    config: dict[str, Any]
+    config_hash: str
+    failure: ProblemItem | None
+    """What the trainer said when it failed."""
+    traceback: str | None
+    exit_code: int | None
+    can_resume: bool
+    resume_reason: str
+    """What a resume would take over, or why there is nothing to resume."""
+    output: str | None
+    """Published output, relative to the home folder."""
+    environment: dict[str, Any]
+    attempts: list[AttemptOut]
+
+
+class RunList(ApiReply):
+    """A page of runs, newest first."""
+
+    items: list[RunOut]
+    next_cursor: str | None
+
+
+class StopRequest(ApiRequest):
+    """How to stop."""
+
+    mode: StopMode = StopMode.SAVE
+
+
+class DeletePreview(ApiReply):
+    """What a deletion takes away."""
+
+    run_id: int
+    paths: list[str]
+    size_bytes: int
+    deleted: bool
+
+
+class MetricSeries(ApiReply):
+    """One metric: equally long lists of steps, values and times (seconds since 1970)."""
+
+    name: str
+    steps: list[int]
+    values: list[float]
+    times: list[float]
+
+
+class MetricsOut(ApiReply):
+    """The metrics of a run over all its attempts; of a step that ran twice the later value counts."""
+
+    series: list[MetricSeries]
+
+
+class LogOut(ApiReply):
+    """A piece of an attempt's log."""
+
+    attempt: int
+    offset: int
+    """Byte at which `text` starts."""
+    next_offset: int
+    """Where to go on."""
+    size: int
+    """Bytes that the backend has."""
+    text: str
+
+
+class AnswersOut(ApiReply):
+    """A page of the answers of a run's newest attempt that has any."""
+
+    items: list[AnswerRecord]
+    next_cursor: str | None
+    total: int
+    """Answers that match the filter."""
+    counts: dict[str, int]
+    """`all`, `right`, `wrong`, `truncated`, `no_box`."""
+
+
+class RunEventOut(ApiReply):
+    """One line of a run's history."""
+
+    time: datetime
+    attempt: int | None
+    kind: str
+    """`run` or `attempt` for a change of status, else a name such as `warning`."""
+    from_status: str | None
+    to_status: str | None
+    cause: str | None
+    actor: str
+    detail: str
+
+
+class RunEventList(ApiReply):
+    """The history of a run, oldest first."""
+
+    items: list[RunEventOut]
+    next_cursor: str | None

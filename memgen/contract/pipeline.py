@@ -1,0 +1,246 @@
+"""A pipeline: six steps from the base model to LTPO, each a run, chained by checkpoints.
+
+A step takes the checkpoint of its parent step. What the steps share (model, data, lengths, seed) is said once; a step
+that contradicts it is refused, as its answers could not be compared with the others'.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from memgen.contract.config import InvalidConfig, RunConfig, parse_config, stage_class
+from memgen.contract.errors import BadInput
+from memgen.contract.stage_configs import LENGTHS, Evaluation, StageConfig, WeaverSftConfig
+
+StepName = Literal["base_eval", "weaver_sft", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the pipeline."""
+
+    label: str
+    stage: str
+    setting: str | None
+    """Of an evaluation."""
+    parent: StepName | None
+    """The step whose checkpoint it starts from."""
+
+
+STEPS: dict[StepName, Step] = {
+    "base_eval": Step("Base evaluation", "evaluate", "base", None),
+    "weaver_sft": Step("Weaver SFT", "weaver_sft", None, None),
+    "weaver_eval": Step("Weaver evaluation", "evaluate", "weaver", "weaver_sft"),
+    "trigger_grpo": Step("Trigger GRPO", "trigger_grpo", None, "weaver_sft"),
+    "trigger_eval": Step("Trigger evaluation", "evaluate", "weaver+trigger", "trigger_grpo"),
+    "ltpo_eval": Step("LTPO evaluation", "ltpo_evaluate", "weaver+trigger+ltpo", "trigger_grpo"),
+}
+EXPECTED_POINTS: dict[str, tuple[float, float]] = {
+    "weaver": (5, 10),
+    "weaver+trigger": (10, 15),
+    "weaver+trigger+ltpo": (15, 20),
+}
+"""Expected change in accuracy against the base, in percentage points, by setting."""
+SHARED = tuple(name for name in StageConfig.model_fields if name != "stage")
+SAME_QUESTIONS = ("split", "num_questions")
+ANY_CHECKPOINT = "1"  # stands for the parent's id until its run is stored
+
+
+class PipelineSpec(BaseModel):
+    """A pipeline to run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    note: str = Field(default="", max_length=200)
+    """A few words to find the pipeline again."""
+    shared: dict[str, Any]
+    """Config fields of every step; `preset`, the base model, must be among them."""
+    evaluations: dict[str, Any] = Field(default_factory=dict)
+    """Config fields of every evaluation, e.g. `num_questions` and `batch_size`."""
+    steps: dict[StepName, dict[str, Any]] = Field(default_factory=dict)
+    """Config fields by step; what is not named keeps its default."""
+    include: list[StepName] | None = Field(default=None, max_length=len(STEPS))
+    """Steps to run; empty runs all that are not reused."""
+    reuse: dict[StepName, int] = Field(default_factory=dict)
+    """Runs that have succeeded and stand for a step: their answers or checkpoints are taken as they are."""
+
+    @property
+    def to_run(self) -> list[StepName]:
+        """Steps that get a run of their own, parents first."""
+        wanted = STEPS if self.include is None else self.include
+        return [name for name in STEPS if name in wanted and name not in self.reuse]
+
+
+def demo_spec() -> PipelineSpec:
+    """The small pipeline that shows everything on a CPU: the demo model, our word problems, minutes not hours."""
+    return PipelineSpec(
+        note="Demo",
+        shared={
+            "preset": "HuggingFaceTB/SmolLM2-135M-Instruct",
+            "data": "wordproblems",
+            "max_completion_length": 96,
+        },
+        evaluations={"num_questions": 24, "batch_size": 8},
+        steps={
+            "weaver_sft": {
+                "max_steps": 16,
+                "batch_size": 4,
+                "learning_rate": 1e-3,
+                "latents_learning_rate": 3e-3,
+                "projections_learning_rate": 3e-3,
+                "eval_questions": 16,
+                "eval_steps": 8,
+                "save_steps": 8,
+            },
+            "trigger_grpo": {
+                "max_steps": 4,
+                "batch_size": 8,
+                "num_generations": 4,
+                "sample_tokens": True,
+                "learning_rate": 1e-4,
+                "save_steps": 2,
+            },
+            "ltpo_eval": {"max_steps": 3},
+        },
+    )
+
+
+def plan_pipeline(spec: PipelineSpec) -> dict[StepName, RunConfig]:
+    """The config of each step to run, parents first; a child's `checkpoint` is still a placeholder.
+
+    Raises:
+        InvalidConfig: with every problem found, fields named like `steps.weaver_sft.learning_rate`.
+    """
+    problems = list(_shape_problems(spec))
+    configs: dict[StepName, RunConfig] = {}
+    for name in spec.to_run:
+        given = {**_for_step(spec, name), **spec.steps.get(name, {})}
+        step = STEPS[name]
+        fixed: dict[str, Any] = {"stage": step.stage}
+        if step.setting is not None:
+            fixed["setting"] = step.setting
+        if step.parent is not None:
+            fixed["checkpoint"] = ANY_CHECKPOINT
+        for field, value in fixed.items():
+            if given.get(field, value) != value:
+                problems.append(
+                    BadInput(
+                        "step_fixed",
+                        f"in the step {name} of a pipeline this is {value}"
+                        if field != "checkpoint"
+                        else "the checkpoint of a step comes from its parent step",
+                        field=f"steps.{name}.{field}",
+                        value=given[field],
+                        way_out="Leave it out, or launch a single run.",
+                    )
+                )
+        try:
+            configs[name] = parse_config({**given, **fixed})
+        except InvalidConfig as error:
+            problems += [_moved(problem, spec, name) for problem in error.problems]
+    problems += _disagreements(spec, configs)
+    if problems:
+        raise InvalidConfig(_once(problems))
+    return configs
+
+
+def _for_step(spec: PipelineSpec, name: StepName) -> dict[str, Any]:
+    """Fields that all steps, or all evaluations, are given."""
+    shared = dict(spec.shared)
+    if issubclass(stage_class(STEPS[name].stage), Evaluation):
+        shared |= spec.evaluations
+    return shared
+
+
+def _shape_problems(spec: PipelineSpec) -> Iterator[BadInput]:
+    if not spec.shared.get("preset"):
+        yield BadInput(
+            "no_base",
+            "the pipeline names no base model",
+            field="shared.preset",
+            way_out="Set shared.preset to a model of GET /presets.",
+        )
+    chosen = {*spec.to_run, *spec.reuse}
+    if "base_eval" not in chosen:
+        yield BadInput(
+            "no_base",
+            "the pipeline has no base evaluation to compare with",
+            field="include",
+            value=", ".join(sorted(chosen)),
+            way_out="Include base_eval, or reuse a finished base evaluation for it.",
+        )
+    if not spec.to_run:
+        yield BadInput("nothing_to_run", "every step is reused", field="include", way_out="Include a step to run.")
+    for name in spec.to_run:
+        parent = STEPS[name].parent
+        if parent is not None and parent not in chosen:
+            yield BadInput(
+                "no_parent",
+                f"the step {name} needs the checkpoint of {parent}",
+                field=f"steps.{name}.checkpoint",
+                way_out=f"Include {parent}, or reuse a finished run for it.",
+            )
+    for name in spec.steps:
+        if name not in spec.to_run:
+            yield BadInput(
+                "step_not_run",
+                f"the step {name} is not run in this pipeline",
+                field=f"steps.{name}",
+                way_out="Leave its settings out, or include it.",
+            )
+
+
+def _disagreements(spec: PipelineSpec, configs: Mapping[StepName, RunConfig]) -> Iterator[BadInput]:
+    for name, config in configs.items():
+        fields = SHARED + (SAME_QUESTIONS if isinstance(config, Evaluation) else ())
+        for field in fields:
+            if field not in spec.steps.get(name, {}):
+                continue
+            others = {
+                getattr(other, field)
+                for step, other in configs.items()
+                if step != name and (field in SHARED or isinstance(other, Evaluation))
+            }
+            mine = getattr(config, field)
+            if others - {mine}:
+                place = "shared" if field in SHARED else "evaluations"
+                yield BadInput(
+                    "steps_disagree",
+                    f"other steps have {field} {', '.join(map(str, sorted(others - {mine}, key=str)))}, and answers "
+                    "under different conditions can't be compared",
+                    field=f"steps.{name}.{field}",
+                    value=mine,
+                    way_out=f"Set {place}.{field} instead.",
+                )
+    weaver = configs.get("weaver_sft")
+    if isinstance(weaver, WeaverSftConfig):
+        for name, config in configs.items():
+            for field in LENGTHS:
+                own = getattr(config, field, None)
+                if own is not None and own != getattr(weaver, field):
+                    yield BadInput(
+                        "other_latents",
+                        f"the weaver of this pipeline is trained with {field} {getattr(weaver, field)}",
+                        field=f"steps.{name}.{field}",
+                        value=own,
+                        way_out=f"Leave it out, or set steps.weaver_sft.{field}.",
+                    )
+
+
+def _moved(problem: BadInput, spec: PipelineSpec, name: StepName) -> BadInput:
+    """A problem of a step's config, named by where the pipeline says the field."""
+    field = problem.field or ""
+    if field not in spec.steps.get(name, {}) and field in _for_step(spec, name):
+        place = "evaluations" if field in spec.evaluations else "shared"
+    else:
+        place = f"steps.{name}"
+    return BadInput(
+        problem.code, problem.message, field=f"{place}.{field}", value=problem.value, way_out=problem.way_out
+    )
+
+
+def _once(problems: list[BadInput]) -> list[BadInput]:
+    """A shared field that is wrong is wrong in every step and said once."""
+    return list({(problem.code, problem.field): problem for problem in problems}.values())
