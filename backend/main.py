@@ -12,7 +12,7 @@ from backend import errors
 from backend.context import Context
 from backend.db import Database
 from backend.enqueue import Doorbell
-from backend.routes import house, launch, runs, worker
+from backend.routes import chain, compare, house, launch, pipelines, runs, worker
 from backend.schemas import Problem
 from backend.services.reconcile import Reconciler
 from backend.services.runs import skip_used_ids
@@ -65,7 +65,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
     app.state.context = context
     errors.install(app)
     app.add_middleware(BodyLimit)
-    for module in (launch, runs, house, worker):
+    for module in (launch, runs, pipelines, chain, compare, house, worker):
         app.include_router(module.router, prefix="/api/v1")
     return app
 

@@ -35,6 +35,46 @@ class Run(SQLModel, table=True):
     exit_code: int | None = None
     environment: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     output: str | None = None
+    # the run whose checkpoint this one starts from; no foreign key: descent is shown beyond a deletion
+    parent_id: int | None = Field(default=None, index=True)
+    pipeline_id: int | None = Field(default=None, index=True)
+    step: str | None = None
+
+
+class Checkpoint(SQLModel, table=True):
+    """What a training run has left and published; its id is the run's."""
+
+    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    folder: str
+    content_hash: str
+    size_bytes: int
+    manifest: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: float
+
+
+class Pipeline(SQLModel, table=True):
+    """A graph of runs that were submitted together."""
+
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True)
+    note: str = ""
+    preset: str
+    data: str
+    spec: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: float
+
+
+class PipelineStep(SQLModel, table=True):
+    """The run that stands for a step of a pipeline."""
+
+    __tablename__ = "pipeline_step"
+
+    pipeline_id: int = Field(foreign_key="pipeline.id", primary_key=True)
+    step: str = Field(primary_key=True)
+    # no foreign key: a deleted run leaves its place empty
+    run_id: int = Field(index=True)
+    reused: bool
 
 
 class Attempt(SQLModel, table=True):
@@ -64,6 +104,7 @@ class Attempt(SQLModel, table=True):
     answers_offset: int = 0
     num_answers: int = 0
     num_right: int = 0
+    checkpoint_step: int | None = None
     phase: str = ""
     phase_detail: str = ""
     progress_done: float | None = None

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from backend.client import ApiError, Client, Unreachable
 from backend.schemas import ClaimedAttempt, ClaimRequest, FinishRequest
 from memgen.contract.errors import BadInput
+from memgen.contract.publish import link_log, publish
 from memgen.contract.rundir import RunDir, attempt_dir, backend_url_file, write_json
 from memgen.contract.status import StopMode
-from worker.publish import link_log, publish
 from worker.reporter import AttemptStale, Reporter, stale_or
 from worker.settings import Settings
 from worker.slots import Slot, SlotLock, boot_id

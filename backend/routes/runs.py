@@ -10,6 +10,7 @@ from backend.auth import require_user
 from backend.context import Context, ContextDep
 from backend.models import Run
 from backend.services import reading, runs, views
+from backend.services.checkpoints import check_parent, parent_of
 from backend.services.idempotency import once, replayed
 from backend.services.preflight import check, pin_revision
 from memgen.contract.config import parse_config, stored_config
@@ -30,12 +31,16 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
         return known
     config = parse_config(body.config)
     check(config, context.settings)
+    with context.database.read() as session:
+        check_parent(session, config, context.home)  # hashes files: not in the writer's transaction
     pinned = pin_revision(config)
     broker = context.doorbell.state()  # asked outside of the transaction: Redis may take a second not to answer
     with context.database.write() as session:
 
         def make() -> s.RunDetail:
-            run = runs.submit(session, pinned, body.note, at=context.clock(), retries=context.settings.max_retries)
+            parent = parent_of(session, pinned)
+            retries = context.settings.max_retries
+            run = runs.submit(session, pinned, body.note, at=context.clock(), retries=retries, parent=parent)
             session.flush()
             return _detail(session, context, run, broker)
 

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 
 from backend.models import Attempt, Run, Switch, Worker
 from backend.schemas import Announce, ClaimedAttempt, ClaimRequest, SlotReport
-from backend.services import lifecycle
+from backend.services import children, lifecycle
 from memgen.contract import memory
 from memgen.contract.config import parse_config
 from memgen.contract.errors import BadInput
@@ -88,7 +88,9 @@ def needed_bytes(run: Run, device: str) -> int:
 
 
 def why_waiting(session: Session, run: Run, *, at: float, broker: str) -> str:
-    """One sentence that says what a queued run waits for."""
+    """One sentence that says what a run waits for that has not started."""
+    if run.status == RunStatus.WAITING:
+        return children.why_waiting(session, run)
     attempt = lifecycle.attempts_of(session, run.id or 0)[-1]
     if paused(session):
         return "The queue is paused."

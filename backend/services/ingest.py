@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
@@ -88,7 +89,7 @@ def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *,
     """Store whole lines of the events file; returns the offset behind the last one."""
     _expect(attempt.events_offset, offset)
     lines, size = _whole_lines(data)
-    metrics: list[dict[str, object]] = []
+    metrics: list[dict[str, Any]] = []
     for line in lines:
         try:
             event = ev.EVENT_ADAPTER.validate_json(line)
@@ -110,6 +111,7 @@ def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *,
         else:
             _take_event(session, attempt, event, at)
     if metrics:
+        _show_training(session, attempt, metrics)
         statement = insert(Metric)
         update = {name: statement.excluded[name] for name in ("value", "time")}
         session.execute(
@@ -201,6 +203,15 @@ def live_attempts(session: Session) -> list[Attempt]:
     return list(session.exec(select(Attempt).where(col(Attempt.status).in_(ATTEMPT_LIVE))))
 
 
+def _show_training(session: Session, attempt: Attempt, metrics: list[dict[str, Any]]) -> None:
+    """While a training runs, its newest numbers stand where its result will."""
+    newest = {one["name"].removeprefix("train/"): one["value"] for one in metrics if one["name"].startswith("train/")}
+    if newest:
+        run = session.get_one(Run, attempt.run_id)
+        run.summary = {**run.summary, **newest}
+        session.add(run)
+
+
 def _take_event(session: Session, attempt: Attempt, event: ev.Event, at: float) -> None:
     run = session.get_one(Run, attempt.run_id)
     match event:
@@ -215,6 +226,8 @@ def _take_event(session: Session, attempt: Attempt, event: ev.Event, at: float) 
             attempt.progress_done, attempt.progress_total = event.done, event.total
             attempt.progress_unit, attempt.progress_at = event.unit, event.time
             attempt.phase_detail = event.detail or attempt.phase_detail
+        case ev.Checkpoint():
+            attempt.checkpoint_step = event.step
         case ev.Warned():
             lifecycle.note(
                 session,

@@ -43,6 +43,8 @@ def change_run(
     values: dict[str, object] = {"status": to, "cause": cause}
     if to is RunStatus.QUEUED:
         values |= {"queued_at": at, "ended_at": None, "failure": None, "traceback": None, "exit_code": None}
+    if to is RunStatus.WAITING:
+        values |= {"ended_at": None, "failure": None}
     if to is RunStatus.RUNNING and run.started_at is None:
         values["started_at"] = at
     if to in RUN_ENDED:

@@ -3,7 +3,7 @@
 import logging
 import shutil
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -11,12 +11,14 @@ from sqlmodel import Session, col, select
 from backend import schemas as s
 from backend.errors import item_of
 from backend.models import Run, Worker
+from backend.services import checkpoints, pipelines
 from backend.services.claim import ALIVE_SECONDS
 from backend.settings import Settings
 from memgen.contract import memory
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
-from memgen.contract.datasets import check_gsm8k_folder, num_rows
+from memgen.contract.datasets import check_gsm8k_folder, num_rows, num_steps
 from memgen.contract.errors import BadInput
+from memgen.contract.pipeline import PipelineSpec, StepName, plan_pipeline
 from memgen.contract.presets import get_preset
 from memgen.contract.stage_configs import Evaluation
 from memgen.contract.status import RunStatus
@@ -44,15 +46,7 @@ def check(config: RunConfig, settings: Settings) -> None:
     free = shutil.disk_usage(settings.home).free
     needed = _disk_bytes(config, count)
     if needed > free:
-        problems.append(
-            BadInput(
-                "disk_full",
-                f"the run may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {free / 1e9:.2f} GB free",
-                field="MEMGEN_HOME",
-                value=settings.home,
-                way_out="Free some space, delete old runs, or move MEMGEN_HOME to a larger disk.",
-            )
-        )
+        problems.append(_disk_full(needed, free, settings))
     if problems:
         raise InvalidConfig(problems)
 
@@ -61,12 +55,11 @@ def preflight(
     session: Session, data: Mapping[str, Any], settings: Settings, *, at: float, broker: str
 ) -> s.PreflightReply:
     """Everything that can be said about a config before it is submitted."""
-    workers = [worker for worker in session.exec(select(Worker)) if at - worker.last_seen < ALIVE_SECONDS]
-    slots = [slot for worker in workers for slot in worker.slots]
-    device = "cuda" if any(slot["device"] == "cuda" for slot in slots) else "cpu"
+    slots, device = _slots(session, at)
     try:
         config = parse_config(data)
         check(config, settings)
+        checkpoints.check_parent(session, config, settings.home)
     except InvalidConfig as error:
         problems = [item_of(problem) for problem in error.problems]
         return s.PreflightReply(
@@ -79,6 +72,80 @@ def preflight(
             disk_bytes=None,
             expected_seconds=None,
         )
+    return _describe(session, config, slots, device, broker)
+
+
+def pipeline_preflight(
+    session: Session, spec: PipelineSpec, settings: Settings, *, at: float, broker: str
+) -> s.PipelinePreflight:
+    """Everything that can be said about a pipeline before it is submitted."""
+    problems: list[BadInput] = []
+    configs: dict[StepName, RunConfig] = {}
+    try:
+        configs = plan_pipeline(spec)
+        check_all(configs, settings)
+    except InvalidConfig as error:
+        problems += error.problems
+    if not problems:
+        try:
+            pipelines.check_reuse(session, spec, settings.home)
+        except InvalidConfig as error:
+            problems += error.problems
+    if problems:
+        return s.PipelinePreflight(ok=False, problems=[item_of(problem) for problem in problems], steps={})
+    slots, device = _slots(session, at)
+    steps = {name: _describe(session, config, slots, device, broker) for name, config in configs.items()}
+    return s.PipelinePreflight(ok=True, problems=[], steps=steps)
+
+
+def check_all(configs: Mapping[StepName, RunConfig], settings: Settings) -> None:
+    """`check` of every step; the disk must hold what all of them write.
+
+    Raises:
+        InvalidConfig: with every problem found, fields named by step.
+    """
+    problems: dict[tuple[str, str | None], BadInput] = {}
+    needed = 0
+    for name, config in configs.items():
+        try:
+            check(config, settings)
+            needed += _disk_bytes(config, num_rows(config))
+        except InvalidConfig as error:
+            for problem in error.problems:
+                field = problem.field
+                if field in type(config).model_fields:
+                    field = f"steps.{name}.{field}"
+                problems[problem.code, field] = BadInput(
+                    problem.code, problem.message, field=field, value=problem.value, way_out=problem.way_out
+                )
+    free = shutil.disk_usage(settings.home).free
+    if not problems and needed > free:
+        problems["disk_full", None] = _disk_full(needed, free, settings)
+    if problems:
+        raise InvalidConfig(list(problems.values()))
+
+
+def pin_all(configs: Mapping[StepName, RunConfig], reused: Sequence[Run]) -> dict[StepName, RunConfig]:
+    """The configs with one revision of their model for all: that of reused runs, else the hub's newest commit."""
+    revisions = [run.config.get("revision") for run in reused]
+    first = next(iter(configs.values()))
+    known = next((revision for revision in revisions if revision), None) or pin_revision(first).revision
+    return {
+        name: config if config.revision else config.model_copy(update={"revision": known})
+        for name, config in configs.items()
+    }
+
+
+def _slots(session: Session, at: float) -> tuple[list[dict[str, Any]], str]:
+    """Slots that are alive, and the kind of device that a run would get."""
+    workers = [worker for worker in session.exec(select(Worker)) if at - worker.last_seen < ALIVE_SECONDS]
+    slots = [slot for worker in workers for slot in worker.slots]
+    return slots, "cuda" if any(slot["device"] == "cuda" for slot in slots) else "cpu"
+
+
+def _describe(
+    session: Session, config: RunConfig, slots: list[dict[str, Any]], device: str, broker: str
+) -> s.PreflightReply:
     count = num_rows(config)
     need = memory.plan(config, get_preset(config.preset), device).total
     return s.PreflightReply(
@@ -108,6 +175,16 @@ def pin_revision(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"revision": commit})
 
 
+def _disk_full(needed: int, free: int, settings: Settings) -> BadInput:
+    return BadInput(
+        "disk_full",
+        f"the run may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {free / 1e9:.2f} GB free",
+        field="MEMGEN_HOME",
+        value=settings.home,
+        way_out="Free some space, delete old runs, or move MEMGEN_HOME to a larger disk.",
+    )
+
+
 def _disk_bytes(config: RunConfig, count: int) -> int:
     return memory.output_bytes(config, get_preset(config.preset), count)
 
@@ -128,18 +205,22 @@ def _warnings(slots: list[dict[str, Any]], need: int, broker: str) -> list[str]:
 
 
 def _expected_seconds(session: Session, config: RunConfig, count: int) -> float | None:
-    if not isinstance(config, Evaluation):
-        return None
+    """From the median seconds per question, or per step, of past runs that did the same."""
     query = (
         select(Run)
-        .where(col(Run.preset) == config.preset, col(Run.stage) == config.stage, col(Run.setting) == config.setting)
+        .where(col(Run.preset) == config.preset, col(Run.stage) == config.stage)
         .where(col(Run.status) == RunStatus.SUCCEEDED)
         .order_by(col(Run.id).desc())
         .limit(20)
     )
+    if isinstance(config, Evaluation):
+        query = query.where(col(Run.setting) == config.setting)
+        unit, amount, same = "num_questions", float(count), ["max_completion_length"]
+    else:
+        unit, amount, same = "steps", float(num_steps(config, count)), ["batch_size", "data", "max_completion_length"]
     rates = [
-        run.summary["seconds"] / run.summary["num_questions"]
+        run.summary["seconds"] / run.summary[unit]
         for run in session.exec(query)
-        if run.config["max_completion_length"] == config.max_completion_length and run.summary.get("num_questions")
+        if all(run.config.get(name) == getattr(config, name) for name in same) and run.summary.get(unit)
     ]
-    return statistics.median(rates) * count if rates else None
+    return statistics.median(rates) * amount if rates else None

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from backend.db import Database
 from backend.models import Attempt, Run
-from backend.services import lifecycle
+from backend.services import children, lifecycle
 from backend.services.claim import queued
 from backend.services.ingest import live_attempts
 from backend.services.runs import resume_source
@@ -77,6 +77,7 @@ class Reconciler:
             for attempt in live_attempts(session):
                 if attempt.lease_until is not None and attempt.lease_until < now:
                     self._lose(session, attempt, now)
+            self._settle(session, now)
             waiting = any(attempt.not_before <= now for attempt, _ in queued(session))
         self._last_round, self._last_time = self._monotonic(), self._clock()
         if waiting:
@@ -90,6 +91,12 @@ class Reconciler:
                 log.exception("a round of the reconciler failed")
             if self._over.wait(self._settings.reconcile_seconds):
                 return
+
+    def _settle(self, session: Session, now: float) -> None:
+        """Start children of finished parents, and make known what trainings have published."""
+        home, patience = self._settings.home, self._settings.lease_seconds
+        children.register_new(session, home, at=now, patience=patience)
+        children.settle(session, home, at=now, patience=patience, actor=ACTOR)
 
     def _lose(self, session: Session, attempt: Attempt, now: float) -> None:
         run = session.get_one(Run, attempt.run_id)

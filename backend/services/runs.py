@@ -11,10 +11,11 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from backend.errors import LARGEST_INTEGER, Conflict, no_such_run
-from backend.models import Answer, Attempt, Metric, Run, RunEvent
+from backend.models import Answer, Attempt, Checkpoint, Metric, Pipeline, PipelineStep, Run, RunEvent
 from backend.services import lifecycle
+from backend.services.children import living
 from memgen.contract.config import RunConfig, config_hash, stored_config
-from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir
+from memgen.contract.rundir import OUTPUTS, attempt_dir, log_link, newest_link, published_dir
 from memgen.contract.stage_configs import Evaluation
 from memgen.contract.status import ATTEMPT_LIVE, RUN_ENDED, AttemptStatus, Cause, RunStatus, StopMode
 
@@ -23,7 +24,8 @@ def skip_used_ids(session: Session, home: Path) -> None:
     """Let ids go on behind those that folders carry, where the database is new and the home is not."""
     if session.exec(select(Run.id).limit(1)).first() is not None:
         return
-    places = [home / "runs", *(home / "evaluate").glob("*/*")]
+    areas = {output.area for output in OUTPUTS.values()}
+    places = [home / "runs", *(place for area in areas for place in (home / area).glob("*/*"))]
     names = [path.name for place in places if place.is_dir() for path in place.iterdir()]
     largest = max((int(name) for name in names if name.isdecimal()), default=0)
     # the sequence may be ahead: of runs that were deleted
@@ -45,8 +47,33 @@ def get(session: Session, run_id: int) -> Run:
     return run
 
 
-def submit(session: Session, config: RunConfig, note: str, *, at: float, retries: int, actor: str = "user") -> Run:
-    """Store a run and queue its first attempt."""
+def submit(
+    session: Session,
+    config: RunConfig,
+    note: str,
+    *,
+    at: float,
+    retries: int,
+    parent: Run | None = None,
+    pipeline: int | None = None,
+    step: str | None = None,
+    actor: str = "user",
+) -> Run:
+    """Store a run and queue its first attempt; one whose parent has no checkpoint yet waits.
+
+    Args:
+        session: the transaction.
+        config: of the run.
+        note: of the user.
+        at: seconds since 1970.
+        retries: how often a lost attempt is tried again.
+        parent: the run whose checkpoint it starts from.
+        pipeline: that it belongs to.
+        step: its place in that pipeline.
+        actor: who submits.
+    """
+    waits = parent is not None and session.get(Checkpoint, parent.id) is None
+    status = RunStatus.WAITING if waits else RunStatus.QUEUED
     run = Run(
         stage=config.stage,
         setting=config.setting if isinstance(config, Evaluation) else "",
@@ -55,14 +82,19 @@ def submit(session: Session, config: RunConfig, note: str, *, at: float, retries
         note=note,
         config=config.model_dump(mode="json"),
         config_hash=config_hash(config),
+        status=status,
         retries_left=retries,
         created_at=at,
         queued_at=at,
+        parent_id=parent.id if parent is not None else None,
+        pipeline_id=pipeline,
+        step=step,
     )
     session.add(run)
     session.flush()
-    lifecycle.note(session, run, "run", None, RunStatus.QUEUED, actor=actor, at=at, detail="submitted")
-    lifecycle.add_attempt(session, run, at=at)
+    lifecycle.note(session, run, "run", None, status, actor=actor, at=at, detail="submitted")
+    if not waits:
+        lifecycle.add_attempt(session, run, at=at)
     return run
 
 
@@ -73,7 +105,6 @@ def stop(session: Session, run: Run, mode: StopMode, *, at: float, actor: str = 
         Conflict: `run_ended`.
     """
     assert run.id is not None
-    attempt = lifecycle.attempts_of(session, run.id)[-1]
     status = RunStatus(run.status)
     if status in RUN_ENDED:
         raise Conflict(
@@ -83,6 +114,10 @@ def stop(session: Session, run: Run, mode: StopMode, *, at: float, actor: str = 
             value=run.id,
             way_out="Nothing is left to stop.",
         )
+    if status is RunStatus.WAITING:
+        lifecycle.change_run(session, run, RunStatus.CANCELLED, actor=actor, at=at, cause=Cause.STOPPED)
+        return
+    attempt = lifecycle.attempts_of(session, run.id)[-1]
     if attempt.status == AttemptStatus.QUEUED:
         attempt.stop_mode = mode  # a later resume must know of a discard
         session.add(attempt)
@@ -104,7 +139,9 @@ def resume_source(attempts: list[Attempt]) -> tuple[int | None, str]:
             return None, "The last stop discarded what had been computed; retry starts again."
         if attempt.num_answers > 0:
             return attempt.number, f"Goes on after {attempt.num_answers} answers of attempt {attempt.number}."
-    return None, "No question was answered yet; retry starts again."
+        if attempt.checkpoint_step:
+            return attempt.number, f"Goes on behind step {attempt.checkpoint_step} of attempt {attempt.number}."
+    return None, "Nothing was saved yet; retry starts again."
 
 
 def start_again(session: Session, run: Run, *, resume: bool, at: float, retries: int, actor: str = "user") -> None:
@@ -121,6 +158,14 @@ def start_again(session: Session, run: Run, *, resume: bool, at: float, retries:
             field="run_id",
             value=run.id,
             way_out="Only failed and cancelled runs start again; launch a new run instead.",
+        )
+    if run.parent_id is not None and session.get(Checkpoint, run.parent_id) is None:
+        raise Conflict(
+            "no_parent",
+            f"run {run.id} starts from checkpoint {run.parent_id}, which is not there",
+            field="run_id",
+            value=run.id,
+            way_out="Launch a new run from another checkpoint, or continue its pipeline.",
         )
     source, reason = resume_source(lifecycle.attempts_of(session, run.id))
     if resume and source is None:
@@ -172,9 +217,20 @@ def delete(session: Session, run: Run) -> None:
         raise Conflict(
             "run_not_ended", f"run {run.id} is {run.status}", field="run_id", value=run.id, way_out="Stop it first."
         )
-    for table in (Metric, Answer, RunEvent, Attempt):
+    children = living(session, run.id)
+    if children:
+        raise Conflict(
+            "run_has_children",
+            f"run {children[0].id} starts from the checkpoint of run {run.id} and is {children[0].status}",
+            field="run_id",
+            value=run.id,
+            way_out="Stop it first, or wait until it has ended.",
+        )
+    for table in (Metric, Answer, RunEvent, Attempt, Checkpoint, PipelineStep):
         session.execute(sql_delete(table).where(col(table.run_id) == run.id))
     session.delete(run)
+    empty = col(Pipeline.id).not_in(select(PipelineStep.pipeline_id))
+    session.execute(sql_delete(Pipeline).where(empty))
 
 
 def delete_files(paths: list[Path], home: Path, config: RunConfig, newest_left: int | None) -> None:

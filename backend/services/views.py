@@ -1,6 +1,5 @@
 """Rows as the API shows them."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlmodel import Session, col, func, select
@@ -9,12 +8,10 @@ from backend import schemas as s
 from backend.models import Attempt, Run, RunEvent, Worker
 from backend.services import claim, lifecycle
 from backend.services.runs import resume_source
+from backend.times import when
 from memgen.contract.status import ATTEMPT_ENDED, CAUSE_TEXT, RUN_ENDED, AttemptStatus, Cause, RunStatus
 
-
-def when(seconds: float | None) -> datetime | None:
-    """Seconds since 1970 as a time in UTC."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+NOT_STARTED = frozenset({RunStatus.WAITING, RunStatus.QUEUED})
 
 
 def runs_out(session: Session, runs: list[Run], *, at: float, broker: str) -> list[s.RunOut]:
@@ -24,7 +21,7 @@ def runs_out(session: Session, runs: list[Run], *, at: float, broker: str) -> li
     last = dict(session.exec(newest.group_by(col(Attempt.run_id))).all())
     rows = session.exec(select(Attempt).where(col(Attempt.run_id).in_(ids)))
     attempts = {attempt.run_id: attempt for attempt in rows if attempt.number == last[attempt.run_id]}
-    return [s.RunOut(**_fields(session, run, attempts[run.id or 0], at, broker)) for run in runs]
+    return [s.RunOut(**_fields(session, run, attempts.get(run.id or 0), at, broker)) for run in runs]
 
 
 def run_detail(session: Session, run: Run, *, at: float, broker: str) -> s.RunDetail:
@@ -36,7 +33,7 @@ def run_detail(session: Session, run: Run, *, at: float, broker: str) -> s.RunDe
     if not restartable:
         reason = f"A run that is {run.status} is not resumed."
     return s.RunDetail(
-        **_fields(session, run, attempts[-1], at, broker),
+        **_fields(session, run, attempts[-1] if attempts else None, at, broker),
         config=run.config,
         config_hash=run.config_hash,
         failure=s.ProblemItem.model_validate(run.failure) if run.failure else None,
@@ -75,8 +72,8 @@ def worker_out(worker: Worker, busy: dict[tuple[str, str], int], *, at: float) -
     return s.WorkerOut(host=worker.host, alive=alive, last_seen=seen, slots=slots)
 
 
-def _fields(session: Session, run: Run, attempt: Attempt, at: float, broker: str) -> dict[str, Any]:
-    waits = claim.why_waiting(session, run, at=at, broker=broker) if run.status == RunStatus.QUEUED else None
+def _fields(session: Session, run: Run, attempt: Attempt | None, at: float, broker: str) -> dict[str, Any]:
+    waits = claim.why_waiting(session, run, at=at, broker=broker) if run.status in NOT_STARTED else None
     cause = Cause(run.cause) if run.cause else None
     return {
         "id": run.id,
@@ -92,9 +89,12 @@ def _fields(session: Session, run: Run, attempt: Attempt, at: float, broker: str
         "created_at": when(run.created_at),
         "started_at": when(run.started_at),
         "ended_at": when(run.ended_at),
-        "progress": None if run.status in RUN_ENDED else _progress(attempt),
+        "progress": None if run.status in RUN_ENDED or attempt is None else _progress(attempt),
         "summary": run.summary,
-        "num_attempts": attempt.number,
+        "num_attempts": attempt.number if attempt is not None else 0,
+        "parent_id": run.parent_id,
+        "pipeline_id": run.pipeline_id,
+        "step": run.step,
     }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from memgen.contract.config import RunConfig
 from memgen.contract.errors import BadInput
-from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig
+from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig, WeaverSftConfig
 
 # rows per split; validation is a tenth of the training file, taken out by seed
 SPLIT_SIZES: dict[str, dict[str, int]] = {
@@ -48,6 +48,16 @@ def num_rows(config: RunConfig) -> int:
     if isinstance(config, TriggerGrpoConfig) and config.num_questions is None:
         return SPLIT_SIZES[config.data]["train"] // 3
     return split_size(config.data, split_of(config), config.num_questions)
+
+
+def num_steps(config: WeaverSftConfig | TriggerGrpoConfig, rows: int) -> int:
+    """Steps of a training on so many questions."""
+    if isinstance(config, WeaverSftConfig):
+        steps = -(-rows // (config.batch_size * config.gradient_accumulation_steps)) * config.num_train_epochs
+    else:
+        rollouts = -(-rows // (config.batch_size // config.num_generations)) * config.num_train_epochs
+        steps = rollouts * config.num_iterations
+    return steps if config.max_steps is None else min(steps, config.max_steps)
 
 
 def check_gsm8k_folder(folder: Path) -> None:

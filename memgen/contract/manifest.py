@@ -1,6 +1,7 @@
 """The manifest of a checkpoint: what it is, what it was made from, and the hash of each of its files."""
 
 import hashlib
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,3 +54,20 @@ class Manifest(BaseModel):
         """First 16 hex digits of the sha256 over the hashes of all files: names these weights."""
         text = "\n".join(f"{name} {digest}" for name, digest in sorted(self.files.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def damage_of(folder: Path, manifest: Manifest) -> str | None:
+    """What is wrong with the files of a checkpoint, or None: each must be there with the content of its hash."""
+    for name, digest in manifest.files.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            return f"{name}: the file is missing"
+        if file_hash(path) != digest:
+            return f"{name}: its content is not what the manifest's hash says"
+    return None

@@ -117,13 +117,7 @@ def plan_pipeline(spec: PipelineSpec) -> dict[StepName, RunConfig]:
     configs: dict[StepName, RunConfig] = {}
     for name in spec.to_run:
         given = {**_for_step(spec, name), **spec.steps.get(name, {})}
-        step = STEPS[name]
-        fixed: dict[str, Any] = {"stage": step.stage}
-        if step.setting is not None:
-            fixed["setting"] = step.setting
-        if step.parent is not None:
-            fixed["checkpoint"] = ANY_CHECKPOINT
-        for field, value in fixed.items():
+        for field, value in _fixed(name).items():
             if given.get(field, value) != value:
                 problems.append(
                     BadInput(
@@ -137,13 +131,33 @@ def plan_pipeline(spec: PipelineSpec) -> dict[StepName, RunConfig]:
                     )
                 )
         try:
-            configs[name] = parse_config({**given, **fixed})
+            configs[name] = planned_config(spec, name)
         except InvalidConfig as error:
             problems += [_moved(problem, spec, name) for problem in error.problems]
     problems += _disagreements(spec, configs)
     if problems:
         raise InvalidConfig(_once(problems))
     return configs
+
+
+def planned_config(spec: PipelineSpec, name: StepName) -> RunConfig:
+    """The config that a step has, or would have if it was run anew and not reused.
+
+    Raises:
+        InvalidConfig: the step's fields can't be used.
+    """
+    return parse_config({**_for_step(spec, name), **spec.steps.get(name, {}), **_fixed(name)})
+
+
+def _fixed(name: StepName) -> dict[str, Any]:
+    """Fields of a step's config that are not for the user to set."""
+    step = STEPS[name]
+    fixed: dict[str, Any] = {"stage": step.stage}
+    if step.setting is not None:
+        fixed["setting"] = step.setting
+    if step.parent is not None:
+        fixed["checkpoint"] = ANY_CHECKPOINT
+    return fixed
 
 
 def _for_step(spec: PipelineSpec, name: StepName) -> dict[str, Any]:

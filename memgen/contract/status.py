@@ -51,7 +51,7 @@ RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
     _R.STOPPING: frozenset({_R.CANCELLED, _R.SUCCEEDED, _R.FAILED}),
     _R.SUCCEEDED: frozenset(),
     _R.FAILED: frozenset({_R.QUEUED}),  # resume or retry
-    _R.CANCELLED: frozenset({_R.QUEUED}),
+    _R.CANCELLED: frozenset({_R.QUEUED, _R.WAITING}),  # waits again, if it was cancelled while it waited
     _R.SKIPPED: frozenset({_R.WAITING}),  # the pipeline continues
 }
 
@@ -88,6 +88,7 @@ class Cause(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     KILLED = "killed"
     LOST = "lost"
+    PARENT = "parent"
 
 
 CAUSE_TEXT: dict[Cause, str] = {
@@ -98,4 +99,5 @@ CAUSE_TEXT: dict[Cause, str] = {
     Cause.OUT_OF_MEMORY: "memory ran out",
     Cause.KILLED: "the trainer was killed by a signal",
     Cause.LOST: "the machine or the process that ran it was not heard of within its lease",
+    Cause.PARENT: "the run whose checkpoint it needs did not succeed",
 }

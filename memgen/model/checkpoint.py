@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from memgen.contract.errors import BadInput
-from memgen.contract.manifest import MANIFEST, LoraSettings, Manifest
+from memgen.contract.manifest import MANIFEST, LoraSettings, Manifest, file_hash
 from memgen.contract.rundir import write_whole
 from memgen.contract.stage_configs import LENGTHS
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
@@ -283,12 +283,6 @@ def tokenizer_hash(base: BaseModel) -> str:
     """First 16 hex digits of the sha256 over the vocabulary with its ids."""
     vocabulary = sorted(base.tokenizer.get_vocab().items(), key=lambda item: item[1])
     return hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest()[:16]
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_base(manifest: Manifest, base: BaseModel, base_name: str) -> None:

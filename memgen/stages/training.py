@@ -250,11 +250,6 @@ class TrainingLoop:
         )
 
 
-def limited(steps: int, max_steps: int | None) -> int:
-    """Steps of a training whose epochs would take `steps`."""
-    return steps if max_steps is None else min(steps, max_steps)
-
-
 def drawn(rows: Sequence[Any], count: int, seed: int) -> list[Any]:
     """`count` of the rows, drawn by the seed."""
     return [rows[index] for index in shuffled(len(rows), seed, "rows")[:count]]

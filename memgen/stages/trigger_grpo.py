@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from memgen.contract.datasets import num_rows
+from memgen.contract.datasets import num_rows, num_steps
 from memgen.contract.errors import BadInput
 from memgen.contract.stage_configs import TriggerGrpoConfig
 from memgen.data.questions import Question
@@ -23,7 +23,7 @@ from memgen.model.memgen_model import MemGenModel
 from memgen.stages.context import Context
 from memgen.stages.loading import Loaded, load
 from memgen.stages.rollout import Rollout, roll_out
-from memgen.stages.training import TrainingLoop, batch_of, drawn, limited, resume_point, seed_of
+from memgen.stages.training import TrainingLoop, batch_of, drawn, resume_point, seed_of
 
 
 def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Question]) -> dict[str, float]:
@@ -39,8 +39,6 @@ def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Qu
     prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)
     resumed = resume_point(context)
     model, initial = _models(config, loaded, resumed[0] if resumed else None)
-    per_rollout = config.batch_size // config.num_generations
-    rollouts = -(-len(chosen) // per_rollout) * config.num_train_epochs
     loop = TrainingLoop(
         config,
         context,
@@ -48,7 +46,7 @@ def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Qu
         model,
         part="trigger",
         rates={"head": config.head_learning_rate},
-        total_steps=limited(rollouts * config.num_iterations, config.max_steps),
+        total_steps=num_steps(config, len(chosen)),
         resumed=resumed,
         block=config.num_iterations,
     )

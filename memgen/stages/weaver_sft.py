@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from memgen.contract.datasets import num_rows
+from memgen.contract.datasets import num_rows, num_steps
 from memgen.contract.errors import BadInput
 from memgen.contract.stage_configs import LENGTHS, LIMITS, WeaverSftConfig
 from memgen.data.questions import Question
@@ -20,7 +20,7 @@ from memgen.model.checkpoint import new_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.stages.context import Context
 from memgen.stages.loading import Loaded, load
-from memgen.stages.training import TrainingLoop, batch_of, drawn, limited, resume_point, seed_of
+from memgen.stages.training import TrainingLoop, batch_of, drawn, resume_point, seed_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,6 @@ def weaver_sft(
     validation = encode(loaded.base, held_out, config, context)
     resumed = resume_point(context)
     model = _model(config, loaded, resumed[0] if resumed else loaded.checkpoint)
-    per_step = config.batch_size * config.gradient_accumulation_steps
     loop = TrainingLoop(
         config,
         context,
@@ -59,7 +58,7 @@ def weaver_sft(
         model,
         part="weaver",
         rates={"latents": config.latents_learning_rate, "projections": config.projections_learning_rate},
-        total_steps=limited(-(-len(examples) // per_step) * config.num_train_epochs, config.max_steps),
+        total_steps=num_steps(config, len(examples)),
         resumed=resumed,
     )
     teacher = Teacher(config, context, model, examples, validation)

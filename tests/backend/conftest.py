@@ -17,6 +17,9 @@ from backend.db import Database
 from backend.main import create_app
 from backend.services.reconcile import Reconciler
 from backend.settings import Settings
+from memgen.contract.config import stored_config
+from memgen.contract.manifest import file_hash
+from memgen.contract.rundir import published_dir
 
 API = "/api/v1"
 NO_REDIS = "unix:///nonexistent/redis.sock"
@@ -141,6 +144,55 @@ class Backend:
         """A run that was submitted and claimed."""
         self.submit(**changes)
         return self.held()
+
+    def submit_pipeline(self, **changes: object) -> Any:
+        reply = self.user("POST", "/pipelines", json=self.spec(**changes))
+        assert reply.status_code == 201, reply.text
+        return reply.json()
+
+    def spec(self, **changes: object) -> dict[str, Any]:
+        """A pipeline of the tiny model on our own word problems."""
+        shared = {name: self.config[name] for name in ("preset", "data", "max_completion_length")}
+        return {"shared": shared, "evaluations": {"num_questions": 6}, **changes}
+
+    def steps(self, pipeline_id: int) -> dict[str, Any]:
+        """Steps of a pipeline by name."""
+        return {step["step"]: step for step in self.get(f"/pipelines/{pipeline_id}")["steps"]}
+
+    def work(self, outcome: str = "succeeded", **more: Any) -> int:
+        """Do the next run of the queue as its worker does, publishing included; returns its id."""
+        held = self.held()
+        run = self.run(held.run_id)
+        if run["setting"]:
+            held.answer(*range(6), right=held.run_id % 2 == 0)
+        cause = {"succeeded": "done", "failed": "error", "stopped": "stopped"}[outcome]
+        more = {"result": {"num_questions": 6, "accuracy": 0.5} if run["setting"] else {"steps": 2}} | more
+        environment = {"model": "folder:1", "prompt_hash": "p"}
+        assert held.finish(outcome, cause, environment=environment, **more).status_code == 200
+        if outcome == "succeeded" and not run["setting"]:
+            self.publish_checkpoint(held.run_id)
+        return held.run_id
+
+    def publish_checkpoint(self, run_id: int, **changes: Any) -> Path:
+        """Write what the supervisor of a training publishes: a file of weights and a manifest that hashes it."""
+        run = self.run(run_id)
+        kind = "weaver" if run["stage"] == "weaver_sft" else "trigger"
+        folder = published_dir(self.home, stored_config(run["config"]), run_id)
+        folder.mkdir(parents=True)
+        (folder / "parts.safetensors").write_bytes(f"weights of {run_id}".encode())
+        manifest = {
+            "kind": kind,
+            "base_model": "folder:1",
+            "tokenizer_hash": "t",
+            "latents": {"prompt_latents_len": 8, "inference_latents_len": 8, "max_prompt_aug_num": 1,
+                        "max_inference_aug_num": 5},
+            "trained": ["weaver", "trigger"] if kind == "trigger" else ["weaver"],
+            "lora": {},
+            "prompt_hash": "p",
+            "files": {"parts.safetensors": file_hash(folder / "parts.safetensors")},
+        }  # fmt: skip
+        (folder / "manifest.json").write_text(json.dumps(manifest | changes))
+        return folder
 
     def stop(self, run_id: int, mode: str = "save") -> httpx.Response:
         return self.user("POST", f"/runs/{run_id}/stop", json={"mode": mode})

@@ -1,5 +1,7 @@
 """Who may ask what: users, workers, and the supervisor of one attempt."""
 
+import re
+
 from tests.backend.conftest import API, Backend, check_problem
 
 USER_ROUTES = [
@@ -7,6 +9,9 @@ USER_ROUTES = [
     ("GET", "/runs/1"), ("POST", "/runs/1/stop"), ("POST", "/runs/1/resume"), ("POST", "/runs/1/retry"),
     ("DELETE", "/runs/1"), ("GET", "/runs/1/metrics"), ("GET", "/runs/1/log"), ("GET", "/runs/1/answers"),
     ("GET", "/runs/1/events"), ("GET", "/health"), ("GET", "/workers"), ("GET", "/queue"), ("POST", "/queue/pause"),
+    ("POST", "/pipelines"), ("POST", "/pipelines/preflight"), ("GET", "/pipelines"), ("GET", "/pipelines/1"),
+    ("POST", "/pipelines/1/continue"), ("POST", "/pipelines/1/stop"), ("GET", "/checkpoints"),
+    ("GET", "/checkpoints/1"), ("GET", "/lineage"), ("GET", "/compare"), ("GET", "/compare/answers"),
 ]  # fmt: skip
 WORKER_ROUTES = [("POST", "/worker/announce"), ("POST", "/worker/claim")]
 ATTEMPT_ROUTES = [("POST", f"/worker/attempts/1/{name}") for name in ("heartbeat", "log", "events", "answers")]
@@ -18,10 +23,7 @@ def test_lists_of_routes_name_every_route_of_the_api(backend: Backend) -> None:
     paths = backend.http.get(f"{API}/openapi.json").json()["paths"]
     known = {(method.upper(), path.removeprefix(API)) for path, methods in paths.items() for method in methods}
     named = {*USER_ROUTES, *WORKER_ROUTES, *ATTEMPT_ROUTES, FINISH}
-    shown = {
-        (method, path.replace("{run_id}", "1").replace("{attempt_id}", "1").replace("{stage}", "evaluate"))
-        for method, path in known
-    }
+    shown = {(method, re.sub(r"\{\w+_id\}", "1", path).replace("{stage}", "evaluate")) for method, path in known}
     assert shown == named
 
 

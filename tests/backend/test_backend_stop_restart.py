@@ -115,7 +115,7 @@ def test_discard_of_a_run_that_waits_for_its_next_attempt_leaves_nothing_to_resu
 def test_run_without_answers_has_nothing_to_resume(backend: Backend) -> None:
     backend.started().finish("failed", "error")
     problem = check_problem(again(backend, "resume"), 409, "nothing_to_resume")
-    assert "No question was answered" in problem["way_out"]
+    assert "Nothing was saved" in problem["way_out"]
 
 
 @pytest.mark.parametrize("how", ["resume", "retry"])

@@ -25,6 +25,7 @@ def test_tables_name_every_status_and_reach_each() -> None:
     assert reached == set(RunStatus)
 
 
-def test_a_run_leaves_failed_and_cancelled_only_for_the_queue() -> None:
-    assert RUN_TRANSITIONS[RunStatus.FAILED] == RUN_TRANSITIONS[RunStatus.CANCELLED] == {RunStatus.QUEUED}
+def test_a_run_leaves_failed_only_for_the_queue_and_what_never_started_may_wait_again() -> None:
+    assert RUN_TRANSITIONS[RunStatus.FAILED] == {RunStatus.QUEUED}
+    assert RUN_TRANSITIONS[RunStatus.CANCELLED] == {RunStatus.QUEUED, RunStatus.WAITING}
     assert RUN_TRANSITIONS[RunStatus.SKIPPED] == {RunStatus.WAITING}

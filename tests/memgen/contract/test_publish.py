@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from memgen.contract.publish import link_log, publish
 from memgen.contract.rundir import RunDir, attempt_dir
-from worker.publish import link_log, publish
 
 
 @pytest.fixture

@@ -1,0 +1,38 @@
+"""Comparison of evaluations."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query
+
+from backend import schemas as s
+from backend.auth import require_user
+from backend.context import ContextDep
+from backend.services import compare as service
+from backend.services.pipelines import cursor_number
+
+router = APIRouter(prefix="/compare", dependencies=[Depends(require_user)], tags=["compare"])
+
+
+@router.get("")
+def compare(
+    context: ContextDep,
+    runs: Annotated[str, Query(max_length=300, description="Evaluations, e.g. 3,5,6.")],
+    base: Annotated[int | None, Query(description="Which one is the base; else the one with the setting base.")] = None,
+) -> s.CompareOut:
+    """Evaluations on the same questions, each against the base."""
+    with context.database.read() as session:
+        return service.compare(session, service.numbers(runs), base)
+
+
+@router.get("/answers")
+def answers(
+    context: ContextDep,
+    before: int,
+    after: int,
+    show: Literal["all", "fixed", "broken", "both_right", "both_wrong"] = "all",
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> s.AnswerPairs:
+    """Question by question: what two evaluations said."""
+    with context.database.read() as session:
+        return service.answer_pairs(session, before, after, show=show, cursor=cursor_number(cursor), limit=limit)

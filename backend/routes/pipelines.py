@@ -1,0 +1,110 @@
+"""Pipelines: submit, watch, continue, stop."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, status
+from sqlmodel import Session
+
+from backend import schemas as s
+from backend.auth import require_user
+from backend.context import Context, ContextDep
+from backend.models import Pipeline
+from backend.services import pipelines, preflight
+from backend.services.idempotency import once, replayed
+from memgen.contract.pipeline import PipelineSpec, plan_pipeline
+
+router = APIRouter(prefix="/pipelines", dependencies=[Depends(require_user)], tags=["pipelines"])
+Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)]
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.PipelineOut:
+    """Submit a pipeline: all its runs are stored, and each starts once its parent's checkpoint is there."""
+    route, data = "POST /pipelines", body.model_dump(mode="json")
+    with context.database.read() as session:
+        known = replayed(session, key, route, data, s.PipelineOut)
+    if known is not None:
+        return known
+    with context.database.read() as session:
+        pipelines.check_reuse(session, body, context.home)  # hashes files: not in the writer's transaction
+    configs = plan_pipeline(body)
+    preflight.check_all(configs, context.settings)
+    broker = context.doorbell.state()
+    with context.database.write() as session:
+
+        def make() -> s.PipelineOut:
+            reused = pipelines.check_reuse(session, body, context.home, deep=False)
+            pinned = preflight.pin_all(configs, list(reused.values()))
+            retries = context.settings.max_retries
+            pipeline = pipelines.submit(session, body, pinned, reused, at=context.clock(), retries=retries)
+            return pipelines.view(session, pipeline, at=context.clock(), broker=broker)
+
+        reply = once(session, key, route, data, s.PipelineOut, make, at=context.clock())
+    context.doorbell.ring()
+    return reply
+
+
+@router.post("/preflight")
+def try_out(body: PipelineSpec, context: ContextDep) -> s.PipelinePreflight:
+    """Would this pipeline run, and what would its steps take."""
+    broker = context.doorbell.state()
+    with context.database.read() as session:
+        return preflight.pipeline_preflight(session, body, context.settings, at=context.clock(), broker=broker)
+
+
+@router.get("")
+def list_pipelines(
+    context: ContextDep, cursor: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
+) -> s.PipelineList:
+    """Pipelines, newest first."""
+    broker = context.doorbell.state()
+    with context.database.read() as session:
+        rows, following = pipelines.listed(session, cursor=pipelines.cursor_number(cursor), limit=limit)
+        items = [pipelines.view(session, row, at=context.clock(), broker=broker) for row in rows]
+    return s.PipelineList(items=items, next_cursor=following)
+
+
+@router.get("/{pipeline_id}")
+def get(pipeline_id: int, context: ContextDep) -> s.PipelineOut:
+    """One pipeline with its steps."""
+    broker = context.doorbell.state()
+    with context.database.read() as session:
+        return pipelines.view(session, pipelines.get(session, pipeline_id), at=context.clock(), broker=broker)
+
+
+@router.post("/{pipeline_id}/continue")
+def continue_(pipeline_id: int, context: ContextDep, key: Key = None) -> s.PipelineOut:
+    """Go on from what failed, was stopped or was skipped; what succeeded stays."""
+
+    def act(session: Session, pipeline: Pipeline) -> None:
+        pipelines.continue_(session, pipeline, at=context.clock(), retries=context.settings.max_retries)
+
+    return _change(context, pipeline_id, "continue", {}, key, act)
+
+
+@router.post("/{pipeline_id}/stop")
+def stop(pipeline_id: int, body: s.StopRequest, context: ContextDep, key: Key = None) -> s.PipelineOut:
+    """Stop every step that has not ended."""
+
+    def act(session: Session, pipeline: Pipeline) -> None:
+        pipelines.stop(session, pipeline, body.mode, at=context.clock())
+
+    return _change(context, pipeline_id, "stop", body.model_dump(), key, act)
+
+
+def _change(
+    context: Context, pipeline_id: int, word: str, body: object, key: str | None, act: pipelines.Act
+) -> s.PipelineOut:
+    broker = context.doorbell.state()
+    with context.database.write() as session:
+
+        def make() -> s.PipelineOut:
+            pipeline = pipelines.get(session, pipeline_id)
+            act(session, pipeline)
+            session.flush()
+            return pipelines.view(session, pipeline, at=context.clock(), broker=broker)
+
+        route = f"POST /pipelines/{pipeline_id}/{word}"
+        reply = once(session, key, route, body, s.PipelineOut, make, at=context.clock())
+    context.doorbell.ring()
+    return reply

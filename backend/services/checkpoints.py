@@ -1,0 +1,228 @@
+"""Checkpoints: what training runs left, whether it is whole, and which run may start from it.
+
+A checkpoint's id is its run's. It is known once it lies at its published place; its files' hashes are checked before a
+run that starts from it is taken.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from sqlmodel import Session, col, select
+
+from backend import schemas as s
+from backend.errors import LARGEST_INTEGER, NotFound
+from backend.models import Attempt, Checkpoint, Run
+from backend.times import when
+from memgen.contract.config import InvalidConfig, RunConfig, stored_config
+from memgen.contract.errors import BadInput
+from memgen.contract.manifest import MANIFEST, Manifest, damage_of
+from memgen.contract.publish import publish
+from memgen.contract.rundir import attempt_dir, published_dir
+from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.contract.status import AttemptStatus, RunStatus
+
+log = logging.getLogger(__name__)
+TRAININGS = ("weaver_sft", "trigger_grpo")
+WAY_OUT = "Choose another checkpoint; GET /checkpoints lists them with what each is good for."
+
+
+def register(session: Session, run: Run, home: Path, *, at: float, patience: float) -> Checkpoint | None:
+    """The checkpoint of a training that has succeeded, once it is published; None until then.
+
+    Args:
+        session: the transaction.
+        run: the training.
+        home: folder of everything.
+        at: seconds since 1970.
+        patience: seconds after the run's end in which its supervisor has the publishing to itself.
+    """
+    assert run.id is not None
+    known = session.get(Checkpoint, run.id)
+    if known is not None or run.status != RunStatus.SUCCEEDED or run.stage not in TRAININGS:
+        return known
+    folder = published_dir(home, stored_config(run.config), run.id)
+    if not folder.exists() and at - (run.ended_at or at) > patience:
+        _publish_late(session, run, home)
+    try:
+        manifest = Manifest.model_validate(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValidationError, ValueError, OSError) as error:
+        log.warning("the manifest of run %s can't be read: %s", run.id, error)
+        return None
+    checkpoint = Checkpoint(
+        run_id=run.id,
+        folder=str(folder.relative_to(home)),
+        content_hash=manifest.content_hash,
+        size_bytes=sum(path.stat().st_size for path in folder.iterdir()),
+        manifest=manifest.model_dump(mode="json"),
+        created_at=at,
+    )
+    session.add(checkpoint)
+    session.flush()
+    return checkpoint
+
+
+def _publish_late(session: Session, run: Run, home: Path) -> None:
+    """Publish what a supervisor that died between its last report and the publishing has left."""
+    assert run.id is not None
+    winners = session.exec(
+        select(Attempt).where(col(Attempt.run_id) == run.id, col(Attempt.status) == AttemptStatus.SUCCEEDED)
+    )
+    for attempt in winners:
+        folder = attempt_dir(home, run.id, attempt.number, run.stage)
+        if folder.output.exists():
+            log.warning("publishing the output of run %s, whose supervisor has not", run.id)
+            publish(home, run.config, run.id, folder)
+
+
+def check_parent(session: Session, config: RunConfig, home: Path) -> Run | None:
+    """The training run whose checkpoint a config names, None where it names none; the files are checked.
+
+    Raises:
+        InvalidConfig: there is no such checkpoint, it does not fit, or it is damaged.
+    """
+    run = parent_of(session, config)
+    if run is None:
+        return None
+    problem = why_not(session, run, home, config.model_dump(exclude_none=True), deep=True)
+    if problem is not None:
+        raise InvalidConfig([problem])
+    return run
+
+
+def parent_of(session: Session, config: RunConfig) -> Run | None:
+    """The training run whose checkpoint a config names; None where it names none.
+
+    Raises:
+        InvalidConfig: `no_such_checkpoint`; a path is none, a client names an id.
+    """
+    wanted = config.checkpoint
+    if not wanted:
+        return None
+    run = session.get(Run, int(wanted)) if wanted.isdecimal() and int(wanted) <= LARGEST_INTEGER else None
+    if run is None or run.stage not in TRAININGS:
+        raise InvalidConfig([no_checkpoint(wanted)])
+    return run
+
+
+def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any], *, deep: bool = False) -> BadInput | None:
+    """Why a run can't start from this training's checkpoint.
+
+    Args:
+        session: a transaction.
+        run: the training.
+        home: folder of everything.
+        child: what is known of the run that is to start from it: stage, setting, preset, revision, lengths.
+        deep: whether to read the files and check their hashes; else only whether they are there.
+    """
+    checkpoint = session.get(Checkpoint, run.id)
+    if checkpoint is None:
+        reason = f"run {run.id} is {run.status}"
+        if run.status == RunStatus.SUCCEEDED:
+            reason = f"run {run.id} has ended, and its checkpoint is not published yet"
+        return _unfit("checkpoint_not_finished", reason, run, "Wait until the run has succeeded.")
+    preset = child.get("preset")
+    if preset and preset != run.preset:
+        return _unfit(
+            "foreign_base", f"it was made for {run.preset}, and the run is for {preset}", run, "Choose that model, "
+            "or a checkpoint of this one."
+        )  # fmt: skip
+    theirs, mine = run.config.get("revision"), child.get("revision")
+    if theirs and mine and theirs != mine:
+        return _unfit(
+            "foreign_base", f"it was made for revision {theirs} of the model, and the run is for {mine}", run,
+            f"Set revision to {theirs}."
+        )  # fmt: skip
+    manifest = Manifest.model_validate(checkpoint.manifest)
+    for name in LENGTHS:
+        length = child.get(name)
+        if length is not None and length != manifest.latents[name]:
+            return BadInput(
+                "other_latents",
+                f"checkpoint {run.id} has {name} {manifest.latents[name]}",
+                field=name,
+                value=length,
+                way_out=f"Set {name} to {manifest.latents[name]}, or choose another checkpoint.",
+            )
+    if "weaver" not in manifest.trained and child.get("stage") != "weaver_sft":
+        return _unfit("untrained_weaver", "its weaver was never trained", run, WAY_OUT)
+    if "+trigger" in str(child.get("setting", "")) and manifest.kind == "weaver":
+        return _unfit(
+            "untrained_trigger", "it has no trigger that was trained", run, "Choose the checkpoint of a trigger_grpo "
+            "run, or a setting without trigger."
+        )  # fmt: skip
+    folder = home / checkpoint.folder
+    if deep:
+        damage = damage_of(folder, manifest)
+    else:
+        missing = [name for name in manifest.files if not (folder / name).is_file()]
+        damage = f"{missing[0]}: the file is missing" if missing else None
+    if damage:
+        return _unfit("checkpoint_damaged", f"it is damaged: {damage}", run, "Train it again, or choose another.")
+    return None
+
+
+def no_checkpoint(name: object) -> BadInput:
+    """The error for a checkpoint that is not there."""
+    return BadInput(
+        "no_such_checkpoint", "there is no such checkpoint", field="checkpoint", value=name, way_out=WAY_OUT
+    )
+
+
+def _unfit(code: str, reason: str, run: Run, way_out: str) -> BadInput:
+    return BadInput(code, reason, field="checkpoint", value=run.id, way_out=way_out)
+
+
+def listed(session: Session, home: Path, child: Mapping[str, Any], *, limit: int) -> list[s.CheckpointOut]:
+    """All trainings, newest first, each with why a run like `child` can't start from it."""
+    query = select(Run).where(col(Run.stage).in_(TRAININGS)).order_by(col(Run.id).desc()).limit(limit)
+    return [_out(session, run, why_not(session, run, home, child)) for run in session.exec(query)]
+
+
+def one(session: Session, checkpoint_id: int, home: Path) -> s.CheckpointOut:
+    """A checkpoint with its files checked.
+
+    Raises:
+        NotFound: `checkpoint_not_found`.
+    """
+    run = session.get(Run, checkpoint_id) if abs(checkpoint_id) <= LARGEST_INTEGER else None
+    if run is None or run.stage not in TRAININGS:
+        raise NotFound(
+            "checkpoint_not_found",
+            "there is no such checkpoint",
+            field="checkpoint_id",
+            value=checkpoint_id,
+            way_out="GET /api/v1/checkpoints lists them.",
+        )
+    return _out(session, run, why_not(session, run, home, {"stage": "weaver_sft"}, deep=True))
+
+
+def _out(session: Session, run: Run, problem: BadInput | None) -> s.CheckpointOut:
+    checkpoint = session.get(Checkpoint, run.id)
+    manifest = Manifest.model_validate(checkpoint.manifest) if checkpoint else None
+    settings = {name: run.config[name] for name in (*LENGTHS, *LIMITS) if run.config.get(name) is not None}
+    return s.CheckpointOut(
+        id=run.id or 0,
+        stage=run.stage,
+        preset=run.preset,
+        data=run.data,
+        note=run.note,
+        run_status=RunStatus(run.status),
+        usable=problem is None,
+        reason="" if problem is None else problem.message,
+        created_at=when(checkpoint.created_at) if checkpoint else None,
+        content_hash=checkpoint.content_hash if checkpoint else None,
+        base_model=manifest.base_model if manifest else None,
+        trained=list(manifest.trained) if manifest else [],
+        latents=manifest.latents if manifest else settings,
+        step=manifest.step if manifest else None,
+        parent_id=run.parent_id,
+        size_bytes=checkpoint.size_bytes if checkpoint else None,
+        folder=checkpoint.folder if checkpoint else None,
+        files=manifest.files if manifest else {},
+    )

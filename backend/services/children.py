@@ -1,0 +1,98 @@
+"""Runs that wait for the checkpoint of another: they are queued when it is there, or skipped when it never will be."""
+
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from backend.models import Checkpoint, Run
+from backend.services import checkpoints, lifecycle
+from memgen.contract.pipeline import STEPS, StepName
+from memgen.contract.status import CAUSE_TEXT, Cause, RunStatus
+
+NEVER = frozenset({RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.SKIPPED})
+LIVE = frozenset({RunStatus.WAITING, RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.STOPPING})
+
+
+def settle(session: Session, home: Path, *, at: float, patience: float, actor: str) -> None:
+    """Queue waiting runs whose parent's checkpoint is there; skip those whose parent has ended without one.
+
+    Args:
+        session: the transaction.
+        home: folder of everything.
+        at: seconds since 1970.
+        patience: seconds after a parent's end until its output counts as forgotten by its supervisor.
+        actor: who does it, for the history.
+    """
+    waiting = select(Run).where(col(Run.status) == RunStatus.WAITING).order_by(col(Run.id))
+    for run in session.exec(waiting).all():  # parents have lower ids: one pass settles chains
+        parent = session.get(Run, run.parent_id) if run.parent_id is not None else None
+        if parent is None:
+            _skip(session, run, f"run {run.parent_id}, whose checkpoint it needs, was deleted", at, actor)
+        elif parent.status in NEVER:
+            _skip(session, run, blame(session, parent), at, actor)
+        elif parent.status == RunStatus.SUCCEEDED:
+            if checkpoints.register(session, parent, home, at=at, patience=patience) is not None:
+                detail = f"{name_of(parent)} has succeeded"
+                lifecycle.change_run(session, run, RunStatus.QUEUED, actor=actor, at=at, detail=detail)
+                lifecycle.add_attempt(session, run, at=at)
+            elif at - (parent.ended_at or at) > 2 * patience:
+                _skip(session, run, f"{name_of(parent)} has succeeded, but its checkpoint is not there", at, actor)
+
+
+def register_new(session: Session, home: Path, *, at: float, patience: float) -> None:
+    """Make known what finished trainings have published, whether a run waits for it or not."""
+    known = select(Checkpoint.run_id)
+    query = select(Run).where(
+        col(Run.status) == RunStatus.SUCCEEDED,
+        col(Run.stage).in_(checkpoints.TRAININGS),
+        col(Run.id).not_in(known),
+        col(Run.ended_at) > at - 100 * patience,  # what is still not there after so long is not looked for for ever
+    )
+    for run in session.exec(query).all():
+        checkpoints.register(session, run, home, at=at, patience=patience)
+
+
+def name_of(run: Run) -> str:
+    """`Weaver SFT (run 12)`."""
+    step: StepName | None = run.step  # type: ignore[assignment]
+    label = STEPS[step].label if step in STEPS else f"{run.stage} {run.setting}".strip()
+    return f"{label} (run {run.id})"
+
+
+def blame(session: Session, parent: Run) -> str:
+    """Whose fault it is that a run can't start: the nearest ancestor that was not itself skipped."""
+    seen = parent
+    while seen.status == RunStatus.SKIPPED and seen.parent_id is not None:
+        above = session.get(Run, seen.parent_id)
+        if above is None:
+            return f"run {seen.parent_id} was deleted"
+        seen = above
+    cause = Cause(seen.cause) if seen.cause else None
+    words = {RunStatus.FAILED: "failed", RunStatus.CANCELLED: "was stopped"}.get(RunStatus(seen.status), seen.status)
+    return f"{name_of(seen)} {words}" + (f": {CAUSE_TEXT[cause]}" if cause and words == "failed" else "")
+
+
+def why_waiting(session: Session, run: Run) -> str:
+    """What a waiting run waits for."""
+    parent = session.get(Run, run.parent_id) if run.parent_id is not None else None
+    if parent is None:
+        return f"Run {run.parent_id}, whose checkpoint it needs, is gone."
+    if parent.status == RunStatus.SUCCEEDED:
+        return f"The checkpoint of {name_of(parent)} is being published."
+    return f"{name_of(parent)}, whose checkpoint it needs, is {parent.status}."
+
+
+def living(session: Session, run_id: int) -> list[Run]:
+    """Runs that start from this one's checkpoint and have not ended."""
+    query = select(Run).where(col(Run.parent_id) == run_id, col(Run.status).in_(LIVE))
+    return list(session.exec(query))
+
+
+def _skip(session: Session, run: Run, why: str, at: float, actor: str) -> None:
+    lifecycle.change_run(session, run, RunStatus.SKIPPED, actor=actor, at=at, cause=Cause.PARENT, detail=why)
+    run.failure = {
+        "code": "parent_failed",
+        "message": why,
+        "way_out": "Continue the pipeline once the cause is mended.",
+    }
+    session.add(run)

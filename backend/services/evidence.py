@@ -1,0 +1,93 @@
+"""Whether one setting answers better than another: intervals, the paired test, and when there is too little to tell.
+
+Pure functions, numbers in, numbers out; scipy does the statistics.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+ALPHA = 1 - CONFIDENCE
+POWER = 0.8
+RESAMPLES = 5000
+WORTH_KNOWING = 5.0  # points; a change below this is one that nobody expects of any setting
+
+Verdict = Literal["better", "worse", "no_difference", "too_few_questions"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One setting against another on the same questions; accuracies and changes in percentage points."""
+
+    points: float
+    low: float
+    high: float
+    p_value: float
+    smallest_detectable: float | None
+    verdict: Verdict
+
+
+def interval(right: int, n: int) -> tuple[float, float]:
+    """95 % Wilson interval of a share, `right` of `n`."""
+    found = stats.binomtest(right, n).proportion_ci(CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def mcnemar(fixed: int, broken: int) -> float:
+    """Two-sided exact McNemar test: as many fixed as broken would be chance."""
+    return float(stats.binomtest(fixed, fixed + broken, 0.5).pvalue) if fixed + broken else 1.0
+
+
+def smallest_detectable(fixed: int, broken: int, n: int) -> float | None:
+    """Smallest change in points that `n` questions show with a power of 80 %, if as many answers differ as do here.
+
+    Normal approximation of the paired test; None where no answer differs.
+    """
+    if fixed + broken == 0:
+        return None
+    z = stats.norm.ppf(1 - ALPHA / 2) + stats.norm.ppf(POWER)
+    return float(min(100.0, 100 * z * math.sqrt((fixed + broken) / n) / math.sqrt(n)))
+
+
+def change(before: Sequence[bool], after: Sequence[bool]) -> Change:
+    """Compare two settings question by question.
+
+    Args:
+        before: per question whether the first setting was right.
+        after: the same of the second, in the same order; at least one question.
+    """
+    n = len(before)
+    differences = np.asarray(after, dtype=float) - np.asarray(before, dtype=float)  # (n,), each -1, 0 or 1
+    fixed, broken = int((differences > 0).sum()), int((differences < 0).sum())
+    points = 100 * float(differences.mean())
+    low, high = _bootstrap(fixed, broken, n)
+    p_value = mcnemar(fixed, broken)
+    return Change(
+        points, low, high, p_value, smallest_detectable(fixed, broken, n), _verdict(points, low, high, p_value, n)
+    )
+
+
+def _bootstrap(fixed: int, broken: int, n: int) -> tuple[float, float]:
+    """95 % percentile interval of the mean difference over resampled questions, in points.
+
+    Differences are -1, 0 or 1: a resample of questions is a draw of how many of each there are.
+    """
+    generator = np.random.default_rng(0)  # the same page shows the same interval
+    counts = generator.multinomial(n, [fixed / n, broken / n, (n - fixed - broken) / n], size=RESAMPLES)
+    means = 100 * (counts[:, 0] - counts[:, 1]) / n
+    low, high = np.quantile(means, [ALPHA / 2, 1 - ALPHA / 2])
+    return float(low), float(high)
+
+
+def _verdict(points: float, low: float, high: float, p_value: float, n: int) -> Verdict:
+    if p_value < ALPHA:
+        return "better" if points > 0 else "worse"
+    # a handful of questions of which none differs makes an interval without width: the rule of three tells how large
+    # a share of differing answers n such questions leave open
+    widest = max(abs(low), abs(high), 100 * 3 / n)
+    return "no_difference" if widest < WORTH_KNOWING else "too_few_questions"

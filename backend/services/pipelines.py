@@ -1,0 +1,271 @@
+"""Pipelines: six runs submitted together, and what becomes of them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from backend import schemas as s
+from backend.errors import LARGEST_INTEGER, Conflict, NotFound, ServiceError
+from backend.models import Checkpoint, Pipeline, PipelineStep, Run
+from backend.services import checkpoints, lifecycle, runs, views
+from backend.times import when
+from memgen.contract.config import InvalidConfig, RunConfig, stored_config
+from memgen.contract.errors import BadInput
+from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, PipelineSpec, StepName, planned_config
+from memgen.contract.stage_configs import Evaluation
+from memgen.contract.status import RUN_ENDED, PipelineStatus, RunStatus, StopMode
+
+Act = Callable[[Session, Pipeline], None]
+FELL = frozenset({RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.SKIPPED})
+
+
+def get(session: Session, pipeline_id: int) -> Pipeline:
+    """The pipeline of this id.
+
+    Raises:
+        NotFound: `pipeline_not_found`.
+    """
+    found = session.get(Pipeline, pipeline_id) if abs(pipeline_id) <= LARGEST_INTEGER else None
+    if found is None:
+        raise NotFound(
+            "pipeline_not_found",
+            "there is no such pipeline",
+            field="pipeline_id",
+            value=pipeline_id,
+            way_out="GET /api/v1/pipelines lists them.",
+        )
+    return found
+
+
+def listed(session: Session, *, cursor: int | None, limit: int) -> tuple[list[Pipeline], str | None]:
+    """A page of pipelines, newest first, and the next page's cursor."""
+    query = select(Pipeline).order_by(col(Pipeline.id).desc()).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(col(Pipeline.id) < cursor)
+    rows = list(session.exec(query))
+    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
+
+
+def check_reuse(session: Session, spec: PipelineSpec, home: Path, *, deep: bool = True) -> dict[StepName, Run]:
+    """The runs that stand for steps; `deep` checks the hashes of their checkpoints' files, too.
+
+    Raises:
+        InvalidConfig: one is not there, has not succeeded, or does not fit the pipeline.
+    """
+    problems: list[BadInput] = []
+    reused: dict[StepName, Run] = {}
+    for name, run_id in spec.reuse.items():
+        run = session.get(Run, run_id) if abs(run_id) <= LARGEST_INTEGER else None
+        problem = "there is no such run" if run is None else _why_not_reused(session, spec, name, run, home, deep)
+        if problem or run is None:
+            problems.append(
+                BadInput(
+                    "not_reusable",
+                    problem,
+                    field=f"reuse.{name}",
+                    value=run_id,
+                    way_out="Choose another finished run, or let the step run anew.",
+                )
+            )
+        else:
+            reused[name] = run
+    if problems:
+        raise InvalidConfig(problems)
+    return reused
+
+
+def _why_not_reused(session: Session, spec: PipelineSpec, name: StepName, run: Run, home: Path, deep: bool) -> str:
+    step = STEPS[name]
+    if run.stage != step.stage or (step.setting is not None and run.setting != step.setting):
+        return f"run {run.id} is {f'{run.stage} {run.setting}'.strip()} and can't stand for {step.label}"
+    if run.status != RunStatus.SUCCEEDED:
+        return f"run {run.id} is {run.status}"
+    if step.parent is not None and run.parent_id != spec.reuse.get(step.parent):
+        origin = f"checkpoint {run.parent_id}" if run.parent_id else "no checkpoint of this pipeline"
+        return f"run {run.id} was made from {origin}; reuse that run for {step.parent}, too"
+    config = stored_config(run.config)
+    fields: tuple[str, ...] = ("preset",)
+    wanted: Mapping[str, object] = {"preset": spec.shared.get("preset")}
+    if isinstance(config, Evaluation):
+        fields = tuple(field for field in SHARED if field != "revision") + SAME_QUESTIONS
+        wanted = planned_config(spec, name).model_dump()
+    for field in fields:
+        if getattr(config, field) != wanted[field]:
+            return f"run {run.id} has {field} {getattr(config, field)}, and the pipeline {wanted[field]}"
+    if run.stage in checkpoints.TRAININGS:
+        problem = checkpoints.why_not(session, run, home, {"stage": "weaver_sft", "preset": run.preset}, deep=deep)
+        if problem is not None:
+            return problem.message
+    return ""
+
+
+def submit(
+    session: Session,
+    spec: PipelineSpec,
+    configs: Mapping[StepName, RunConfig],
+    reused: Mapping[StepName, Run],
+    *,
+    at: float,
+    retries: int,
+) -> Pipeline:
+    """Store all runs of a pipeline; those that start from no checkpoint of it are queued, the others wait."""
+    pipeline = Pipeline(
+        note=spec.note,
+        preset=str(spec.shared["preset"]),
+        data=next(iter(configs.values())).data,
+        spec=spec.model_dump(mode="json"),
+        created_at=at,
+    )
+    session.add(pipeline)
+    session.flush()
+    assert pipeline.id is not None
+    made: dict[StepName, Run] = dict(reused)
+    for name, config in configs.items():
+        parent_name = STEPS[name].parent
+        parent = made[parent_name] if parent_name is not None else None
+        if parent is not None:
+            config = config.model_copy(update={"checkpoint": str(parent.id)})
+        made[name] = runs.submit(
+            session, config, spec.note, at=at, retries=retries, parent=parent, pipeline=pipeline.id, step=name
+        )
+    for name, run in made.items():
+        row = PipelineStep(pipeline_id=pipeline.id, step=name, run_id=run.id or 0, reused=name in reused)
+        session.add(row)
+    session.flush()
+    return pipeline
+
+
+def steps_of(session: Session, pipeline: Pipeline) -> list[tuple[PipelineStep, Run | None]]:
+    """Steps in their order, with their runs as far as they are there."""
+    rows = session.exec(select(PipelineStep).where(col(PipelineStep.pipeline_id) == pipeline.id))
+    order = list(STEPS)
+    return [(row, session.get(Run, row.run_id)) for row in sorted(rows, key=lambda row: order.index(row.step))]  # type: ignore[arg-type]
+
+
+def continue_(session: Session, pipeline: Pipeline, *, at: float, retries: int, actor: str = "user") -> None:
+    """Start what failed or was stopped again, and let what was skipped wait again; what succeeded stays.
+
+    Raises:
+        Conflict: `nothing_to_continue`.
+    """
+    fallen = [run for row, run in steps_of(session, pipeline) if run is not None and not row.reused and _fell(run)]
+    if not fallen:
+        raise Conflict(
+            "nothing_to_continue",
+            f"pipeline {pipeline.id} has no step that failed, was stopped or was skipped",
+            field="pipeline_id",
+            value=pipeline.id,
+            way_out="Submit a new pipeline; finished steps can be reused.",
+        )
+    for run in fallen:
+        assert run.id is not None
+        ready = run.parent_id is None or session.get(Checkpoint, run.parent_id) is not None
+        started = bool(lifecycle.attempts_of(session, run.id))
+        if run.status == RunStatus.SKIPPED or (not started and not ready):
+            detail = "the pipeline continues"
+            lifecycle.change_run(session, run, RunStatus.WAITING, actor=actor, at=at, detail=detail)
+            continue
+        source, _ = runs.resume_source(lifecycle.attempts_of(session, run.id))
+        runs.start_again(session, run, resume=source is not None, at=at, retries=retries, actor=actor)
+
+
+def stop(session: Session, pipeline: Pipeline, mode: StopMode, *, at: float) -> None:
+    """Stop every step that has not ended; reused runs are not touched.
+
+    Raises:
+        Conflict: `pipeline_ended`.
+    """
+    live = [
+        run
+        for row, run in steps_of(session, pipeline)
+        if run is not None and not row.reused and run.status not in RUN_ENDED
+    ]
+    if not live:
+        raise Conflict(
+            "pipeline_ended",
+            f"pipeline {pipeline.id} has ended already",
+            field="pipeline_id",
+            value=pipeline.id,
+            way_out="Nothing is left to stop.",
+        )
+    for run in live:
+        runs.stop(session, run, mode, at=at)
+
+
+def view(session: Session, pipeline: Pipeline, *, at: float, broker: str) -> s.PipelineOut:
+    """A pipeline as the API shows it."""
+    rows = steps_of(session, pipeline)
+    there = [run for _, run in rows if run is not None]
+    shown = {out.id: out for out in views.runs_out(session, there, at=at, broker=broker)}
+    status = status_of(there)
+    fallen = [run for row, run in rows if run is not None and not row.reused and _fell(run)]
+    ended = [run.ended_at for run in there if run.ended_at is not None]
+    names = [STEPS[row.step].label for row, run in rows if run in fallen]  # type: ignore[index]
+    created = when(pipeline.created_at)
+    assert created is not None
+    return s.PipelineOut(
+        id=pipeline.id or 0,
+        note=pipeline.note,
+        preset=pipeline.preset,
+        data=pipeline.data,
+        created_at=created,
+        ended_at=when(max(ended)) if ended and status is not PipelineStatus.RUNNING else None,
+        status=status,
+        steps=[
+            s.PipelineStepOut(
+                step=row.step,
+                label=STEPS[row.step].label,  # type: ignore[index]
+                reused=row.reused,
+                run=shown[run.id or 0] if run is not None else None,
+                reason=_reason(run, shown),
+            )
+            for row, run in rows
+        ],
+        can_continue=bool(fallen),
+        continue_reason=(
+            f"Goes on with {', '.join(names)}; finished steps stay as they are."
+            if fallen
+            else "No step has failed, was stopped or was skipped."
+        ),
+        spec=pipeline.spec,
+    )
+
+
+def status_of(there: list[Run]) -> PipelineStatus:
+    """Where a pipeline is, as its runs say."""
+    statuses = {RunStatus(run.status) for run in there}
+    if statuses - RUN_ENDED:
+        return PipelineStatus.RUNNING
+    if RunStatus.FAILED in statuses:
+        return PipelineStatus.FAILED
+    return PipelineStatus.CANCELLED if statuses & FELL else PipelineStatus.SUCCEEDED
+
+
+def cursor_number(cursor: str | None) -> int | None:
+    """A cursor as the number that it is.
+
+    Raises:
+        ServiceError: `bad_cursor`.
+    """
+    if cursor is None or (cursor.isascii() and cursor.isdecimal() and int(cursor) <= LARGEST_INTEGER):
+        return None if cursor is None else int(cursor)
+    raise ServiceError(
+        "bad_cursor",
+        "this cursor is not from a reply of ours",
+        field="cursor",
+        value=cursor,
+        way_out="Leave it out to start at the first page.",
+    )
+
+
+def _fell(run: Run) -> bool:
+    return RunStatus(run.status) in FELL
+
+
+def _reason(run: Run | None, shown: Mapping[int, s.RunOut]) -> str:
+    if run is None:
+        return "The run was deleted."
+    if run.failure is not None and run.status in FELL:
+        return str(run.failure.get("message") or "")
+    return shown[run.id or 0].waits_for or ""

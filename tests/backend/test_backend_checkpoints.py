@@ -1,0 +1,123 @@
+"""Checkpoints as parents: what is offered, what is refused and why; lineage."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backend.conftest import Backend, check_problem
+from tests.conftest import TINY
+
+
+@pytest.fixture
+def weaver(backend: Backend) -> int:
+    """A finished weaver SFT."""
+    backend.submit(stage="weaver_sft", num_questions=8, batch_size=4)
+    run_id = backend.work()
+    backend.reconciler.round()
+    return run_id
+
+
+def evaluation(backend: Backend, **changes: object) -> dict[str, Any]:
+    return {"config": backend.config | {"setting": "weaver"} | changes}
+
+
+def test_finished_training_is_offered_with_what_it_is(backend: Backend, weaver: int) -> None:
+    (one,) = backend.get("/checkpoints", stage="evaluate", setting="weaver", preset=TINY)["items"]
+    assert (one["id"], one["usable"], one["reason"]) == (weaver, True, "")
+    assert (one["trained"], one["latents"]["prompt_latents_len"]) == (["weaver"], 8)
+    assert one["folder"] == "train/wordproblems/qwen2-242k/1/weaver_sft"
+    assert one["size_bytes"] > 0
+    assert backend.get(f"/checkpoints/{weaver}")["content_hash"] == one["content_hash"]
+
+
+@pytest.mark.parametrize(
+    ("child", "reason"),
+    [
+        ({"preset": "Qwen/Qwen3-14B"}, "was made for tiny/qwen2-242k"),
+        ({"prompt_latents_len": 4}, "has prompt_latents_len 8"),
+        ({"setting": "weaver+trigger"}, "no trigger that was trained"),
+    ],
+)
+def test_what_cannot_be_a_parent_is_not_offered_and_says_why(backend: Backend, weaver: int, child, reason: str) -> None:
+    (one,) = backend.get("/checkpoints", **({"stage": "evaluate", "setting": "weaver"} | child))["items"]
+    assert not one["usable"]
+    assert reason in one["reason"]
+    config = evaluation(backend, checkpoint=str(weaver), **child)
+    body = backend.user("POST", "/runs", json=config).json()
+    assert body["status"] == 422
+    assert reason in body["title"]
+    assert body["field"] in {"checkpoint", "prompt_latents_len"}
+    assert backend.user("POST", "/preflight", json=config).json()["problems"][0]["code"] == body["code"]
+    assert len(backend.get("/runs")["items"]) == 1
+
+
+def test_running_training_is_not_offered(backend: Backend) -> None:
+    backend.submit(stage="weaver_sft", num_questions=8, batch_size=4)
+    backend.held()
+    (one,) = backend.get("/checkpoints", stage="evaluate", setting="weaver")["items"]
+    assert (one["usable"], one["reason"]) == (False, "run 1 is running")
+    check_problem(
+        backend.user("POST", "/runs", json=evaluation(backend, checkpoint="1")), 422, "checkpoint_not_finished"
+    )
+
+
+def damage(folder: Path) -> None:
+    (folder / "parts.safetensors").write_bytes(b"other")
+
+
+def remove(folder: Path) -> None:
+    (folder / "parts.safetensors").unlink()
+
+
+@pytest.mark.parametrize(("harm", "said"), [(damage, "not what the manifest"), (remove, "the file is missing")])
+def test_damaged_checkpoint_is_refused_before_anything_starts(backend: Backend, weaver: int, harm, said: str) -> None:
+    harm(backend.home / "train" / "wordproblems" / "qwen2-242k" / str(weaver) / "weaver_sft")
+    config = evaluation(backend, checkpoint=str(weaver))
+    assert said in check_problem(backend.user("POST", "/runs", json=config), 422, "checkpoint_damaged")["title"]
+    one = backend.get(f"/checkpoints/{weaver}")
+    assert (one["usable"], said in one["reason"]) == (False, True)
+    spec = backend.spec(reuse={"weaver_sft": weaver})
+    assert said in check_problem(backend.user("POST", "/pipelines", json=spec), 422, "not_reusable")["title"]
+
+
+@pytest.mark.parametrize("name", ["99", "/etc/passwd", "..", "1" * 30])
+def test_what_is_no_checkpoint_of_ours_is_refused(backend: Backend, name: str) -> None:
+    body = check_problem(
+        backend.user("POST", "/runs", json=evaluation(backend, checkpoint=name)), 422, "no_such_checkpoint"
+    )
+    assert (body["field"], body["value"]) == ("checkpoint", name)
+    assert backend.get("/runs")["items"] == []
+
+
+def test_trigger_training_without_a_checkpoint_is_refused(backend: Backend) -> None:
+    shared = {name: backend.config[name] for name in ("preset", "data")}
+    body = check_problem(
+        backend.user("POST", "/runs", json={"config": {"stage": "trigger_grpo", **shared}}), 422, "invalid_config"
+    )
+    assert body["field"] == "checkpoint"
+
+
+def test_evaluation_is_no_checkpoint(backend: Backend) -> None:
+    backend.submit()
+    backend.work()
+    check_problem(backend.user("GET", "/checkpoints/1"), 404, "checkpoint_not_found")
+    check_problem(backend.user("POST", "/runs", json=evaluation(backend, checkpoint="1")), 422, "no_such_checkpoint")
+
+
+def test_child_of_a_deleted_checkpoint_is_not_started_again_and_lineage_says_so(backend: Backend, weaver: int) -> None:
+    child = backend.submit(setting="weaver", checkpoint=str(weaver))
+    backend.work("failed")
+    assert backend.user("DELETE", f"/runs/{weaver}", params={"confirm": True}).status_code == 200
+    body = check_problem(backend.user("POST", f"/runs/{child}/retry", json={}), 409, "no_parent")
+    assert f"checkpoint {weaver}" in body["title"]
+    (node,) = backend.get("/lineage")["nodes"]
+    assert (node["run_id"], node["parent_id"], node["parent_deleted"]) == (child, weaver, True)
+
+
+def test_ids_are_not_given_twice_where_folders_carry_them(backend: Backend, start, weaver: int) -> None:
+    backend.context.database.close()
+    for path in (backend.home / "backend").glob("memgen.db*"):
+        path.unlink()
+    (backend.home / "train" / "gsm8k" / "Qwen3-14B" / "41").mkdir(parents=True)
+    assert start().submit() == 42

@@ -1,0 +1,107 @@
+"""Evaluations side by side: paired numbers, texts, and what is refused."""
+
+from typing import Any
+
+import pytest
+
+from tests.backend.conftest import Backend, answer_line, check_problem
+
+CONDITIONS = {"model": "folder:1", "prompt_hash": "p", "device": "cpu"}
+
+
+def evaluation(backend: Backend, right: list[bool], environment: dict[str, str] | None = None, **config: Any) -> int:
+    """A finished evaluation with these verdicts."""
+    backend.submit(**config)
+    held = backend.held()
+    held.send("answers", b"".join(answer_line(number, right=value) for number, value in enumerate(right)))
+    result = {"num_questions": len(right), "accuracy": sum(right) / len(right)}
+    held.finish(result=result, environment=CONDITIONS | (environment or {}))
+    return held.run_id
+
+
+@pytest.fixture
+def weaver(backend: Backend) -> str:
+    backend.submit(stage="weaver_sft", num_questions=8, batch_size=4)
+    run_id = backend.work()
+    backend.reconciler.round()
+    return str(run_id)
+
+
+def test_settings_are_compared_question_by_question(backend: Backend, weaver: str) -> None:
+    base = evaluation(backend, [True] * 10 + [False] * 30)
+    tuned = evaluation(backend, [False] * 2 + [True] * 24 + [False] * 14, setting="weaver", checkpoint=weaver)
+    reply = backend.get("/compare", runs=f"{tuned},{base}")
+    first, second = reply["items"]
+    assert (reply["base_id"], first["run_id"], first["is_base"], first["change"]) == (base, base, True, None)
+    assert (first["accuracy"], first["num_questions"]) == (0.25, 40)
+    assert first["low"] == pytest.approx(0.1419, abs=1e-4)
+    assert first["high"] == pytest.approx(0.4019, abs=1e-4)
+    change = second["change"]
+    assert (change["points"], change["expected"], change["num_questions"]) == (35.0, [5, 10], 40)
+    assert change["fixed"] == [f"t:{number}" for number in range(10, 26)]
+    assert change["broken"] == ["t:0", "t:1"]
+    assert change["p_value"] == pytest.approx(0.001312, abs=1e-6)
+    assert 15 < change["low"] < 35 < change["high"] < 55
+    assert change["verdict"] == "better"
+    assert reply["conditions"]["preset"] == "tiny/qwen2-242k"
+
+
+def test_too_few_questions_are_said_so(backend: Backend, weaver: str) -> None:
+    base = evaluation(backend, [False] * 24)
+    tuned = evaluation(backend, [True] * 2 + [False] * 22, setting="weaver", checkpoint=weaver)
+    change = backend.get("/compare", runs=f"{base},{tuned}")["items"][1]["change"]
+    assert change["verdict"] == "too_few_questions"
+    assert "Too few questions to tell: 24" in change["text"]
+
+
+@pytest.mark.parametrize(
+    ("config", "environment", "said"),
+    [
+        ({"max_completion_length": 25}, {}, "max_completion_length (24 and 25)"),
+        ({"split": "validation"}, {}, "split (test and validation)"),
+        ({}, {"prompt_hash": "q"}, "prompt (p and q)"),
+        ({}, {"model": "folder:2"}, "base weights (folder:1 and folder:2)"),
+    ],
+)
+def test_what_differs_in_more_than_the_setting_is_refused(backend: Backend, config, environment, said: str) -> None:
+    first, second = evaluation(backend, [True]), evaluation(backend, [True], environment, **config)
+    for path, params in (
+        ("/compare", {"runs": f"{first},{second}"}),
+        ("/compare/answers", {"before": first, "after": second}),
+    ):
+        body = check_problem(backend.user("GET", path, params=params), 422, "not_comparable")
+        assert said in body["title"]
+
+
+def test_what_may_matter_a_little_is_a_warning(backend: Backend) -> None:
+    first, second = evaluation(backend, [True]), evaluation(backend, [True, False], {"device": "cuda"})
+    reply = backend.get("/compare", runs=f"{first},{second}", base=first)
+    assert reply["warnings"] == [f"Run {second} has device cuda, run {first} cpu."]
+    assert reply["items"][1]["change"]["num_questions"] == 1
+
+
+def test_texts_of_two_evaluations_stand_side_by_side(backend: Backend) -> None:
+    before, after = evaluation(backend, [True, True, False, False]), evaluation(backend, [True, False, True, False])
+    reply = backend.get("/compare/answers", before=before, after=after)
+    assert [pair["kind"] for pair in reply["items"]] == ["both_right", "broken", "fixed", "both_wrong"]
+    assert reply["counts"] == {"all": 4, "fixed": 1, "broken": 1, "both_right": 1, "both_wrong": 1}
+    fixed = backend.get("/compare/answers", before=before, after=after, show="fixed")
+    assert [(pair["id"], pair["before"]["metrics"]["accuracy"]) for pair in fixed["items"]] == [("t:2", 0.0)]
+    page = backend.get("/compare/answers", before=before, after=after, limit=3)
+    rest = backend.get("/compare/answers", before=before, after=after, limit=3, cursor=page["next_cursor"])
+    assert ([pair["id"] for pair in rest["items"]], rest["next_cursor"]) == (["t:3"], None)
+
+
+@pytest.mark.parametrize(
+    ("runs", "status", "code"),
+    [("", 422, "bad_selection"), ("1,x", 422, "bad_selection"), ("99", 404, "run_not_found"),
+     (",".join(map(str, range(1, 20))), 422, "bad_selection")],
+)  # fmt: skip
+def test_selection_that_is_none_is_refused(backend: Backend, runs: str, status: int, code: str) -> None:
+    check_problem(backend.user("GET", "/compare", params={"runs": runs}), status, code)
+
+
+def test_trainings_and_unfinished_evaluations_are_refused(backend: Backend, weaver: str) -> None:
+    check_problem(backend.user("GET", "/compare", params={"runs": weaver}), 422, "not_an_evaluation")
+    run_id = backend.submit()
+    check_problem(backend.user("GET", "/compare", params={"runs": run_id}), 422, "not_finished")

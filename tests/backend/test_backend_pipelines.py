@@ -1,0 +1,279 @@
+"""Pipelines: what starts when, what is skipped and whose fault it is, continue, reuse, branch, stop."""
+
+from typing import Any
+
+import pytest
+
+from tests.backend.conftest import Backend, check_problem
+
+NAMES = ["base_eval", "weaver_sft", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval"]
+
+
+def statuses(backend: Backend, pipeline_id: int = 1) -> list[str]:
+    return [backend.steps(pipeline_id)[name]["run"]["status"] for name in NAMES]
+
+
+def finish_all(backend: Backend) -> list[int]:
+    """Work until nothing is left; returns the runs in the order in which they were handed out."""
+    done = []
+    while backend.get("/pipelines")["items"][0]["status"] == "running":
+        done.append(backend.work())
+        backend.reconciler.round()
+    return done
+
+
+def test_six_runs_are_stored_at_once_and_children_wait_for_their_parents(backend: Backend) -> None:
+    pipeline = backend.submit_pipeline(note="first")
+    assert [step["step"] for step in pipeline["steps"]] == NAMES
+    assert statuses(backend) == ["queued", "queued", "waiting", "waiting", "waiting", "waiting"]
+    runs = {name: step["run"] for name, step in backend.steps(1).items()}
+    assert {name: run["parent_id"] for name, run in runs.items()} == {
+        "base_eval": None, "weaver_sft": None, "weaver_eval": 2, "trigger_grpo": 2, "trigger_eval": 4, "ltpo_eval": 4,
+    }  # fmt: skip
+    assert backend.run(5)["config"]["checkpoint"] == "4"
+    assert "Weaver SFT (run 2)" in runs["weaver_eval"]["waits_for"]
+    assert (pipeline["status"], pipeline["can_continue"], pipeline["note"]) == ("running", False, "first")
+
+
+def test_whole_chain_runs_by_itself_in_order(backend: Backend) -> None:
+    backend.submit_pipeline()
+    assert finish_all(backend) == [1, 2, 3, 4, 5, 6]
+    pipeline = backend.get("/pipelines/1")
+    assert pipeline["status"] == "succeeded"
+    assert pipeline["ended_at"] is not None
+    assert [event["detail"] for event in backend.history(4) if event["to_status"] == "queued"] == [
+        "Weaver SFT (run 2) has succeeded"
+    ]
+
+
+def test_child_starts_only_once_the_checkpoint_is_published(backend: Backend) -> None:
+    backend.submit_pipeline()
+    backend.work()
+    held = backend.held()
+    held.finish(result={"steps": 2})
+    backend.reconciler.round()
+    assert statuses(backend)[2] == "waiting"
+    assert "is being published" in backend.steps(1)["weaver_eval"]["run"]["waits_for"]
+    backend.publish_checkpoint(2)
+    backend.reconciler.round()
+    assert statuses(backend)[2:4] == ["queued", "queued"]
+
+
+def test_output_whose_supervisor_died_is_published_after_its_lease(backend: Backend) -> None:
+    backend.submit_pipeline()
+    backend.work()
+    held = backend.held()
+    folder = backend.publish_checkpoint(2)
+    left = backend.home / "runs" / "2" / "attempts" / "1" / "weaver_sft"
+    left.parent.mkdir(parents=True)
+    folder.rename(left)
+    held.finish(result={"steps": 2})
+    backend.reconciler.round()
+    assert statuses(backend)[2] == "waiting"
+    backend.clock.pass_time(backend.context.settings.lease_seconds + 1)
+    backend.reconciler.round()
+    assert statuses(backend)[2] == "queued"
+    assert folder.is_dir()
+
+
+def test_training_that_left_nothing_has_its_children_skipped_in_the_end(backend: Backend) -> None:
+    backend.submit_pipeline()
+    backend.work()
+    backend.held().finish(result={"steps": 2})
+    backend.clock.pass_time(3 * backend.context.settings.lease_seconds)
+    backend.reconciler.round()
+    assert "its checkpoint is not there" in backend.steps(1)["weaver_eval"]["reason"]
+    assert statuses(backend) == ["succeeded", "succeeded", "skipped", "skipped", "skipped", "skipped"]
+
+
+def test_skipped_children_say_whose_fault_it_is(backend: Backend) -> None:
+    backend.submit_pipeline()
+    backend.work()
+    backend.work("failed")
+    backend.reconciler.round()
+    assert statuses(backend) == ["succeeded", "failed", "skipped", "skipped", "skipped", "skipped"]
+    for name in NAMES[2:]:
+        step = backend.steps(1)[name]
+        assert step["reason"] == "Weaver SFT (run 2) failed: the trainer ended with an error"
+        assert step["run"]["cause"] == "parent"
+    pipeline = backend.get("/pipelines/1")
+    assert (pipeline["status"], pipeline["can_continue"]) == ("failed", True)
+    assert "Weaver SFT" in pipeline["continue_reason"]
+
+
+def test_continue_runs_the_failed_step_and_what_was_skipped_and_nothing_else(backend: Backend) -> None:
+    backend.submit_pipeline()
+    for _ in range(3):
+        backend.work()
+        backend.reconciler.round()
+    backend.work("failed")
+    backend.reconciler.round()
+    assert statuses(backend) == ["succeeded", "succeeded", "succeeded", "failed", "skipped", "skipped"]
+    reply = backend.user("POST", "/pipelines/1/continue", json={}).json()
+    assert [step["run"]["status"] for step in reply["steps"]] == [
+        "succeeded", "succeeded", "succeeded", "queued", "waiting", "waiting",
+    ]  # fmt: skip
+    assert finish_all(backend) == [4, 5, 6]
+    assert [backend.run(run_id)["num_attempts"] for run_id in range(1, 7)] == [1, 1, 1, 2, 1, 1]
+    nodes = {node["run_id"]: node for node in backend.get("/lineage", pipeline=1)["nodes"]}
+    assert [one["status"] for one in nodes[4]["attempts"]] == ["failed", "succeeded"]
+    check_problem(backend.user("POST", "/pipelines/1/continue", json={}), 409, "nothing_to_continue")
+
+
+def test_continue_resumes_a_training_from_its_checkpoint(backend: Backend) -> None:
+    backend.submit_pipeline()
+    backend.work()
+    held = backend.held()
+    held.say({"event": "checkpoint", "step": 8, "path": "checkpoints/step-8"})
+    held.finish("failed", "killed")
+    backend.reconciler.round()
+    assert backend.run(2)["resume_reason"] == "Goes on behind step 8 of attempt 1."
+    backend.user("POST", "/pipelines/1/continue", json={})
+    assert backend.held().resumes == 1
+
+
+def test_stopped_pipeline_can_be_continued(backend: Backend) -> None:
+    backend.submit_pipeline()
+    held = backend.held()
+    reply = backend.user("POST", "/pipelines/1/stop", json={"mode": "save"})
+    assert reply.status_code == 200
+    held.finish("stopped", "stopped")
+    backend.reconciler.round()
+    assert statuses(backend) == ["cancelled"] * 6
+    assert backend.get("/pipelines/1")["status"] == "cancelled"
+    check_problem(backend.user("POST", "/pipelines/1/stop", json={"mode": "save"}), 409, "pipeline_ended")
+    backend.user("POST", "/pipelines/1/continue", json={})
+    assert statuses(backend) == ["queued", "queued", "waiting", "waiting", "waiting", "waiting"]
+    assert finish_all(backend) == [1, 2, 3, 4, 5, 6]
+
+
+def test_lost_training_without_retries_skips_its_children(backend: Backend) -> None:
+    backend.submit_pipeline()
+    backend.work()
+    for _ in range(3):
+        backend.held()
+        while backend.run(2)["status"] == "running":
+            backend.clock.pass_time(20)
+            backend.reconciler.round()
+        backend.clock.pass_time(1000)
+        backend.reconciler.round()
+    assert statuses(backend)[1:3] == ["failed", "skipped"]
+    assert "not heard of within its lease" in backend.steps(1)["weaver_eval"]["reason"]
+
+
+def test_finished_steps_are_reused_and_a_checkpoint_is_branched_from(backend: Backend) -> None:
+    backend.submit_pipeline()
+    finish_all(backend)
+    steps = {"trigger_grpo": {"learning_rate": 1e-4}}
+    second = backend.submit_pipeline(reuse={"base_eval": 1, "weaver_sft": 2, "weaver_eval": 3}, steps=steps)
+    assert [step["reused"] for step in second["steps"]] == [True, True, True, False, False, False]
+    assert [step["run"]["id"] for step in second["steps"]] == [1, 2, 3, 7, 8, 9]
+    assert backend.run(7)["status"] == "queued"
+    assert finish_all(backend) == [7, 8, 9]
+    assert backend.run(7)["parent_id"] == 2
+    family = {node["run_id"] for node in backend.get("/lineage", run=9)["nodes"]}
+    assert family == {2, 3, 4, 5, 6, 7, 8, 9}
+
+
+@pytest.mark.parametrize(
+    ("reuse", "said"),
+    [
+        ({"base_eval": 99}, "There is no such run"),
+        ({"base_eval": 3}, "can't stand for Base evaluation"),
+        ({"base_eval": 1, "weaver_eval": 3}, "was made from checkpoint 2"),
+        ({"base_eval": 1, "weaver_sft": 7}, "Run 7 is queued"),
+    ],
+)
+def test_run_that_does_not_fit_is_not_reused(backend: Backend, reuse: dict[str, int], said: str) -> None:
+    backend.submit_pipeline()
+    finish_all(backend)
+    backend.submit_pipeline(reuse={"base_eval": 1}, include=["weaver_sft"])
+    body = check_problem(backend.user("POST", "/pipelines", json=backend.spec(reuse=reuse)), 422, "not_reusable")
+    assert said in body["title"]
+    assert body["field"] == f"reuse.{list(reuse)[-1]}"
+
+
+def test_evaluation_under_other_conditions_is_not_reused(backend: Backend) -> None:
+    backend.submit_pipeline()
+    finish_all(backend)
+    spec = backend.spec(reuse={"base_eval": 1}, evaluations={"num_questions": 5})
+    assert (
+        "num_questions 6" in check_problem(backend.user("POST", "/pipelines", json=spec), 422, "not_reusable")["title"]
+    )
+
+
+LIMIT, LENGTH = "max_completion_length", "prompt_latents_len"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"shared": {"data": "wordproblems"}}, "no_base", "shared.preset"),
+        ({"include": ["weaver_sft", "weaver_eval"]}, "no_base", "include"),
+        ({"include": ["base_eval", "trigger_grpo"]}, "no_parent", "steps.trigger_grpo.checkpoint"),
+        ({"steps": {"ltpo_eval": {LIMIT: 9}}}, "steps_disagree", f"steps.ltpo_eval.{LIMIT}"),
+        ({"steps": {"weaver_eval": {"num_questions": 5}}}, "steps_disagree", "steps.weaver_eval.num_questions"),
+        ({"steps": {"trigger_grpo": {LENGTH: 4}}}, "other_latents", f"steps.trigger_grpo.{LENGTH}"),
+        ({"steps": {"weaver_sft": {"learning_rates": 1}}}, "unknown_config_key", "steps.weaver_sft.learning_rates"),
+        ({"steps": {"weaver_eval": {"checkpoint": "/etc"}}}, "step_fixed", "steps.weaver_eval.checkpoint"),
+        ({"evaluations": {"num_questions": 10**6}}, "invalid_config", "evaluations.num_questions"),
+        ({"evaluations": {"num_questions": 1001}}, "too_many_questions", "steps.base_eval.num_questions"),
+        ({"steps": {"nothing": {}}}, "invalid_request", None),
+    ],
+)  # fmt: skip
+def test_bad_pipeline_is_refused_by_field_before_anything_starts(
+    backend: Backend, changes: dict[str, Any], code: str, field: str | None
+) -> None:
+    body = check_problem(backend.user("POST", "/pipelines", json=backend.spec(**changes)), 422, code)
+    if field is not None:
+        assert field in [item["field"] for item in body["errors"] or [body]]
+        said = backend.user("POST", "/pipelines/preflight", json=backend.spec(**changes)).json()
+        assert (said["ok"], said["steps"]) == (False, {})
+        assert field in [item["field"] for item in said["problems"]]
+    assert backend.get("/runs")["items"] == []
+    assert backend.get("/pipelines")["items"] == []
+
+
+def test_preflight_tells_what_each_step_takes(backend: Backend) -> None:
+    backend.announce()
+    said = backend.user("POST", "/pipelines/preflight", json=backend.spec()).json()
+    assert said["ok"]
+    assert list(said["steps"]) == NAMES
+    assert all(step["memory_bytes"] > 0 and step["disk_bytes"] > 0 for step in said["steps"].values())
+
+
+def test_same_key_makes_one_pipeline(backend: Backend) -> None:
+    for _ in range(2):
+        reply = backend.user("POST", "/pipelines", json=backend.spec(), headers={"Idempotency-Key": "k"})
+        assert reply.json()["id"] == 1
+    assert len(backend.get("/runs")["items"]) == 6
+
+
+def test_pages_of_pipelines(backend: Backend) -> None:
+    for number in range(3):
+        backend.submit_pipeline(note=str(number))
+    first = backend.get("/pipelines", limit=2)
+    assert [one["note"] for one in first["items"]] == ["2", "1"]
+    second = backend.get("/pipelines", limit=2, cursor=first["next_cursor"])
+    assert ([one["note"] for one in second["items"]], second["next_cursor"]) == (["0"], None)
+    check_problem(backend.user("GET", "/pipelines", params={"cursor": "x"}), 400, "bad_cursor")
+    check_problem(backend.user("GET", "/pipelines/9"), 404, "pipeline_not_found")
+
+
+def test_deleted_runs_leave_their_places_empty_and_the_last_takes_the_pipeline_along(backend: Backend) -> None:
+    backend.submit_pipeline()
+    finish_all(backend)
+    assert backend.user("DELETE", "/runs/1", params={"confirm": True}).status_code == 200
+    assert [step["step"] for step in backend.get("/pipelines/1")["steps"]] == NAMES[1:]
+    for run_id in range(2, 7):
+        assert backend.user("DELETE", f"/runs/{run_id}", params={"confirm": True}).status_code == 200
+    check_problem(backend.user("GET", "/pipelines/1"), 404, "pipeline_not_found")
+
+
+def test_checkpoint_with_a_living_child_is_not_deleted(backend: Backend) -> None:
+    backend.submit_pipeline()
+    for _ in range(2):
+        backend.work()
+        backend.reconciler.round()
+    body = check_problem(backend.user("DELETE", "/runs/2", params={"confirm": True}), 409, "run_has_children")
+    assert "Run 3" in body["title"]
