@@ -1,4 +1,5 @@
 # make up      install, start Redis, backend, worker and dashboard, show URL and token
+# make demo    install, run the whole pipeline on the demo model, print the comparison
 # make test    install what the tests need, run them
 # See README.md for the rest.
 PYTHON ?= python3
@@ -9,7 +10,7 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: install up down check test test-all clean
+.PHONY: install up down demo check test test-all clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.dev  ## everything, the tests' browser included
@@ -19,6 +20,9 @@ up: $(VENV)/.app  ## install and start; Ctrl-C stops the services, trainers go o
 
 down: $(VENV)/.app  ## stop services and trainers (save and stop)
 	@$(BIN)/python -m backend down
+
+demo: $(VENV)/.app  ## the whole chain on the demo model, from nothing to the comparison
+	@$(BIN)/python -m backend demo
 
 check: $(VENV)/.dev  ## style, types, import walls
 	$(BIN)/ruff check .

@@ -36,7 +36,7 @@ def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.
     Args:
         session: a transaction.
         run_ids: evaluations.
-        base_id: which one the others are compared with; None takes the first with the setting base, else the first of all.
+        base_id: which one the others are compared with; None takes the first with the setting base.
 
     Raises:
         NotComparable: not evaluations, not finished, or made under different conditions.

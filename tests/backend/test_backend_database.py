@@ -5,14 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, select
 
+import backend
 from backend.db import Database
-from backend.models import Attempt, Run, Switch
+from backend.models import Answer, Attempt, Metric, Run, Switch
 from memgen.contract.errors import BadInput
 from tests.backend.conftest import Backend
 
@@ -116,3 +119,30 @@ def test_new_database_in_an_old_home_counts_on_behind_the_folders(start: Callabl
     backend = start()
     assert [backend.submit(), backend.submit()] == [44, 45]
     assert start().submit() == 46
+
+
+def test_rows_of_the_first_version_come_through_the_second_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "memgen.db"
+    config = Config()
+    config.set_main_option("script_location", str(Path(backend.__file__).parent / "migrations"))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in (
+            "INSERT INTO run (id, stage, setting, preset, data, note, config, config_hash, status, priority,"
+            " retries_left, created_at, queued_at, summary, environment) VALUES (7, 'evaluate', 'base', 'p', 'gsm8k', 'n', '{}', 'h',"
+            " 'succeeded', 0, 2, 1.0, 1.0, '{}', '{}')",
+            "INSERT INTO metric VALUES (7, 'eval/accuracy', 1, 1, 0.5, 2.0)",
+            "INSERT INTO answer VALUES (7, 1, 0, 'q', 1, 0, 1, '{}')",
+        ):
+            connection.execute(text(statement))
+        connection.commit()
+    engine.dispose()
+    database = Database(path)
+    database.migrate()
+    with database.read() as session:
+        run = session.get_one(Run, 7)
+        assert (run.note, run.parent_id, run.pipeline_id, run.step) == ("n", None, None, None)
+        assert len(session.exec(select(Metric)).all()) == len(session.exec(select(Answer)).all()) == 1
+    database.close()

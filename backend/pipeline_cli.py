@@ -1,0 +1,259 @@
+"""Command line of pipelines: submit, watch, continue, stop; checkpoints and comparisons; the demo."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from backend.client import Client
+from backend.schemas import CompareOut, PipelineOut, PipelineStepOut
+from backend.terminal import assignments, client, errors, read_json, say, settings
+from memgen.contract.errors import BadInput
+from memgen.contract.pipeline import STEPS, PipelineSpec, demo_spec
+from memgen.contract.status import PipelineStatus, StopMode
+
+pipelines = typer.Typer(help="The whole chain from the base model to LTPO.", no_args_is_help=True)
+PipelineId = Annotated[int, typer.Argument(help="Number of the pipeline.")]
+POLL_SECONDS = 2.0
+
+
+def install(app: typer.Typer) -> None:
+    """Put these commands into the service's command line."""
+    app.add_typer(pipelines, name="pipeline")
+    app.command()(compare)
+    app.command()(checkpoints)
+    app.command()(demo)
+
+
+@pipelines.command()
+def run(
+    config: Annotated[Path | None, typer.Option(help="JSON file with a pipeline; the options below win.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Model; `memgen presets` lists them.")] = None,
+    data: Annotated[str | None, typer.Option(help="gsm8k or wordproblems.")] = None,
+    num_questions: Annotated[int | None, typer.Option(help="Of each evaluation; empty for all.")] = None,
+    set_field: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="WHERE.FIELD=VALUE", help="WHERE is shared, evaluations or a step, e.g. weaver_sft."
+        ),
+    ] = None,
+    reuse: Annotated[
+        list[str] | None, typer.Option(metavar="STEP=RUN", help="A finished run that stands for a step.")
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="A few words to find the pipeline again.")] = None,
+    is_demo: Annotated[bool, typer.Option("--demo", help="The small pipeline that runs on a CPU in minutes.")] = False,
+    wait: Annotated[bool, typer.Option(help="Show progress until the pipeline has ended.")] = False,
+) -> None:
+    """Submit a pipeline: six runs, chained by their checkpoints."""
+    with errors(), client() as api:
+        fields = demo_spec().model_dump(mode="json") if is_demo else {"shared": {}, "evaluations": {}, "steps": {}}
+        fields |= read_json(config) if config else {}
+        given = {"shared.preset": preset, "shared.data": data, "evaluations.num_questions": num_questions}
+        changes = {name: value for name, value in given.items() if value is not None} | assignments(set_field or [])
+        for name, value in changes.items():
+            _put(fields, name, value)
+        fields["reuse"] = {**fields.get("reuse", {}), **assignments(reuse or [])}
+        if note is not None:
+            fields["note"] = note
+        out = api.submit_pipeline(_spec(fields))
+        say(f"pipeline {out.id}: " + ", ".join(f"{step.step} run {step.run.id}" for step in out.steps if step.run))
+        if wait:
+            raise typer.Exit(0 if follow(api, out.id).status is PipelineStatus.SUCCEEDED else 1)
+
+
+@pipelines.command("list")
+def list_(limit: Annotated[int, typer.Option(min=1, max=100)] = 20) -> None:
+    """List pipelines, newest first."""
+    with errors(), client() as api:
+        table = Table("pipeline", "status", "model", "data", "steps", "note")
+        for one in api.pipelines(limit=limit).items:
+            done = sum(step.run is not None and step.run.status == "succeeded" for step in one.steps)
+            table.add_row(str(one.id), one.status, one.preset, one.data, f"{done}/{len(one.steps)}", one.note)
+        _print(table)
+
+
+@pipelines.command()
+def show(pipeline_id: PipelineId) -> None:
+    """Show the steps of a pipeline."""
+    with errors(), client() as api:
+        out = api.pipeline(pipeline_id)
+        table = Table("step", "run", "status", "attempts", "accuracy", "")
+        for step in out.steps:
+            run = step.run
+            accuracy = run.summary.get("accuracy") if run is not None and run.setting else None
+            table.add_row(
+                step.label + (" (reused)" if step.reused else ""),
+                str(run.id) if run else "",
+                run.status if run else "deleted",
+                str(run.num_attempts) if run else "",
+                "" if accuracy is None else f"{100 * accuracy:.1f} %",
+                step.reason,
+            )
+        say(f"pipeline {out.id} {out.status}: {out.preset}, {out.data}")
+        _print(table)
+        if out.can_continue:
+            say(out.continue_reason)
+
+
+@pipelines.command()
+def watch(pipeline_id: PipelineId) -> None:
+    """Show a pipeline's progress until it has ended; exit code 0 only if every step succeeded."""
+    with errors(), client() as api:
+        raise typer.Exit(0 if follow(api, pipeline_id).status is PipelineStatus.SUCCEEDED else 1)
+
+
+@pipelines.command("continue")
+def continue_(pipeline_id: PipelineId) -> None:
+    """Go on from what failed, was stopped or was skipped; finished steps stay."""
+    with errors(), client() as api:
+        out = api.continue_pipeline(pipeline_id)
+        say(f"pipeline {out.id} is {out.status}")
+
+
+@pipelines.command()
+def stop(
+    pipeline_id: PipelineId,
+    mode: Annotated[StopMode, typer.Option(help="How to treat what was computed.")] = StopMode.SAVE,
+) -> None:
+    """Stop every step that has not ended."""
+    with errors(), client() as api:
+        out = api.stop_pipeline(pipeline_id, mode)
+        say(f"pipeline {out.id} is {out.status}")
+
+
+def compare(
+    runs: Annotated[list[int], typer.Argument(help="Evaluations, by their numbers.")],
+    base: Annotated[int | None, typer.Option(help="What the others are compared with.")] = None,
+) -> None:
+    """Compare evaluations on the same questions, each against the base."""
+    with errors(), client() as api:
+        show_comparison(api.compare(runs, base=base))
+
+
+def checkpoints() -> None:
+    """List what training runs left, newest first."""
+    with errors(), client() as api:
+        table = Table("checkpoint", "stage", "model", "trained", "made from", "hash", "")
+        for one in api.checkpoints().items:
+            table.add_row(
+                str(one.id), one.stage, one.preset, ", ".join(one.trained), str(one.parent_id or "the base"),
+                one.content_hash or "", one.reason,
+            )  # fmt: skip
+        _print(table)
+
+
+def demo() -> None:
+    """Run the whole chain on the demo model and print the comparison; starts the services if they do not run."""
+    from backend.demo import run_demo
+
+    with errors():
+        raise typer.Exit(0 if run_demo(settings(), say) else 1)
+
+
+def follow(api: Client, pipeline_id: int) -> PipelineOut:
+    """Show the steps of a pipeline as they go on, until it has ended."""
+    said: dict[str, str] = {}
+    while True:
+        out = api.pipeline(pipeline_id)
+        for step in out.steps:
+            line = step_line(step)
+            if line != said.get(step.step):
+                said[step.step] = line
+                say(line)
+        if out.status is not PipelineStatus.RUNNING:
+            say(f"pipeline {out.id} {out.status}")
+            return out
+        time.sleep(POLL_SECONDS)
+
+
+def step_line(step: PipelineStepOut) -> str:
+    """How far a step is, in a line."""
+    run = step.run
+    place = f"[{list(STEPS).index(step.step) + 1}/{len(STEPS)}] {step.label}"
+    if run is None:
+        return f"{place}: deleted"
+    words = [f"{place} (run {run.id}): {run.status}"]
+    progress = run.progress
+    if progress is not None:
+        done = f" {progress.done:.0f}/{progress.total:.0f} {progress.unit}" if progress.total else ""
+        words.append(progress.phase + done)
+        if progress.seconds_left is not None:
+            words.append(f"{_rounded(progress.seconds_left)} left")
+    if step.reason and run.status != "queued":
+        words.append(step.reason)
+    for name in ("accuracy", "loss", "reward"):
+        if name in run.summary:
+            value = run.summary[name]
+            words.append(f"{name} {100 * value:.1f} %" if name == "accuracy" else f"{name} {value:.3f}")
+    return ", ".join(words)
+
+
+def show_comparison(out: CompareOut) -> None:
+    """Print a comparison as a table, the verdicts below."""
+    table = Table("setting", "run", "n", "accuracy", "95 % interval", "change", "95 % interval", "expected", "p")
+    for one in out.items:
+        change = one.change
+        expected = change.expected if change is not None else None
+        table.add_row(
+            one.setting,
+            str(one.run_id),
+            str(one.num_questions),
+            f"{100 * one.accuracy:.1f} %",
+            f"{100 * one.low:.1f} to {100 * one.high:.1f}",
+            f"{change.points:+.1f}" if change else "",
+            f"{change.low:+.1f} to {change.high:+.1f}" if change else "",
+            f"+{expected[0]:g} to +{expected[1]:g}" if expected else "",
+            f"{change.p_value:.2g}" if change else "",
+        )
+    _print(table)
+    for one in out.items:
+        if one.change is not None:
+            fixed, broken = len(one.change.fixed), len(one.change.broken)
+            say(f"{one.setting}: {one.change.text} {fixed} fixed, {broken} broken.")
+    for warning in out.warnings:
+        say(f"note: {warning}")
+
+
+def _rounded(seconds: float) -> str:
+    """Time left in steps that do not change with every look."""
+    return f"{max(1, round(seconds / 10)) * 10} s" if seconds < 100 else f"{round(seconds / 60)} min"
+
+
+def _put(fields: dict[str, Any], name: str, value: object) -> None:
+    where, dot, field = name.partition(".")
+    if not dot or where not in ("shared", "evaluations", *STEPS):
+        raise BadInput(
+            "bad_option",
+            "this does not say where the field belongs",
+            field="--set",
+            value=name,
+            way_out=f"Write WHERE.FIELD=VALUE; WHERE is shared, evaluations, {', '.join(STEPS)}.",
+        )
+    if where in STEPS:
+        fields["steps"].setdefault(where, {})[field] = value
+    else:
+        fields[where][field] = value
+
+
+def _spec(fields: dict[str, Any]) -> PipelineSpec:
+    try:
+        return PipelineSpec.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(
+            "invalid_config",
+            first["msg"],
+            field=".".join(map(str, first["loc"])),
+            value=first["input"],
+            way_out="`memgen-studio pipeline run --help` tells what can be set.",
+        ) from None
+
+
+def _print(table: Table) -> None:
+    # a pipe has no width: whole lines for those who search them
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
