@@ -34,7 +34,7 @@ def run_demo(settings: Settings, say: Callable[[str], None], spec: PipelineSpec 
         began = time.monotonic()
         pipeline = api.submit_pipeline(spec or demo_spec())
         say(f"pipeline {pipeline.id} of {len(pipeline.steps)} steps: {pipeline.preset}, {pipeline.data}")
-        done = follow(api, pipeline.id)
+        done = follow(api, pipeline.id, say)
         say(f"{time.monotonic() - began:.0f} s")
         evaluations = [step.run for step in done.steps if step.run is not None and step.run.setting]
         finished = [run.id for run in evaluations if run.status == "succeeded"]

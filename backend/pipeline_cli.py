@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -155,8 +156,8 @@ def demo() -> None:
         raise typer.Exit(0 if run_demo(settings(), say) else 1)
 
 
-def follow(api: Client, pipeline_id: int) -> PipelineOut:
-    """Show the steps of a pipeline as they go on, until it has ended."""
+def follow(api: Client, pipeline_id: int, tell: Callable[[str], None] = say) -> PipelineOut:
+    """Tell the steps of a pipeline as they go on, until it has ended."""
     said: dict[str, str] = {}
     while True:
         out = api.pipeline(pipeline_id)
@@ -164,9 +165,9 @@ def follow(api: Client, pipeline_id: int) -> PipelineOut:
             line = step_line(step)
             if line != said.get(step.step):
                 said[step.step] = line
-                say(line)
+                tell(line)
         if out.status is not PipelineStatus.RUNNING:
-            say(f"pipeline {out.id} {out.status}")
+            tell(f"pipeline {out.id} {out.status}")
             return out
         time.sleep(POLL_SECONDS)
 

@@ -131,7 +131,8 @@ def test_rows_of_the_first_version_come_through_the_second_unchanged(tmp_path: P
         command.upgrade(config, "0001")
         for statement in (
             "INSERT INTO run (id, stage, setting, preset, data, note, config, config_hash, status, priority,"
-            " retries_left, created_at, queued_at, summary, environment) VALUES (7, 'evaluate', 'base', 'p', 'gsm8k', 'n', '{}', 'h',"
+            " retries_left, created_at, queued_at, summary, environment)"
+            " VALUES (7, 'evaluate', 'base', 'p', 'gsm8k', 'n', '{}', 'h',"
             " 'succeeded', 0, 2, 1.0, 1.0, '{}', '{}')",
             "INSERT INTO metric VALUES (7, 'eval/accuracy', 1, 1, 0.5, 2.0)",
             "INSERT INTO answer VALUES (7, 1, 0, 'q', 1, 0, 1, '{}')",
