@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from backend import schemas as s
 from backend.auth import require_user
 from backend.context import ContextDep
-from backend.services import checkpoints, lineage
+from backend.services import checkpoints, lineage, pipelines, runs
 
 router = APIRouter(dependencies=[Depends(require_user)], tags=["checkpoints"])
 
@@ -46,4 +46,8 @@ def get_checkpoint(checkpoint_id: int, context: ContextDep) -> s.CheckpointOut:
 def get_lineage(context: ContextDep, run: int | None = None, pipeline: int | None = None) -> s.LineageOut:
     """Which run started from which: a run's family, a pipeline, or the newest runs."""
     with context.database.read() as session:
+        if run is not None:
+            runs.get(session, run)
+        elif pipeline is not None:
+            pipelines.get(session, pipeline)
         return lineage.lineage(session, run_id=run, pipeline_id=pipeline)
