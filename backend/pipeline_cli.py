@@ -162,10 +162,10 @@ def follow(api: Client, pipeline_id: int, tell: Callable[[str], None] = say) -> 
     while True:
         out = api.pipeline(pipeline_id)
         for step in out.steps:
-            line = step_line(step)
-            if line != said.get(step.step):
+            line, left = step_line(step), _time_left(step)
+            if line != said.get(step.step):  # a time left that moves by itself is no news
                 said[step.step] = line
-                tell(line)
+                tell(line + left)
         if out.status is not PipelineStatus.RUNNING:
             tell(f"pipeline {out.id} {out.status}")
             return out
@@ -183,8 +183,6 @@ def step_line(step: PipelineStepOut) -> str:
     if progress is not None:
         done = f" {progress.done:.0f}/{progress.total:.0f} {progress.unit}" if progress.total else ""
         words.append(progress.phase + done)
-        if progress.seconds_left is not None:
-            words.append(f"{_rounded(progress.seconds_left)} left")
     if step.reason and run.status != "queued":
         words.append(step.reason)
     for name in ("accuracy", "loss", "reward"):
@@ -220,9 +218,12 @@ def show_comparison(out: CompareOut) -> None:
         say(f"note: {warning}")
 
 
-def _rounded(seconds: float) -> str:
-    """Time left in steps that do not change with every look."""
-    return f"{max(1, round(seconds / 10)) * 10} s" if seconds < 100 else f"{round(seconds / 60)} min"
+def _time_left(step: PipelineStepOut) -> str:
+    progress = step.run.progress if step.run is not None else None
+    if progress is None or progress.seconds_left is None:
+        return ""
+    seconds = progress.seconds_left
+    return f", about {f'{seconds:.0f} s' if seconds < 100 else f'{seconds / 60:.0f} min'} left"
 
 
 def _put(fields: dict[str, Any], name: str, value: object) -> None:

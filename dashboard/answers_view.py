@@ -5,6 +5,8 @@ import streamlit as st
 from backend.schemas import AnswersOut, RunDetail
 from dashboard import api
 from dashboard.components import Colour
+from dashboard.latents_view import latents_view
+from dashboard.pager import cursors_of, pager
 from dashboard.text import count, duration, escape_markdown, words
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.status import RUN_ENDED
@@ -15,7 +17,6 @@ SHOW: dict[str, str] = {
 PAGE_SIZE = 10
 REFRESH_SECONDS = 5
 LONG_TEXT, TEXT_PIXELS = 900, 300
-CURSORS, FILTER = "answers_cursors", "answers_filter"
 
 
 def answers_view(run: RunDetail) -> None:
@@ -27,7 +28,7 @@ def answers_view(run: RunDetail) -> None:
 def _answers(run_id: int, live: bool) -> None:
     with api.part_errors():
         show, text = st.session_state.get("show", "all"), (st.session_state.get("find") or "").strip()
-        cursors = _cursors((run_id, show, text))
+        cursors = cursors_of("answers", (run_id, show, text))
         reply = api.client().answers(run_id, show=show, text=text or None, cursor=cursors[-1], limit=PAGE_SIZE)
         _filters(reply.counts)
         if not reply.items:
@@ -35,15 +36,10 @@ def _answers(run_id: int, live: bool) -> None:
             return
         for answer in reply.items:
             answer_card(answer)
-        _pager(reply, cursors)
-
-
-def _cursors(chosen: tuple[int, str, str]) -> list[str | None]:
-    """Cursors of the pages up to the shown one; another run or filter starts anew."""
-    if st.session_state.get(FILTER) != chosen:
-        st.session_state[FILTER], st.session_state[CURSORS] = chosen, [None]
-    cursors: list[str | None] = st.session_state[CURSORS]
-    return cursors
+        pager(
+            "answers", cursors, page_size=PAGE_SIZE, shown=len(reply.items), total=reply.total,
+            next_cursor=reply.next_cursor,
+        )  # fmt: skip
 
 
 def _filters(counts: dict[str, int]) -> None:
@@ -68,36 +64,32 @@ def _none(reply: AnswersOut, live: bool) -> None:
         st.info("This run left no answers.", icon=":material/quiz:")
 
 
-def _pager(reply: AnswersOut, cursors: list[str | None]) -> None:
-    first = (len(cursors) - 1) * PAGE_SIZE + 1
-    with st.container(horizontal=True, vertical_alignment="center", key="answers_pager"):
-        if st.button("Previous", key="answers_previous", icon=":material/chevron_left:", disabled=len(cursors) < 2):
-            cursors.pop()
-            st.rerun(scope="fragment")
-        if st.button("Next", key="answers_next", icon=":material/chevron_right:", disabled=not reply.next_cursor):
-            cursors.append(reply.next_cursor)
-            st.rerun(scope="fragment")
-        st.caption(f"{first:,} to {first + len(reply.items) - 1:,} of {reply.total:,}", width="content")
-
-
 def answer_card(answer: AnswerRecord) -> None:
-    """Verdicts, question, completion and reference of one answer."""
+    """Verdicts, question, completion, reference and insertions of one answer."""
     with st.container(border=True, key=f"answer_{answer.index}"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f"**Question {answer.index + 1}**", width="content")
-            for word, colour, icon in verdicts(answer):
-                st.badge(word, color=colour, icon=f":material/{icon}:")
-            st.caption(facts_line(answer), width="content")
+        answer_facts(answer, title=f"Question {answer.index + 1}")
         st.text(question_of(answer))
         left, right = st.columns([3, 2])
         with left:
-            _plain("Completion", answer.completion)
+            plain_text("Completion", answer.completion)
         with right:
-            _plain("Reference solution", answer.solution)
+            plain_text("Reference solution", answer.solution)
+        latents_view(answer, key="answer")
 
 
-def _plain(title: str, text: str) -> None:
-    st.caption(title)
+def answer_facts(answer: AnswerRecord, title: str = "") -> None:
+    """Verdicts as badges, then tokens, seconds and scores, in one row."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if title:
+            st.markdown(f"**{title}**", width="content")
+        for word, colour, icon in verdicts(answer):
+            st.badge(word, color=colour, icon=f":material/{icon}:")
+        st.caption(facts_line(answer), width="content")
+
+
+def plain_text(title: str, text: str) -> None:
+    """Foreign text under a title, as it is; a long one scrolls."""
+    st.caption(escape_markdown(title))
     st.code(
         text or "(empty)",
         language=None,

@@ -1,6 +1,7 @@
 """A form made from the JSON schema of a config: nothing here knows which fields there are."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from dashboard.text import escape_markdown, words
 
 Kind = Literal["const", "enum", "integer", "number", "boolean", "text"]
 _FEW_CHOICES = 4
+GROUP = "config"
 
 
 @dataclass(frozen=True)
@@ -92,26 +94,73 @@ def starting_value(field: FormField, given: Mapping[str, Any]) -> Any:
     return value
 
 
-def widget_key(field: FormField) -> str:
+def widget_key(field: FormField, group: str = GROUP) -> str:
     """Key of the field's widget; browser tests find it as the CSS class `st-key-config_<name>`."""
-    return f"config_{field.name}"
+    return f"{group}_{field.name}"
 
 
-def config_widget(field: FormField, value: Any, *, empty: str = "default") -> Any:
+def current_value(field: FormField, given: Mapping[str, Any], group: str = GROUP) -> Any:
+    """What the field's widget holds, or would start from; known before it is drawn."""
+    return st.session_state.get(widget_key(field, group), starting_value(field, given))
+
+
+def config_widgets(
+    fields: Sequence[FormField],
+    given: Mapping[str, Any],
+    *,
+    group: str = GROUP,
+    columns: int = 2,
+    empty: Callable[[str], str] = lambda _name: "automatic",
+    on_change: Mapping[str, Callable[[], None]] | None = None,
+) -> dict[str, Any]:
+    """Draw fields in rows and return their values.
+
+    Args:
+        fields: what to draw.
+        given: values to start from.
+        group: tells forms on one page apart.
+        columns: fields in a row.
+        empty: what stands in an empty field, by the field's name.
+        on_change: what to do when a choice changes, by the field's name.
+    """
+    values = {}
+    for start in range(0, len(fields), columns):
+        for column, field in zip(st.columns(columns), fields[start : start + columns], strict=False):
+            with column:
+                values[field.name] = config_widget(
+                    field,
+                    starting_value(field, given),
+                    empty=empty(field.name),
+                    group=group,
+                    on_change=(on_change or {}).get(field.name),
+                )
+    return values
+
+
+def config_widget(
+    field: FormField,
+    value: Any,
+    *,
+    empty: str = "default",
+    group: str = GROUP,
+    on_change: Callable[[], None] | None = None,
+) -> Any:
     """Draw the widget of one field and return its value.
 
     Args:
         field: what to draw.
         value: to start from, where the widget has no state yet.
         empty: what stands in an empty field, e.g. `all`.
+        group: tells forms on one page apart.
+        on_change: what to do when the value changes, for fields with choices.
     """
-    key, help_text = widget_key(field), field.help or None
+    key, help_text = widget_key(field, group), field.help or None
     if field.kind == "const":
         st.markdown(f"**{escape_markdown(field.label)}** {escape_markdown(str(field.default))}", help=help_text)
         return field.default
     st.session_state.setdefault(key, value)
     if field.kind == "enum":
-        return _choice(field, key)
+        return _choice(field, key, on_change)
     if field.kind == "boolean":
         return st.toggle(field.label, key=key, help=help_text)
     if field.kind == "text":
@@ -123,13 +172,22 @@ def config_widget(field: FormField, value: Any, *, empty: str = "default") -> An
     return _number(field, key, empty)
 
 
-def _choice(field: FormField, key: str) -> Any:
+def _choice(field: FormField, key: str, on_change: Callable[[], None] | None) -> Any:
     if len(field.choices) <= _FEW_CHOICES and not field.nullable:
         return st.segmented_control(
-            field.label, field.choices, key=key, help=field.help or None, required=True, format_func=str
+            field.label,
+            field.choices,
+            key=key,
+            help=field.help or None,
+            required=True,
+            wrap=True,
+            format_func=str,
+            on_change=on_change,
         )
     options = (None, *field.choices) if field.nullable else field.choices
-    return st.selectbox(field.label, options, key=key, help=field.help or None, format_func=_choice_text)
+    return st.selectbox(
+        field.label, options, key=key, help=field.help or None, format_func=_choice_text, on_change=on_change
+    )
 
 
 def _choice_text(choice: object) -> str:
@@ -143,9 +201,14 @@ def _number(field: FormField, key: str, empty: str) -> int | float | None:
         "max_value": None if field.maximum is None else cast(field.maximum),
         # an empty start is what lets the user empty the field again
         "value": None if field.nullable else "min",
-        "step": 1 if field.kind == "integer" else None,
+        "step": 1 if field.kind == "integer" else _number_step(field.default),
         "format": None if field.kind == "integer" else "%g",
         "placeholder": empty if field.nullable else None,
     }
     number: int | float | None = st.number_input(field.label, key=key, help=field.help or None, **options)
     return number
+
+
+def _number_step(default: float | None) -> float:
+    """A tenth to a whole of the default: a fixed step would jump over every learning rate."""
+    return 10.0 ** math.floor(math.log10(abs(default))) if default else 0.001

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard.health import sidebar
+from dashboard.launch_address import forget_source
 
 # drawn here: for the browser's tab Streamlit would fetch one of its own icons from the internet
 ICON = (
@@ -20,11 +21,17 @@ st.logo(ICON, size="large")
 page = st.navigation(
     [
         st.Page("app_pages/runs.py", title="Runs", icon=":material/list:", default=True),
+        st.Page("app_pages/pipelines.py", title="Pipelines", icon=":material/linear_scale:"),
         st.Page("app_pages/launch.py", title="Launch", icon=":material/rocket_launch:"),
-        # reached from the list: without a run it has nothing to show
+        st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
+        st.Page("app_pages/lineage.py", title="Lineage", icon=":material/account_tree:"),
+        # reached from the lists: without a run or a pipeline they have nothing to show
         st.Page("app_pages/run.py", title="Run", icon=":material/monitoring:", visibility="hidden"),
+        st.Page("app_pages/pipeline.py", title="Pipeline", icon=":material/linear_scale:", visibility="hidden"),
     ]
 )
+if page.url_path != "launch":
+    forget_source()
 with st.sidebar:
     sidebar()
 page.run()

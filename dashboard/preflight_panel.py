@@ -1,36 +1,34 @@
 """What a config would take, and why it can't be launched."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import streamlit as st
 
-from backend.schemas import PreflightReply, PresetOut, SlotOut, WorkerOut
+from backend.schemas import PreflightReply, PresetOut, ProblemItem, SlotOut, WorkerOut
 from dashboard import api
 from dashboard.text import about_size, count, duration, escape_markdown, sentence, size
+from memgen.contract.pipeline import StepName
 
 
 def preflight_panel(
     reply: PreflightReply,
-    config: Mapping[str, Any],
+    step: StepName,
+    preset: str,
     workers: Sequence[WorkerOut],
     presets: Sequence[PresetOut],
 ) -> None:
     """Figures, then problems, then warnings."""
     left, right = st.columns(2)
     left.metric("Questions", count(reply.num_questions))
-    right.metric("Expected time", expected_time(reply, config, presets), help=_time_help(reply))
+    hours = usual_hours(step, preset, presets)
+    right.metric("Expected time", expected_time(reply, hours), help=time_help(reply, hours))
     left.metric("Memory", size(reply.memory_bytes), help=f"On a slot of kind {reply.memory_device}.")
     right.metric("Disk at most", size(reply.disk_bytes))
     slots = [slot for worker in workers if worker.alive for slot in worker.slots]
     text, fits = slots_text(reply.memory_bytes, slots)
     icon = ":material/check_circle:" if fits else ":material/info:"
     st.caption(f"{icon} {escape_markdown(text)}")
-    for problem in reply.problems:
-        st.error(
-            api.item_text(problem.field, problem.value, problem.message, problem.way_out),
-            icon=":material/error:",
-        )
+    show_problems(reply.problems)
     for warning in reply.warnings:
         st.warning(sentence(warning), icon=":material/warning:")
 
@@ -49,20 +47,33 @@ def slots_text(need: int | None, slots: Sequence[SlotOut]) -> tuple[str, bool]:
     return f"Fits on none of {total} (largest: {size(largest)}): the run would wait for a larger one.", False
 
 
-def expected_time(reply: PreflightReply, config: Mapping[str, Any], presets: Sequence[PresetOut]) -> str:
-    """From past runs; else the usual hours of the preset for this stage; else a dash."""
+def show_problems(problems: Sequence[ProblemItem]) -> None:
+    """Each problem with its field, value and way out."""
+    for problem in problems:
+        st.error(
+            api.item_text(problem.field, problem.value, problem.message, problem.way_out),
+            icon=":material/error:",
+        )
+
+
+def usual_hours(step: StepName, preset: str, presets: Sequence[PresetOut]) -> tuple[float, float] | None:
+    """Usual hours of a step on one GPU, where the preset knows them."""
+    return next((one.expected_hours.get(step) for one in presets if one.name == preset), None)
+
+
+def expected_time(reply: PreflightReply, hours: tuple[float, float] | None) -> str:
+    """From past runs; else the usual hours; else that it is not known."""
     if reply.expected_seconds is not None:
         return duration(reply.expected_seconds)
-    for preset in presets:
-        hours = preset.expected_hours.get(str(config.get("stage")))
-        if preset.name == config.get("preset") and hours:
-            return f"{hours[0]:g} to {hours[1]:g} h"
-    return "not known yet"
+    return f"{hours[0]:g} to {hours[1]:g} h" if hours else "not known yet"
 
 
-def _time_help(reply: PreflightReply) -> str:
+def time_help(reply: PreflightReply, hours: tuple[float, float] | None) -> str:
+    """Where the expected time comes from."""
     if reply.expected_seconds is not None:
-        return "From the median seconds per question of past runs of this model."
+        return "From past runs of this model."
+    if hours:
+        return "Usual time of a full run on one GPU; no run of this model has ended here yet."
     return "No run of this model has ended here yet."
 
 

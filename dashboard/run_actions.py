@@ -4,6 +4,7 @@ import streamlit as st
 
 from backend.schemas import RunDetail
 from dashboard import api
+from dashboard.run_figures import TRAININGS
 from dashboard.text import sentence, size
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
 
@@ -50,9 +51,10 @@ def _start_again(run: RunDetail) -> None:
 
 @st.dialog("Stop this run?")
 def _stop_dialog(run: RunDetail) -> None:
-    waiting = run.status in {RunStatus.WAITING, RunStatus.QUEUED}
     mode: StopMode = StopMode.SAVE
-    if waiting:
+    if run.status is RunStatus.WAITING:
+        st.write(f"Run {run.id} waits for another run. It will not start, and what needs its checkpoint is skipped.")
+    elif run.status is RunStatus.QUEUED:
         st.write(f"Run {run.id} has not started. It is taken out of the queue.")
     else:
         st.write(f"Run {run.id} is {run.status.value}. How should it end?")
@@ -77,7 +79,8 @@ def _stop_dialog(run: RunDetail) -> None:
 def _delete_dialog(run: RunDetail) -> None:
     with api.part_errors():
         preview = api.client().delete(run.id)
-        st.write(f"Run {run.id} goes for good, with its answers, metrics, log and history.")
+        result = "checkpoints" if run.stage in TRAININGS else "answers"
+        st.write(f"Run {run.id} goes for good, with its {result}, metrics, log and history.")
         st.write(f"Files, {size(preview.size_bytes)}:")
         st.code("\n".join(preview.paths) or "no files", language=None, wrap_lines=True)
         with st.container(horizontal=True):

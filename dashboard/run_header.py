@@ -6,11 +6,13 @@ import streamlit as st
 
 from backend.schemas import RunDetail
 from dashboard import api
-from dashboard.components import facts, progress_bar, run_seconds, status_badge, time_caption
-from dashboard.text import count, duration, escape_markdown, percent, sentence
+from dashboard.components import facts, progress_bar, status_badge, time_caption
+from dashboard.run_figures import TRAININGS, run_figures
+from dashboard.text import escape_markdown, sentence
 from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, RunStatus
 
 REFRESH_SECONDS = 2
+MAX_EVENT_PAGES = 20
 
 
 def run_title(run: RunDetail) -> None:
@@ -19,7 +21,8 @@ def run_title(run: RunDetail) -> None:
         st.title(f"Run {run.id}", width="content", anchor=False)
         status_badge(run.status.value)
     data = f"{run.data} {run.config.get('split', '')}".strip()
-    st.markdown(escape_markdown(" · ".join([run.preset, f"{run.stage}, {run.setting}", data])))
+    stage = f"{run.stage}, {run.setting}" if run.setting else run.stage
+    st.markdown(escape_markdown(" · ".join([run.preset, stage, data])))
     if run.note:
         st.caption(f":material/sticky_note_2: {escape_markdown(run.note)}")
 
@@ -36,7 +39,7 @@ def _moving_part(shown: RunDetail) -> None:
         if (run.status, run.num_attempts) != (shown.status, shown.num_attempts):
             st.rerun(scope="app")  # badge, buttons and the other parts follow the status
         _state(run)
-        facts(_figures(run))
+        facts(run_figures(run, datetime.now(UTC), _newest_metrics(run)))
         with st.container(horizontal=True, gap="medium"):
             time_caption("submitted", run.created_at)
             if run.started_at:
@@ -48,8 +51,9 @@ def _moving_part(shown: RunDetail) -> None:
 def _state(run: RunDetail) -> None:
     """One block that fits the status."""
     if run.status in {RunStatus.QUEUED, RunStatus.WAITING}:
-        reason = run.waits_for or "It will start when a slot takes it."
-        st.info(f"**Waits:** {sentence(reason)}", icon=":material/schedule:")
+        st.info(f"**Waits:** {sentence(waiting_words(run))}", icon=":material/schedule:")
+    elif run.status is RunStatus.SKIPPED:
+        st.info(f"**Skipped:** {sentence(_skipped_words(run))}", icon=":material/skip_next:")
     elif run.status is RunStatus.STOPPING:
         st.info("A stop was asked for; the trainer is ending.", icon=":material/stop_circle:")
     elif run.status is RunStatus.RUNNING and run.progress is None:
@@ -62,26 +66,38 @@ def _state(run: RunDetail) -> None:
             progress_bar(run.progress)
 
 
-def _figures(run: RunDetail) -> dict[str, str]:
-    """Accuracy, counts and times, as far as known; of a live run, so far."""
-    so_far = "" if run.status in RUN_ENDED else " so far"
-    summary, figures = run.summary, {}
-    if "accuracy" in summary:
-        figures[f"Accuracy{so_far}"] = percent(summary["accuracy"])
-    if "num_questions" in summary:
-        figures[f"Questions{so_far}"] = count(summary["num_questions"])
-    if "truncated" in summary:
-        figures["Truncated"] = percent(summary["truncated"])
-    if "mean_completion_tokens" in summary:
-        figures["Mean tokens"] = f"{summary['mean_completion_tokens']:,.1f}"
-    if (seconds := run_seconds(run, datetime.now(UTC))) is not None:
-        figures["Duration"] = duration(seconds)
-    if run.num_attempts:
-        figures["Attempt"] = str(run.num_attempts)
-    newest = run.attempts[-1] if run.attempts else None
-    if newest and newest.worker:
-        figures["Worker"] = newest.worker + (f", slot {newest.slot}" if newest.slot else "")
-    return figures
+def waiting_words(run: RunDetail) -> str:
+    """Why a run has not started, plain text."""
+    if run.waits_for:
+        return run.waits_for
+    if run.status is RunStatus.QUEUED:
+        return "It will start when a slot takes it."
+    return f"It needs the checkpoint of run {run.parent_id}." if run.parent_id else "It needs another run to finish."
+
+
+def _skipped_words(run: RunDetail) -> str:
+    """Why a run was skipped, as its history says, and the way out."""
+    said, cursor = "", None
+    for _ in range(MAX_EVENT_PAGES):
+        reply = api.client().run_events(run.id, cursor=cursor)
+        for event in reply.items:
+            if event.to_status == RunStatus.SKIPPED and event.detail:
+                said = event.detail
+        cursor = reply.next_cursor
+        if cursor is None:
+            break
+    reason = said or run.cause_text or "a run that it needs has failed or was cancelled"
+    ended = reason if reason.endswith((".", "!", "?")) else f"{reason}."
+    return f"{ended[:1].upper()}{ended[1:]}" + (" Its pipeline can be continued." if run.pipeline_id else "")
+
+
+def _newest_metrics(run: RunDetail) -> dict[str, float]:
+    """Of a training without a result the metrics of its last step, names without `train/`."""
+    progress = run.progress
+    if run.stage not in TRAININGS or progress is None or progress.unit != "steps" or not progress.done:
+        return {}
+    reply = api.client().metrics(run.id, since=int(progress.done) - 1, max_points=2)
+    return {one.name.removeprefix("train/"): one.values[-1] for one in reply.series if one.values}
 
 
 def failure_panel(run: RunDetail) -> None:

@@ -1,100 +1,120 @@
-"""Launch: fill in a config, see what it would take, submit it. `?from=ID` starts from an earlier run's."""
+"""Launch: the whole pipeline or one of its steps; fill in, see what it would take, submit."""
 
 import json
-from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import uuid4
 
 import streamlit as st
 
 from backend.client import ApiError
-from backend.schemas import PreflightReply, PresetOut
+from backend.schemas import PipelinePreflight, PreflightReply, PresetOut
 from dashboard import api
-from dashboard.config_form import FormField, config_widget, form_fields, starting_value, widget_key
-from dashboard.preflight_panel import preflight_panel, preset_text
-from dashboard.text import about_size, count, escape_markdown
+from dashboard.config_form import form_fields
+from dashboard.launch_address import ALL, choose_what
+from dashboard.launch_draft import KEY, NOTE, idempotency_key
+from dashboard.pipeline_form import fill_in_demo, pipeline_form
+from dashboard.pipeline_preflight import pipeline_preflight
+from dashboard.preflight_panel import preflight_panel
+from dashboard.stage_fields import ABOUT
+from dashboard.step_form import step_form
+from memgen.contract.pipeline import STEPS, PipelineSpec, StepName
 
-STAGE = "evaluate"
-FIRST = ("data", "split", "num_questions", "batch_size", "max_completion_length")
-DRAFT, DRAFT_OF, KEY, NOTE = "launch_draft", "launch_draft_of", "launch_idempotency", "launch_note"
+
+def launch_step(step: StepName, presets: list[PresetOut]) -> None:
+    """The form of a single run beside its check."""
+    st.write(ABOUT[step])
+    with api.page_errors():
+        fields = form_fields(api.client().schema(STEPS[step].stage))
+    form_column, check_column = st.columns([3, 2], gap="large")
+    with form_column, st.container(key="launch_form"):
+        config = step_form(step, fields, presets)
+        note = note_input("run")
+    with check_column, st.container(border=True, key="preflight"):
+        st.subheader("Before the launch", anchor=False)
+        if needs_checkpoint(step) and config["checkpoint"] is None:
+            reason = "Choose a checkpoint first."
+        else:
+            with api.page_errors():
+                reason = why_not(check(config, step, presets))
+        key = idempotency_key(json.dumps([config, note], sort_keys=True))
+        if launch_button("Launch", "launch", reason):
+            with api.page_errors():
+                run = api.client().submit(config, note=note, key=key)
+            del st.session_state[KEY]
+            st.switch_page("app_pages/run.py", query_params={"run": str(run.id)})
 
 
-def load_draft(fields: Sequence[FormField]) -> dict[str, Any]:
-    """What the form starts from: the run that `?from=` names, else what was typed last, else nothing."""
-    source = st.query_params.get("from")
-    if source and source != st.session_state.get(DRAFT_OF) and source.isdecimal():
+def needs_checkpoint(step: StepName) -> bool:
+    """Whether a single run of the step can't start from the base model."""
+    return STEPS[step].parent is not None
+
+
+def check(config: dict[str, Any], step: StepName, presets: list[PresetOut]) -> PreflightReply | None:
+    """The preflight with its panel; None where the backend refuses to check."""
+    try:
+        reply = api.client().preflight(config)
+        workers = api.client().workers().items
+    except ApiError as error:
+        api.show_error(error)
+        return None
+    preflight_panel(reply, step, config["preset"], workers, presets)
+    return reply
+
+
+def launch_all(presets: list[PresetOut]) -> None:
+    """The form of a pipeline beside its check."""
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    left.write(
+        "Base evaluation, Weaver SFT, Trigger GRPO and their evaluations up to LTPO, each step from the checkpoint of "
+        "the one before it, all on the same questions."
+    )
+    right.button(
+        "Fill in the demo", key="fill_demo", icon=":material/auto_fix_high:", on_click=fill_in_demo, width="stretch",
+        help="The demo model on a few generated word problems: shows every step, about 15 minutes on 2 CPU cores.",
+    )  # fmt: skip
+    with api.page_errors():
+        schemas = {stage: form_fields(api.client().schema(stage)) for stage in stages()}
+    form_column, check_column = st.columns(2, gap="large")
+    with form_column, st.container(key="launch_form"):
+        spec = pipeline_form(schemas, presets)
+        spec = spec.model_copy(update={"note": note_input("pipeline")})
+    with check_column, st.container(border=True, key="preflight"):
+        st.subheader("Before the launch", anchor=False)
         with api.page_errors():
-            run = api.client().run(int(source))
-        st.session_state[DRAFT], st.session_state[DRAFT_OF] = dict(run.config), source
-        st.session_state[NOTE] = ""  # the note was about the other run
-        for field in fields:
-            st.session_state.pop(widget_key(field), None)
-    draft: dict[str, Any] = st.session_state.setdefault(DRAFT, {})
-    return draft
+            reason = why_not(check_all(spec, presets))
+        key = idempotency_key(spec.model_dump_json())
+        if launch_button("Run all", "run_all", reason):
+            with api.page_errors():
+                pipeline = api.client().submit_pipeline(spec, key=key)
+            del st.session_state[KEY]
+            st.switch_page("app_pages/pipeline.py", query_params={"pipeline": str(pipeline.id)})
 
 
-def choose_model(field: FormField, draft: Mapping[str, Any], presets: Sequence[PresetOut]) -> str:
-    """The model, with the memory of one copy of its weights and what it is good for."""
-    by_name = {preset.name: preset for preset in presets}
-    key = widget_key(field)
-    wanted = starting_value(field, draft)
-    if st.session_state.get(key, wanted) in by_name:
-        st.session_state.setdefault(key, wanted)
-    else:
-        st.session_state[key] = next(iter(by_name))
-        st.warning(f"{escape_markdown(str(wanted))} can't be launched here any more; another model is chosen.")
-    name = st.selectbox(
-        "Model", list(by_name), key=key, help=field.help, format_func=lambda name: preset_text(by_name[name])
+def stages() -> list[str]:
+    """The stages of the pipeline, each once."""
+    return list(dict.fromkeys(step.stage for step in STEPS.values()))
+
+
+def check_all(spec: PipelineSpec, presets: list[PresetOut]) -> PipelinePreflight | None:
+    """The preflight of a pipeline with its table; None where the backend refuses to check."""
+    try:
+        reply = api.client().preflight_pipeline(spec)
+        workers = api.client().workers().items
+    except ApiError as error:
+        api.show_error(error)
+        return None
+    pipeline_preflight(reply, spec, workers, presets)
+    return reply
+
+
+def note_input(what: str) -> str:
+    """A few words beside the settings."""
+    typed = st.text_input(
+        "Note", key=NOTE, max_chars=200, placeholder=f"a few words to find the {what} again", persist_state="session"
     )
-    chosen = by_name[name]
-    st.caption(
-        f"{count(chosen.parameters / 1e6)} million parameters; one copy of the weights takes "
-        f"{escape_markdown(about_size(chosen.weights_bytes))} in bfloat16."
-    )
-    return name
+    return typed or ""
 
 
-def fill_in(fields: Sequence[FormField], presets: Sequence[PresetOut]) -> dict[str, Any]:
-    """Draw the form and return the config: the model, the important fields, the rest folded away."""
-    draft = load_draft(fields)
-    by_name = {field.name: field for field in fields}
-    config = {field.name: field.default for field in fields if field.kind == "const"}
-    what = " · ".join(f"{field.label.lower()} **{field.default}**" for field in fields if field.kind == "const")
-    st.caption(what)
-    config["preset"] = choose_model(by_name["preset"], draft, presets)
-    first = [by_name[name] for name in FIRST if name in by_name]
-    rest = [field for field in fields if field.name not in {"preset", *FIRST} and field.kind != "const"]
-    draw(first, draft, config)
-    with st.expander("More settings", key="more_settings", expanded=any(is_set(field, draft) for field in rest)):
-        draw(rest, draft, config)
-    st.session_state[DRAFT] = config
-    return {field.name: config[field.name] for field in fields}
-
-
-def is_set(field: FormField, draft: Mapping[str, Any]) -> bool:
-    """Whether the draft differs from the default."""
-    return bool(starting_value(field, draft) != field.default)
-
-
-def draw(fields: Sequence[FormField], draft: Mapping[str, Any], config: dict[str, Any]) -> None:
-    """Two widgets in a row; their values go into `config`."""
-    for start in range(0, len(fields), 2):
-        for column, field in zip(st.columns(2), fields[start : start + 2], strict=False):
-            with column:
-                empty = "all" if field.name == "num_questions" else "automatic"
-                config[field.name] = config_widget(field, starting_value(field, draft), empty=empty)
-
-
-def idempotency_key(config: Mapping[str, Any], note: str) -> str:
-    """One key per filled form: the same form sent twice makes one run, a changed form gets another key."""
-    form = json.dumps([config, note], sort_keys=True)
-    if st.session_state.get(KEY, ("", ""))[0] != form:
-        st.session_state[KEY] = (form, uuid4().hex)
-    key: str = st.session_state[KEY][1]
-    return key
-
-
-def why_not(reply: PreflightReply | None) -> str:
+def why_not(reply: PreflightReply | PipelinePreflight | None) -> str:
     """Why the button is off; empty if it is on."""
     if reply is None:
         return "The check did not answer."
@@ -104,46 +124,20 @@ def why_not(reply: PreflightReply | None) -> str:
     return ""
 
 
-def check(config: dict[str, Any], presets: Sequence[PresetOut]) -> PreflightReply | None:
-    """The preflight with its panel; None where the backend refuses to check."""
-    try:
-        reply = api.client().preflight(config)
-        workers = api.client().workers().items
-    except ApiError as error:
-        api.show_error(error)
-        return None
-    preflight_panel(reply, config, workers, presets)
-    return reply
-
-
-st.title("Launch a run", anchor=False)
-st.write("Answer questions with a model and score the answers.")
-with api.page_errors():
-    all_presets = api.presets()
-    all_fields = form_fields(api.client().schema(STAGE))
-form_column, check_column = st.columns([3, 2], gap="large")
-with form_column, st.container(key="launch_form"):
-    filled = fill_in(all_fields, all_presets)
-    typed_note = st.text_input(
-        "Note",
-        key=NOTE,
-        max_chars=200,
-        placeholder="a few words to find the run again",
-        persist_state="session",
-    )
-with check_column, st.container(border=True, key="preflight"):
-    st.subheader("Before the launch", anchor=False)
-    with api.page_errors():
-        checked = check(filled, all_presets)
-    reason = why_not(checked)
-    key = idempotency_key(filled, typed_note or "")
+def launch_button(label: str, key: str, reason: str) -> bool:
+    """The button that submits, with the reason why it is off above it."""
     if reason:
         st.caption(reason)
-    if st.button(
-        "Launch", key="launch", type="primary", icon=":material/rocket_launch:", disabled=bool(reason),
-        width="stretch",
-    ):  # fmt: skip
-        with api.page_errors():
-            new_run = api.client().submit(filled, note=typed_note or "", key=key)
-        del st.session_state[KEY]
-        st.switch_page("app_pages/run.py", query_params={"run": str(new_run.id)})
+    return st.button(
+        label, key=key, type="primary", icon=":material/rocket_launch:", disabled=bool(reason), width="stretch"
+    )
+
+
+st.title("Launch", anchor=False)
+with api.page_errors():
+    all_presets = api.presets()
+chosen = choose_what()
+if chosen == ALL:
+    launch_all(all_presets)
+else:
+    launch_step(chosen, all_presets)

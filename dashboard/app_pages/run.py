@@ -1,4 +1,4 @@
-"""Run: one run, `?run=ID`, from its queueing to its answers. The open tab stays in the address."""
+"""Run: one run, `?run=ID`, from its queueing to its answers or checkpoint. The open tab stays in the address."""
 
 from collections.abc import Callable
 
@@ -8,23 +8,36 @@ from backend.client import ApiError
 from backend.schemas import RunDetail
 from dashboard import api
 from dashboard.answers_view import answers_view
+from dashboard.checkpoint_view import checkpoint_view
 from dashboard.log_view import log_view
 from dashboard.metrics_view import metrics_view
 from dashboard.run_actions import actions
+from dashboard.run_figures import TRAININGS
 from dashboard.run_header import failure_panel, live_header, run_title
+from dashboard.run_links import run_links
 from dashboard.run_records import attempts_view, config_view, environment_view, history_view
 from dashboard.text import escape_markdown
 from dashboard.url_state import keep_in_url, start_from_url
+from memgen.contract.status import RunStatus
 
-TABS: dict[str, Callable[[RunDetail], None]] = {
-    "Metrics": metrics_view,
-    "Answers": answers_view,
+Tabs = dict[str, Callable[[RunDetail], None]]
+RECORDS: Tabs = {
     "Log": log_view,
     "Config": config_view,
     "Environment": environment_view,
     "History": history_view,
     "Attempts": attempts_view,
 }
+
+
+def tabs_of(run: RunDetail) -> Tabs:
+    """What there is to see of a run: an evaluation leaves answers, a training a checkpoint."""
+    first: Tabs = {"Metrics": metrics_view}
+    if run.stage not in TRAININGS:
+        first["Answers"] = answers_view
+    elif run.status is RunStatus.SUCCEEDED:
+        first["Checkpoint"] = checkpoint_view
+    return first | RECORDS
 
 
 def load() -> RunDetail:  # noqa: RET503 (st.stop does not return)
@@ -53,11 +66,15 @@ with title_column:
     run_title(run)
 with actions_column:
     actions(run)
+run_links(run)
 failure_panel(run)
 live_header(run)
-start_from_url("tab", TABS)
-tabs = st.tabs(list(TABS), key="tab", on_change=keep_in_url("tab", default=next(iter(TABS))))
-for tab, draw in zip(tabs, TABS.values(), strict=True):
+views = tabs_of(run)
+if st.session_state.get("tab") not in views:  # left by a run of another kind
+    st.session_state.pop("tab", None)
+start_from_url("tab", views)
+tabs = st.tabs(list(views), key="tab", on_change=keep_in_url("tab", default="Metrics"))
+for tab, draw in zip(tabs, views.values(), strict=True):
     if tab.open:
         with tab:
             draw(run)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from backend.schemas import RunOut
 from dashboard import api
+from dashboard.demo_offer import demo_offer
 from dashboard.runs_table import COLUMNS, any_live, runs_frame
 from dashboard.url_state import keep_in_url, start_from_url
 from memgen.contract.status import RunStatus
@@ -99,11 +100,10 @@ def show_none(filters: Filters) -> None:
         return
     with st.container(border=True, key="no_runs"):
         st.subheader("No runs yet", anchor=False)
-        st.write("Launch the first one: the demo model answers a few questions on a CPU in minutes.")
-        st.page_link("app_pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
+        demo_offer()
 
 
-for leftover in ("run", "tab"):  # the browser's way back leaves those of the run page
+for leftover in ("run", "tab", "pipeline"):  # the browser's way back leaves those of the pages of one
     st.query_params.pop(leftover, None)
 heading, action = st.columns([4, 1], vertical_alignment="bottom")
 heading.title("Runs", anchor=False)

@@ -1,0 +1,92 @@
+"""Compare: evaluations against a base on the same questions, `?runs=1,3,5&base=1`."""
+
+import streamlit as st
+
+from backend.schemas import CompareOut
+from dashboard import api
+from dashboard.answer_pairs_view import answer_pairs_view
+from dashboard.compare_charts import accuracy_chart, change_chart, interval_frame
+from dashboard.compare_choice import choose_evaluations, too_few
+from dashboard.compare_table import (
+    COST_COLUMNS,
+    RESULT_COLUMNS,
+    VERDICTS,
+    cost_frame,
+    result_frame,
+    verdict_text,
+)
+from dashboard.components import facts
+from dashboard.text import sentence, words
+
+ROW_PIXELS = 36
+
+
+def show_results(reply: CompareOut) -> None:
+    """Conditions, warnings, tables and charts."""
+    with st.container(key="conditions"):
+        facts({words(name): value for name, value in reply.conditions.items()})
+    for warning in reply.warnings:
+        st.warning(sentence(warning), icon=":material/warning:")
+    event = st.dataframe(
+        result_frame(reply),
+        column_config=RESULT_COLUMNS,
+        hide_index=True,
+        row_height=ROW_PIXELS,
+        placeholder="",
+        on_select="rerun",
+        selection_mode="single-cell",
+        key="compare_results",
+        alt="Accuracy of each evaluation and its change against the base; selecting a cell opens the run of its row",
+    )
+    if event.selection.cells:
+        row = event.selection.cells[0][0]
+        st.switch_page("app_pages/run.py", query_params={"run": str(reply.items[row].run_id)})
+    show_verdicts(reply)
+    show_charts(reply)
+    st.caption("How the answers look, and what they took")
+    st.dataframe(
+        cost_frame(reply),
+        column_config=COST_COLUMNS,
+        hide_index=True,
+        row_height=ROW_PIXELS,
+        placeholder="",
+        key="compare_costs",
+        alt="Form and length of the answers and the time of each evaluation",
+    )
+
+
+def show_verdicts(reply: CompareOut) -> None:
+    """Each verdict as a badge and a sentence."""
+    with st.container(key="verdicts", gap="small"):
+        for item in reply.items:
+            if item.change is None:
+                continue
+            word, colour, icon = VERDICTS[item.change.verdict]
+            # one text, so that a long sentence goes on beside its badge and not below it
+            st.markdown(f":{colour}-badge[:material/{icon}: {word}] {sentence(verdict_text(item))}")
+
+
+def show_charts(reply: CompareOut) -> None:
+    """Accuracy, and beside it the change with what is expected."""
+    frame = interval_frame(reply)
+    left, right = st.columns(2)
+    left.altair_chart(
+        accuracy_chart(frame), width="stretch", key="accuracy_chart",
+        alt="Accuracy of each evaluation with its 95 percent interval",
+    )  # fmt: skip
+    right.altair_chart(
+        change_chart(frame), width="stretch", key="change_chart",
+        alt="Change against the base with its 95 percent interval, beside the expected band",
+    )  # fmt: skip
+
+
+st.title("Compare", anchor=False)
+chosen, base = choose_evaluations()
+if len(chosen) < 2:
+    too_few(chosen)
+    st.stop()
+with api.page_errors():
+    compared = api.client().compare(chosen, base=base)
+show_results(compared)
+st.subheader("Answers side by side", anchor=False)
+answer_pairs_view(compared.items)

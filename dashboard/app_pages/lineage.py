@@ -1,0 +1,121 @@
+"""Lineage: from the base models over checkpoints to evaluations; `?run=ID` or `?pipeline=ID` narrows it."""
+
+import streamlit as st
+
+from backend.client import ApiError
+from backend.schemas import LineageNode
+from dashboard import api
+from dashboard.lineage_families import families_of, newest_families
+from dashboard.lineage_graph import lineage_dot
+from dashboard.lineage_table import COLUMNS, lineage_frame
+from dashboard.link_row import link_row
+from dashboard.text import escape_markdown
+
+RUNS_IN_A_GRAPH = 40
+ROW_PIXELS, ROWS_IN_SIGHT = 36, 20
+TABLE_PIXELS = ROW_PIXELS * (ROWS_IN_SIGHT + 1)
+LIMIT = "lineage_limit"
+
+
+def asked_for(name: str) -> int | None:  # noqa: RET503 (st.stop does not return)
+    """The number in the address; None without one."""
+    given = st.query_params.get(name, "")
+    if not given:
+        return None
+    if given.isascii() and given.isdecimal() and len(given) < 16:
+        return int(given)
+    st.error(f"{escape_markdown(given[:100])} is not the number of a {name}.", icon=":material/error:")
+    everything_link()
+    st.stop()
+
+
+def load(run: int | None, pipeline: int | None) -> list[LineageNode]:  # noqa: RET503 (st.stop does not return)
+    """The runs to draw; where the address names none that is there, the page ends here."""
+    with api.page_errors():
+        try:
+            return api.client().lineage(run=run, pipeline=pipeline).nodes
+        except ApiError as error:
+            if error.problem.status != 404:
+                raise
+            what = f"run {run}" if run is not None else f"pipeline {pipeline}"
+            st.error(f"There is no {what}; it may have been deleted.", icon=":material/error:")
+    everything_link()
+    st.stop()
+
+
+def everything_link() -> None:
+    """The way from a part of the lineage to all of it."""
+    st.page_link("app_pages/lineage.py", label="Lineage of all runs", icon=":material/account_tree:", query_params={})
+
+
+def show_title(run: int | None, pipeline: int | None) -> None:
+    """What is shown, and the ways back."""
+    what = f" of run {run}" if run is not None else f" of pipeline {pipeline}" if pipeline is not None else ""
+    st.title(f"Lineage{what}", anchor=False)
+    if not what:
+        return
+    with link_row("lineage"):
+        if run is not None:
+            link = {"run": str(run)}
+            st.page_link("app_pages/run.py", label=f"Run {run}", icon=":material/monitoring:", query_params=link)
+        elif pipeline is not None:
+            link = {"pipeline": str(pipeline)}
+            st.page_link(
+                "app_pages/pipeline.py", label=f"Pipeline {pipeline}", icon=":material/linear_scale:",
+                query_params=link,
+            )  # fmt: skip
+        everything_link()
+
+
+def show_graph(nodes: list[LineageNode], marked: int | None) -> list[LineageNode]:
+    """The newest families as a graph; returns all runs in the order of the table."""
+    families = families_of(nodes)
+    drawn = newest_families(families, st.session_state.setdefault(LIMIT, RUNS_IN_A_GRAPH))
+    runs = [node for family in drawn for node in family.nodes]
+    st.graphviz_chart(
+        lineage_dot(runs, marked=marked),
+        width="content",
+        alt=f"Graph of {len(runs)} runs, from the base models to the evaluations; the table below says the same",
+    )
+    if len(runs) < len(nodes):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(
+                f"Drawn are the newest {len(runs):,} of {len(nodes):,} runs, whole families at a time. "
+                "The table has them all.",
+                width="content",
+            )
+            if st.button("Draw more", key="lineage_more", icon=":material/expand_more:"):
+                st.session_state[LIMIT] = len(runs) + max(RUNS_IN_A_GRAPH, len(families[len(drawn)].nodes))
+                st.rerun()
+    return [node for family in families for node in family.nodes]
+
+
+def show_table(nodes: list[LineageNode]) -> None:
+    """The same as a table; a click on a row opens its run."""
+    event = st.dataframe(
+        lineage_frame(nodes),
+        column_config=COLUMNS,
+        hide_index=True,
+        height=TABLE_PIXELS if len(nodes) > ROWS_IN_SIGHT else "content",
+        row_height=ROW_PIXELS,
+        placeholder="",
+        on_select="rerun",
+        selection_mode="single-cell",
+        key="lineage_table",
+        alt="Table of the runs; selecting a cell opens the run of its row",
+    )
+    if event.selection.cells:
+        row = event.selection.cells[0][0]
+        st.switch_page("app_pages/run.py", query_params={"run": str(nodes[row].run_id)})
+    st.caption("Click a row, or a box of the graph, to open its run.")
+
+
+asked_run = asked_for("run")
+asked_pipeline = asked_for("pipeline") if asked_run is None else None
+show_title(asked_run, asked_pipeline)
+found = load(asked_run, asked_pipeline)
+if found:
+    show_table(show_graph(found, asked_run))
+else:
+    st.info("No runs yet: what is launched appears here with what it started from.", icon=":material/account_tree:")
+    st.page_link("app_pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")

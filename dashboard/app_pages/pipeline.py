@@ -1,0 +1,50 @@
+"""Pipeline: one pipeline, `?pipeline=ID`, with its steps in their order."""
+
+import streamlit as st
+
+from backend.client import ApiError
+from backend.schemas import PipelineOut
+from dashboard import api
+from dashboard.components import status_badge
+from dashboard.pipeline_actions import pipeline_actions
+from dashboard.pipeline_steps import live_steps
+from dashboard.text import escape_markdown
+
+
+def load() -> PipelineOut:  # noqa: RET503 (st.stop does not return)
+    """The pipeline of the address; without one, or with one that does not exist, the page ends here."""
+    asked = st.query_params.get("pipeline", "")
+    if not asked:
+        st.info("No pipeline is chosen.", icon=":material/list:")
+    elif not (asked.isascii() and asked.isdecimal() and len(asked) < 16):
+        st.error(f"{escape_markdown(asked[:100])} is not the number of a pipeline.", icon=":material/error:")
+    else:
+        with api.page_errors():
+            try:
+                return api.client().pipeline(int(asked))
+            except ApiError as error:
+                if error.problem.status != 404:
+                    raise
+                st.error(f"There is no pipeline {asked}; it may have been deleted.", icon=":material/error:")
+    st.page_link("app_pages/pipelines.py", label="All pipelines", icon=":material/arrow_back:")
+    st.stop()
+
+
+def title(pipeline: PipelineOut) -> None:
+    """Number, status, model, data, note."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="pipeline_title"):
+        st.title(f"Pipeline {pipeline.id}", width="content", anchor=False)
+        status_badge(pipeline.status.value)
+    st.markdown(escape_markdown(f"{pipeline.preset} · {pipeline.data}"))
+    if pipeline.note:
+        st.caption(f":material/sticky_note_2: {escape_markdown(pipeline.note)}")
+
+
+shown = load()
+st.page_link("app_pages/pipelines.py", label="All pipelines", icon=":material/arrow_back:")
+title_column, actions_column = st.columns([2, 5], vertical_alignment="top")
+with title_column:
+    title(shown)
+with actions_column:
+    pipeline_actions(shown)
+live_steps(shown)

@@ -1,0 +1,32 @@
+"""Pages of a list that the backend hands out by cursors; a fragment draws list and buttons."""
+
+import streamlit as st
+
+
+def cursors_of(name: str, chosen: object) -> list[str | None]:
+    """Cursors of the pages up to the shown one; another list or filter starts anew.
+
+    Args:
+        name: of the list; begins the keys of its buttons.
+        chosen: what decides which list it is, e.g. run and filter.
+    """
+    place, filtered = f"{name}_cursors", f"{name}_filter"
+    if st.session_state.get(filtered) != chosen:
+        st.session_state[filtered], st.session_state[place] = chosen, [None]
+    cursors: list[str | None] = st.session_state[place]
+    return cursors
+
+
+def pager(
+    name: str, cursors: list[str | None], *, page_size: int, shown: int, total: int, next_cursor: str | None
+) -> None:
+    """Buttons to the previous and next page, and which part of the list this is."""
+    first = (len(cursors) - 1) * page_size + 1
+    with st.container(horizontal=True, vertical_alignment="center", key=f"{name}_pager"):
+        if st.button("Previous", key=f"{name}_previous", icon=":material/chevron_left:", disabled=len(cursors) < 2):
+            cursors.pop()
+            st.rerun(scope="fragment")
+        if st.button("Next", key=f"{name}_next", icon=":material/chevron_right:", disabled=not next_cursor):
+            cursors.append(next_cursor)
+            st.rerun(scope="fragment")
+        st.caption(f"{first:,} to {first + shown - 1:,} of {total:,}", width="content")
