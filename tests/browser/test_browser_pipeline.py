@@ -51,7 +51,7 @@ def test_run_all_to_the_comparison(stack: RunningStack, page: Page) -> None:
     expect(studio.key("verdicts")).to_contain_text("Too few questions to tell", timeout=60_000)
     expect(studio.key("verdicts")).to_contain_text("weaver+trigger+ltpo")
     expect(page.locator("[data-testid=stVegaLiteChart]")).to_have_count(2)
-    expect(studio.key("answer_pairs")).to_contain_text("Reference solution")
+    expect(studio.key("pair_0")).to_contain_text("Reference solution")
     studio.no_trace_of_an_error()
 
     page.goto(f"{stack.dashboard_url}/lineage?pipeline={pipeline.id}")
