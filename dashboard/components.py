@@ -22,6 +22,7 @@ STATUS_LOOK: dict[str, tuple[Colour, str]] = {
     "cancelled": ("gray", "cancel"),
     "stopped": ("gray", "cancel"),
     "skipped": ("gray", "skip_next"),
+    "incomplete": ("gray", "help"),
 }
 
 

@@ -20,21 +20,21 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)]
 @router.post("", status_code=status.HTTP_201_CREATED)
 def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.PipelineOut:
     """Submit a pipeline: all its runs are stored, and each starts once its parent's checkpoint is there."""
+    configs = plan_pipeline(body)
     route, data = "POST /pipelines", body.model_dump(mode="json")
     with context.database.read() as session:
         known = replayed(session, key, route, data, s.PipelineOut)
     if known is not None:
         return known
-    with context.database.read() as session:
-        pipelines.check_reuse(session, body, context.home)  # hashes files: not in the writer's transaction
-    configs = plan_pipeline(body)
     preflight.check_all(configs, context.settings)
+    with context.database.read() as session:  # hashes files and asks the hub: not in the writer's transaction
+        reusable = pipelines.check_reuse(session, body, context.home)
+        pinned = preflight.pin_all(configs, list(reusable.values()))
     broker = context.doorbell.state()
     with context.database.write() as session:
 
         def make() -> s.PipelineOut:
             reused = pipelines.check_reuse(session, body, context.home, deep=False)
-            pinned = preflight.pin_all(configs, list(reused.values()))
             retries = context.settings.max_retries
             pipeline = pipelines.submit(session, body, pinned, reused, at=context.clock(), retries=retries)
             return pipelines.view(session, pipeline, at=context.clock(), broker=broker)
@@ -60,7 +60,7 @@ def list_pipelines(
     broker = context.doorbell.state()
     with context.database.read() as session:
         rows, following = pipelines.listed(session, cursor=pipelines.cursor_number(cursor), limit=limit)
-        items = [pipelines.view(session, row, at=context.clock(), broker=broker) for row in rows]
+        items = pipelines.page(session, rows, at=context.clock(), broker=broker)
     return s.PipelineList(items=items, next_cursor=following)
 
 

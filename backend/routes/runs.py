@@ -31,8 +31,10 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
         return known
     config = parse_config(body.config)
     check(config, context.settings)
-    with context.database.read() as session:
-        check_parent(session, config, context.home)  # hashes files: not in the writer's transaction
+    with context.database.read() as session:  # hashes files: not in the writer's transaction
+        parent = check_parent(session, config, context.home)
+        if parent is not None and config.revision is None:
+            config = config.model_copy(update={"revision": parent.config.get("revision")})
     pinned = pin_revision(config)
     broker = context.doorbell.state()  # asked outside of the transaction: Redis may take a second not to answer
     with context.database.write() as session:

@@ -45,20 +45,21 @@ def register(session: Session, run: Run, home: Path, *, at: float, patience: flo
     if known is not None or run.status != RunStatus.SUCCEEDED or run.stage not in TRAININGS:
         return known
     folder = published_dir(home, stored_config(run.config), run.id)
-    if not folder.exists() and at - (run.ended_at or at) > patience:
-        _publish_late(session, run, home)
     try:
+        if not folder.exists() and at - (run.ended_at or at) > patience:
+            _publish_late(session, run, home)
         manifest = Manifest.model_validate(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        size = sum(path.stat().st_size for path in folder.iterdir())
     except FileNotFoundError:
         return None
     except (ValidationError, ValueError, OSError) as error:
-        log.warning("the manifest of run %s can't be read: %s", run.id, error)
+        log.warning("the checkpoint of run %s can't be used: %s", run.id, error)
         return None
     checkpoint = Checkpoint(
         run_id=run.id,
         folder=str(folder.relative_to(home)),
         content_hash=manifest.content_hash,
-        size_bytes=sum(path.stat().st_size for path in folder.iterdir()),
+        size_bytes=size,
         manifest=manifest.model_dump(mode="json"),
         created_at=at,
     )
@@ -104,8 +105,9 @@ def parent_of(session: Session, config: RunConfig) -> Run | None:
     wanted = config.checkpoint
     if not wanted:
         return None
-    run = session.get(Run, int(wanted)) if wanted.isdecimal() and int(wanted) <= LARGEST_INTEGER else None
-    if run is None or run.stage not in TRAININGS:
+    number = int(wanted) if wanted.isdecimal() and len(wanted) < 19 else 0
+    run = session.get(Run, number)
+    if run is None or run.stage not in TRAININGS or wanted != str(number):
         raise InvalidConfig([no_checkpoint(wanted)])
     return run
 
@@ -138,6 +140,9 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any], *,
             "foreign_base", f"it was made for revision {theirs} of the model, and the run is for {mine}", run,
             f"Set revision to {theirs}."
         )  # fmt: skip
+    leak = _leaks(session, run, child)
+    if leak is not None:
+        return leak
     manifest = Manifest.model_validate(checkpoint.manifest)
     for name in LENGTHS:
         length = child.get(name)
@@ -164,6 +169,26 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any], *,
         damage = f"{missing[0]}: the file is missing" if missing else None
     if damage:
         return _unfit("checkpoint_damaged", f"it is damaged: {damage}", run, "Train it again, or choose another.")
+    return None
+
+
+def _leaks(session: Session, run: Run, child: Mapping[str, Any]) -> BadInput | None:
+    """The validation split is drawn by the seed: under another seed it holds rows that were trained on."""
+    if child.get("split") != "validation" or child.get("data") != run.data:
+        return None
+    ancestor: Run | None = run
+    while ancestor is not None:
+        seed = ancestor.config.get("seed")
+        if seed != child.get("seed"):
+            return BadInput(
+                "other_seed",
+                f"run {ancestor.id} was trained with seed {seed}: the validation split of another seed holds questions "
+                "that it was trained on",
+                field="seed",
+                value=child.get("seed"),
+                way_out=f"Set seed to {seed}, or take the test split.",
+            )
+        ancestor = session.get(Run, ancestor.parent_id) if ancestor.parent_id is not None else None
     return None
 
 

@@ -140,6 +140,8 @@ def _check_alike(one: Run, other: Run) -> None:
         for name, word in FROM_ENVIRONMENT.items()
         if one.environment.get(name) != other.environment.get(name)
     ]
+    if one.config.get("split") != "test" and one.config.get("seed") != other.config.get("seed"):
+        differing.append(f"seed ({one.config.get('seed')} and {other.config.get('seed')}), which draws the split")
     if differing:
         raise NotComparable(
             "not_comparable",
@@ -218,16 +220,22 @@ def _compared(run: Run, base: Run, mine: dict[str, bool], theirs: dict[str, bool
         high=high,
         summary=run.summary,
         is_base=run is base,
-        change=None if run is base else _change(run, mine, theirs),
+        change=None if run is base else _change(run, base, mine, theirs),
     )
 
 
-def _change(run: Run, mine: dict[str, bool], theirs: dict[str, bool]) -> s.ChangeOut | None:
+def _change(run: Run, base: Run, mine: dict[str, bool], theirs: dict[str, bool]) -> s.ChangeOut:
     common = [question for question in theirs if question in mine]
     if not common:
-        return None
+        raise NotComparable(
+            "not_comparable",
+            f"runs {base.id} and {run.id} have no question in common",
+            field="runs",
+            value=f"{base.id},{run.id}",
+            way_out="Compare evaluations of the same questions.",
+        )
     found = evidence.change([theirs[question] for question in common], [mine[question] for question in common])
-    expected = EXPECTED_POINTS.get(run.setting)
+    expected = EXPECTED_POINTS.get(run.setting) if base.setting == "base" else None
     return s.ChangeOut(
         num_questions=len(common),
         points=found.points,

@@ -93,10 +93,17 @@ def _why_not_reused(session: Session, spec: PipelineSpec, name: StepName, run: R
     for field in fields:
         if getattr(config, field) != wanted[field]:
             return f"run {run.id} has {field} {getattr(config, field)}, and the pipeline {wanted[field]}"
-    if run.stage in checkpoints.TRAININGS:
-        problem = checkpoints.why_not(session, run, home, {"stage": "weaver_sft", "preset": run.preset}, deep=deep)
-        if problem is not None:
-            return problem.message
+    revisions = {run.config.get("revision"), spec.shared.get("revision")} | {
+        other.config.get("revision") for other in (session.get(Run, number) for number in spec.reuse.values()) if other
+    }
+    if len(revisions - {None}) > 1:
+        return f"the model's revisions differ: {', '.join(sorted(str(one) for one in revisions - {None}))}"
+    for child in spec.to_run:
+        if STEPS[child].parent == name:
+            wanted = planned_config(spec, child).model_dump(exclude_none=True)
+            problem = checkpoints.why_not(session, run, home, wanted, deep=deep)
+            if problem is not None:
+                return f"{STEPS[child].label} can't start from it: {problem.message}"
     return ""
 
 
@@ -149,7 +156,17 @@ def continue_(session: Session, pipeline: Pipeline, *, at: float, retries: int, 
     Raises:
         Conflict: `nothing_to_continue`.
     """
-    fallen = [run for row, run in steps_of(session, pipeline) if run is not None and not row.reused and _fell(run)]
+    rows = steps_of(session, pipeline)
+    ending = [run for row, run in rows if run is not None and not row.reused and run.status == RunStatus.STOPPING]
+    if ending:
+        raise Conflict(
+            "still_stopping",
+            f"run {ending[0].id} is still stopping",
+            field="pipeline_id",
+            value=pipeline.id,
+            way_out="Continue once it has ended.",
+        )
+    fallen = _fallen(session, rows)
     if not fallen:
         raise Conflict(
             "nothing_to_continue",
@@ -158,7 +175,7 @@ def continue_(session: Session, pipeline: Pipeline, *, at: float, retries: int, 
             value=pipeline.id,
             way_out="Submit a new pipeline; finished steps can be reused.",
         )
-    for run in fallen:
+    for run in fallen:  # parents first
         assert run.id is not None
         ready = run.parent_id is None or session.get(Checkpoint, run.parent_id) is not None
         started = bool(lifecycle.attempts_of(session, run.id))
@@ -195,11 +212,33 @@ def stop(session: Session, pipeline: Pipeline, mode: StopMode, *, at: float) -> 
 
 def view(session: Session, pipeline: Pipeline, *, at: float, broker: str) -> s.PipelineOut:
     """A pipeline as the API shows it."""
-    rows = steps_of(session, pipeline)
+    return page(session, [pipeline], at=at, broker=broker)[0]
+
+
+def page(session: Session, pipelines: list[Pipeline], *, at: float, broker: str) -> list[s.PipelineOut]:
+    """Pipelines as the API shows them, with one query for all their runs."""
+    ids = [pipeline.id for pipeline in pipelines]
+    steps = list(session.exec(select(PipelineStep).where(col(PipelineStep.pipeline_id).in_(ids))))
+    runs_there = list(session.exec(select(Run).where(col(Run.id).in_([step.run_id for step in steps]))))
+    shown = {out.id: out for out in views.runs_out(session, runs_there, at=at, broker=broker)}
+    known = {run.id: run for run in runs_there}
+    order = list(STEPS)
+    out = []
+    for pipeline in pipelines:
+        own = sorted((row for row in steps if row.pipeline_id == pipeline.id), key=lambda row: order.index(row.step))  # type: ignore[arg-type]
+        out.append(_out(session, pipeline, [(row, known.get(row.run_id)) for row in own], shown))
+    return out
+
+
+def _out(
+    session: Session,
+    pipeline: Pipeline,
+    rows: list[tuple[PipelineStep, Run | None]],
+    shown: Mapping[int, s.RunOut],
+) -> s.PipelineOut:
     there = [run for _, run in rows if run is not None]
-    shown = {out.id: out for out in views.runs_out(session, there, at=at, broker=broker)}
-    status = status_of(there)
-    fallen = [run for row, run in rows if run is not None and not row.reused and _fell(run)]
+    status = status_of(there, len(rows))
+    fallen = _fallen(session, rows)
     ended = [run.ended_at for run in there if run.ended_at is not None]
     names = [STEPS[row.step].label for row, run in rows if run in fallen]  # type: ignore[index]
     created = when(pipeline.created_at)
@@ -232,14 +271,16 @@ def view(session: Session, pipeline: Pipeline, *, at: float, broker: str) -> s.P
     )
 
 
-def status_of(there: list[Run]) -> PipelineStatus:
-    """Where a pipeline is, as its runs say."""
+def status_of(there: list[Run], num_steps: int) -> PipelineStatus:
+    """Where a pipeline is, as its runs say; `there` are those of its steps' that were not deleted."""
     statuses = {RunStatus(run.status) for run in there}
     if statuses - RUN_ENDED:
         return PipelineStatus.RUNNING
     if RunStatus.FAILED in statuses:
         return PipelineStatus.FAILED
-    return PipelineStatus.CANCELLED if statuses & FELL else PipelineStatus.SUCCEEDED
+    if statuses & FELL:
+        return PipelineStatus.CANCELLED
+    return PipelineStatus.SUCCEEDED if len(there) == num_steps else PipelineStatus.INCOMPLETE
 
 
 def cursor_number(cursor: str | None) -> int | None:
@@ -248,7 +289,7 @@ def cursor_number(cursor: str | None) -> int | None:
     Raises:
         ServiceError: `bad_cursor`.
     """
-    if cursor is None or (cursor.isascii() and cursor.isdecimal() and int(cursor) <= LARGEST_INTEGER):
+    if cursor is None or (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
         return None if cursor is None else int(cursor)
     raise ServiceError(
         "bad_cursor",
@@ -259,8 +300,16 @@ def cursor_number(cursor: str | None) -> int | None:
     )
 
 
-def _fell(run: Run) -> bool:
-    return RunStatus(run.status) in FELL
+def _fallen(session: Session, rows: list[tuple[PipelineStep, Run | None]]) -> list[Run]:
+    """Runs that *continue* starts again or lets wait, parents first; not those whose parent was deleted."""
+    return [
+        run
+        for row, run in rows
+        if run is not None
+        and not row.reused
+        and run.status in FELL
+        and (run.parent_id is None or session.get(Run, run.parent_id) is not None)
+    ]
 
 
 def _reason(run: Run | None, shown: Mapping[int, s.RunOut]) -> str:

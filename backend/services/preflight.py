@@ -221,6 +221,8 @@ def _expected_seconds(session: Session, config: RunConfig, count: int) -> float 
     rates = [
         run.summary["seconds"] / run.summary[unit]
         for run in session.exec(query)
-        if all(run.config.get(name) == getattr(config, name) for name in same) and run.summary.get(unit)
+        if all(run.config.get(name) == getattr(config, name) for name in same)
+        and run.summary.get(unit)
+        and run.summary.get("seconds")
     ]
     return statistics.median(rates) * amount if rates else None

@@ -77,6 +77,8 @@ class Reconciler:
             for attempt in live_attempts(session):
                 if attempt.lease_until is not None and attempt.lease_until < now:
                     self._lose(session, attempt, now)
+        # apart from the leases: what goes wrong with files must not keep a lost run from being found
+        with self._database.write() as session:
             self._settle(session, now)
             waiting = any(attempt.not_before <= now for attempt, _ in queued(session))
         self._last_round, self._last_time = self._monotonic(), self._clock()

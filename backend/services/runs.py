@@ -134,13 +134,17 @@ def stop(session: Session, run: Run, mode: StopMode, *, at: float, actor: str = 
 
 def resume_source(attempts: list[Attempt]) -> tuple[int | None, str]:
     """The attempt whose progress a next attempt would take over, and a sentence about it."""
-    for attempt in reversed(attempts):
+    number: int | None = len(attempts)
+    while number:
+        attempt = attempts[number - 1]
         if attempt.stop_mode == StopMode.DISCARD:
             return None, "The last stop discarded what had been computed; retry starts again."
         if attempt.num_answers > 0:
             return attempt.number, f"Goes on after {attempt.num_answers} answers of attempt {attempt.number}."
         if attempt.checkpoint_step:
             return attempt.number, f"Goes on behind step {attempt.checkpoint_step} of attempt {attempt.number}."
+        # one that never started left nothing behind; one that started afresh forgot what was before
+        number = attempt.resumes if attempt.claimed_at is not None else attempt.number - 1
     return None, "Nothing was saved yet; retry starts again."
 
 
@@ -226,11 +230,20 @@ def delete(session: Session, run: Run) -> None:
             value=run.id,
             way_out="Stop it first, or wait until it has ended.",
         )
-    for table in (Metric, Answer, RunEvent, Attempt, Checkpoint, PipelineStep):
+    for table in (Metric, Answer, RunEvent, Attempt, Checkpoint):
         session.execute(sql_delete(table).where(col(table.run_id) == run.id))
     session.delete(run)
-    empty = col(Pipeline.id).not_in(select(PipelineStep.pipeline_id))
-    session.execute(sql_delete(Pipeline).where(empty))
+    session.flush()
+    if run.pipeline_id is not None:
+        _delete_pipeline_without_runs(session, run.pipeline_id)
+
+
+def _delete_pipeline_without_runs(session: Session, pipeline_id: int) -> None:
+    """A pipeline goes with the last of its own runs; until then a deleted run leaves its place empty."""
+    if session.exec(select(Run.id).where(col(Run.pipeline_id) == pipeline_id).limit(1)).first() is not None:
+        return
+    session.execute(sql_delete(PipelineStep).where(col(PipelineStep.pipeline_id) == pipeline_id))
+    session.execute(sql_delete(Pipeline).where(col(Pipeline.id) == pipeline_id))
 
 
 def delete_files(paths: list[Path], home: Path, config: RunConfig, newest_left: int | None) -> None:

@@ -54,6 +54,18 @@ def parts_parameters(dims: Dimensions, lora_r: int = LORA_R, latents: int = 16) 
     return 2 * lora + 2 * dims.hidden_size * (dims.hidden_size + 1) + dims.hidden_size * (latents + 6)
 
 
+def _parts_of(config: RunConfig, dims: Dimensions) -> int:
+    """`parts_parameters` with the config's rank and lengths, as far as it names them."""
+    latents = (config_number(config, "prompt_latents_len") or 8) + (config_number(config, "inference_latents_len") or 8)
+    return parts_parameters(dims, config_number(config, "lora_r") or LORA_R, latents)
+
+
+def config_number(config: RunConfig, name: str) -> int | None:
+    """A field that not every stage has."""
+    value = getattr(config, name, None)
+    return None if value is None else int(value)
+
+
 def plan(config: RunConfig, preset: Preset, device: str) -> MemoryPlan:
     """Memory of a run on a device (`cpu` or `cuda`) when every row is as long as it may be, by limits and data."""
     size = bytes_per_number(config.dtype, device)
@@ -68,7 +80,7 @@ def plan(config: RunConfig, preset: Preset, device: str) -> MemoryPlan:
     # widest moment of a layer: gate, up and their product beside the residual stream and attention
     widths = 3 * dims.intermediate_size + 4 * dims.hidden_size
     activations = prompt_tokens * widths * size + config.batch_size * dims.vocab_size * 4
-    trained = 0 if roles == 1 else 4 * parts_parameters(dims)
+    trained = 0 if roles == 1 else 4 * _parts_of(config, dims)
     if isinstance(config, WeaverSftConfig | TriggerGrpoConfig):
         trained *= 4  # the numbers, their gradients, two moments
         # the backward pass keeps the widths of every layer, through reasoner and weaver (or the trigger alone)
@@ -77,7 +89,7 @@ def plan(config: RunConfig, preset: Preset, device: str) -> MemoryPlan:
         kept = passes * tokens * dims.num_layers * widths * size
         activations += kept + (logits if isinstance(config, WeaverSftConfig) else 0)
     if isinstance(config, LtpoEvaluateConfig):
-        latents = config.batch_size * 16
+        latents = config.batch_size * (config.prompt_latents_len or 8)
         activations += latents * (dims.num_layers * widths * size + 3 * 4 * dims.vocab_size)
     return MemoryPlan(weights_bytes(preset, config.dtype, device), cache, activations, trained)
 
@@ -86,7 +98,7 @@ def output_bytes(config: RunConfig, preset: Preset, num_questions: int) -> int:
     """Upper estimate of the bytes that a run writes below its home: answers or checkpoints, log and events."""
     log = 20 * 2**20
     if isinstance(config, WeaverSftConfig | TriggerGrpoConfig):
-        weights = 4 * parts_parameters(preset.dimensions)
+        weights = 4 * _parts_of(config, preset.dimensions)
         return log + KEPT_CHECKPOINTS * 3 * weights + weights  # with two moments each, and the final one
     per_question = 4 * config.max_completion_length + 4_000
     return num_questions * per_question * 2 + log  # twice: the backend keeps a copy

@@ -62,7 +62,7 @@ class PipelineSpec(BaseModel):
     steps: dict[StepName, dict[str, Any]] = Field(default_factory=dict)
     """Config fields by step; what is not named keeps its default."""
     include: list[StepName] | None = Field(default=None, max_length=len(STEPS))
-    """Steps to run; empty runs all that are not reused."""
+    """Steps to run; null runs all that are not reused."""
     reuse: dict[StepName, int] = Field(default_factory=dict)
     """Runs that have succeeded and stand for a step: their answers or checkpoints are taken as they are."""
 
@@ -118,16 +118,16 @@ def plan_pipeline(spec: PipelineSpec) -> dict[StepName, RunConfig]:
     for name in spec.to_run:
         given = {**_for_step(spec, name), **spec.steps.get(name, {})}
         for field, value in _fixed(name).items():
-            if given.get(field, value) != value:
+            if given.get(field) not in (None, value):
                 problems.append(
                     BadInput(
                         "step_fixed",
                         f"in the step {name} of a pipeline this is {value}"
                         if field != "checkpoint"
-                        else "the checkpoint of a step comes from its parent step",
+                        else "a step's checkpoint is that of its parent step",
                         field=f"steps.{name}.{field}",
                         value=given[field],
-                        way_out="Leave it out, or launch a single run.",
+                        way_out="Leave it out, reuse a run for the parent step, or launch a single run.",
                     )
                 )
         try:
@@ -155,8 +155,7 @@ def _fixed(name: StepName) -> dict[str, Any]:
     fixed: dict[str, Any] = {"stage": step.stage}
     if step.setting is not None:
         fixed["setting"] = step.setting
-    if step.parent is not None:
-        fixed["checkpoint"] = ANY_CHECKPOINT
+    fixed["checkpoint"] = ANY_CHECKPOINT if step.parent is not None else None
     return fixed
 
 
@@ -196,6 +195,14 @@ def _shape_problems(spec: PipelineSpec) -> Iterator[BadInput]:
                 field=f"steps.{name}.checkpoint",
                 way_out=f"Include {parent}, or reuse a finished run for it.",
             )
+    for field in sorted({*SHARED, "stage"} & {*spec.evaluations}):
+        yield BadInput(
+            "steps_disagree",
+            "this holds for every step, not for the evaluations alone",
+            field=f"evaluations.{field}",
+            value=spec.evaluations[field],
+            way_out=f"Set shared.{field} instead." if field in SHARED else "Leave it out.",
+        )
     for name in spec.steps:
         if name not in spec.to_run:
             yield BadInput(
@@ -250,9 +257,8 @@ def _moved(problem: BadInput, spec: PipelineSpec, name: StepName) -> BadInput:
         place = "evaluations" if field in spec.evaluations else "shared"
     else:
         place = f"steps.{name}"
-    return BadInput(
-        problem.code, problem.message, field=f"{place}.{field}", value=problem.value, way_out=problem.way_out
-    )
+    where = f"{place}.{field}" if field else place
+    return BadInput(problem.code, problem.message, field=where, value=problem.value, way_out=problem.way_out)
 
 
 def _once(problems: list[BadInput]) -> list[BadInput]:

@@ -38,6 +38,7 @@ class PipelineStatus(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # a step failed, and nothing moves any more
     CANCELLED = "cancelled"
+    INCOMPLETE = "incomplete"  # the run of a step was deleted
 
 
 _R, _A = RunStatus, AttemptStatus

@@ -129,13 +129,17 @@ class TrainingLoop:
             num_warmup_steps=int(config.warmup_ratio * total_steps),
             num_training_steps=total_steps,
         )
-        self._first = 0
+        self.notes: dict[str, float] = {}
+        """Numbers that the stage keeps over a stop and a resume; they are part of the result."""
+        self._first, self._seconds_before = 0, 0.0
         if resumed is not None:
             folder, self._first = resumed
             state = load_optimizer(folder)
             self._optimizer.load_state_dict(state["optimizer"])
             self._scheduler.load_state_dict(state["scheduler"])
+            self.notes, self._seconds_before = dict(state["notes"]), float(state["seconds"])
         self._done = self._first
+        self._began = time.perf_counter()
 
     def run(self, step: Step, between: Callable[[int, bool], None] = lambda *_: None) -> dict[str, float]:
         """Do all steps that are left and save the final checkpoint; returns the last step's metrics and the time.
@@ -148,7 +152,7 @@ class TrainingLoop:
             Stopped: a stop was asked for; what its mode allows has been saved.
             Diverged: loss or gradient is not finite; the last checkpoint stands.
         """
-        began = time.perf_counter()
+        self._began = began = time.perf_counter()
         self._context.monitor.phase("train", f"{self._total} steps")
         self._context.monitor.progress(self._done, self._total, "steps")
         metrics: dict[str, float] = {}
@@ -168,7 +172,11 @@ class TrainingLoop:
                 self._save()
             raise
         self._save_final()
-        return {**metrics, "steps": self._total, "seconds": round(time.perf_counter() - began, 3)}
+        return {**metrics, **self.notes, "steps": self._total, "seconds": round(self._seconds(), 3)}
+
+    def _seconds(self) -> float:
+        """Time of the training so far, that of earlier attempts included."""
+        return self._seconds_before + time.perf_counter() - self._began
 
     def _step(self, number: int, step: Step) -> dict[str, float]:
         began = time.perf_counter()
@@ -208,6 +216,8 @@ class TrainingLoop:
         state: dict[str, Any] = {
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
+            "notes": dict(self.notes),
+            "seconds": self._seconds(),
         }
         save_checkpoint(self._model, folder, self._manifest(step), state)
         self._context.monitor.checkpoint(step, str(folder.relative_to(run_dir.path)))

@@ -61,9 +61,9 @@ def weaver_sft(
         total_steps=num_steps(config, len(examples)),
         resumed=resumed,
     )
-    teacher = Teacher(config, context, model, examples, validation)
+    teacher = Teacher(config, context, model, examples, validation, loop.notes)
     result = loop.run(teacher.step, teacher.validate)
-    return {**result, **teacher.validation, "num_examples": len(examples)}
+    return {**result, "num_examples": len(examples)}
 
 
 class Teacher:
@@ -76,14 +76,14 @@ class Teacher:
         model: MemGenModel,
         examples: list[Example],
         held_out: list[Example],
+        notes: dict[str, float],
     ) -> None:
         self._config = config
         self._context = context
         self._model = model
         self._examples = examples
         self._held_out = held_out
-        self.validation: dict[str, float] = {}
-        """Validation loss when this process began, and the newest one."""
+        self._notes = notes  # validation loss before the training, and the newest one
 
     def step(self, number: int) -> dict[str, float]:
         """Loss and gradients of one step: the mean over all its supervised tokens, however they are batched."""
@@ -111,8 +111,8 @@ class Teacher:
                 self._context.stop.check()
                 nats += float(self._summed_loss(batch))
         loss = nats / sum(example.num_labels for example in self._held_out)
-        self.validation.setdefault("eval_loss_before", loss)
-        self.validation["eval_loss"] = loss
+        self._notes.setdefault("eval_loss_before", loss)
+        self._notes["eval_loss"] = loss
         self._context.monitor.metric("eval/loss", done, loss)
         self._context.monitor.say(f"validation loss {loss:.4f} nat per token behind step {done}")
 

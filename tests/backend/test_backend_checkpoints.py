@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from backend.models import Run
 from tests.backend.conftest import Backend, check_problem
 from tests.conftest import TINY
 
@@ -81,7 +82,7 @@ def test_damaged_checkpoint_is_refused_before_anything_starts(backend: Backend, 
     assert said in check_problem(backend.user("POST", "/pipelines", json=spec), 422, "not_reusable")["title"]
 
 
-@pytest.mark.parametrize("name", ["99", "/etc/passwd", "..", "1" * 30])
+@pytest.mark.parametrize("name", ["99", "/etc/passwd", "..", "1" * 30, "002", "٢"])
 def test_what_is_no_checkpoint_of_ours_is_refused(backend: Backend, name: str) -> None:
     body = check_problem(
         backend.user("POST", "/runs", json=evaluation(backend, checkpoint=name)), 422, "no_such_checkpoint"
@@ -127,3 +128,20 @@ def test_lineage_of_what_is_not_there_is_not_found(backend: Backend) -> None:
     check_problem(backend.user("GET", "/lineage", params={"run": 9}), 404, "run_not_found")
     check_problem(backend.user("GET", "/lineage", params={"pipeline": 9}), 404, "pipeline_not_found")
     assert backend.get("/lineage") == {"nodes": []}
+
+
+def test_run_takes_the_revision_of_its_checkpoint(backend: Backend, weaver: int) -> None:
+    with backend.context.database.write() as session:
+        run = session.get_one(Run, weaver)
+        run.config = run.config | {"revision": "aaa"}
+        session.add(run)
+    child = backend.submit(setting="weaver", checkpoint=str(weaver))
+    assert backend.run(child)["config"]["revision"] == "aaa"
+    config = evaluation(backend, checkpoint=str(weaver), revision="bbb")
+    check_problem(backend.user("POST", "/runs", json=config), 422, "foreign_base")
+
+
+def test_validation_questions_of_another_seed_may_have_been_trained_on(backend: Backend, weaver: int) -> None:
+    config = evaluation(backend, checkpoint=str(weaver), split="validation", seed=7)
+    assert check_problem(backend.user("POST", "/runs", json=config), 422, "other_seed")["field"] == "seed"
+    backend.submit(setting="weaver", checkpoint=str(weaver), split="validation")

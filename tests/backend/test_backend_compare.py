@@ -59,6 +59,7 @@ def test_too_few_questions_are_said_so(backend: Backend, weaver: str) -> None:
     [
         ({"max_completion_length": 25}, {}, "max_completion_length (24 and 25)"),
         ({"split": "validation"}, {}, "split (test and validation)"),
+        ({"seed": 7, "split": "validation"}, {}, "split (test and validation)"),
         ({}, {"prompt_hash": "q"}, "prompt (p and q)"),
         ({}, {"model": "folder:2"}, "base weights (folder:1 and folder:2)"),
     ],
@@ -105,3 +106,11 @@ def test_trainings_and_unfinished_evaluations_are_refused(backend: Backend, weav
     check_problem(backend.user("GET", "/compare", params={"runs": weaver}), 422, "not_an_evaluation")
     run_id = backend.submit()
     check_problem(backend.user("GET", "/compare", params={"runs": run_id}), 422, "not_finished")
+
+
+def test_validation_splits_of_two_seeds_are_not_compared(backend: Backend) -> None:
+    runs = [evaluation(backend, [True], split="validation", seed=seed) for seed in (1, 2)]
+    body = check_problem(
+        backend.user("GET", "/compare", params={"runs": f"{runs[0]},{runs[1]}"}), 422, "not_comparable"
+    )
+    assert "seed (1 and 2)" in body["title"]

@@ -216,6 +216,9 @@ LIMIT, LENGTH = "max_completion_length", "prompt_latents_len"
         ({"steps": {"trigger_grpo": {LENGTH: 4}}}, "other_latents", f"steps.trigger_grpo.{LENGTH}"),
         ({"steps": {"weaver_sft": {"learning_rates": 1}}}, "unknown_config_key", "steps.weaver_sft.learning_rates"),
         ({"steps": {"weaver_eval": {"checkpoint": "/etc"}}}, "step_fixed", "steps.weaver_eval.checkpoint"),
+        ({"steps": {"weaver_sft": {"checkpoint": "/etc"}}}, "step_fixed", "steps.weaver_sft.checkpoint"),
+        ({"evaluations": {"seed": 7}}, "steps_disagree", "evaluations.seed"),
+        ({"include": []}, "no_base", "include"),
         ({"evaluations": {"num_questions": 10**6}}, "invalid_config", "evaluations.num_questions"),
         ({"evaluations": {"num_questions": 1001}}, "too_many_questions", "steps.base_eval.num_questions"),
         ({"steps": {"nothing": {}}}, "invalid_request", None),
@@ -256,7 +259,8 @@ def test_pages_of_pipelines(backend: Backend) -> None:
     assert [one["note"] for one in first["items"]] == ["2", "1"]
     second = backend.get("/pipelines", limit=2, cursor=first["next_cursor"])
     assert ([one["note"] for one in second["items"]], second["next_cursor"]) == (["0"], None)
-    check_problem(backend.user("GET", "/pipelines", params={"cursor": "x"}), 400, "bad_cursor")
+    for cursor in ("x", "9" * 5000, "٢"):
+        check_problem(backend.user("GET", "/pipelines", params={"cursor": cursor}), 400, "bad_cursor")
     check_problem(backend.user("GET", "/pipelines/9"), 404, "pipeline_not_found")
 
 
@@ -264,10 +268,54 @@ def test_deleted_runs_leave_their_places_empty_and_the_last_takes_the_pipeline_a
     backend.submit_pipeline()
     finish_all(backend)
     assert backend.user("DELETE", "/runs/1", params={"confirm": True}).status_code == 200
-    assert [step["step"] for step in backend.get("/pipelines/1")["steps"]] == NAMES[1:]
+    pipeline = backend.get("/pipelines/1")
+    assert [step["run"] and step["run"]["id"] for step in pipeline["steps"]] == [None, 2, 3, 4, 5, 6]
+    assert (pipeline["status"], pipeline["steps"][0]["reason"]) == ("incomplete", "The run was deleted.")
     for run_id in range(2, 7):
         assert backend.user("DELETE", f"/runs/{run_id}", params={"confirm": True}).status_code == 200
     check_problem(backend.user("GET", "/pipelines/1"), 404, "pipeline_not_found")
+
+
+def test_step_whose_parent_was_deleted_is_not_continued_and_keeps_no_other_from_it(backend: Backend) -> None:
+    backend.submit_pipeline()
+    backend.work("failed")
+    backend.work()
+    backend.reconciler.round()
+    backend.work("failed")  # the weaver's evaluation
+    backend.work("failed")  # and the trigger's training
+    backend.reconciler.round()
+    assert backend.user("DELETE", "/runs/2", params={"confirm": True}).status_code == 200
+    pipeline = backend.get("/pipelines/1")
+    assert "Base evaluation" in pipeline["continue_reason"]
+    assert "Weaver evaluation" not in pipeline["continue_reason"]
+    assert backend.user("POST", "/pipelines/1/continue", json={}).status_code == 200
+    assert backend.run(1)["status"] == "queued"
+
+
+def test_pipeline_that_is_still_stopping_is_not_continued(backend: Backend) -> None:
+    backend.submit_pipeline()
+    held = backend.held()
+    backend.user("POST", "/pipelines/1/stop", json={"mode": "save"})
+    check_problem(backend.user("POST", "/pipelines/1/continue", json={}), 409, "still_stopping")
+    held.finish("stopped", "stopped")
+    assert backend.user("POST", "/pipelines/1/continue", json={}).status_code == 200
+
+
+def test_output_that_cannot_be_published_keeps_no_lost_run_from_being_found(backend: Backend) -> None:
+    backend.submit_pipeline()
+    backend.work()
+    held = backend.held()
+    left = backend.home / "runs" / "2" / "attempts" / "1" / "weaver_sft"
+    left.mkdir(parents=True)
+    held.finish(result={"steps": 2})
+    (backend.home / "train").write_text("a file where a folder belongs")
+    backend.submit()
+    other = backend.held()
+    for _ in range(20):
+        backend.clock.pass_time(20)
+        backend.reconciler.round()
+    assert backend.run(other.run_id)["status"] != "running"
+    assert backend.steps(1)["weaver_eval"]["run"]["status"] == "skipped"
 
 
 def test_checkpoint_with_a_living_child_is_not_deleted(backend: Backend) -> None:
@@ -277,3 +325,26 @@ def test_checkpoint_with_a_living_child_is_not_deleted(backend: Backend) -> None
         backend.reconciler.round()
     body = check_problem(backend.user("DELETE", "/runs/2", params={"confirm": True}), 409, "run_has_children")
     assert "Run 3" in body["title"]
+
+
+def test_checkpoint_that_does_not_fit_the_steps_after_it_is_not_reused(backend: Backend) -> None:
+    backend.submit_pipeline()
+    finish_all(backend)
+    reuse, other_seed = {"weaver_sft": 2}, backend.spec()["shared"] | {"seed": 7}
+    for changes, said in (
+        ({"steps": {"weaver_eval": {LENGTH: 4}}}, f"has {LENGTH} 8"),
+        (
+            {"shared": backend.spec()["shared"] | {"seed": 7}, "evaluations": {"split": "validation"}},
+            "trained with seed 42",
+        ),
+    ):
+        spec = backend.spec(reuse=reuse, **changes)
+        assert said in check_problem(backend.user("POST", "/pipelines", json=spec), 422, "not_reusable")["title"]
+
+
+def test_deeply_nested_value_is_refused_and_no_error_of_the_server(backend: Backend) -> None:
+    nested: object = 1
+    for _ in range(300):
+        nested = [nested]
+    spec = backend.spec(steps={"weaver_sft": {"learning_rate": nested}})
+    assert backend.user("POST", "/pipelines", json=spec).status_code == 422

@@ -129,3 +129,22 @@ def test_only_failed_and_cancelled_runs_start_again(backend: Backend, how: str) 
     attempt.finish()
     check_problem(again(backend, how), 409, "not_restartable")
     assert backend.run(1)["num_attempts"] == 1
+
+
+def test_attempt_that_started_afresh_and_died_does_not_bring_back_what_was_before_it(backend: Backend) -> None:
+    first = backend.started()
+    first.answer(0)
+    first.finish("failed", "error")
+    again(backend, "retry")
+    backend.held().finish("failed", "error")
+    check_problem(again(backend, "resume"), 409, "nothing_to_resume")
+
+
+def test_retry_that_never_started_leaves_the_progress_before_it(backend: Backend) -> None:
+    first = backend.started()
+    first.answer(0)
+    first.finish("failed", "error")
+    again(backend, "retry")
+    backend.stop(first.run_id)
+    again(backend, "resume")
+    assert backend.held().resumes == 1

@@ -52,11 +52,15 @@ def test_training_lowers_the_validation_loss_and_leaves_a_checkpoint_that_loads(
 def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
     home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    run(home, tmp_path / "whole", config)
+    result = run(home, tmp_path / "whole", config)
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_after(patch, steps)
         run(home, tmp_path / "first", config)
-    run(home, tmp_path / "second", config, resume=tmp_path / "first")
+    resumed = run(home, tmp_path / "second", config, resume=tmp_path / "first")
+    assert resumed["eval_loss_before"] == result["eval_loss_before"]
+    saved = 2 * (steps // 2)
+    spent = sum(list(metric(tmp_path / "first", "train/step_seconds").values())[:saved])
+    assert resumed["seconds"] > spent + sum(metric(tmp_path / "second", "train/step_seconds").values())
     for name in ("train/loss", "train/grad_norm", "train/learning_rate"):
         whole = metric(tmp_path / "whole", name)
         first, second = (metric(tmp_path / part, name) for part in ("first", "second"))
