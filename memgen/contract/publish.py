@@ -1,6 +1,7 @@
 """Putting a finished run's output where users look for it; done by the attempt that won, safe to do twice."""
 
 import os
+import shutil
 from pathlib import Path
 
 from memgen.contract.config import stored_config
@@ -23,6 +24,7 @@ def publish(home: Path, config: dict[str, object], run_id: int, folder: RunDir) 
     if folder.output.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         folder.output.rename(target)
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)  # nobody resumes what has succeeded
     if target.exists():
         point(newest_link(home, parsed), target)
 

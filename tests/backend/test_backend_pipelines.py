@@ -334,7 +334,7 @@ def test_checkpoint_that_does_not_fit_the_steps_after_it_is_not_reused(backend: 
     for changes, said in (
         ({"steps": {"weaver_eval": {LENGTH: 4}}}, f"has {LENGTH} 8"),
         (
-            {"shared": backend.spec()["shared"] | {"seed": 7}, "evaluations": {"split": "validation"}},
+            {"shared": other_seed, "evaluations": {"split": "validation"}},
             "trained with seed 42",
         ),
     ):
