@@ -101,6 +101,26 @@ def import_checkpoint(
         _refuse(error)
 
 
+@app.command("export-checkpoint")
+def export_checkpoint(
+    source: Annotated[Path, typer.Argument(help="Folder of a checkpoint of ours.")],
+    preset: Annotated[str, typer.Option(help="The model that it was trained on; see `memgen presets`.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint in the authors' layout; must not exist.")],
+) -> None:
+    """Write a checkpoint in the authors' layout."""
+    from memgen.contract.presets import get_preset
+
+    try:
+        chosen = get_preset(preset)
+        from memgen.model.authors_layout import export_authors
+        from memgen.monitor import Monitor
+
+        written = export_authors(source, chosen, out, _home(), Monitor(None))
+        typer.echo(f"{written} tensors written; the checkpoint is {out}")
+    except BadInput as error:
+        _refuse(error)
+
+
 def _home() -> Path:
     return Path(os.environ.get("MEMGEN_HOME") or "data").resolve()
 

@@ -1,9 +1,11 @@
-"""Reading checkpoints of the authors' layout: every tensor is loaded or the file, the key and the way out are named.
+"""Checkpoints of the authors' layout, read and written: every tensor, or the file, the key and the way out are named.
 
 `projs.bin`, `weaver.bin`, `trigger.bin` beside PEFT adapters in `weaver/weaver/` and `trigger/trigger/`.
 """
 
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +13,23 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from memgen.contract.errors import BadInput
 from memgen.contract.manifest import Manifest
 from memgen.contract.presets import Preset
+from memgen.contract.rundir import write_json
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.base import BaseModel, load_base
 from memgen.model.chat import prompt_hash
-from memgen.model.checkpoint import check_keys, damaged, lora_settings, save_checkpoint, tokenizer_hash
+from memgen.model.checkpoint import (
+    check_keys,
+    damaged,
+    load_checkpoint,
+    lora_settings,
+    save_checkpoint,
+    tokenizer_hash,
+)
 from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel
 from memgen.monitor import Monitor
@@ -47,20 +58,14 @@ def load_authors(folder: Path, base: BaseModel) -> Loaded:
     """
     settings = _settings(folder)
     model = MemGenModel(base, settings, {name: _lora_config(_adapter_folder(folder, name)) for name in ADAPTERS})
-    targets: dict[str, Mapping[str, torch.Tensor]] = {}
-    found: dict[str, Mapping[str, torch.Tensor]] = {}
+    targets: dict[str, Mapping[str, torch.Tensor]] = dict(_parts(model))
+    found: dict[str, Mapping[str, torch.Tensor]] = {file: _flat(_torch_file(folder / file)) for file in targets}
     for name in ADAPTERS:
         file, state = _adapter_state(folder, name)
         if is_untrained(state):
             raise damaged(file, f"every lora_B of the {name} is zero: loading and saving again lost its training")
         targets[file] = model.adapters.parameters(name)
         found[file] = {key.removeprefix(PREFIX): value for key, value in state.items()}
-    weaver = dict(model.weaver.named_parameters())
-    targets["projs.bin"] = {key: value for key, value in weaver.items() if "_to_" in key}
-    targets["weaver.bin"] = {key: value for key, value in weaver.items() if "_to_" not in key}
-    targets["trigger.bin"] = {f"output_layer.{key}": value for key, value in model.trigger_head.named_parameters()}
-    for file in ("projs.bin", "weaver.bin", "trigger.bin"):
-        found[file] = _flat(_torch_file(folder / file))
     for file, tensors in targets.items():
         check_keys(file, tensors, found[file])
     with torch.no_grad():
@@ -94,6 +99,61 @@ def import_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
     )
     save_checkpoint(found.model, out, manifest)
     return found.loaded, found.expected
+
+
+def export_authors(source: Path, preset: Preset, out: Path, home: Path, monitor: Monitor) -> int:
+    """Write one of our checkpoints in the authors' layout, whole or not at all.
+
+    Returns:
+        Number of tensors written.
+
+    Raises:
+        BadInput: `folder_exists`, and as `load_checkpoint` and `fetch_model` do.
+    """
+    if out.exists():
+        raise BadInput(
+            "folder_exists", "nothing is ever overwritten", field="--out", value=out, way_out="Choose another folder."
+        )
+    weights = fetch_model(preset, None, home, monitor)
+    model = load_checkpoint(source, load_base(weights, "float32"), weights.identity)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    try:
+        written = _write_authors(model, work)
+        work.chmod(0o755)
+        work.rename(out)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    return written
+
+
+def _write_authors(model: MemGenModel, folder: Path) -> int:
+    parts = _parts(model)
+    for file, tensors in parts.items():
+        torch.save(_nested({key: value.detach().cpu() for key, value in tensors.items()}), folder / file)
+    loras = {}
+    for name in ADAPTERS:
+        inside = _adapter_folder(folder, name)
+        inside.mkdir(parents=True)
+        model.lora[name].save_pretrained(str(inside))
+        state = {f"{PREFIX}{key}": value.detach().cpu() for key, value in model.adapters.parameters(name).items()}
+        save_file(state, inside / "adapter_model.safetensors")
+        known = lora_settings(model)[name].model_dump()
+        loras[f"{name}_lora_config"] = known | {"bias": "none", "task_type": "CAUSAL_LM"}
+    config = model.base.model.config.to_dict() | vars(model.settings) | loras | {"model_type": "memgen"}
+    write_json(folder / "config.json", config)
+    return sum(map(len, parts.values())) + sum(len(model.adapters.parameters(name)) for name in ADAPTERS)
+
+
+def _parts(model: MemGenModel) -> dict[str, dict[str, torch.Tensor]]:
+    """What lies beside the adapters, by file and key."""
+    weaver = dict(model.weaver.named_parameters())
+    return {
+        "projs.bin": {key: value for key, value in weaver.items() if "_to_" in key},
+        "weaver.bin": {key: value for key, value in weaver.items() if "_to_" not in key},
+        "trigger.bin": {f"output_layer.{key}": value for key, value in model.trigger_head.named_parameters()},
+    }
 
 
 def _settings(folder: Path) -> LatentSettings:
@@ -144,6 +204,18 @@ def _flat(state: Mapping[str, Any], before: str = "") -> dict[str, torch.Tensor]
     for key, value in state.items():
         flat |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
     return flat
+
+
+def _nested(flat: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """The reverse of `_flat`: `ln.weight` becomes `{"ln": {"weight": ...}}`."""
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *path, last = key.split(".")
+        place = nested
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return nested
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.manifest import file_hash
 from memgen.contract.presets import get_preset
 from memgen.model import checkpoint as module
-from memgen.model.authors_layout import import_authors, load_authors
+from memgen.model.authors_layout import export_authors, import_authors, load_authors
 from memgen.model.base import BaseModel, load_base
 from memgen.model.checkpoint import load_checkpoint, read_manifest, save_checkpoint, summary
 from memgen.model.fetch import LocalModel, fetch_model
@@ -151,3 +151,25 @@ def test_command_line_imports_inspects_and_refuses(home: Path, tmp_path: Path) -
     assert "import checkpoint" in runner.invoke(app, ["inspect", str(out)]).output
     assert runner.invoke(app, words).exit_code == 2
     assert runner.invoke(app, ["inspect", str(tmp_path)]).exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_exported_checkpoint_has_the_authors_files_keys_and_numbers(home: Path, tmp_path: Path, name: str) -> None:
+    source, ours, out = GOLDEN / name / "checkpoint", tmp_path / "ours", tmp_path / "exported"
+    import_authors(source, get_preset(TINY), ours, home, Monitor(None))
+    assert export_authors(ours, get_preset(TINY), out, home, Monitor(None)) == 38
+    for file in ("projs.bin", "weaver.bin", "trigger.bin"):
+        mine, theirs = (torch.load(folder / file, weights_only=True) for folder in (out, source))
+        assert sorted(mine) == sorted(theirs)
+        for key, value in theirs.items():
+            for inner in value if isinstance(value, dict) else [None]:
+                one, other = (mine[key], value) if inner is None else (mine[key][inner], value[inner])
+                assert torch.equal(one, other)
+    for adapter in ("weaver", "trigger"):
+        mine, theirs = (load_file(f / adapter / adapter / "adapter_model.safetensors") for f in (out, source))
+        assert sorted(mine) == sorted(theirs)
+        assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+    with pytest.raises(BadInput, match="overwritten"):
+        export_authors(ours, get_preset(TINY), out, home, Monitor(None))
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+    assert load_authors(out, load_base(LocalModel(GOLDEN / "tiny_base", "golden"), "float32")).loaded == 38
