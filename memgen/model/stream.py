@@ -1,7 +1,7 @@
-"""One growing key-value cache over rows of different lengths: reasoner, weaver and trigger each have one.
+"""One growing key-value cache over rows of different lengths, with gradients: each role has one in trainings.
 
-Rows are fed in chunks that are padded on the left, so that each row's newest position is the last one. Padding is
-masked for good; position ids count real positions only.
+Generation has caches of its own (`row_cache`). Rows are fed in chunks that are padded on the left, so that each row's
+newest position is the last one. Padding is masked for good; position ids count real positions only.
 """
 
 from collections.abc import Sequence
