@@ -1,19 +1,19 @@
-"""The real trainer with a pause after each token: runs of the tiny model last long enough on fast machines, too."""
+"""The real trainer with a pause after each step of generation: the tiny model's runs last on fast machines, too."""
 
 import time
 
 from memgen.cli import main
 from memgen.stages.answer_book import AnswerBook
 
-TOKEN_SECONDS = 0.01
-told = AnswerBook.tell_token
+STEP_SECONDS = 0.01
+told = AnswerBook.tell_step
 
 
-def tell_slowly(book: AnswerBook, tokens: int) -> None:
-    """Tell a token after a pause."""
-    time.sleep(TOKEN_SECONDS)
-    told(book, tokens)
+def tell_slowly(book: AnswerBook, steps: int) -> None:
+    """Tell a step after a pause."""
+    time.sleep(STEP_SECONDS)
+    told(book, steps)
 
 
-AnswerBook.tell_token = tell_slowly  # type: ignore[method-assign]
+AnswerBook.tell_step = tell_slowly  # type: ignore[method-assign]
 main()

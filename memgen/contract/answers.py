@@ -69,7 +69,9 @@ class AnswerRecord(BaseModel):
     ltpo: list[LtpoTrace] | None = None
     """One trace per insertion where latents were optimised."""
     seconds: float = Field(ge=0)
-    """From the start of its batch to its end-of-sequence token."""
+    """From the start of its completion (of its batch, in a base evaluation) to its end."""
+    elapsed: float = Field(default=0.0, ge=0)
+    """Seconds of the evaluation until it was there, those of earlier attempts included."""
 
 
 class Summary(BaseModel):

@@ -40,7 +40,7 @@ class Progress(_Event):
     unit: str
     """`questions`, `steps` or `bytes`."""
     detail: str = ""
-    """What is being done right now, e.g. `batch 2 of 5, 120 tokens`."""
+    """What is being done right now, e.g. `8 under way`."""
 
 
 class Metric(_Event):

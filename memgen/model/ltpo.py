@@ -6,14 +6,20 @@ nothing: each has its own noise, its own best step and its own early stop, and A
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 
 from memgen.model.memgen_model import MemGenModel
-from memgen.model.stream import Stream
 
 EPSILON = 1e-10
+
+
+class Peekable(Protocol):
+    """The reasoner's cache in front of an insertion."""
+
+    def peek(self, positions: torch.Tensor) -> torch.Tensor:
+        """Hidden states (B, K, D) of further positions (B, K, D) that are forgotten again."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def score_logits(logits: torch.Tensor, top_k: int) -> Scored:
 
 def optimise(
     model: MemGenModel,
-    prefix: Stream,
+    prefix: Peekable,
     latents: torch.Tensor,
     settings: LtpoSettings,
     *,

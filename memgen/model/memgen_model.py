@@ -13,6 +13,7 @@ from torch import nn
 
 from memgen.model.adapters import Adapter, Adapters
 from memgen.model.base import BaseModel
+from memgen.model.row_cache import RowStream
 from memgen.model.stream import Stream
 from memgen.model.weaver import WeaverParts
 
@@ -80,8 +81,12 @@ class MemGenModel(nn.Module):
         return logits.float()
 
     def stream(self, rows: int) -> Stream:
-        """An empty cache for this many rows."""
+        """An empty cache for this many rows that read together; gradients run through it."""
         return Stream(self.decoder, rows, self.base.device)
+
+    def row_stream(self, rows: int) -> RowStream:
+        """An empty cache for this many rows that each grow at their own pace."""
+        return RowStream(self.decoder, rows, self.base.device)
 
     def is_delimiter(self, token: int) -> bool:
         """Whether the token's own text ends in a comma, a full stop or a newline."""
@@ -105,26 +110,43 @@ class MemGenModel(nn.Module):
             chunks: per row the reasoner's input embeddings (n_i, D) since the last call.
             prompt: whether this is the end of the prompt.
         """
-        weaver = self.weaver
-        dtype = self.base.model.dtype
-        queries = weaver.queries(prompt=prompt)
-        chunks = [weaver.reasoner_to_weaver(chunk.float()).to(dtype) for chunk in chunks]
+        queries, chunks = self._into_weaver(chunks, prompt)
         with self.adapters.on("weaver"):
             if max(chunk.shape[0] for chunk in chunks):
                 stream.read(chunks)
-            hidden = stream.peek(queries.to(dtype).expand(len(chunks), -1, -1))
-        latents: torch.Tensor = weaver.weaver_to_reasoner(hidden.float())
-        return latents.to(dtype)
+            hidden = stream.peek(queries.expand(len(chunks), -1, -1))
+        return self._out_of_weaver(hidden)
 
-    def decide(self, stream: Stream, chunks: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Log-probabilities (B, 2) of [skip, insert] behind these tokens.
+    def weave_rows(
+        self, stream: RowStream, rows: Sequence[int], chunks: Sequence[torch.Tensor], *, prompt: bool
+    ) -> torch.Tensor:
+        """`weave` for some rows of a stream, in one pass: latents (b, K, D)."""
+        queries, chunks = self._into_weaver(chunks, prompt)
+        with self.adapters.on("weaver"):
+            hidden = stream.read(rows, chunks, queries)[:, -queries.shape[0] :]
+        return self._out_of_weaver(hidden)
+
+    def _into_weaver(self, chunks: Sequence[torch.Tensor], prompt: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Queries (K, D) and chunks (n_i, D) in the weaver's space."""
+        dtype = self.base.model.dtype
+        queries = self.weaver.queries(prompt=prompt).to(dtype)
+        return queries, [self.weaver.reasoner_to_weaver(chunk.float()).to(dtype) for chunk in chunks]
+
+    def _out_of_weaver(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Hidden states (B, K, D) at the queries as latents in the reasoner's space."""
+        latents: torch.Tensor = self.weaver.weaver_to_reasoner(hidden.float())
+        return latents.to(self.base.model.dtype)
+
+    def decide(self, stream: RowStream, rows: Sequence[int], chunks: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Log-probabilities (b, 2) of [skip, insert] behind these tokens.
 
         Args:
             stream: the trigger's; sees tokens and no latents.
+            rows: which of its rows, b of them.
             chunks: per row the embeddings (n_i, D) of the tokens since the last call, at least one.
         """
         with self.adapters.on("trigger"):
-            hidden = stream.read(chunks)[:, -1]
+            hidden = stream.read(rows, chunks)[:, -1]
         return torch.log_softmax(self.trigger_head(hidden.float()), dim=-1)
 
     def train(self, mode: bool = True) -> "MemGenModel":

@@ -1,7 +1,7 @@
-"""One growing key-value cache over rows of different lengths: reasoner, weaver and trigger each have one.
+"""One growing key-value cache over rows of different lengths, with gradients: each role has one in trainings.
 
-Rows are fed in chunks that are padded on the left, so that each row's newest position is the last one. Padding is
-masked for good; position ids count real positions only.
+Generation has caches of its own (`row_cache`). Rows are fed in chunks that are padded on the left, so that each row's
+newest position is the last one. Padding is masked for good; position ids count real positions only.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,9 @@ class Stream:
         Returns:
             Hidden states (B, n, D) with n the longest chunk; a row's own are the last n_i.
         """
-        embeddings, mask = pad_chunks(chunks)
+        embeddings, counts = pad_left(chunks)
+        missing = embeddings.shape[1] - torch.tensor(counts, device=embeddings.device)  # (B,)
+        mask = (torch.arange(embeddings.shape[1], device=embeddings.device) >= missing[:, None]).long()
         return self._run(embeddings, mask)
 
     def peek(self, positions: torch.Tensor) -> torch.Tensor:
@@ -54,15 +56,6 @@ class Stream:
         self.cache.batch_select_indices(rows)
         self._mask, self._lengths = self._mask[rows], self._lengths[rows]
 
-    def copy_rows(self, rows: torch.Tensor) -> "Stream":
-        """A stream of its own that has read what these rows (indices) have read."""
-        other = Stream(self._decoder, len(rows), rows.device)
-        for number, layer in enumerate(self.cache.layers):
-            if isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None:
-                other.cache.update(layer.keys[rows], layer.values[rows], number)
-        other._mask, other._lengths = self._mask[rows], self._lengths[rows]
-        return other
-
     def _run(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         positions = (self._lengths[:, None] + mask.cumsum(1) - 1).clamp(min=0)
         self._mask = torch.cat([self._mask, mask], dim=1)
@@ -77,14 +70,10 @@ class Stream:
         return hidden
 
 
-def pad_chunks(chunks: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Chunks (n_i, D) padded on the left: (B, n, D), and the mask (B, n) of real positions."""
-    longest = max(chunk.shape[0] for chunk in chunks)
-    rows, masks = [], []
-    for chunk in chunks:
-        missing = longest - chunk.shape[0]
-        rows.append(nn.functional.pad(chunk, (0, 0, missing, 0)))
-        mask = torch.ones(longest, dtype=torch.long, device=chunk.device)
-        mask[:missing] = 0
-        masks.append(mask)
-    return torch.stack(rows), torch.stack(masks)
+def pad_left(chunks: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[int]]:
+    """Chunks (n_i, D) padded on the left: (B, n, D), and how many positions of each row are its own."""
+    counts = [chunk.shape[0] for chunk in chunks]
+    longest = max(counts)
+    if min(counts) == longest:
+        return torch.stack(list(chunks)), counts
+    return torch.stack([nn.functional.pad(chunk, (0, 0, longest - chunk.shape[0], 0)) for chunk in chunks]), counts

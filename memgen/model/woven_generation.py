@@ -1,20 +1,21 @@
-"""Generation with latents: three caches that only grow, finished rows leave the batch.
+"""Generation with latents: three caches that only grow, finished rows leave and waiting prompts take their places.
 
 Behind the prompt, and behind each token that ends in a delimiter, latents are inserted; with an active trigger only
-where it says so. An insertion costs K positions.
+where it says so. An insertion costs K positions of the row that gets it, and nothing of the others.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
+from memgen.model.ltpo import Peekable
 from memgen.model.memgen_model import MemGenModel
-from memgen.model.stream import Stream
 
-Improve = Callable[[Stream, torch.Tensor, list[int], int], torch.Tensor]
-"""From the reasoner's cache in front of an insertion, latents (n, K, D), the rows' numbers and the completion token
-that follows, to the latents (n, K, D) to use."""
+Improve = Callable[[Peekable, torch.Tensor, list[int], list[int]], torch.Tensor]
+"""From the reasoner's cache in front of insertions, latents (n, K, D), the prompts' numbers and the completion tokens
+that follow, to the latents (n, K, D) to use."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +62,15 @@ class Completion:
         return self.ids[:-1] if self.ended else self.ids
 
 
-class _Rows:
-    """Rows that are not finished, with what weaver and trigger have not read yet."""
+@dataclass
+class _Row:
+    """A completion under way, with what weaver and trigger have not read yet: embeddings (n, D) each."""
 
-    def __init__(self, model: MemGenModel, prompts: Sequence[torch.Tensor]) -> None:
-        self.numbers = list(range(len(prompts)))
-        self.inserted = [0] * len(prompts)
-        self.unwoven = [model.embed(prompt) for prompt in prompts]
-        self.unread = list(self.unwoven)
-
-    def keep(self, places: list[int]) -> None:
-        self.numbers = [self.numbers[place] for place in places]
-        self.inserted = [self.inserted[place] for place in places]
-        self.unwoven = [self.unwoven[place] for place in places]
-        self.unread = [self.unread[place] for place in places]
+    number: int
+    completion: Completion
+    unwoven: list[torch.Tensor]
+    unread: list[torch.Tensor]
+    inserted: int = 0
 
 
 def generate_woven(
@@ -83,8 +79,10 @@ def generate_woven(
     max_new_tokens: int,
     *,
     trigger: bool,
+    width: int | None = None,
     sampling: Sampling | None = None,
     improve: Improve | None = None,
+    on_start: Callable[[int], None] = lambda _: None,
     on_row: Callable[[int, Completion], None] = lambda *_: None,
     should_stop: Callable[[], bool] = lambda: False,
     on_token: Callable[[int], None] = lambda _: None,
@@ -93,19 +91,25 @@ def generate_woven(
 
     Args:
         model: in eval mode.
-        prompts: per row the token ids, (P_i,).
+        prompts: per row the token ids, (P_i,), at least one.
         max_new_tokens: most tokens of a completion.
         trigger: whether the trigger decides; else latents are always inserted.
+        width: most completions under way at a time, the others wait; None takes all at once.
         sampling: how decisions and perhaps tokens are drawn; None is greedy in both.
-        improve: changes the latents of an insertion before they are used (LTPO).
-        on_row: called once per row as it ends.
-        should_stop: asked after each token; True ends the call and rows that are not done stay untold.
-        on_token: called after each token with the number of new tokens so far.
+        improve: changes the latents of insertions before they are used (LTPO).
+        on_start: called once per prompt as its completion begins.
+        on_row: called once per prompt as its completion ends.
+        should_stop: asked after each step; True ends the call and what is not done stays untold.
+        on_token: called after each step, in which every completion under way gets a token, with the steps so far.
+
+    Returns:
+        A completion per prompt, in the prompts' order.
     """
     # what inference mode makes can't take part in LTPO's backward pass
     with torch.no_grad() if improve else torch.inference_mode():
-        return _Generation(model, prompts, trigger, sampling, improve, on_row).run(
-            max_new_tokens, should_stop, on_token
+        told = (on_start, on_row)
+        return _Generation(model, prompts, max_new_tokens, trigger, width or len(prompts), sampling, improve, told).run(
+            should_stop, on_token
         )
 
 
@@ -114,94 +118,107 @@ class _Generation:
         self,
         model: MemGenModel,
         prompts: Sequence[torch.Tensor],
+        max_new_tokens: int,
         trigger: bool,
+        width: int,
         sampling: Sampling | None,
         improve: Improve | None,
-        on_row: Callable[[int, Completion], None],
+        told: tuple[Callable[[int], None], Callable[[int, Completion], None]],
     ) -> None:
         self._model = model
+        self._prompts = prompts
+        self._limit = max_new_tokens
         self._trigger = trigger
+        self._width = min(width, len(prompts))
         self._sampling = sampling
         self._improve = improve
-        self._on_row = on_row
+        self._on_start, self._on_row = told
         self._out = [Completion() for _ in prompts]
-        self._rows = _Rows(model, prompts)
-        self._reasoner, self._weaver, self._reader = (model.stream(len(prompts)) for _ in range(3))
+        self._waiting = deque(range(len(prompts)))
+        self._rows: list[_Row] = []  # the n-th reads and writes row n of each cache
+        self._reasoner, self._weaver, self._reader = (model.row_stream(self._width) for _ in range(3))
 
-    def run(
-        self, max_new_tokens: int, should_stop: Callable[[], bool], on_token: Callable[[int], None]
-    ) -> list[Completion]:
-        model, rows = self._model, self._rows
-        at_points = [bool(model.settings.max_prompt_aug_num)] * len(rows.numbers)
-        fresh = list(rows.unwoven)  # what the reasoner has not read, per row
-        for step in range(max_new_tokens):
-            hidden = self._read(fresh, self._decide(at_points, step), step)  # (B, D)
-            tokens = self._choose(model.logits(hidden))
-            going_on = self._take(tokens.tolist(), step + 1 == max_new_tokens)
-            on_token(step + 1)
-            if not going_on or should_stop():
-                break
-            if len(going_on) < len(rows.numbers):
-                rows.keep(going_on)
-                index = torch.tensor(going_on, device=tokens.device)
-                tokens = tokens[index]
-                for stream in (self._reasoner, self._weaver, self._reader):
-                    stream.keep_rows(index)
-            fresh = [model.embed(token[None]) for token in tokens]
-            rows.unwoven = [torch.cat([old, new]) for old, new in zip(rows.unwoven, fresh, strict=True)]
-            rows.unread = [torch.cat([old, new]) for old, new in zip(rows.unread, fresh, strict=True)]
-            at_points = [
-                model.is_delimiter(int(token)) and done < model.settings.max_inference_aug_num
-                for token, done in zip(tokens.tolist(), rows.inserted, strict=True)
-            ]
-        return self._out
+    def run(self, should_stop: Callable[[], bool], on_token: Callable[[int], None]) -> list[Completion]:
+        newest = torch.empty(0, dtype=torch.long, device=self._model.base.device)  # last token of each row
+        steps = 0
+        while True:
+            newest = torch.cat([newest, self._admit()])
+            if not self._rows:
+                return self._out
+            hidden = self._read(newest, self._decide())  # (B, D)
+            tokens = self._choose(self._model.logits(hidden))
+            newest = tokens[self._take(tokens)]
+            steps += 1
+            on_token(steps)
+            if should_stop():
+                return self._out
 
-    def _decide(self, at_points: list[bool], step: int) -> list[bool]:
-        """Which rows insert latents now; written into their completions."""
-        rows = self._rows
-        inserting = list(at_points)
-        logprobs = [0.0] * len(at_points)
-        if self._trigger and any(at_points):
-            chunks = [new if asked else new[:0] for new, asked in zip(rows.unread, at_points, strict=True)]
-            said = self._model.decide(self._reader, chunks)
+    def _admit(self) -> torch.Tensor:
+        """Let waiting prompts take free places; returns the last token of each, which is read with the others'."""
+        new: list[int] = []
+        while self._waiting and len(self._rows) < self._width:
+            number = self._waiting.popleft()
+            prompt = self._model.embed(self._prompts[number])
+            self._rows.append(_Row(number, self._out[number], [prompt], [prompt]))
+            self._on_start(number)
+            new.append(len(self._rows) - 1)
+        longer = [place for place in new if len(self._rows[place].unwoven[0]) > 1]
+        if longer:
+            self._reasoner.read(longer, [self._rows[place].unwoven[0][:-1] for place in longer])
+        last = [int(self._prompts[self._rows[place].number][-1]) for place in new]
+        return torch.tensor(last, dtype=torch.long, device=self._model.base.device)
+
+    def _is_point(self, row: _Row) -> bool:
+        """Whether latents may be inserted behind what the row has so far."""
+        settings, ids = self._model.settings, row.completion.ids
+        if not ids:
+            return settings.max_prompt_aug_num > 0
+        return row.inserted < settings.max_inference_aug_num and self._model.is_delimiter(ids[-1])
+
+    def _decide(self) -> list[int]:
+        """Places of the rows that insert latents now; each decision is written into its completion."""
+        points = [place for place, row in enumerate(self._rows) if self._is_point(row)]
+        inserting, logprobs = [True] * len(points), [0.0] * len(points)
+        if self._trigger and points:
+            chunks = [torch.cat(self._rows[place].unread) for place in points]
+            said = self._model.decide(self._reader, points, chunks)
             if self._sampling is not None:
                 said = torch.log_softmax(said / self._sampling.temperature, dim=-1)
             chosen = said.argmax(-1) if self._sampling is None else self._sampling.draw(said)
-            for place, asked in enumerate(at_points):
-                if asked:
-                    inserting[place] = bool(chosen[place])
-                    logprobs[place] = float(said[place, chosen[place]])
-                    rows.unread[place] = rows.unread[place][:0]
-        for place, number in enumerate(rows.numbers):
-            if at_points[place]:
-                decision = Decision(step, self._trigger, inserting[place], logprobs[place])
-                self._out[number].decisions.append(decision)
-        return inserting
+            inserting = [bool(choice) for choice in chosen.tolist()]
+            logprobs = said.gather(1, chosen[:, None])[:, 0].tolist()
+        for place, inserts, logprob in zip(points, inserting, logprobs, strict=True):
+            row = self._rows[place]
+            row.unread.clear()
+            row.completion.decisions.append(Decision(len(row.completion.ids), self._trigger, inserts, logprob))
+        return [place for place, inserts in zip(points, inserting, strict=True) if inserts]
 
-    def _read(self, fresh: list[torch.Tensor], inserting: list[bool], step: int) -> torch.Tensor:
-        """Let the reasoner read what is new, latents behind it; returns each row's newest hidden state (B, D)."""
-        if not any(inserting):
-            return self._reasoner.read(fresh)[:, -1]
-        rows = self._rows
-        chunks = [new if wanted else new[:0] for new, wanted in zip(rows.unwoven, inserting, strict=True)]
-        latents = self._model.weave(self._weaver, chunks, prompt=step == 0)
-        places = [place for place, wanted in enumerate(inserting) if wanted]
-        hidden = None
-        if self._improve is not None:  # needs the reasoner's cache up to here
-            hidden = self._reasoner.read(fresh)[:, -1]
-            index = torch.tensor(places, device=latents.device)
-            numbers = [rows.numbers[place] for place in places]
-            latents[index] = self._improve(self._reasoner.copy_rows(index), latents[index], numbers, step)
-            fresh = [new[:0] for new in fresh]
-        chunks = list(fresh)
-        for place in places:
-            chunks[place] = torch.cat([fresh[place], latents[place]])
-            rows.unwoven[place] = latents[place]
-            rows.inserted[place] += step > 0
-        newest = self._reasoner.read(chunks)[:, -1]
-        if hidden is None:
-            return newest
-        return torch.where(torch.tensor(inserting, device=newest.device)[:, None], newest, hidden)
+    def _read(self, newest: torch.Tensor, inserting: list[int]) -> torch.Tensor:
+        """Let the reasoner read each row's newest token, and latents where they are inserted; hidden states (B, D)."""
+        everyone = range(len(self._rows))
+        hidden = self._reasoner.read(everyone, list(self._model.embed(newest)[:, None]))[:, -1]
+        for prompt in (True, False):
+            places = [place for place in inserting if prompt == (not self._rows[place].completion.ids)]
+            if places:
+                latents = self._latents(places, prompt)
+                hidden[places] = self._reasoner.read(places, list(latents))[:, -1]
+        return hidden
+
+    def _latents(self, places: list[int], prompt: bool) -> torch.Tensor:
+        """Latents (b, K, D) behind what these rows have."""
+        rows = [self._rows[place] for place in places]
+        chunks = [torch.cat(row.unwoven) if row.unwoven else self._nothing() for row in rows]
+        latents = self._model.weave_rows(self._weaver, places, chunks, prompt=prompt)
+        if self._improve is not None:
+            numbers, tokens = [row.number for row in rows], [len(row.completion.ids) for row in rows]
+            latents = self._improve(self._reasoner.prefix(places), latents, numbers, tokens)
+        for row, own in zip(rows, latents, strict=True):
+            row.unwoven = [own]
+            row.inserted += not prompt
+        return latents
+
+    def _nothing(self) -> torch.Tensor:
+        return torch.empty(0, self._model.base.model.config.hidden_size, device=self._model.base.device)
 
     def _choose(self, logits: torch.Tensor) -> torch.Tensor:
         """Next tokens (B,) from logits (B, V)."""
@@ -209,15 +226,38 @@ class _Generation:
             return logits.argmax(-1)
         return self._sampling.draw(logits / self._sampling.temperature)
 
-    def _take(self, tokens: list[int], last: bool) -> list[int]:
-        """Append a token to each row; returns the places of the rows that go on."""
-        going_on = []
-        for place, (number, token) in enumerate(zip(self._rows.numbers, tokens, strict=True)):
-            completion = self._out[number]
+    def _take(self, tokens: torch.Tensor) -> list[int]:
+        """Append a token to each row and let finished rows leave; returns the former places of those that stay."""
+        embedded = self._model.embed(tokens)[:, None]
+        staying = []
+        for place, (row, token) in enumerate(zip(self._rows, tokens.tolist(), strict=True)):
+            completion = row.completion
             completion.ids.append(token)
             completion.ended = token == self._model.base.eos_id
-            if completion.ended or last:
-                self._on_row(number, completion)
-            else:
-                going_on.append(place)
-        return going_on
+            if completion.ended or len(completion.ids) == self._limit:
+                self._on_row(row.number, completion)
+                continue
+            staying.append(place)
+            row.unwoven.append(embedded[place])
+            if self._trigger:
+                row.unread.append(embedded[place])
+        return self._close_ranks(staying)
+
+    def _close_ranks(self, staying: list[int]) -> list[int]:
+        """Fill the places of rows that left with the last ones, so that a pass over all reads the caches in place.
+
+        Returns the former place of each row, in the order in which they stand now.
+        """
+        order = list(staying)
+        for target in range(len(staying)):
+            if target in staying:
+                continue
+            source = order.pop()
+            order.insert(target, source)
+            for stream in (self._reasoner, self._weaver, self._reader):
+                stream.move(source, target)
+        self._rows = [self._rows[place] for place in order]
+        for stream in (self._reasoner, self._weaver, self._reader):
+            for place in range(len(order), self._width):
+                stream.clear(place)
+        return order

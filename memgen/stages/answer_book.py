@@ -12,7 +12,7 @@ from memgen.model.chat import question_messages
 from memgen.monitor import Monitor
 from memgen.scoring import extract_answer, score
 
-TELL_SECONDS = 2.0  # between two words about a batch that has no new answer
+TELL_SECONDS = 2.0  # between two words while there is no new answer
 
 
 class AnswerBook:
@@ -23,19 +23,16 @@ class AnswerBook:
         path: Path,
         questions: list[Question],
         monitor: Monitor,
-        batch_size: int,
         taken_from: Path | None = None,
     ) -> None:
         self._questions = questions
-        self._batch_size = batch_size
         self._monitor = monitor
         self._answers: dict[int, AnswerRecord] = {}
         self._began = time.perf_counter()
         self._seconds_before = 0.0
         self._new_tokens = 0
-        self._batch = ""
-        self._first = 0
-        self._batch_began = self._told_at = self._began
+        self._begun: dict[int, float] = {}
+        self._told_at = self._began
         path.parent.mkdir(parents=True, exist_ok=True)
         if taken_from is not None and taken_from.exists():
             self._take_over(taken_from, path)
@@ -44,42 +41,46 @@ class AnswerBook:
     def __contains__(self, index: int) -> bool:
         return index in self._answers
 
-    def begin_batch(self, number: int, num_batches: int, first: int) -> None:
-        """The next rows belong to batch `number` of `num_batches`, whose first question is `first`."""
-        self._batch = f"batch {number} of {num_batches}"
-        self._first = first
-        self._batch_began = time.perf_counter()
+    @property
+    def missing(self) -> list[int]:
+        """Places of the questions that have no answer yet."""
+        return [index for index in range(len(self._questions)) if index not in self._answers]
 
-    def tell_token(self, tokens: int) -> None:
-        """The batch has this many new tokens; told every few seconds."""
+    def begin(self, index: int) -> None:
+        """A completion for this question begins."""
+        self._begun[index] = time.perf_counter()
+
+    def tell_step(self, _steps: int) -> None:
+        """Every completion under way has one more token; told every few seconds."""
         now = time.perf_counter()
         if now - self._told_at > TELL_SECONDS:
             self._told_at = now
-            detail = f"{self._batch}, {tokens} tokens"
-            self._monitor.progress(len(self._answers), len(self._questions), "questions", detail)
+            under_way = len(self._begun.keys() - self._answers.keys())
+            self._monitor.progress(len(self._answers), len(self._questions), "questions", f"{under_way} under way")
 
-    def add_row(
+    def add(
         self,
-        row: int,
+        index: int,
         completion: str,
         tokens: int,
         truncated: bool,
         augmentations: Sequence[Augmentation] = (),
         ltpo: list[LtpoTrace] | None = None,
     ) -> None:
-        """Score and append the answer of one row of the batch; one that is already there stays as it is.
+        """Score and append the answer to a question; one that is already there stays as it is.
 
         Args:
-            row: place of the question in the batch.
+            index: place of the question.
             completion: generated text without the end token.
             tokens: its length in tokens.
             truncated: whether it ended at the length limit.
             augmentations: decision points, where there is a weaver.
             ltpo: a trace per insertion, where latents were optimised.
         """
-        index, seconds = self._first + row, time.perf_counter() - self._batch_began
         if index in self._answers:
             return
+        now = time.perf_counter()
+        seconds = now - self._begun.get(index, self._began)
         question = self._questions[index]
         record = AnswerRecord(
             id=question.id,
@@ -93,6 +94,7 @@ class AnswerBook:
             augmentations=list(augmentations),
             ltpo=ltpo,
             seconds=round(seconds, 3),
+            elapsed=round(self._seconds_before + now - self._began, 3),
         )
         self._append(record.model_dump_json())
         self._answers[index] = record
@@ -155,11 +157,7 @@ class AnswerBook:
                     way_out="Start again without --resume.",
                 )
             self._answers.setdefault(answer.index, answer)
-        batches: dict[int, float] = {}  # a batch took as long as its last row
-        for answer in answers:
-            batch = answer.index // self._batch_size
-            batches[batch] = max(batches.get(batch, 0.0), answer.seconds)
-        self._seconds_before = sum(batches.values())
+        self._seconds_before = max((answer.elapsed for answer in answers), default=0.0)
         lines = [answer.model_dump_json() + "\n" for answer in self._answers.values()]
         temporary = target.with_suffix(".taken")
         temporary.write_text("".join(lines), encoding="utf-8")

@@ -1,7 +1,9 @@
 """Stages `evaluate` and `ltpo_evaluate`: answer questions greedily, score the answers, append each as it is done.
 
-Batches are fixed slices of the question list. A resumed evaluation generates a half-answered batch whole
-again and keeps only what was missing, so that every answer comes from the same batch as without a stop.
+With latents, completions run `batch_size` at a time and the next question takes a free place at once; what stands
+beside a question changes no more than the rounding of its numbers. The base is left to transformers, whose batches are
+fixed slices of the questions: a half-answered batch is generated whole again after a stop, and only what was missing
+is kept.
 """
 
 from collections.abc import Callable
@@ -23,7 +25,7 @@ from memgen.stages.latent_search import LatentSearch
 from memgen.stages.loading import load
 
 Answer = Callable[[list[Question], list[list[int]], AnswerBook], None]
-"""Answers a batch: questions, their prompts' token ids, where answers go."""
+"""Answers what the book lacks: all questions, their prompts' token ids, where answers go."""
 
 
 def evaluate(
@@ -43,57 +45,65 @@ def evaluate(
     else:
         answer = _with_latents(config, context, loaded.model(config, loaded.checkpoint))
     earlier = context.resume.answers if context.resume else None
-    book = AnswerBook(context.run_dir.answers, questions, context.monitor, config.batch_size, earlier)
-    context.monitor.phase("generate", f"{len(questions)} questions in batches of {config.batch_size}")
+    book = AnswerBook(context.run_dir.answers, questions, context.monitor, earlier)
+    context.monitor.phase("generate", f"{len(questions)} questions, {config.batch_size} at a time")
     book.report()
-    num_batches = -(-len(questions) // config.batch_size)
-    for number, start in enumerate(range(0, len(questions), config.batch_size), start=1):
-        batch = range(start, min(start + config.batch_size, len(questions)))
-        if all(index in book for index in batch):
-            continue
-        context.stop.check()
-        book.begin_batch(number, num_batches, start)
-        answer([questions[index] for index in batch], [prompts[index] for index in batch], book)
+    answer(questions, prompts, book)
     context.stop.check()
     context.monitor.artifact("answers", str(context.run_dir.answers.relative_to(context.run_dir.path)))
     return book.close().summary_metrics
 
 
 def _plainly(config: EvaluateConfig | LtpoEvaluateConfig, context: Context, base: BaseModel) -> Answer:
-    def answer(_: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
+    def answer_batch(batch: range, prompts: list[list[int]], book: AnswerBook) -> None:
+        for index in batch:
+            book.begin(index)
         generate_greedy(
             base,
             prompts,
             config.max_completion_length,
-            lambda row, ids, truncated: book.add_row(row, _text(base, ids), len(ids), truncated),
+            lambda row, ids, truncated: book.add(batch[row], _text(base, ids), len(ids), truncated),
             lambda: context.stop.requested() is not None,
-            book.tell_token,
+            book.tell_step,
         )
+
+    def answer(questions: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
+        for start in range(0, len(questions), config.batch_size):
+            batch = range(start, min(start + config.batch_size, len(questions)))
+            if all(index in book for index in batch):
+                continue
+            context.stop.check()
+            answer_batch(batch, [prompts[index] for index in batch], book)
 
     return answer
 
 
 def _with_latents(config: EvaluateConfig | LtpoEvaluateConfig, context: Context, model: MemGenModel) -> Answer:
     def answer(questions: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
+        missing = book.missing
+        if not missing:
+            return
         search = None
         if isinstance(config, LtpoEvaluateConfig) and config.max_steps:
-            search = LatentSearch(config, model, [question.id for question in questions], context.stop)
+            search = LatentSearch(config, model, [questions[index].id for index in missing], context.stop)
 
-        def on_row(row: int, completion: Completion) -> None:
+        def on_row(number: int, completion: Completion) -> None:
             ids = completion.text_ids
             points = [Augmentation(token=d.token, asked=d.asked, inserted=d.inserted) for d in completion.decisions]
-            traces = search.traces[row] if search else None
-            book.add_row(row, _text(model.base, ids), len(ids), not completion.ended, points, traces)
+            traces = search.traces[number] if search else None
+            book.add(missing[number], _text(model.base, ids), len(ids), not completion.ended, points, traces)
 
         generate_woven(
             model,
-            [torch.tensor(ids, device=model.base.device) for ids in prompts],
+            [torch.tensor(prompts[index], device=model.base.device) for index in missing],
             config.max_completion_length,
             trigger=config.uses_trigger,
+            width=config.batch_size,
             improve=search,
+            on_start=lambda number: book.begin(missing[number]),
             on_row=on_row,
             should_stop=lambda: context.stop.requested() is not None,
-            on_token=book.tell_token,
+            on_token=book.tell_step,
         )
 
     return answer

@@ -6,14 +6,13 @@ import torch
 
 from memgen.contract.answers import LtpoTrace
 from memgen.contract.stage_configs import LtpoEvaluateConfig
-from memgen.model.ltpo import LtpoSettings, Optimised, optimise
+from memgen.model.ltpo import LtpoSettings, Optimised, Peekable, optimise
 from memgen.model.memgen_model import MemGenModel
-from memgen.model.stream import Stream
 from memgen.stop import StopRequest
 
 
 class LatentSearch:
-    """Improves the latents of one batch of questions.
+    """Improves the latents of an evaluation's questions.
 
     The noise of an insertion depends on the seed, the question and the insertion's place alone, so that an answer is
     the same in every batch and after a resume.
@@ -21,7 +20,7 @@ class LatentSearch:
     Args:
         config: of the run.
         model: in eval mode.
-        question_ids: per row of the batch.
+        question_ids: per prompt.
         stop: asked at each step.
     """
 
@@ -35,8 +34,8 @@ class LatentSearch:
         self._settings = LtpoSettings(**{name: getattr(config, name) for name in LtpoSettings.__dataclass_fields__})
         self.traces: list[list[LtpoTrace]] = [[] for _ in question_ids]
 
-    def __call__(self, prefix: Stream, latents: torch.Tensor, numbers: list[int], token: int) -> torch.Tensor:
-        """Better latents (n, K, D) for the rows `numbers`, in front of a completion token.
+    def __call__(self, prefix: Peekable, latents: torch.Tensor, numbers: list[int], tokens: list[int]) -> torch.Tensor:
+        """Better latents (n, K, D) for the prompts `numbers`, each in front of a completion token.
 
         Raises:
             Stopped: a stop was asked for.
@@ -46,11 +45,11 @@ class LatentSearch:
             prefix,
             latents,
             self._settings,
-            generators=[self._generator(number, token) for number in numbers],
+            generators=[self._generator(number, token) for number, token in zip(numbers, tokens, strict=True)],
             on_step=lambda _: self._stop.check(),
         )
         distances = (found.latents - latents).float().norm(dim=-1).mean(-1)
-        for place, number in enumerate(numbers):
+        for place, (number, token) in enumerate(zip(numbers, tokens, strict=True)):
             self.traces[number].append(_trace(found, place, token, float(distances[place])))
         return found.latents
 

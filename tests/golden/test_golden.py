@@ -70,7 +70,7 @@ def test_reasoner_is_bit_equal_to_the_base_with_both_adapters_loaded(base: BaseM
         model = load_authors(GOLDEN / "a" / "checkpoint", base).model.eval()
         assert torch.equal(base.model(ids).logits, plain)
         model.weave(model.stream(1), [model.embed(ids[0])], prompt=True)
-        model.decide(model.stream(1), [model.embed(ids[0])])
+        model.decide(model.row_stream(1), [0], [model.embed(ids[0])])
         assert torch.equal(base.model(ids).logits, plain)
         with model.adapters.on("weaver"):
             assert not torch.equal(base.model(ids).logits, plain)

@@ -79,6 +79,37 @@ def test_stopped_and_resumed_equals_uninterrupted(home: Path, tmp_path: Path, co
     assert texts(first) == kept, "the earlier attempt's folder stays as it was"
 
 
+def test_seconds_of_a_resumed_evaluation_include_those_of_the_first_attempt(
+    home: Path, tmp_path: Path, config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("memgen.stages.answer_book.time.perf_counter", lambda: now)
+
+    def later(path: Path, lines: int) -> StopWhen:
+        """Each question to the clock takes a second."""
+
+        def condition() -> bool:
+            nonlocal now
+            now += 1.0
+            return path.exists() and path.read_bytes().count(b"\n") >= lines
+
+        return StopWhen(condition)
+
+    config = config.model_copy(update={"num_questions": 8, "batch_size": 4})
+    first, second = RunDir(tmp_path / "first"), RunDir(tmp_path / "second")
+    with pytest.raises(Stopped):
+        run(home, first.path, config, stop=later(first.answers, 4))
+    before = max(answer.elapsed for answer in read_answers(first.answers)[0])
+    assert before >= 24
+    now += 5000.0  # nothing runs
+    began = now
+    metrics = run(home, second.path, config, resume=first.path, stop=later(second.answers, 99))
+    assert before + 24 <= metrics["seconds"] <= before + now - began  # its clock begins behind loading
+    elapsed = [answer.elapsed for answer in read_answers(second.answers)[0]]
+    assert elapsed == sorted(elapsed)
+    assert elapsed[3] == before < elapsed[4]
+
+
 def test_torn_last_answer_is_generated_again(home: Path, tmp_path: Path, config) -> None:
     run(home, tmp_path / "whole", config)
     torn = RunDir(tmp_path / "torn")
