@@ -112,15 +112,13 @@ class MemGenModel(nn.Module):
         """
         queries, chunks = self._into_weaver(chunks, prompt)
         with self.adapters.on("weaver"):
-            if max(chunk.shape[0] for chunk in chunks):
-                stream.read(chunks)
-            hidden = stream.peek(queries.expand(len(chunks), -1, -1))
+            hidden = stream.read(chunks, queries)[:, -queries.shape[0] :]
         return self._out_of_weaver(hidden)
 
     def weave_rows(
         self, stream: RowStream, rows: Sequence[int], chunks: Sequence[torch.Tensor], *, prompt: bool
     ) -> torch.Tensor:
-        """`weave` for some rows of a stream, in one pass: latents (b, K, D)."""
+        """`weave` for some rows of a stream whose rows grow at their own pace: latents (b, K, D)."""
         queries, chunks = self._into_weaver(chunks, prompt)
         with self.adapters.on("weaver"):
             hidden = stream.read(rows, chunks, queries)[:, -queries.shape[0] :]

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 
 class Stream:
@@ -27,29 +26,30 @@ class Stream:
         self._mask = torch.zeros(rows, 0, dtype=torch.long, device=device)  # (B, S), 1 where a real position is
         self._lengths = torch.zeros(rows, dtype=torch.long, device=device)  # (B,), real positions
 
-    def read(self, chunks: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Read a chunk per row: (n_i, D) embeddings each, possibly none.
+    def read(self, chunks: Sequence[torch.Tensor], queries: torch.Tensor | None = None) -> torch.Tensor:
+        """Read a chunk per row.
+
+        Args:
+            chunks: per row embeddings (n_i, D), possibly none where there are queries.
+            queries: (K, D), seen behind each row's chunk and forgotten again.
 
         Returns:
-            Hidden states (B, n, D) with n the longest chunk; a row's own are the last n_i.
+            Hidden states (B, n, D) with n the longest chunk with its queries; a row's own are the last ones.
         """
+        if queries is not None:
+            chunks = [torch.cat([chunk, queries]) for chunk in chunks]
         embeddings, counts = pad_left(chunks)
         missing = embeddings.shape[1] - torch.tensor(counts, device=embeddings.device)  # (B,)
         mask = (torch.arange(embeddings.shape[1], device=embeddings.device) >= missing[:, None]).long()
-        return self._run(embeddings, mask)
-
-    def peek(self, positions: torch.Tensor) -> torch.Tensor:
-        """Hidden states (B, K, D) of further positions (B, K, D) that are forgotten again."""
-        mask = torch.ones(positions.shape[:2], dtype=torch.long, device=positions.device)
-        lengths, old_mask = self._lengths, self._mask
-        layers = [layer for layer in self.cache.layers if isinstance(layer, DynamicLayer)]
-        kept = [(layer.keys, layer.values) for layer in layers]
-        hidden = self._run(positions, mask)
-        self._lengths, self._mask = lengths, old_mask
-        # the very tensors of before: a cropped cache would carry this call's graph along
-        for layer, (keys, values) in zip(layers, kept, strict=True):
-            layer.keys, layer.values = keys, values
+        hidden = self._run(embeddings, mask)
+        if queries is not None:
+            self._forget(queries.shape[0])
         return hidden
+
+    def _forget(self, count: int) -> None:
+        """Drop the newest `count` positions of every row."""
+        self.cache.crop(-count)
+        self._mask, self._lengths = self._mask[:, :-count], self._lengths - count
 
     def keep_rows(self, rows: torch.Tensor) -> None:
         """Go on with these rows (indices) only."""

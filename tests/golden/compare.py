@@ -130,12 +130,12 @@ def _ltpo(golden: Golden) -> Iterator[Difference]:
     prompt = model.embed(tensors["ltpo/prompt_ids"])
     with torch.no_grad():
         latents = model.weave(model.stream(1), [prompt], prompt=True)
-        prefix = model.stream(1)
-        prefix.read([prompt])
+        reasoner = model.row_stream(1)
+        reasoner.read([0], [prompt])
     yield Difference("LTPO initial latents", _gap(latents[0], tensors["ltpo/initial_latents"]), 1e-3)
     settings = LtpoSettings(lr=facts["lr"], sigma=facts["sigma"], max_steps=facts["steps"], top_k=facts["top_k"])
     path: list[torch.Tensor] = []
-    found = optimise(model, prefix, latents, settings, on_step=path.append)
+    found = optimise(model, reasoner.prefix([0]), latents, settings, on_step=path.append)
     yield Difference("LTPO rewards", _gap(found.rewards[1:, 0], torch.tensor(facts["rewards"])), 1e-3)
     yield Difference("LTPO latents", _gap(torch.cat(path), tensors["ltpo/latents_after_step"]), 1e-3)
 
