@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from backend.client import Client
-from backend.pipeline_cli import follow, show_comparison
+from backend.pipeline_text import follow, show_comparison
 from backend.settings import Settings
 from backend.stack import backend_answers, shown_url
 from memgen.contract.errors import BadInput

@@ -1,18 +1,14 @@
 """Command line of pipelines: submit, watch, continue, stop; checkpoints and comparisons; the demo."""
 
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 
-from backend.client import Client
-from backend.schemas import CompareOut, PipelineOut, PipelineStepOut
+from backend.demo import run_demo
+from backend.pipeline_text import follow, print_table, show_comparison
 from backend.terminal import assignments, client, errors, read_json, say, settings
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import STEPS, PipelineSpec, demo_spec
@@ -20,7 +16,6 @@ from memgen.contract.status import PipelineStatus, StopMode
 
 pipelines = typer.Typer(help="The whole chain from the base model to LTPO.", no_args_is_help=True)
 PipelineId = Annotated[int, typer.Argument(help="Number of the pipeline.")]
-POLL_SECONDS = 2.0
 
 
 def install(app: typer.Typer) -> None:
@@ -75,7 +70,7 @@ def list_(limit: Annotated[int, typer.Option(min=1, max=100)] = 20) -> None:
         for one in api.pipelines(limit=limit).items:
             done = sum(step.run is not None and step.run.status == "succeeded" for step in one.steps)
             table.add_row(str(one.id), one.status, one.preset, one.data, f"{done}/{len(one.steps)}", one.note)
-        _print(table)
+        print_table(table)
 
 
 @pipelines.command()
@@ -96,7 +91,7 @@ def show(pipeline_id: PipelineId) -> None:
                 step.reason,
             )
         say(f"pipeline {out.id} {out.status}: {out.preset}, {out.data}")
-        _print(table)
+        print_table(table)
         if out.can_continue:
             say(out.continue_reason)
 
@@ -145,85 +140,13 @@ def checkpoints() -> None:
                 str(one.id), one.stage, one.preset, ", ".join(one.trained), str(one.parent_id or "the base"),
                 one.content_hash or "", one.reason,
             )  # fmt: skip
-        _print(table)
+        print_table(table)
 
 
 def demo() -> None:
     """Run the whole chain on the demo model and print the comparison; starts the services if they do not run."""
-    from backend.demo import run_demo
-
     with errors():
         raise typer.Exit(0 if run_demo(settings(), say) else 1)
-
-
-def follow(api: Client, pipeline_id: int, tell: Callable[[str], None] = say) -> PipelineOut:
-    """Tell the steps of a pipeline as they go on, until it has ended."""
-    said: dict[str, str] = {}
-    while True:
-        out = api.pipeline(pipeline_id)
-        for step in out.steps:
-            line, left = step_line(step), _time_left(step)
-            if line != said.get(step.step):  # a time left that moves by itself is no news
-                said[step.step] = line
-                tell(line + left)
-        if out.status is not PipelineStatus.RUNNING:
-            tell(f"pipeline {out.id} {out.status}")
-            return out
-        time.sleep(POLL_SECONDS)
-
-
-def step_line(step: PipelineStepOut) -> str:
-    """How far a step is, in a line."""
-    run = step.run
-    place = f"[{list(STEPS).index(step.step) + 1}/{len(STEPS)}] {step.label}"
-    if run is None:
-        return f"{place}: deleted"
-    words = [f"{place} (run {run.id}): {run.status}"]
-    progress = run.progress
-    if progress is not None:
-        done = f" {progress.done:.0f}/{progress.total:.0f} {progress.unit}" if progress.total else ""
-        words.append(progress.phase + done)
-    if step.reason and run.status != "queued":
-        words.append(step.reason)
-    for name in ("accuracy", "loss", "reward"):
-        if name in run.summary:
-            value = run.summary[name]
-            words.append(f"{name} {100 * value:.1f} %" if name == "accuracy" else f"{name} {value:.3f}")
-    return ", ".join(words)
-
-
-def show_comparison(out: CompareOut) -> None:
-    """Print a comparison as a table, the verdicts below."""
-    table = Table("setting", "run", "n", "accuracy", "95 % interval", "change", "95 % interval", "expected", "p")
-    for one in out.items:
-        change = one.change
-        expected = change.expected if change is not None else None
-        table.add_row(
-            one.setting,
-            str(one.run_id),
-            str(one.num_questions),
-            f"{100 * one.accuracy:.1f} %",
-            f"{100 * one.low:.1f} to {100 * one.high:.1f}",
-            f"{change.points:+.1f}" if change else "",
-            f"{change.low:+.1f} to {change.high:+.1f}" if change else "",
-            f"+{expected[0]:g} to +{expected[1]:g}" if expected else "",
-            f"{change.p_value:.2g}" if change else "",
-        )
-    _print(table)
-    for one in out.items:
-        if one.change is not None:
-            fixed, broken = len(one.change.fixed), len(one.change.broken)
-            say(f"{one.setting}: {one.change.text} {fixed} fixed, {broken} broken.")
-    for warning in out.warnings:
-        say(f"note: {warning}")
-
-
-def _time_left(step: PipelineStepOut) -> str:
-    progress = step.run.progress if step.run is not None else None
-    if progress is None or progress.seconds_left is None:
-        return ""
-    seconds = progress.seconds_left
-    return f", about {f'{seconds:.0f} s' if seconds < 100 else f'{seconds / 60:.0f} min'} left"
 
 
 def _put(fields: dict[str, Any], name: str, value: object) -> None:
@@ -254,8 +177,3 @@ def _spec(fields: dict[str, Any]) -> PipelineSpec:
             value=first["input"],
             way_out="`memgen-studio pipeline run --help` tells what can be set.",
         ) from None
-
-
-def _print(table: Table) -> None:
-    # a pipe has no width: whole lines for those who search them
-    Console(width=None if sys.stdout.isatty() else 200).print(table)

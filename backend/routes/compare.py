@@ -8,7 +8,6 @@ from backend import schemas as s
 from backend.auth import require_user
 from backend.context import ContextDep
 from backend.services import compare as service
-from backend.services.pipelines import cursor_number
 
 router = APIRouter(prefix="/compare", dependencies=[Depends(require_user)], tags=["compare"])
 
@@ -35,4 +34,4 @@ def answers(
 ) -> s.AnswerPairs:
     """Question by question: what two evaluations said."""
     with context.database.read() as session:
-        return service.answer_pairs(session, before, after, show=show, cursor=cursor_number(cursor), limit=limit)
+        return service.answer_pairs(session, before, after, show=show, cursor=cursor, limit=limit)

@@ -59,7 +59,7 @@ def list_pipelines(
     """Pipelines, newest first."""
     broker = context.doorbell.state()
     with context.database.read() as session:
-        rows, following = pipelines.listed(session, cursor=pipelines.cursor_number(cursor), limit=limit)
+        rows, following = pipelines.listed(session, cursor=cursor, limit=limit)
         items = pipelines.page(session, rows, at=context.clock(), broker=broker)
     return s.PipelineList(items=items, next_cursor=following)
 

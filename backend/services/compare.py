@@ -10,6 +10,7 @@ from backend import schemas as s
 from backend.errors import LARGEST_INTEGER, ServiceError, no_such_run
 from backend.models import Answer, Run
 from backend.services import evidence
+from backend.services.reading import cursor_number
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.pipeline import EXPECTED_POINTS
 from memgen.contract.stage_configs import StageConfig
@@ -66,7 +67,7 @@ def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.
 
 
 def answer_pairs(
-    session: Session, before_id: int, after_id: int, *, show: str, cursor: int | None, limit: int
+    session: Session, before_id: int, after_id: int, *, show: str, cursor: str | None, limit: int
 ) -> s.AnswerPairs:
     """Questions that two evaluations answered, in their order, with both texts.
 
@@ -88,7 +89,8 @@ def answer_pairs(
     kinds = {question: _kind(old[question][1], new[question][1]) for _, question in common}
     counts = Counter(kinds.values())
     matching = [(index, question) for index, question in common if show in ("all", kinds[question])]
-    page = [(index, question) for index, question in matching if cursor is None or index > cursor][: limit + 1]
+    behind = cursor_number(cursor) if cursor else -1
+    page = [(index, question) for index, question in matching if index > behind][: limit + 1]
     return s.AnswerPairs(
         items=[
             s.AnswerPair(

@@ -6,9 +6,10 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from backend import schemas as s
-from backend.errors import LARGEST_INTEGER, Conflict, NotFound, ServiceError
+from backend.errors import LARGEST_INTEGER, Conflict, NotFound
 from backend.models import Checkpoint, Pipeline, PipelineStep, Run
 from backend.services import checkpoints, lifecycle, runs, views
+from backend.services.reading import cursor_number
 from backend.times import when
 from memgen.contract.config import InvalidConfig, RunConfig, stored_config
 from memgen.contract.errors import BadInput
@@ -38,11 +39,11 @@ def get(session: Session, pipeline_id: int) -> Pipeline:
     return found
 
 
-def listed(session: Session, *, cursor: int | None, limit: int) -> tuple[list[Pipeline], str | None]:
+def listed(session: Session, *, cursor: str | None, limit: int) -> tuple[list[Pipeline], str | None]:
     """A page of pipelines, newest first, and the next page's cursor."""
     query = select(Pipeline).order_by(col(Pipeline.id).desc()).limit(limit + 1)
-    if cursor is not None:
-        query = query.where(col(Pipeline.id) < cursor)
+    if cursor:
+        query = query.where(col(Pipeline.id) < cursor_number(cursor))
     rows = list(session.exec(query))
     return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
 
@@ -281,23 +282,6 @@ def status_of(there: list[Run], num_steps: int) -> PipelineStatus:
     if statuses & FELL:
         return PipelineStatus.CANCELLED
     return PipelineStatus.SUCCEEDED if len(there) == num_steps else PipelineStatus.INCOMPLETE
-
-
-def cursor_number(cursor: str | None) -> int | None:
-    """A cursor as the number that it is.
-
-    Raises:
-        ServiceError: `bad_cursor`.
-    """
-    if cursor is None or (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
-        return None if cursor is None else int(cursor)
-    raise ServiceError(
-        "bad_cursor",
-        "this cursor is not from a reply of ours",
-        field="cursor",
-        value=cursor,
-        way_out="Leave it out to start at the first page.",
-    )
 
 
 def _fallen(session: Session, rows: list[tuple[PipelineStep, Run | None]]) -> list[Run]:

@@ -61,7 +61,7 @@ def list_runs(
             or_(col(Run.note).icontains(text, autoescape=True), col(Run.preset).icontains(text, autoescape=True))
         )
     if cursor:
-        query = query.where(col(Run.id) < _number(cursor))
+        query = query.where(col(Run.id) < cursor_number(cursor))
     rows = list(session.exec(query))
     return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
 
@@ -172,7 +172,7 @@ def answers(
         matching.append(col(Answer.record).icontains(text, autoescape=True))
     total = session.exec(select(func.count()).select_from(Answer).where(*matching)).one()
     if cursor:
-        matching.append(col(Answer.index) > _number(cursor))
+        matching.append(col(Answer.index) > cursor_number(cursor))
     rows = list(session.exec(select(Answer).where(*matching).order_by(col(Answer.index)).limit(limit + 1)))
     return s.AnswersOut(
         items=[AnswerRecord.model_validate_json(row.record) for row in rows[:limit]],
@@ -186,7 +186,7 @@ def history(session: Session, run_id: int, *, cursor: str | None, limit: int) ->
     """A page of a run's history, oldest first."""
     query = select(RunEvent).where(col(RunEvent.run_id) == run_id).order_by(col(RunEvent.id)).limit(limit + 1)
     if cursor:
-        query = query.where(col(RunEvent.id) > _number(cursor))
+        query = query.where(col(RunEvent.id) > cursor_number(cursor))
     rows = list(session.exec(query))
     next_cursor = str(rows[limit - 1].id) if len(rows) > limit else None
     return s.RunEventList(items=[views.event_out(row) for row in rows[:limit]], next_cursor=next_cursor)
@@ -220,7 +220,12 @@ def _incomplete_tail(data: bytes) -> int:
     return 0
 
 
-def _number(cursor: str) -> int:
+def cursor_number(cursor: str) -> int:
+    """A cursor as the number that it is.
+
+    Raises:
+        ServiceError: `bad_cursor`.
+    """
     try:
         number = int(cursor)
         if abs(number) > LARGEST_INTEGER:
