@@ -1,0 +1,57 @@
+"""What the measurements share: a model, and rows of real length."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from memgen.contract.presets import DEMO_PRESET, get_preset
+from memgen.data import Question, load_questions
+from memgen.model.base import BaseModel, load_base
+from memgen.model.chat import END, question_messages, render
+from memgen.model.checkpoint import new_model
+from memgen.model.fetch import LocalModel, fetch_model
+from memgen.model.memgen_model import LatentSettings, MemGenModel
+from memgen.monitor import Monitor
+
+TINY = Path(__file__).parents[1] / "tests" / "golden" / "tiny_base"
+LORA = {"lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.1}
+SEED = 42
+
+
+def local_model(name: str) -> LocalModel:
+    """`tiny`, the base of the golden folders, or a preset from MEMGEN_HOME, fetched if it is not there."""
+    if name == "tiny":
+        return LocalModel(TINY, "golden")
+    home = Path(os.environ.get("MEMGEN_HOME") or "data").resolve()
+    return fetch_model(get_preset(DEMO_PRESET if name == "demo" else name), None, home, Monitor(None))
+
+
+def plain(name: str) -> BaseModel:
+    """The base alone, in float32."""
+    return load_base(local_model(name), "float32")
+
+
+def woven(name: str) -> MemGenModel:
+    """An untrained MemGen model on a base of its own, with the numbers of a run's defaults."""
+    torch.manual_seed(SEED)
+    return new_model(plain(name), LatentSettings(), **LORA)  # type: ignore[arg-type]
+
+
+def questions(count: int) -> list[Question]:
+    """The first training questions of GSM8K, where MEMGEN_GSM8K_DIR names its folder, else of our word problems."""
+    folder = os.environ.get("MEMGEN_GSM8K_DIR")
+    data = "gsm8k" if folder else "wordproblems"
+    return load_questions(data, "train", limit=count, gsm8k_folder=Path(folder) if folder else None)
+
+
+def prompt_ids(base: BaseModel, question: Question) -> list[int]:
+    """The question's prompt in tokens."""
+    ids: list[int] = base.tokenizer.encode(render(question_messages(question.question)), add_special_tokens=False)
+    return ids
+
+
+def answer_ids(base: BaseModel, question: Question) -> list[int]:
+    """The question's supervised answer in tokens."""
+    ids: list[int] = base.tokenizer.encode(f"{question.solution}{END}\n", add_special_tokens=False)
+    return ids
