@@ -15,7 +15,7 @@ def demo_offer() -> None:
     """Say what the demo pipeline does, and start it with a click."""
     st.write(
         "The demo takes the smallest model through the whole pipeline: it answers 24 word problems, trains a weaver "
-        "and a trigger for a few steps each, and answers again with each of them and with LTPO. About 15 minutes on "
+        "and a trigger for a few steps each, and answers again with each of them and with LTPO. Seven to 15 minutes on "
         "2 CPU cores; the first time the model is fetched (93 MB to 270 MB). So short a training shows how everything "
         "works, not that it helps."
     )

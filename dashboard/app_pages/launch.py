@@ -69,7 +69,7 @@ def launch_all(presets: list[PresetOut]) -> None:
     )
     right.button(
         "Fill in the demo", key="fill_demo", icon=":material/auto_fix_high:", on_click=fill_in_demo, width="stretch",
-        help="The demo model on a few generated word problems: shows every step, about 15 minutes on 2 CPU cores.",
+        help="The demo model on a few generated word problems: shows every step, 7 to 15 minutes on 2 CPU cores.",
     )  # fmt: skip
     with api.page_errors():
         schemas = {stage: form_fields(api.client().schema(stage)) for stage in stages()}
