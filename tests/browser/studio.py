@@ -31,10 +31,18 @@ class Studio:
         self.page.get_by_role("option", name=text).first.click()
 
     def press(self, key: str, text: str) -> None:
-        """Pick an option of a segmented control."""
-        self.key(key).get_by_role("radio", name=text).or_(
-            self.key(key).get_by_role("button", name=text, exact=True)
-        ).first.click()
+        """Pick an option of a segmented control and see that it is picked.
+
+        The page may be drawn anew between looking and clicking, and then a click meets nothing: it is clicked again.
+        """
+        option = self.key(key).get_by_role("radio", name=text).first
+        for _ in range(5):
+            expect(option).to_be_visible()
+            if option.is_checked():
+                return
+            option.click()
+            self.page.wait_for_timeout(500)
+        expect(option).to_be_checked()
 
     def type(self, key: str, text: str) -> None:
         """Fill a field and leave it."""

@@ -30,6 +30,7 @@ def launch(studio: Studio, *, questions: int, note: str = "") -> int:
     studio.type("config_max_completion_length", "160")
     if note:
         studio.type("launch_note", note)
+    studio.press("config_data", "wordproblems")  # a last look over the form
     expect(studio.key("preflight")).to_contain_text("Fits on 1 of 1 slot")
     button = studio.key("launch").get_by_role("button")
     expect(button).to_be_enabled()

@@ -32,6 +32,7 @@ def test_run_all_to_the_comparison(stack: RunningStack, page: Page) -> None:
         for name, value in fields.items():
             studio.type(f"{step}_{name}", value)
     studio.type("launch_note", "all with the mouse")
+    studio.press("config_data", "wordproblems")  # a last look over the form
     button = studio.key("run_all").get_by_role("button")
     expect(button).to_be_enabled()
     button.click()
