@@ -1,6 +1,10 @@
 """The dashboard as a person uses it: what is seen and clicked, by its labels."""
 
+from contextlib import suppress
+
 from playwright.sync_api import Locator, Page, expect
+
+TRIES, TAKEN_MS = 5, 2_000  # clicks on an option, and how long each has to be taken
 
 
 class Studio:
@@ -36,12 +40,13 @@ class Studio:
         The page may be drawn anew between looking and clicking, and then a click meets nothing: it is clicked again.
         """
         option = self.key(key).get_by_role("radio", name=text).first
-        for _ in range(5):
+        for _ in range(TRIES):
             expect(option).to_be_visible()
             if option.is_checked():
                 return
             option.click()
-            self.page.wait_for_timeout(500)
+            with suppress(AssertionError):
+                expect(option).to_be_checked(timeout=TAKEN_MS)
         expect(option).to_be_checked()
 
     def type(self, key: str, text: str) -> None:
