@@ -4,10 +4,10 @@ import streamlit as st
 
 from backend.schemas import PipelineOut
 from dashboard import api
-from dashboard.run_actions import STOP_WORDS
+from dashboard.run_actions import choose_stop_mode
 from dashboard.text import sentence
 from memgen.contract.pipeline import STEPS
-from memgen.contract.status import PipelineStatus, RunStatus, StopMode
+from memgen.contract.status import PipelineStatus, RunStatus
 
 
 def pipeline_actions(pipeline: PipelineOut) -> None:
@@ -61,15 +61,7 @@ def _stop_dialog(pipeline: PipelineOut) -> None:
         f"Pipeline {pipeline.id}: the step that runs is stopped, and those that wait do not start. Finished steps "
         "stay, and it can be continued later. How should the running step end?"
     )
-    mode = StopMode(
-        st.radio(
-            "How to stop",
-            [choice.value for choice in StopMode],
-            format_func=lambda choice: STOP_WORDS[StopMode(choice)][0],
-            captions=[STOP_WORDS[choice][1] for choice in StopMode],
-            key="stop_mode",
-        )
-    )
+    mode = choose_stop_mode()
     with st.container(horizontal=True):
         confirmed = st.button("Stop the pipeline", key="confirm_stop", type="primary")
         if st.button("Let it be", key="cancel_stop"):

@@ -49,6 +49,18 @@ def _start_again(run: RunDetail) -> None:
         st.rerun()
 
 
+def choose_stop_mode() -> StopMode:
+    """How a stop treats what was computed, each way with what it means."""
+    chosen = st.radio(
+        "How to stop",
+        [choice.value for choice in StopMode],
+        format_func=lambda choice: STOP_WORDS[StopMode(choice)][0],
+        captions=[STOP_WORDS[choice][1] for choice in StopMode],
+        key="stop_mode",
+    )
+    return StopMode(chosen)
+
+
 @st.dialog("Stop this run?")
 def _stop_dialog(run: RunDetail) -> None:
     mode: StopMode = StopMode.SAVE
@@ -58,15 +70,7 @@ def _stop_dialog(run: RunDetail) -> None:
         st.write(f"Run {run.id} has not started. It is taken out of the queue.")
     else:
         st.write(f"Run {run.id} is {run.status.value}. How should it end?")
-        mode = StopMode(
-            st.radio(
-                "How to stop",
-                [choice.value for choice in StopMode],
-                format_func=lambda choice: STOP_WORDS[StopMode(choice)][0],
-                captions=[STOP_WORDS[choice][1] for choice in StopMode],
-                key="stop_mode",
-            )
-        )
+        mode = choose_stop_mode()
     with st.container(horizontal=True):
         confirmed = st.button("Stop the run", key="confirm_stop", type="primary")
         if st.button("Let it be", key="cancel_stop"):
