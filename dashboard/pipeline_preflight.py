@@ -5,35 +5,29 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from backend.schemas import PipelinePreflight, PreflightReply, PresetOut, SlotOut, WorkerOut
-from dashboard.preflight_panel import expected_time, show_problems, slots_text, usual_hours
+from backend.schemas import PipelinePreflight, PreflightReply, PresetOut
+from dashboard.preflight_panel import expected_time, fit_icon, show_problems, usual_hours
 from dashboard.text import MISSING, count, duration, escape_markdown, sentence, size
 from memgen.contract.pipeline import STEPS, PipelineSpec
 
 Span = tuple[float, float]
 
 
-def pipeline_preflight(
-    reply: PipelinePreflight, spec: PipelineSpec, workers: Sequence[WorkerOut], presets: Sequence[PresetOut]
-) -> None:
+def pipeline_preflight(reply: PipelinePreflight, spec: PipelineSpec, presets: Sequence[PresetOut]) -> None:
     """The table of the steps, then problems, then warnings."""
-    slots = [slot for worker in workers if worker.alive for slot in worker.slots]
     if reply.steps:
-        frame = steps_frame(reply, spec, slots, presets)
+        frame = steps_frame(reply, spec, presets)
         st.table(frame, hide_index=True, border="horizontal", alt="What each step would take, and the sums")
-        largest = max((one.memory_bytes or 0 for one in reply.steps.values()), default=0)
-        text, fits = slots_text(largest or None, slots)
-        icon = ":material/check_circle:" if fits else ":material/info:"
-        st.caption(f"{icon} The largest step: {escape_markdown(text[:1].lower() + text[1:])}")
+        largest = max(reply.steps.values(), key=lambda one: one.memory_bytes or 0)
+        text = f"The largest step: {largest.placement[:1].lower()}{largest.placement[1:]}"
+        st.caption(f"{fit_icon(largest)} {escape_markdown(text)}")
     show_problems(reply.problems)
     warnings = [warning for one in reply.steps.values() for warning in one.warnings]
     for warning in dict.fromkeys(warnings):
         st.warning(sentence(warning), icon=":material/warning:")
 
 
-def steps_frame(
-    reply: PipelinePreflight, spec: PipelineSpec, slots: Sequence[SlotOut], presets: Sequence[PresetOut]
-) -> pd.DataFrame:
+def steps_frame(reply: PipelinePreflight, spec: PipelineSpec, presets: Sequence[PresetOut]) -> pd.DataFrame:
     """One row per step of the pipeline and one of sums; texts are markdown."""
     preset = str(spec.shared.get("preset"))
     rows = []
@@ -46,7 +40,7 @@ def steps_frame(
             hours = usual_hours(name, preset, presets)
             spans.append(_span(one, hours))
             time = expected_time(one, hours)
-            rows.append([step.label, count(one.num_questions), time, memory_text(one, slots), size(one.disk_bytes)])
+            rows.append([step.label, count(one.num_questions), time, memory_text(one), size(one.disk_bytes)])
     steps = reply.steps.values()
     rows.append(
         [
@@ -60,14 +54,11 @@ def steps_frame(
     return pd.DataFrame(rows, columns=["Step", "Questions", "Expected time", "Memory", "Disk"])
 
 
-def memory_text(one: PreflightReply, slots: Sequence[SlotOut]) -> str:
+def memory_text(one: PreflightReply) -> str:
     """Memory of a step and whether a slot that is alive holds it, as markdown."""
     if one.memory_bytes is None:
         return MISSING
-    if not slots:
-        return f"{size(one.memory_bytes)}, no slot alive"
-    fits = any(slot.total_memory >= one.memory_bytes for slot in slots)
-    return f"{size(one.memory_bytes)} " + (":green[:material/check:]" if fits else ":red[fits no slot]")
+    return f"{size(one.memory_bytes)} " + (":green[:material/check:]" if one.fits else ":red[fits no slot]")
 
 
 def _span(one: PreflightReply, hours: Span | None) -> Span | None:

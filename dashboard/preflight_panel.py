@@ -4,19 +4,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from backend.schemas import PreflightReply, PresetOut, ProblemItem, SlotOut, WorkerOut
+from backend.schemas import PreflightReply, PresetOut, ProblemItem
 from dashboard import api
 from dashboard.text import about_size, count, duration, escape_markdown, sentence, size
 from memgen.contract.pipeline import StepName
 
 
-def preflight_panel(
-    reply: PreflightReply,
-    step: StepName,
-    preset: str,
-    workers: Sequence[WorkerOut],
-    presets: Sequence[PresetOut],
-) -> None:
+def preflight_panel(reply: PreflightReply, step: StepName, preset: str, presets: Sequence[PresetOut]) -> None:
     """Figures, then problems, then warnings."""
     left, right = st.columns(2)
     left.metric("Questions", count(reply.num_questions))
@@ -24,27 +18,16 @@ def preflight_panel(
     right.metric("Expected time", expected_time(reply, hours), help=time_help(reply, hours))
     left.metric("Memory", size(reply.memory_bytes), help=f"On a slot of kind {reply.memory_device}.")
     right.metric("Disk at most", size(reply.disk_bytes))
-    slots = [slot for worker in workers if worker.alive for slot in worker.slots]
-    text, fits = slots_text(reply.memory_bytes, slots)
-    icon = ":material/check_circle:" if fits else ":material/info:"
-    st.caption(f"{icon} {escape_markdown(text)}")
+    if reply.placement:
+        st.caption(f"{fit_icon(reply)} {escape_markdown(reply.placement)}")
     show_problems(reply.problems)
     for warning in reply.warnings:
         st.warning(sentence(warning), icon=":material/warning:")
 
 
-def slots_text(need: int | None, slots: Sequence[SlotOut]) -> tuple[str, bool]:
-    """How many of the slots that are alive hold the run, and whether one does."""
-    if not slots:
-        return "No slot is alive: the run would wait.", False
-    largest = max(slot.total_memory for slot in slots)
-    if need is None:
-        return f"{len(slots)} slots alive, the largest with {size(largest)}.", True
-    fitting = [slot for slot in slots if slot.total_memory >= need]
-    total = f"{len(slots)} slot{'' if len(slots) == 1 else 's'} alive"
-    if fitting:
-        return f"Fits on {len(fitting)} of {total} (largest: {size(largest)}).", True
-    return f"Fits on none of {total} (largest: {size(largest)}): the run would wait for a larger one.", False
+def fit_icon(reply: PreflightReply) -> str:
+    """Before the sentence on the slots."""
+    return ":material/check_circle:" if reply.fits else ":material/info:"
 
 
 def show_problems(problems: Sequence[ProblemItem]) -> None:

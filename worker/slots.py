@@ -9,7 +9,7 @@ from typing import IO, Literal, Self
 
 import psutil
 
-from backend.schemas import SlotReport
+from backend.schemas import ClaimRequest, SlotReport
 from memgen.contract.errors import BadInput
 
 CPU = "cpu"
@@ -51,18 +51,37 @@ class Slot:
 
     def report(self) -> SlotReport:
         """How the backend sees this slot."""
-        return SlotReport(name=self.name, device=self.device, gpus=self.gpus, total_memory=self.memory()[1])
+        _, total = self.memory()
+        return SlotReport(
+            name=self.name,
+            device=self.device,
+            gpus=self.gpus,
+            total_memory=sum(total),
+            gpu_memory=total if self.gpus else [],
+        )
 
-    def memory(self) -> tuple[int, int]:
-        """Free and total bytes on the slot's device now."""
+    def claim(self) -> ClaimRequest:
+        """The question for work on this slot."""
+        free, _ = self.memory()
+        return ClaimRequest(
+            host=platform.node(),
+            boot_id=boot_id(),
+            pid=os.getpid(),
+            slot=self.report(),
+            free_memory=sum(free),
+            free_gpu_memory=free if self.gpus else [],
+        )
+
+    def memory(self) -> tuple[list[int], list[int]]:
+        """Free and total bytes of each of the slot's GPUs now; of the machine where it has none."""
         if not self.gpus:
             memory = psutil.virtual_memory()
-            return int(memory.available), int(memory.total)
+            return [int(memory.available)], [int(memory.total)]
         import pynvml
 
         pynvml.nvmlInit()
         infos = [pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(gpu)) for gpu in self.gpus]
-        return sum(int(info.free) for info in infos), sum(int(info.total) for info in infos)
+        return [int(info.free) for info in infos], [int(info.total) for info in infos]
 
 
 def find_slots() -> list[Slot]:

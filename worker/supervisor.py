@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 
 from backend.client import ApiError, Client, Unreachable
-from backend.schemas import ClaimedAttempt, ClaimRequest, FinishRequest
+from backend.schemas import ClaimedAttempt, FinishRequest
 from memgen.contract.errors import BadInput
 from memgen.contract.publish import link_log, publish
 from memgen.contract.rundir import RunDir, attempt_dir, backend_url_file, write_json
@@ -99,6 +99,8 @@ class Supervisor:
         earlier = self._earlier()
         if earlier is not None:
             command += ["--resume", str(earlier.path)]
+        if self._attempt.placement == "parallel" and len(self._slot.gpus) > 1:
+            command += ["--num-processes", str(len(self._slot.gpus))]
         environment = {
             "MEMGEN_SUPERVISOR_PID": str(os.getpid()),
             "MEMGEN_THREADS": str(self._threads),
@@ -223,11 +225,7 @@ def supervise(settings: Settings, slot: Slot, threads: int) -> int:
     if not lock.take():
         return EXIT_IDLE
     with Client(settings.backend_url, settings.token()) as client:
-        free, _ = slot.memory()
-        request = ClaimRequest(
-            host=platform.node(), boot_id=boot_id(), pid=os.getpid(), slot=slot.report(), free_memory=free
-        )
-        attempt = client.claim(request).attempt
+        attempt = client.claim(slot.claim()).attempt
     if attempt is None:
         return EXIT_IDLE
     log.info("attempt %s of run %s on slot %s", attempt.number, attempt.run_id, slot.name)

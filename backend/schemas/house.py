@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from backend.schemas.base import ApiReply, ApiRequest
 from backend.schemas.runs import RunOut
 
@@ -14,7 +16,9 @@ class SlotOut(ApiReply):
     device: Literal["cpu", "cuda"]
     gpus: list[int]
     total_memory: int
-    """Bytes on the device."""
+    """Bytes of all its devices together."""
+    gpu_memory: list[int] = Field(default_factory=list)
+    """Bytes of each of its GPUs; empty on a CPU."""
     run_id: int | None
     """Run that it works on."""
 

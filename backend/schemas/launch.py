@@ -31,6 +31,10 @@ class PreflightReply(ApiReply):
     memory_bytes: int | None
     """Memory on the device of the slots that are alive (on a CPU if there are none)."""
     memory_device: str
+    fits: bool | None
+    """Whether a slot that is alive holds it."""
+    placement: str
+    """How the slots that are alive hold it, one sentence."""
     disk_bytes: int | None
     """What the run writes at most."""
     expected_seconds: float | None

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from backend.schemas.base import ApiReply, ApiRequest
 from backend.schemas.problems import ProblemItem
+from memgen.contract.placement import Placement
 from memgen.contract.status import Cause, StopMode
 
 
@@ -16,6 +17,14 @@ class SlotReport(ApiRequest):
     device: Literal["cpu", "cuda"]
     gpus: list[int] = Field(default_factory=list)
     total_memory: int = Field(ge=0)
+    """Bytes of all its devices together."""
+    gpu_memory: list[int] = Field(default_factory=list)
+    """Bytes of each of its GPUs; empty on a CPU."""
+
+    @property
+    def device_memory(self) -> list[int]:
+        """Bytes of each of its devices."""
+        return self.gpu_memory or [self.total_memory]
 
 
 class Announce(ApiRequest):
@@ -35,7 +44,14 @@ class ClaimRequest(ApiRequest):
     pid: int
     slot: SlotReport
     free_memory: int = Field(ge=0)
-    """Bytes free on the device now."""
+    """Bytes free now on all devices of the slot together."""
+    free_gpu_memory: list[int] = Field(default_factory=list)
+    """Bytes free now on each GPU of the slot; empty on a CPU."""
+
+    @property
+    def free_device_memory(self) -> list[int]:
+        """Bytes free now on each device of the slot."""
+        return self.free_gpu_memory or [self.free_memory]
 
 
 class ClaimedAttempt(ApiReply):
@@ -49,6 +65,8 @@ class ClaimedAttempt(ApiReply):
     config: dict[str, Any]
     resumes: int | None
     """Number of the attempt to resume from."""
+    placement: Placement
+    """How the run uses the slot's devices: `parallel` or `spread`."""
     lease_seconds: float
     beat_seconds: float
     stop_grace_seconds: float

@@ -8,11 +8,9 @@ from sqlmodel import Session, col, select
 
 from backend.models import Attempt, Run, Switch, Worker
 from backend.schemas import Announce, ClaimedAttempt, ClaimRequest, SlotReport
-from backend.services import children, lifecycle
-from memgen.contract import memory
+from backend.services import children, fit, lifecycle
 from memgen.contract.config import parse_config
-from memgen.contract.errors import BadInput
-from memgen.contract.presets import get_preset
+from memgen.contract.placement import Placement
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, RunStatus
 
 _ORDER = (col(Run.priority).desc(), col(Run.queued_at), col(Run.id))  # in which attempts are handed out
@@ -72,19 +70,12 @@ def claim(session: Session, request: ClaimRequest, patience: Patience, *, at: fl
     if paused(session):
         return None
     for attempt, run in queued(session):
-        if attempt.not_before > at or needed_bytes(run, request.slot.device) > request.free_memory:
+        if attempt.not_before > at:
             continue
-        return _hand_out(session, attempt, run, request, patience, at)
+        placement = fit.place_run(run, request.slot.device, request.free_device_memory)
+        if placement is not None:
+            return _hand_out(session, attempt, run, request, placement, patience, at)
     return None
-
-
-def needed_bytes(run: Run, device: str) -> int:
-    """Memory that a run needs on a device; 0 if its preset is gone (its trainer will say so)."""
-    try:
-        config = parse_config(run.config)
-        return memory.plan(config, get_preset(config.preset), device).total
-    except BadInput:
-        return 0
 
 
 def why_waiting(session: Session, run: Run, *, at: float, broker: str) -> str:
@@ -100,14 +91,10 @@ def why_waiting(session: Session, run: Run, *, at: float, broker: str) -> str:
     slots = [(worker.host, SlotReport.model_validate(slot)) for worker in workers for slot in worker.slots]
     if not slots:
         return "No worker is alive. Start one with `make up`."
-    fitting = [(host, slot) for host, slot in slots if needed_bytes(run, slot.device) <= slot.total_memory]
+    fitting = [(host, slot) for host, slot in slots if fit.place_run(run, slot.device, slot.device_memory)]
     if not fitting:
-        largest = max((slot for _, slot in slots), key=lambda slot: slot.total_memory)
-        need = needed_bytes(run, largest.device)
-        return (
-            f"It needs {need / 2**30:.1f} GiB and the largest slot has {largest.total_memory / 2**30:.1f} GiB. "
-            "Lower batch_size or the lengths."
-        )
+        said = fit.too_large(parse_config(run.config), [slot for _, slot in slots])
+        return f"{said[:1].upper()}{said[1:]} {fit.LOWER}"
     busy = busy_slots(session)
     free = [(host, slot) for host, slot in fitting if (host, slot.name) not in busy]
     if not free:
@@ -119,11 +106,7 @@ def why_waiting(session: Session, run: Run, *, at: float, broker: str) -> str:
     if broker != "ok":
         return f"Redis can't be reached ({broker}); the doorbell is rung again every few seconds."
     host, slot = free[0]
-    need = needed_bytes(run, slot.device)
-    return (
-        f"Slot {slot.name} of {host} is about to take it; if it stays so, less than the {need / 2**30:.1f} GiB "
-        "that it needs are free there."
-    )
+    return f"Slot {slot.name} of {host} is about to take it; if it stays so, less memory is free there than it needs."
 
 
 def busy_slots(session: Session) -> dict[tuple[str, str], int]:
@@ -138,7 +121,13 @@ def hash_token(token: str) -> str:
 
 
 def _hand_out(
-    session: Session, attempt: Attempt, run: Run, request: ClaimRequest, patience: Patience, at: float
+    session: Session,
+    attempt: Attempt,
+    run: Run,
+    request: ClaimRequest,
+    placement: Placement,
+    patience: Patience,
+    at: float,
 ) -> ClaimedAttempt:
     assert attempt.id is not None
     assert run.id is not None
@@ -159,6 +148,7 @@ def _hand_out(
         token=token,
         config=run.config,
         resumes=attempt.resumes,
+        placement=placement,
         lease_seconds=patience.lease,
         beat_seconds=patience.beat,
         stop_grace_seconds=patience.stop_grace,

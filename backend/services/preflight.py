@@ -11,12 +11,12 @@ from sqlmodel import Session, col, select
 from backend import schemas as s
 from backend.errors import item_of
 from backend.models import Run, Worker
-from backend.services import checkpoints, pipelines
+from backend.services import checkpoints, fit, pipelines
 from backend.services.claim import ALIVE_SECONDS
 from backend.settings import Settings
-from memgen.contract import memory
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
 from memgen.contract.datasets import check_gsm8k_folder, num_rows, num_steps
+from memgen.contract.disk import output_bytes
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import PipelineSpec, StepName, plan_pipeline
 from memgen.contract.presets import get_preset
@@ -69,6 +69,8 @@ def preflight(
             num_questions=None,
             memory_bytes=None,
             memory_device=device,
+            fits=None,
+            placement="",
             disk_bytes=None,
             expected_seconds=None,
         )
@@ -136,25 +138,27 @@ def pin_all(configs: Mapping[StepName, RunConfig], reused: Sequence[Run]) -> dic
     }
 
 
-def _slots(session: Session, at: float) -> tuple[list[dict[str, Any]], str]:
+def _slots(session: Session, at: float) -> tuple[list[s.SlotReport], str]:
     """Slots that are alive, and the kind of device that a run would get."""
     workers = [worker for worker in session.exec(select(Worker)) if at - worker.last_seen < ALIVE_SECONDS]
-    slots = [slot for worker in workers for slot in worker.slots]
-    return slots, "cuda" if any(slot["device"] == "cuda" for slot in slots) else "cpu"
+    slots = [s.SlotReport.model_validate(slot) for worker in workers for slot in worker.slots]
+    return slots, "cuda" if any(slot.device == "cuda" for slot in slots) else "cpu"
 
 
 def _describe(
-    session: Session, config: RunConfig, slots: list[dict[str, Any]], device: str, broker: str
+    session: Session, config: RunConfig, slots: list[s.SlotReport], device: str, broker: str
 ) -> s.PreflightReply:
     count = num_rows(config)
-    need = memory.plan(config, get_preset(config.preset), device).total
+    placement, fits = fit.slots_text(config, slots)
     return s.PreflightReply(
         ok=True,
         problems=[],
-        warnings=_warnings(slots, need, broker),
+        warnings=_warnings(config, slots, broker, fits=fits),
         num_questions=count,
-        memory_bytes=need,
+        memory_bytes=fit.plan_on(config, device).total,
         memory_device=device,
+        fits=fits,
+        placement=placement,
         disk_bytes=_disk_bytes(config, count),
         expected_seconds=_expected_seconds(session, config, count),
     )
@@ -186,19 +190,15 @@ def _disk_full(needed: int, free: int, settings: Settings) -> BadInput:
 
 
 def _disk_bytes(config: RunConfig, count: int) -> int:
-    return memory.output_bytes(config, get_preset(config.preset), count)
+    return output_bytes(config, get_preset(config.preset), count)
 
 
-def _warnings(slots: list[dict[str, Any]], need: int, broker: str) -> list[str]:
+def _warnings(config: RunConfig, slots: list[s.SlotReport], broker: str, *, fits: bool) -> list[str]:
     warnings = []
     if not slots:
         warnings.append("No worker is alive: the run will wait. `make up` starts one.")
-    elif need > max(slot["total_memory"] for slot in slots):
-        largest = max(slot["total_memory"] for slot in slots)
-        warnings.append(
-            f"The run needs {need / 2**30:.1f} GiB and the largest slot has {largest / 2**30:.1f} GiB: it will wait. "
-            "Lower batch_size or the lengths."
-        )
+    elif not fits:
+        warnings.append(f"The run will wait: {fit.too_large(config, slots)} {fit.LOWER}")
     if broker != "ok":
         warnings.append(f"Redis can't be reached ({broker}): the run is stored and starts when it is back.")
     return warnings

@@ -52,11 +52,10 @@ def check(config: dict[str, Any], step: StepName, presets: list[PresetOut]) -> P
     """The preflight with its panel; None where the backend refuses to check."""
     try:
         reply = api.client().preflight(config)
-        workers = api.client().workers().items
     except ApiError as error:
         api.show_error(error)
         return None
-    preflight_panel(reply, step, config["preset"], workers, presets)
+    preflight_panel(reply, step, config["preset"], presets)
     return reply
 
 
@@ -98,11 +97,10 @@ def check_all(spec: PipelineSpec, presets: list[PresetOut]) -> PipelinePreflight
     """The preflight of a pipeline with its table; None where the backend refuses to check."""
     try:
         reply = api.client().preflight_pipeline(spec)
-        workers = api.client().workers().items
     except ApiError as error:
         api.show_error(error)
         return None
-    pipeline_preflight(reply, spec, workers, presets)
+    pipeline_preflight(reply, spec, presets)
     return reply
 
 

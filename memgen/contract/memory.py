@@ -1,38 +1,54 @@
-"""How much memory and disk a run needs: arithmetic on the dimensions of its preset, no torch.
+"""How much memory a run needs: arithmetic on the dimensions of its preset, no torch.
 
-An evaluation holds the weights, key-value caches and the activations of its widest moment; a training also gradients,
-the optimizer's two moments and what the backward pass keeps of each layer. What the process itself takes (interpreter,
-libraries, GPU context) is a constant that was measured on a CPU.
+Rows are taken as long as the config's limits and the data allow. Of a run's moments (`moments`) the one that needs most
+counts. What attention is assumed to keep stands in `activations`.
 """
 
 from dataclasses import dataclass
 
+from memgen.contract.activations import FLOAT
 from memgen.contract.config import RunConfig
-from memgen.contract.datasets import LONGEST
+from memgen.contract.moments import Moment, moments
 from memgen.contract.presets import Dimensions, Preset
-from memgen.contract.stage_configs import Evaluation, LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.shapes import Shape, has_latents, longest_rows, number_of
+from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
 
 PROCESS_BYTES = 700 * 2**20  # resident size of a trainer on a CPU before it loads weights
-ROLES = 3  # reasoner, weaver and trigger have a cache each
-LORA_R = 16  # of a checkpoint whose manifest is not at hand
-KEPT_CHECKPOINTS = 3  # the last two, and one that is being written
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes that a run needs on its device."""
+    """Bytes that a run needs on its device, by part."""
 
     weights: int
-    cache: int
-    activations: int
-    trained: int = 0
-    """Trained parts in float32, their gradients and the optimizer's two moments."""
+    trainables: int
+    """Adapters, latents, projections and head in float32, those that are not trained too."""
+    gradients: int
+    optimizer: int
+    """The two moments of AdamW."""
+    widest: Moment
+    """Caches and activations of the moment that needs most."""
+    num_layers: int
+    """Decoder layers, over which a model can be spread."""
+    layer_weights: int
+    """Weights of one decoder layer."""
     process: int = PROCESS_BYTES
+    """Interpreter and libraries; on a GPU the context and the workspaces of its libraries."""
+
+    @property
+    def caches(self) -> int:
+        """Keys and values."""
+        return self.widest.caches
+
+    @property
+    def activations(self) -> int:
+        """What backward keeps, and the widest moment's buffers."""
+        return self.widest.total - self.widest.caches
 
     @property
     def total(self) -> int:
         """Sum of all parts, in bytes."""
-        return self.weights + self.cache + self.activations + self.trained + self.process
+        return self.weights + self.trainables + self.gradients + self.optimizer + self.widest.total + self.process
 
 
 def bytes_per_number(dtype: str, device: str) -> int:
@@ -47,58 +63,56 @@ def weights_bytes(preset: Preset, dtype: str = "bfloat16", device: str = "cuda")
     return preset.dimensions.parameters * bytes_per_number(dtype, device)
 
 
-def parts_parameters(dims: Dimensions, lora_r: int = LORA_R, latents: int = 16) -> int:
-    """Numbers beside the base: two adapters on q_proj and v_proj, two projections, latents and the trigger's head."""
-    q_out, v_out = dims.num_heads * dims.head_dim, dims.num_kv_heads * dims.head_dim
-    lora = dims.num_layers * lora_r * (2 * dims.hidden_size + q_out + v_out)
-    return 2 * lora + 2 * dims.hidden_size * (dims.hidden_size + 1) + dims.hidden_size * (latents + 6)
+def plan(config: RunConfig, preset: Preset, device: str, shape: Shape | None = None) -> MemoryPlan:
+    """Memory of a run.
+
+    Args:
+        config: of the run.
+        preset: its model.
+        device: `cpu` or `cuda`.
+        shape: of a batch; None takes `longest_rows`.
+    """
+    dims, size = preset.dimensions, bytes_per_number(config.dtype, device)
+    held = moments(config, dims, size, device, shape or longest_rows(config))
+    trained = trained_parameters(config, dims)
+    beside = parts_parameters(config, dims) if has_latents(config) else 0
+    if isinstance(config, TriggerGrpoConfig):
+        beside += trained  # the trigger as it was at the start, for the divergence from it
+    return MemoryPlan(
+        weights=dims.parameters * size,
+        trainables=FLOAT * beside,
+        gradients=FLOAT * trained,
+        optimizer=2 * FLOAT * trained,
+        widest=max(held, key=lambda moment: moment.total),
+        num_layers=dims.num_layers,
+        layer_weights=dims.layer_parameters * size,
+    )
 
 
-def _parts_of(config: RunConfig, dims: Dimensions) -> int:
-    """`parts_parameters` with the config's rank and lengths, as far as it names them."""
-    latents = (config_number(config, "prompt_latents_len") or 8) + (config_number(config, "inference_latents_len") or 8)
-    return parts_parameters(dims, config_number(config, "lora_r") or LORA_R, latents)
+def parts_parameters(config: RunConfig, dims: Dimensions) -> int:
+    """Numbers beside the base: two adapters on q_proj and v_proj, latents, projections and the trigger's head."""
+    return 2 * _lora(config, dims) + _weaver_own(config, dims) + _head(dims)
 
 
-def config_number(config: RunConfig, name: str) -> int | None:
-    """A field that not every stage has."""
-    value = getattr(config, name, None)
-    return None if value is None else int(value)
-
-
-def plan(config: RunConfig, preset: Preset, device: str) -> MemoryPlan:
-    """Memory of a run on a device (`cpu` or `cuda`) when every row is as long as it may be, by limits and data."""
-    size = bytes_per_number(config.dtype, device)
-    dims = preset.dimensions
-    roles = 1 if isinstance(config, Evaluation) and config.setting == "base" else ROLES
-    prompt, completion = min(config.max_prompt_length, LONGEST[config.data][0]), config.max_completion_length
+def trained_parameters(config: RunConfig, dims: Dimensions) -> int:
+    """Numbers that a training trains; 0 of an evaluation."""
     if isinstance(config, WeaverSftConfig):
-        completion = min(completion, LONGEST[config.data][1])
-    tokens = config.batch_size * (prompt + completion)
-    cache = roles * tokens * dims.num_layers * 2 * dims.num_kv_heads * dims.head_dim * size
-    prompt_tokens = config.batch_size * prompt
-    # widest moment of a layer: gate, up and their product beside the residual stream and attention
-    widths = 3 * dims.intermediate_size + 4 * dims.hidden_size
-    activations = prompt_tokens * widths * size + config.batch_size * dims.vocab_size * 4
-    trained = 0 if roles == 1 else 4 * _parts_of(config, dims)
-    if isinstance(config, WeaverSftConfig | TriggerGrpoConfig):
-        trained *= 4  # the numbers, their gradients, two moments
-        # the backward pass keeps the widths of every layer, through reasoner and weaver (or the trigger alone)
-        passes = 2 if isinstance(config, WeaverSftConfig) else 1
-        logits = config.batch_size * completion * dims.vocab_size * 4 * 2
-        kept = passes * tokens * dims.num_layers * widths * size
-        activations += kept + (logits if isinstance(config, WeaverSftConfig) else 0)
-    if isinstance(config, LtpoEvaluateConfig):
-        latents = config.batch_size * (config.prompt_latents_len or 8)
-        activations += latents * (dims.num_layers * widths * size + 3 * 4 * dims.vocab_size)
-    return MemoryPlan(weights_bytes(preset, config.dtype, device), cache, activations, trained)
+        return _lora(config, dims) + _weaver_own(config, dims)
+    if isinstance(config, TriggerGrpoConfig):
+        return _lora(config, dims) + _head(dims)
+    return 0
 
 
-def output_bytes(config: RunConfig, preset: Preset, num_questions: int) -> int:
-    """Upper estimate of the bytes that a run writes below its home: answers or checkpoints, log and events."""
-    log = 20 * 2**20
-    if isinstance(config, WeaverSftConfig | TriggerGrpoConfig):
-        weights = 4 * _parts_of(config, preset.dimensions)
-        return log + KEPT_CHECKPOINTS * 3 * weights + weights  # with two moments each, and the final one
-    per_question = 4 * config.max_completion_length + 4_000
-    return num_questions * per_question * 2 + log  # twice: the backend keeps a copy
+def _lora(config: RunConfig, dims: Dimensions) -> int:
+    q_width, v_width = dims.num_heads * dims.head_dim, dims.num_kv_heads * dims.head_dim
+    return dims.num_layers * number_of(config, "lora_r") * (2 * dims.hidden_size + q_width + v_width)
+
+
+def _weaver_own(config: RunConfig, dims: Dimensions) -> int:
+    """Projections with their biases, latents, two norms and two scales."""
+    latents = number_of(config, "prompt_latents_len") + number_of(config, "inference_latents_len")
+    return dims.hidden_size * (2 * (dims.hidden_size + 1) + latents + 4) + 2
+
+
+def _head(dims: Dimensions) -> int:
+    return 2 * (dims.hidden_size + 1)

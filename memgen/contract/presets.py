@@ -47,8 +47,8 @@ class Dimensions(_Frozen):
     """Whether queries and keys have an RMSNorm per head (Qwen3)."""
 
     @property
-    def parameters(self) -> int:
-        """Number of parameters of the base model."""
+    def layer_parameters(self) -> int:
+        """Number of parameters of one decoder layer."""
         q_width = self.num_heads * self.head_dim
         kv_width = self.num_kv_heads * self.head_dim
         attention = self.hidden_size * (2 * q_width + 2 * kv_width)
@@ -56,8 +56,13 @@ class Dimensions(_Frozen):
         attention += 2 * self.head_dim if self.qk_norm else 0
         mlp = 3 * self.hidden_size * self.intermediate_size
         norms = 2 * self.hidden_size
+        return attention + mlp + norms
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters of the base model."""
         embeddings = self.vocab_size * self.hidden_size * (1 if self.tied_embeddings else 2)
-        return embeddings + self.num_layers * (attention + mlp + norms) + self.hidden_size
+        return embeddings + self.num_layers * self.layer_parameters + self.hidden_size
 
 
 class WheelSource(_Frozen):

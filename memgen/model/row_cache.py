@@ -13,9 +13,8 @@ import torch
 from torch import nn
 from transformers.cache_utils import Cache, DynamicCache
 
+from memgen.contract.moments import CACHE_GROWTH
 from memgen.model.stream import pad_left
-
-GROWTH = 256  # positions by which a buffer grows at least
 
 
 class RowStream:
@@ -153,7 +152,7 @@ class _RowCache(Cache):
         for buffer, new in zip(self._buffers[layer], (keys, values), strict=True):
             room = buffer.shape[2]
             if self._size > room:
-                wanted = max(self._size, room + GROWTH)
+                wanted = max(self._size, room + CACHE_GROWTH)
                 bigger = buffer.new_zeros((*buffer.shape[:2], wanted, buffer.shape[3]))
                 bigger[:, :, :room] = buffer
                 buffer = bigger

@@ -132,6 +132,7 @@ def test_preflight_of_a_good_config_tells_what_it_takes_and_what_it_would_wait_f
     assert (reply["ok"], reply["num_questions"], reply["memory_device"]) == (True, 6, "cpu")
     assert reply["memory_bytes"] > 2**29
     assert reply["expected_seconds"] is None
+    assert (reply["fits"], reply["placement"]) == (False, "No slot is alive: the run would wait.")
     assert any("No worker" in line for line in reply["warnings"])
     assert any("Redis" in line for line in reply["warnings"])
     attempt = backend.started()
@@ -139,7 +140,11 @@ def test_preflight_of_a_good_config_tells_what_it_takes_and_what_it_would_wait_f
     backend.announce(slots=[SLOT | {"total_memory": 1}])
     reply = backend.user("POST", "/preflight", json={"config": backend.config}).json()
     assert reply["expected_seconds"] == 12
-    assert "largest slot" in reply["warnings"][0]
+    assert "the largest slot has 0.0 GiB. Lower" in reply["warnings"][0]
+    assert (reply["fits"], reply["placement"][:31]) == (False, "Fits on none of 1 slot alive: i")
+    backend.announce()
+    reply = backend.user("POST", "/preflight", json={"config": backend.config}).json()
+    assert (reply["fits"], reply["placement"]) == (True, "Fits on 1 of 1 slot alive: in the machine's memory.")
     assert len(backend.get("/runs")["items"]) == 1
 
 

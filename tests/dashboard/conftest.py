@@ -163,6 +163,8 @@ class FakeBackend:
                 "num_questions": 1319,
                 "memory_bytes": 2**30,
                 "memory_device": "cpu",
+                "fits": True,
+                "placement": "Fits on 1 of 1 slot alive: in the machine's memory.",
                 "disk_bytes": 10**6,
                 "expected_seconds": 130,
             },

@@ -8,7 +8,6 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard
 from dashboard.health import health_troubles
-from dashboard.preflight_panel import slots_text
 
 MAIN = Path(dashboard.__file__).parent / "main.py"
 
@@ -191,7 +190,3 @@ def test_health_troubles_are_sentences() -> None:
     )
     assert len(troubles) == 4
     assert "refused" in troubles[0]
-
-
-def test_slots_text_says_whether_the_run_fits() -> None:
-    assert slots_text(1, []) == ("No slot is alive: the run would wait.", False)

@@ -1,5 +1,7 @@
 from pathlib import Path
+from types import SimpleNamespace
 
+import pynvml
 import pytest
 
 from memgen.contract.errors import BadInput
@@ -28,7 +30,21 @@ def test_gpu_that_is_not_there_is_refused() -> None:
 def test_cpu_slot_reports_memory() -> None:
     report = Slot("cpu").report()
     free, total = Slot("cpu").memory()
-    assert 0 < free <= total == report.total_memory
+    assert 0 < free[0] <= total[0] == report.total_memory
+    assert (report.gpu_memory, report.device_memory) == ([], total)
+    claim = Slot("cpu").claim()
+    assert (claim.free_gpu_memory, claim.slot) == ([], report)
+    assert claim.free_device_memory == [claim.free_memory]
+
+
+def test_gpu_slot_reports_memory_of_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    infos = {0: SimpleNamespace(free=5, total=8), 2: SimpleNamespace(free=7, total=9)}
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda gpu: gpu)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", infos.get)
+    claim = Slot("0,2").claim()
+    assert (claim.free_memory, claim.free_gpu_memory) == (12, [5, 7])
+    assert (claim.slot.total_memory, claim.slot.gpu_memory, claim.slot.device_memory) == (17, [8, 9], [8, 9])
 
 
 def test_lock_is_held_by_one_and_free_after_release(tmp_path: Path) -> None:

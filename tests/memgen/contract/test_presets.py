@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 
 from memgen.contract.errors import BadInput
-from memgen.contract.memory import plan, weights_bytes
+from memgen.contract.memory import weights_bytes
 from memgen.contract.presets import BUILT_IN, dimensions_of, get_preset, load_presets
-from memgen.contract.stage_configs import EvaluateConfig
 from tests.conftest import GOLDEN, TINY
 
 # parameter counts that the models' cards and files state
@@ -28,15 +27,6 @@ def test_weights_take_the_gigabytes_that_users_are_told() -> None:
     assert sizes["Qwen/Qwen2.5-1.5B-Instruct"] == pytest.approx(3, rel=0.1)
     assert sizes["Qwen/Qwen2.5-7B-Instruct"] == pytest.approx(14, rel=0.1)
     assert sizes["Qwen/Qwen3-14B"] == pytest.approx(28, rel=0.1)
-
-
-def test_larger_batch_needs_more_memory_and_the_weights_are_its_floor() -> None:
-    preset = BUILT_IN[1]
-    small = plan(EvaluateConfig(preset=preset.name, batch_size=1), preset, "cuda")
-    large = plan(EvaluateConfig(preset=preset.name, batch_size=8), preset, "cuda")
-    assert small.weights == large.weights == weights_bytes(preset)
-    assert small.weights < small.total < large.total
-    assert large.cache == 8 * small.cache
 
 
 def test_operators_folder_gives_its_own_dimensions(home: Path) -> None:

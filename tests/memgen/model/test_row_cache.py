@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from memgen.contract.moments import CACHE_GROWTH
 from memgen.model.base import BaseModel, load_base
 from memgen.model.fetch import LocalModel
-from memgen.model.row_cache import GROWTH, RowStream
+from memgen.model.row_cache import RowStream
 from tests.conftest import GOLDEN
 
 CPU = torch.device("cpu")
@@ -20,7 +21,7 @@ def base() -> BaseModel:
 def sequences(base: BaseModel) -> list[torch.Tensor]:
     """Embeddings (n, D) of four rows; the first outgrows the buffer's first size."""
     drawn = torch.Generator().manual_seed(0)
-    ids = [torch.randint(0, 1000, (n,), generator=drawn) for n in (GROWTH + 20, 40, 9, 23)]
+    ids = [torch.randint(0, 1000, (n,), generator=drawn) for n in (CACHE_GROWTH + 20, 40, 9, 23)]
     with torch.no_grad():
         return [base.model.get_input_embeddings()(row) for row in ids]
 

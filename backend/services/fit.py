@@ -1,0 +1,55 @@
+"""Which slots hold a run, and how, by the planner's arithmetic."""
+
+from collections.abc import Sequence
+
+from backend.models import Run
+from backend.schemas import SlotReport
+from memgen.contract.config import RunConfig, parse_config
+from memgen.contract.errors import BadInput
+from memgen.contract.memory import MemoryPlan, plan
+from memgen.contract.placement import Placement, gib, place
+from memgen.contract.presets import get_preset
+
+LOWER = "Lower batch_size or the lengths."
+
+
+def plan_on(config: RunConfig, device: str) -> MemoryPlan:
+    """Memory of a config on a kind of device."""
+    return plan(config, get_preset(config.preset), device)
+
+
+def place_run(run: Run, device: str, memory: Sequence[int]) -> Placement | None:
+    """How a run is placed on a slot; `parallel` if its preset is gone (its trainer will say so)."""
+    try:
+        return place(plan_on(parse_config(run.config), device), memory)
+    except BadInput:
+        return "parallel"
+
+
+def slots_text(config: RunConfig, slots: Sequence[SlotReport]) -> tuple[str, bool]:
+    """One sentence on how the slots that are alive hold a config, and whether one does."""
+    if not slots:
+        return "No slot is alive: the run would wait.", False
+    placed = [(slot, place(plan_on(config, slot.device), slot.device_memory)) for slot in slots]
+    fitting = sorted((how, slot.name, slot) for slot, how in placed if how is not None)
+    alive = f"{len(slots)} slot{'' if len(slots) == 1 else 's'} alive"
+    if not fitting:
+        return f"Fits on none of {alive}: {too_large(config, slots)}", False
+    how, _, slot = fitting[0]  # `parallel` stands before `spread`
+    return f"Fits on {len(fitting)} of {alive}: {_how(how, slot)}.", True
+
+
+def too_large(config: RunConfig, slots: Sequence[SlotReport]) -> str:
+    """That not even the largest slot holds a config, with both numbers."""
+    largest = max(slots, key=lambda slot: slot.total_memory)
+    each = largest.device_memory
+    has = gib(each[0]) if len(each) == 1 else f"{len(each)} GPUs of {gib(min(each))}"
+    return f"it needs {gib(plan_on(config, largest.device).total)}, the largest slot has {has}."
+
+
+def _how(placement: Placement, slot: SlotReport) -> str:
+    if slot.device == "cpu":
+        return "in the machine's memory"
+    if placement == "spread":
+        return f"its layers are spread over the slot's {len(slot.gpus)} GPUs"
+    return "on one GPU" if len(slot.gpus) == 1 else f"on one GPU, with a copy on each of the slot's {len(slot.gpus)}"

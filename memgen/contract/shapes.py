@@ -1,0 +1,95 @@
+"""The shape of a run's batches: how long rows get, and which passes of the model they go through. No torch."""
+
+from dataclasses import dataclass
+
+from memgen.contract.config import RunConfig
+from memgen.contract.datasets import LONGEST
+from memgen.contract.stage_configs import Evaluation, WeaverSftConfig
+
+_USUAL = WeaverSftConfig()  # what a checkpoint has whose manifest is not at hand
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Rows of a batch, all as long as the longest; insertions behind delimiters are spread evenly over the answer."""
+
+    rows: int
+    prompt: int
+    """Tokens in front of the answer."""
+    completion: int
+    """Tokens of the answer."""
+    prompt_insertions: int = 1
+    """Insertions at the end of the prompt, 0 or 1."""
+    insertions: int = 5
+    """Insertions behind delimiters of the answer."""
+    prompt_latents: int = 8
+    """Latents of an insertion at the end of the prompt."""
+    inference_latents: int = 8
+    """Latents of an insertion behind a delimiter."""
+
+    @property
+    def latents(self) -> int:
+        """Latents of a row."""
+        return self.prompt_insertions * self.prompt_latents + self.insertions * self.inference_latents
+
+    @property
+    def positions(self) -> int:
+        """What the reasoner has read of a row at its end: tokens and latents."""
+        return self.prompt + self.completion + self.latents
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass through the base."""
+
+    new: int
+    """Positions that a row reads."""
+    seen: int
+    """Positions that it attends to: those and what is in the cache."""
+
+
+def has_latents(config: RunConfig) -> bool:
+    """Whether weaver and trigger are loaded, which is so in all but the evaluation of the plain base."""
+    return not (isinstance(config, Evaluation) and config.setting == "base")
+
+
+def longest_rows(config: RunConfig) -> Shape:
+    """A batch whose rows are as long as they may be, by limits and data; what is empty is what checkpoints have."""
+    prompt, completion = min(config.max_prompt_length, LONGEST[config.data][0]), config.max_completion_length
+    if isinstance(config, WeaverSftConfig):
+        completion = min(completion, LONGEST[config.data][1])
+    if not has_latents(config):
+        return Shape(config.batch_size, prompt, completion, prompt_insertions=0, insertions=0)
+    return Shape(
+        config.batch_size,
+        prompt,
+        completion,
+        prompt_insertions=number_of(config, "max_prompt_aug_num"),
+        insertions=min(number_of(config, "max_inference_aug_num"), completion),
+        prompt_latents=number_of(config, "prompt_latents_len"),
+        inference_latents=number_of(config, "inference_latents_len"),
+    )
+
+
+def number_of(config: RunConfig, name: str) -> int:
+    """A number of the config; where the checkpoint decides, what checkpoints usually have."""
+    value = getattr(config, name, None)
+    return int(getattr(_USUAL, name) if value is None else value)
+
+
+def weaver_passes(shape: Shape) -> list[Pass]:
+    """The weaver's passes over a batch: each reads the tokens since the last one, the latents before, and queries."""
+    gap = shape.completion // shape.insertions if shape.insertions else 0
+    turns = [(0, shape.prompt_latents)] * shape.prompt_insertions + [(gap, shape.inference_latents)] * shape.insertions
+    passes = []
+    read, unread = 0, shape.prompt
+    for fresh, queries in turns:
+        unread += fresh
+        passes.append(Pass(unread + queries, read + unread + queries))
+        read, unread = read + unread, queries  # the queries are forgotten, the latents are read with the next tokens
+    return passes
+
+
+def answer_pass(shape: Shape) -> Pass:
+    """The reasoner's pass with gradients: what stands behind the prompt, latents in place."""
+    return Pass(shape.positions - shape.prompt, shape.positions)

@@ -1,0 +1,153 @@
+"""Models of a preset's dimensions on the meta device, and counts of the tensors that their passes hold.
+
+Nothing here knows the planner's formulas. A GPU is pretended in two places: attention runs through the operator that
+torch's `sdpa` chooses there for a mask (memory-efficient), and dropout is the fused one.
+"""
+
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config, masking_utils
+
+from memgen.contract.presets import Dimensions
+from memgen.model.base import BaseModel
+from memgen.model.checkpoint import new_model
+from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
+
+
+class NoTokenizer:
+    """Knows no text."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def batch_decode(self, ids: list[list[int]]) -> list[str]:
+        return [""] * len(ids)
+
+
+def model_of(dims: Dimensions, device: str, dtype: torch.dtype) -> MemGenModel:
+    """An untrained model of these dimensions; on `meta` no number of it exists."""
+    kind = Qwen3Config if dims.qk_norm else Qwen2Config if dims.attention_bias else LlamaConfig
+    config = kind(
+        hidden_size=dims.hidden_size,
+        num_hidden_layers=dims.num_layers,
+        num_attention_heads=dims.num_heads,
+        num_key_value_heads=dims.num_kv_heads,
+        head_dim=dims.head_dim,
+        intermediate_size=dims.intermediate_size,
+        vocab_size=dims.vocab_size,
+        tie_word_embeddings=dims.tied_embeddings,
+        pad_token_id=0,
+        eos_token_id=0,
+    )
+    with torch.device(device):
+        base = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa").eval()
+        told = BaseModel(base, NoTokenizer(), torch.device(device), 0, 0)
+        return new_model(told, LatentSettings(), lora_r=16, lora_alpha=32, lora_dropout=0.1)
+
+
+def parameters_of(model: MemGenModel) -> list[nn.Parameter]:
+    """Each parameter once, the base's too."""
+    return list({id(one): one for one in [*model.base.model.parameters(), *model.parameters()]}.values())
+
+
+def size_of(tensors: Iterable[torch.Tensor]) -> int:
+    """Bytes of their storages, each counted once."""
+    return sum({one.untyped_storage()._cdata: one.untyped_storage().nbytes() for one in tensors}.values())
+
+
+def rows_on_meta(prompts: Sequence[int], answers: Sequence[int], points: Sequence[int]) -> list[Row]:
+    """Rows of so many tokens, with latents behind the prompt and before these tokens of the answer."""
+    return [
+        Row(torch.empty(prompt + answer, dtype=torch.long, device="meta"), [prompt + point for point in points], prompt)
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+
+
+class Saved(torch.autograd.graph.saved_tensors_hooks):
+    """Inside the block: storages that autograd saves for backward, those of parameters apart."""
+
+    def __init__(self, model: MemGenModel) -> None:
+        super().__init__(self._pack, lambda tensor: tensor)
+        self._apart = {one.untyped_storage()._cdata for one in parameters_of(model)}
+        self._tensors: list[torch.Tensor] = []
+
+    def _pack(self, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.untyped_storage()._cdata not in self._apart:
+            self._tensors.append(tensor)
+        return tensor
+
+    def size(self) -> int:
+        return size_of(self._tensors)
+
+    def forget(self) -> None:
+        """Let go, so that backward can free them."""
+        self._tensors.clear()
+
+
+class Peak(TorchDispatchMode):
+    """Inside the block: bytes of all storages that operators have made and that are still alive, and the most so far.
+
+    Args:
+        apart: tensors that are not counted.
+    """
+
+    def __init__(self, apart: Iterable[torch.Tensor]) -> None:
+        super().__init__()
+        self.most = 0
+        self._now = 0
+        self._alive = {one.untyped_storage()._cdata: 0 for one in apart}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for one in tree_leaves(out):
+            if isinstance(one, torch.Tensor):
+                self._count(one.untyped_storage())
+        return out
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        if storage._cdata in self._alive:
+            return
+        self._alive[storage._cdata] = storage.nbytes()
+        self._now += storage.nbytes()
+        self.most = max(self.most, self._now)
+        weakref.finalize(storage, self._gone, storage._cdata)
+
+    def _gone(self, key: int) -> None:
+        self._now -= self._alive.pop(key)
+
+
+@pytest.fixture
+def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The meta device behaves as a GPU would where that differs from a CPU."""
+
+    def attention(
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attn_mask: torch.Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        **_: Any,
+    ) -> torch.Tensor:
+        bias = None
+        if attn_mask is not None:  # as sdpa does with a mask of truth values
+            bias = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill_(attn_mask.logical_not(), float("-inf"))
+            bias = bias.expand(*query.shape[:3], key.shape[2])
+        kernel = torch.ops.aten._scaled_dot_product_efficient_attention
+        return kernel(query, key, value, bias, True, dropout_p, is_causal, scale=scale)[0]
+
+    def dropout(x: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
+        return torch.native_dropout(x, p, training)[0]
+
+    monkeypatch.setattr(nn.functional, "scaled_dot_product_attention", attention)
+    monkeypatch.setattr(nn.functional, "dropout", dropout)
+    # rows of a batch differ in length; on the meta device nobody can look
+    monkeypatch.setattr(masking_utils, "_ignore_causal_mask_sdpa", lambda *_, **__: False)

@@ -1,0 +1,136 @@
+"""The planner against tensors: the models of the GPU presets in bfloat16 on the meta device, counted and not computed.
+
+The longest row has the planner's shape; the others are shorter, as in any batch.
+"""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from memgen.contract.config import RunConfig
+from memgen.contract.memory import MemoryPlan, plan
+from memgen.contract.moments import Moment, moments
+from memgen.contract.presets import BUILT_IN, Preset
+from memgen.contract.shapes import Shape
+from memgen.contract.stage_configs import EvaluateConfig, LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
+from memgen.model.ltpo import score_logits
+from memgen.model.memgen_model import MemGenModel
+from memgen.model.row_cache import RowStream
+from memgen.model.stream import Stream
+from tests.memgen.contract.on_meta import Peak, Saved, model_of, parameters_of, pretended_gpu, rows_on_meta, size_of
+
+pytestmark = pytest.mark.usefixtures("pretended_gpu")
+__all__ = ["pretended_gpu"]
+
+PROMPTS, ANSWERS = (152, 149, 143, 150), (212, 208, 212, 199)
+POINTS = (0, 31, 60, 112, 140, 190)  # of the answers: behind the prompt, and five delimiters
+SHAPE = Shape(rows=4, prompt=152, completion=212)
+
+
+@pytest.fixture(scope="module", params=BUILT_IN[1:], ids=lambda preset: preset.short_name)
+def preset(request: pytest.FixtureRequest) -> Preset:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(preset: Preset) -> Iterator[MemGenModel]:
+    yield model_of(preset.dimensions, "meta", torch.bfloat16)
+    gc.collect()
+
+
+def near(size: int) -> object:
+    return pytest.approx(size, rel=0.15)
+
+
+def said(config: RunConfig, preset: Preset, name: str, shape: Shape = SHAPE) -> tuple[MemoryPlan, Moment]:
+    """The plan, and one of its moments."""
+    held = {moment.name: moment for moment in moments(config, preset.dimensions, 2, "cuda", shape)}
+    return plan(config, preset, "cuda", shape), held[name]
+
+
+@pytest.mark.parametrize("stage", ["weaver_sft", "trigger_grpo"])
+def test_training_step_holds_what_the_planner_says(
+    stage: str, preset: Preset, model: MemGenModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams: list[Stream] = []
+    make = model.stream
+    monkeypatch.setattr(model, "stream", lambda rows: streams.append(make(rows)) or streams[-1])
+    is_weaver = stage == "weaver_sft"
+    groups = model.train_part("weaver" if is_weaver else "trigger")
+    model.train(is_weaver)
+    trained = [parameter for group in groups.values() for parameter in group]
+    rows = rows_on_meta(PROMPTS, ANSWERS, POINTS)
+    saved = Saved(model)
+    with Peak(parameters_of(model)) as peak:
+        with saved:
+            logprobs = model.token_logprobs(rows) if is_weaver else model.decision_logprobs(rows)
+        kept, caches = saved.size(), size_of(cached(streams.pop()))
+        saved.forget()
+        streams.clear()
+        torch.cat(logprobs).sum().backward()  # type: ignore[no-untyped-call]
+    gradients = size_of(parameter.grad for parameter in trained if parameter.grad is not None)
+    optimizer = torch.optim.AdamW(trained)
+    optimizer.step()
+    state = size_of(one for own in optimizer.state.values() for name, one in own.items() if name != "step")
+    model.zero_grad()
+
+    config = WeaverSftConfig() if is_weaver else TriggerGrpoConfig(checkpoint="weaver")
+    whole, moment = said(config, preset, "backward")
+    weights = size_of(parameters_of(model)) + (0 if is_weaver else size_of(trained))  # the trigger as it was
+    assert whole.weights + whole.trainables == near(weights)
+    assert whole.gradients == near(gradients)
+    assert whole.optimizer == near(state)
+    assert moment.kept_by_layers + moment.kept_by_ends == near(kept)
+    assert moment.caches == near(caches)
+    assert moment.total + whole.gradients == near(peak.most)
+    planned = whole.weights + whole.trainables + whole.optimizer + whole.gradients + moment.total
+    assert planned == near(weights + state + peak.most)
+
+
+def cached(stream: Stream) -> list[torch.Tensor]:
+    return [one for layer in stream.cache.layers for one in (layer.keys, layer.values)]
+
+
+def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset, model: MemGenModel) -> None:
+    model.train_part(None)
+    model.eval()
+    ids = [torch.empty(prompt, dtype=torch.long, device="meta") for prompt in PROMPTS]
+    everyone = range(len(ids))
+    with Peak(parameters_of(model)) as peak, torch.no_grad():
+        reasoner, weaver, trigger = (model.row_stream(len(ids)) for _ in range(3))
+        prompts = [model.embed(own) for own in ids]
+        reasoner.read(everyone, [own[:-1] for own in prompts])
+        model.decide(trigger, everyone, prompts)
+        latents = model.weave_rows(weaver, everyone, prompts, prompt=True)
+        answer = model.embed(torch.empty(SHAPE.completion, dtype=torch.long, device="meta"))
+        for start, end in zip(POINTS, (*POINTS[1:], SHAPE.completion), strict=True):
+            fresh = answer[start:end]
+            model.logits(reasoner.read(everyone, [torch.cat([own, fresh]) for own in latents])[:, -1])
+            if end < SHAPE.completion:
+                model.decide(trigger, everyone, [fresh] * len(ids))
+                latents = model.weave_rows(weaver, everyone, [torch.cat([own, fresh]) for own in latents], prompt=False)
+    caches = sum(size_of(buffers(stream)) for stream in (reasoner, weaver, trigger))
+    whole, moment = said(EvaluateConfig(setting="weaver+trigger", checkpoint="x", batch_size=4), preset, "generation")
+    assert (whole.gradients, whole.optimizer) == (0, 0)
+    assert moment.caches == near(caches)
+    weights = whole.weights + whole.trainables
+    assert weights + moment.total == near(size_of(parameters_of(model)) + peak.most)
+
+    candidate = latents.float().requires_grad_()
+    saved = Saved(model)
+    with Peak([*parameters_of(model), *buffers(reasoner), candidate]) as peak:
+        with saved:
+            hidden = reasoner.prefix(list(everyone)).peek(candidate.to(torch.bfloat16))
+            score = score_logits(model.logits(hidden), 10)
+        kept = saved.size()
+        saved.forget()
+        torch.autograd.grad(score.reward.sum(), candidate)
+    _, moment = said(LtpoEvaluateConfig(checkpoint="x", batch_size=4), preset, "latent search")
+    assert moment.kept_by_layers + moment.kept_by_ends == near(kept)
+    assert moment.total - moment.caches == near(peak.most)
+
+
+def buffers(stream: RowStream) -> list[torch.Tensor]:
+    return [buffer for pair in stream._cache._buffers for buffer in pair]
