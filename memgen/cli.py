@@ -15,7 +15,7 @@ import typer
 from memgen.contract.config import RunConfig, config_hash, parse_config, stage_class
 from memgen.contract.errors import BadInput
 from memgen.contract.memory import weights_bytes
-from memgen.contract.presets import load_presets
+from memgen.contract.presets import DEMO_PRESET, load_presets
 from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_ERROR, EXIT_STOPPED, RunDir, write_json
 
 app = typer.Typer(
@@ -56,6 +56,29 @@ def presets() -> None:
         for preset in load_presets().values():
             size = weights_bytes(preset) / 1e9
             typer.echo(f"{preset.name:45} {size:6.1f} GB in bfloat16   {preset.note}")
+    except BadInput as error:
+        _refuse(error)
+
+
+@app.command()
+def memory(
+    stage: Annotated[str, typer.Option(help="Name of a stage, e.g. weaver_sft.")] = "evaluate",
+    preset: Annotated[str, typer.Option(help="The model; see `memgen presets`.")] = DEMO_PRESET,
+    setting: Annotated[str | None, typer.Option(help="What an evaluation measures, e.g. weaver+trigger.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows at a time; empty takes the stage's default.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16; empty takes the device's.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cuda",
+    gpus: Annotated[int, typer.Option(help="GPUs that the run may have.")] = 1,
+    gpu_memory: Annotated[float | None, typer.Option(help="GiB of each GPU: does it hold the run?")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Any other config field, as key=value.")] = None,
+) -> None:
+    """Print what a run needs, part by part, e.g. `memgen memory --stage weaver_sft --gpu-memory 24`."""
+    from memgen.planner_cli import config_of, report
+
+    try:
+        given = {"preset": preset, "setting": setting, "batch_size": batch_size, "dtype": dtype}
+        for line in report(config_of(stage, given, set_ or []), device, gpus, gpu_memory):
+            typer.echo(line)
     except BadInput as error:
         _refuse(error)
 

@@ -52,6 +52,7 @@ class Held:
     number: int
     token: str
     resumes: int | None
+    placement: str
     offsets: dict[str, int] = field(default_factory=lambda: {"log": 0, "events": 0, "answers": 0})
 
     def post(self, what: str, **arguments: Any) -> httpx.Response:
@@ -128,12 +129,18 @@ class Backend:
         body = {"host": host, "boot_id": "b", "pid": 7, "slots": [SLOT] if slots is None else slots}
         assert self.worker("announce", json=body).status_code == 204
 
-    def claim(self, free_memory: int = MEMORY, host: str = "lab", slot: str = "cpu") -> Held | None:
-        body = {"host": host, "boot_id": "b", "pid": 7, "slot": SLOT | {"name": slot}, "free_memory": free_memory}
+    def claim(
+        self, free_memory: int = MEMORY, host: str = "lab", slot: str = "cpu", gpus: list[int] | None = None
+    ) -> Held | None:
+        """Ask for work; `gpus` are bytes free on each GPU of a slot of several."""
+        report = SLOT | {"name": slot} | ({"device": "cuda", "gpus": list(range(len(gpus)))} if gpus else {})
+        body = {"host": host, "boot_id": "b", "pid": 7, "slot": report, "free_memory": free_memory}
+        body |= {"free_gpu_memory": gpus or []}
         reply = self.worker("claim", json=body)
         assert reply.status_code == 200, reply.text
         a = reply.json()["attempt"]
-        return a and Held(self.http, a["attempt_id"], a["run_id"], a["number"], a["token"], a["resumes"])
+        names = ("attempt_id", "run_id", "number", "token", "resumes", "placement")
+        return a and Held(self.http, *(a[name] for name in names))
 
     def held(self, **arguments: Any) -> Held:
         attempt = self.claim(**arguments)

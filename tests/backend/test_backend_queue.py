@@ -3,6 +3,7 @@
 from backend.models import Run
 from memgen.contract.config import parse_config
 from memgen.contract.memory import plan
+from memgen.contract.placement import gib, share
 from memgen.contract.presets import get_preset
 from tests.backend.conftest import SLOT, Backend, check_problem
 
@@ -53,6 +54,52 @@ def test_run_that_does_not_fit_is_passed_by_a_smaller_one(backend: Backend) -> N
     assert backend.held(free_memory=free).run_id == small
     assert backend.claim(free_memory=free) is None
     assert backend.held().run_id == large
+
+
+def gpu_slot(*memory: int) -> dict[str, object]:
+    gpus = list(range(len(memory)))
+    return SLOT | {
+        "name": ",".join(map(str, gpus)),
+        "device": "cuda",
+        "gpus": gpus,
+        "total_memory": sum(memory),
+        "gpu_memory": memory,
+    }
+
+
+def test_slot_of_two_gpus_runs_twice_in_parallel_or_spreads_layers_or_waits(backend: Backend) -> None:
+    large = {"preset": "Qwen/Qwen3-14B", "data": "wordproblems"}
+    own = plan(parse_config(backend.config | large), get_preset("Qwen/Qwen3-14B"), "cuda")
+    whole, part = own.total, share(own, 2)
+    run = backend.submit(**large)
+    for _ in range(2):
+        backend.submit(**large)
+    said = {  # bytes of each GPU
+        (part - 1, part): f"It needs {gib(whole)}, the largest slot has 2 GPUs of {gib(part - 1)}. Lower batch_size",
+        (part, part): "Redis can't be reached",
+    }
+    for memory, reason in said.items():
+        backend.announce(slots=[gpu_slot(*memory)])
+        assert waits_for(backend, run).startswith(reason)
+    assert backend.claim(slot="0,1", gpus=[part - 1, whole]) is None
+    assert backend.held(slot="0,1", gpus=[part, whole - 1]).placement == "spread"
+    assert backend.held(slot="0,1", gpus=[whole, whole]).placement == "parallel"
+    assert backend.held(slot="0", gpus=[whole]).placement == "parallel"
+
+
+def test_preflight_says_how_a_slot_holds_the_run(backend: Backend) -> None:
+    def placement(*memory: int) -> str:
+        backend.announce(slots=[gpu_slot(*memory)])
+        return str(backend.user("POST", "/preflight", json={"config": config}).json()["placement"])
+
+    config = backend.config | {"preset": "Qwen/Qwen3-14B"}
+    own = plan(parse_config(config), get_preset("Qwen/Qwen3-14B"), "cuda")
+    whole, part = own.total, share(own, 2)
+    assert placement(whole) == "Fits on 1 of 1 slot alive: on one GPU."
+    assert placement(whole, whole).endswith("on one GPU, with a copy on each of the slot's 2.")
+    assert placement(part, part) == "Fits on 1 of 1 slot alive: its layers are spread over the slot's 2 GPUs."
+    needs = f"it needs {gib(whole)}, the largest slot has {gib(part)}."
+    assert placement(part) == f"Fits on none of 1 slot alive: {needs}"
 
 
 def test_paused_queue_hands_out_nothing_and_running_runs_go_on(backend: Backend) -> None:

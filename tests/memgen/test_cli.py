@@ -20,6 +20,50 @@ def memgen(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_memory_prints_the_parts_and_says_whether_the_gpus_hold_the_run() -> None:
+    large = ("memory", "--preset", "Qwen/Qwen3-14B", "--setting", "weaver")
+    done = memgen(*large, "--gpu-memory", "24", "--gpus", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "evaluate weaver of Qwen/Qwen3-14B on cuda, weights in bfloat16"
+    assert lines[1].endswith("8 rows of 300 prompt and 1024 completion tokens, 6 insertions with 48 latents")
+    assert "torch's sdpa" in lines[2]
+    assert lines[-1].startswith("Its layers are spread over the 2 GPUs, at most")
+    parts = [float(line[12:21]) for line in lines if line[12:].strip()[:1].isdigit() and " GiB" in line[21:25]]
+    assert parts[-1] == pytest.approx(sum(parts[:-1]), abs=0.05)
+    assert memgen(*large, "--gpu-memory", "80").stdout.endswith("One GPU holds the run.\n")
+    assert memgen(*large, "--gpu-memory", "16").stdout.endswith("Choose a smaller model, or more or larger GPUs.\n")
+    lower = memgen(*large, "--gpu-memory", "40", "--batch-size", "100").stdout
+    assert "Lower batch_size or max_completion_length" in lower
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (("--stage", "nap"), "stage: "),
+        (("--preset", "nobody/nothing"), "preset: "),
+        (("--set", "batch=3"), "batch: "),
+        (("--set", "lonely"), "--set: "),
+        (("--batch-size", "0"), "batch_size: "),
+        (("--device", "tpu"), "--device: "),
+        (("--device", "cpu", "--gpus", "2"), "--device: "),
+        (("--gpus", "0"), "--gpus: "),
+        (("--gpu-memory", "nan"), "--gpu-memory: "),
+        (("--gpu-memory", "inf"), "--gpu-memory: "),
+    ],
+)
+def test_memory_refuses_bad_input_by_its_name(words: tuple[str, ...], field: str) -> None:
+    done = memgen("memory", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {field}")
+
+
+def test_memory_command_does_without_torch() -> None:
+    code = "import sys, memgen.cli as c\ntry: c.app(['memory'])\nfinally: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.endswith("False\n")
+
+
 @pytest.fixture
 def config_file(home: Path, tmp_path: Path, tiny_config: dict[str, object]) -> Path:
     path = tmp_path / "config.json"

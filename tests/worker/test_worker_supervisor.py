@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.schemas import RunDetail
+from backend.services import fit
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
 from tests.running_stack import is_alive, wait_until
@@ -75,6 +76,20 @@ def test_finished_run_is_published_with_log_byte_for_byte(house: House, tiny_con
     piece = house.user.log(run_id, offset=0, limit=2**20)
     assert piece.text.encode() == log
     assert house.user.metrics(run_id).series[0].values == [1.0]
+
+
+@pytest.mark.parametrize(("placement", "expected"), [("parallel", True), ("spread", False)])
+def test_one_process_per_gpu_where_each_gpu_holds_the_run(
+    placement: str, expected: bool, house: House, tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Slot, "memory", lambda _: ([2**40] * 2, [2**40] * 2))
+    monkeypatch.setattr(fit, "place", lambda *_: placement)
+    house.write_script("print(sys.argv, os.environ['CUDA_VISIBLE_DEVICES'])\nanswer(0)\nanswer(1)\nfinish()\n")
+    run_id = submit(house, tiny_config)
+    assert supervise(house.settings, Slot("0,3"), 1) == EXIT_WORKED
+    said = house.user.log(run_id, offset=0, limit=2**20).text
+    assert said.endswith("] 0,3\n")
+    assert ("'--num-processes', '2'" in said) is expected
 
 
 def test_error_is_told_with_its_traceback(house: House, tiny_config: dict[str, object]) -> None:

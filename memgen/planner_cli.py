@@ -1,0 +1,136 @@
+"""`memgen memory`: what a run needs, part by part, and whether given GPUs hold it. Imports no torch."""
+
+from typing import Any
+
+from memgen.contract.activations import ATTENTION
+from memgen.contract.config import RunConfig, parse_config
+from memgen.contract.errors import BadInput
+from memgen.contract.memory import MemoryPlan, bytes_per_number, plan
+from memgen.contract.placement import gib, place, share
+from memgen.contract.presets import Preset, get_preset
+from memgen.contract.shapes import has_latents, longest_rows
+from memgen.contract.stage_configs import Evaluation
+
+ANY_CHECKPOINT = "any"  # stands for a checkpoint of the usual lengths where a stage needs one
+DEVICES = ("cpu", "cuda")
+MOST_GPUS, MOST_GIB = 1024, 100_000
+
+
+def config_of(stage: str, given: dict[str, Any], settings: list[str]) -> RunConfig:
+    """The config that the options and `key=value` settings describe.
+
+    Raises:
+        BadInput: an unknown stage, key or preset, or a value that can't be used.
+    """
+    data: dict[str, Any] = {"stage": stage, **{name: value for name, value in given.items() if value is not None}}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise BadInput(
+                "bad_setting",
+                "a setting is a config field, =, and its value",
+                field="--set",
+                value=text,
+                way_out="E.g. `--set max_completion_length=512`.",
+            )
+        data[key] = value
+    if stage in ("trigger_grpo", "ltpo_evaluate") or data.get("setting", "base") != "base":
+        data.setdefault("checkpoint", ANY_CHECKPOINT)
+    return parse_config(data)
+
+
+def report(config: RunConfig, device: str, gpus: int, gpu_memory: float | None) -> list[str]:
+    """Lines that say what a run needs.
+
+    Args:
+        config: of the run.
+        device: `cpu` or `cuda`.
+        gpus: how many of them the run may have.
+        gpu_memory: GiB of each GPU; None says nothing of whether they hold it.
+
+    Raises:
+        BadInput: `bad_device`, or numbers that no GPU has.
+    """
+    _check(device, gpus, gpu_memory)
+    preset = get_preset(config.preset)
+    need = plan(config, preset, device)
+    lines = [*_assumed(config, preset, device), "", *_table(need)]
+    if gpu_memory is not None:
+        lines += ["", *_verdict(config, need, gpus, gpu_memory)]
+    return lines
+
+
+def _check(device: str, gpus: int, gpu_memory: float | None) -> None:
+    if device not in DEVICES:
+        raise BadInput(
+            "bad_device", "no device of this name", field="--device", value=device, way_out="Use cpu or cuda."
+        )
+    if not 1 <= gpus <= MOST_GPUS:
+        raise BadInput(
+            "bad_gpus", "no slot has so many GPUs", field="--gpus", value=gpus, way_out=f"Use 1 to {MOST_GPUS}."
+        )
+    if gpu_memory is not None and not 0 < gpu_memory < MOST_GIB:
+        raise BadInput(
+            "bad_gpus", "no GPU has so much", field="--gpu-memory", value=gpu_memory, way_out="E.g. 24 for 24 GiB."
+        )
+    if device == "cpu" and (gpu_memory is not None or gpus > 1):
+        raise BadInput(
+            "bad_device", "a CPU has no GPUs", field="--device", value=device, way_out="Leave out --gpus, or use cuda."
+        )
+
+
+def _assumed(config: RunConfig, preset: Preset, device: str) -> list[str]:
+    shape = longest_rows(config)
+    what = config.stage + (f" {config.setting}" if isinstance(config, Evaluation) else "")
+    number = {2: "bfloat16", 4: "float32"}[bytes_per_number(config.dtype, device)]
+    rows = f"{shape.rows} rows of {shape.prompt} prompt and {shape.completion} completion tokens"
+    if has_latents(config):
+        rows += f", {shape.prompt_insertions + shape.insertions} insertions with {shape.latents} latents"
+    return [
+        f"{what} of {preset.name} on {device}, weights in {number}",
+        f"rows       {rows}",
+        f"attention  {ATTENTION[device]}",
+    ]
+
+
+def _table(need: MemoryPlan) -> list[str]:
+    moment = need.widest
+    rows = [
+        ("weights", need.weights, ""),
+        ("trainables", need.trainables, "adapters, latents, projections and head in float32, untrained ones too"),
+        ("gradients", need.gradients, ""),
+        ("optimizer", need.optimizer, "AdamW's two moments"),
+        ("activations", need.activations, _activations(need)),
+        ("caches", need.caches, "keys and values"),
+        ("process", need.process, "interpreter and libraries, on a GPU its context"),
+    ]
+    lines = [f"{name:12}{size / 2**30:9.2f} GiB   {note}".rstrip() for name, size, note in rows]
+    return [*lines, f"{'together':12}{need.total / 2**30:9.2f} GiB   at its widest moment: {moment.name}"]
+
+
+def _activations(need: MemoryPlan) -> str:
+    kept = need.activations - need.widest.transient
+    return f"{gib(kept)} kept for backward, {gib(need.widest.transient)} in passing" if kept else "in passing"
+
+
+def _verdict(config: RunConfig, need: MemoryPlan, gpus: int, gpu_memory: float) -> list[str]:
+    memory = [int(gpu_memory * 2**30)] * gpus
+    each = f"{gpus} GPUs of {gpu_memory:g} GiB" if gpus > 1 else f"a GPU of {gpu_memory:g} GiB"
+    match place(need, memory):
+        case "parallel":
+            return ["One GPU holds the run" + (f"; {gpus} can work on it side by side." if gpus > 1 else ".")]
+        case "spread":
+            return [f"Its layers are spread over the {gpus} GPUs, at most {gib(share(need, gpus))} on each."]
+    also = f", spread over them {gib(share(need, gpus))} on each" if gpus > 1 else ""
+    return [f"It does not fit on {each}: one needs {gib(need.total)}{also}.", _what_to_lower(config, need, memory)]
+
+
+def _what_to_lower(config: RunConfig, need: MemoryPlan, memory: list[int]) -> str:
+    """The fields that lower the largest parts, or that none does."""
+    if need.total - need.activations - need.caches > sum(memory):
+        smaller = "a smaller model, or more or larger GPUs"
+        return f"Choose dtype bfloat16, {smaller}." if config.dtype == "float32" else f"Choose {smaller}."
+    ways = "Lower batch_size or max_completion_length"
+    if "gradient_checkpointing" in type(config).model_fields:
+        return f"{ways}, or set gradient_checkpointing."
+    return f"{ways}."

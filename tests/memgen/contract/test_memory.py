@@ -1,0 +1,106 @@
+import pytest
+
+from memgen.contract.config import RunConfig, parse_config
+from memgen.contract.disk import output_bytes
+from memgen.contract.memory import MemoryPlan, plan, weights_bytes
+from memgen.contract.placement import place, share
+from memgen.contract.presets import BUILT_IN, get_preset
+from memgen.contract.shapes import Pass, Shape, longest_rows, weaver_passes
+from memgen.contract.stage_configs import EvaluateConfig, LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
+
+DEMO, SMALL, MIDDLE, LARGE = BUILT_IN
+WOVEN = EvaluateConfig(setting="weaver", checkpoint="x")
+GIB = 2**30
+
+
+def total(config: RunConfig) -> int:
+    return plan(config, SMALL, "cuda").total
+
+
+def test_total_is_the_sum_of_the_parts_and_the_weights_its_floor() -> None:
+    for config in (EvaluateConfig(), WOVEN, WeaverSftConfig(), TriggerGrpoConfig(checkpoint="x")):
+        own = plan(config, SMALL, "cuda")
+        parts = (own.weights, own.trainables, own.gradients, own.optimizer, own.activations, own.caches, own.process)
+        assert own.total == sum(parts)
+        assert own.weights == weights_bytes(SMALL)
+
+
+def test_larger_batch_takes_more_caches_and_activations_and_nothing_else() -> None:
+    small = plan(EvaluateConfig(batch_size=1), SMALL, "cuda")
+    large = plan(EvaluateConfig(batch_size=8), SMALL, "cuda")
+    assert large.caches == 8 * small.caches
+    assert large.total - small.total == large.caches + large.activations - small.caches - small.activations
+
+
+def test_each_setting_of_an_evaluation_needs_more_than_the_one_before() -> None:
+    settings = [
+        EvaluateConfig(),
+        WOVEN,
+        EvaluateConfig(setting="weaver+trigger", checkpoint="x"),
+        LtpoEvaluateConfig(checkpoint="x"),
+    ]
+    needs = [total(config) for config in settings]
+    assert needs == sorted(set(needs))
+    assert total(LtpoEvaluateConfig(checkpoint="x", max_steps=0)) == needs[2]
+    assert total(LtpoEvaluateConfig(checkpoint="x", update="reinforce")) < needs[3]
+    assert (plan(EvaluateConfig(), SMALL, "cuda").trainables, plan(WOVEN, SMALL, "cuda").optimizer) == (0, 0)
+
+
+def test_weaver_reads_each_token_once_and_latents_with_the_next_tokens() -> None:
+    shape = Shape(1, prompt=100, completion=60, insertions=2, prompt_latents=8, inference_latents=4)
+    assert weaver_passes(shape) == [Pass(108, 108), Pass(42, 142), Pass(38, 176)]
+    assert shape.positions == 100 + 60 + 8 + 2 * 4
+    assert weaver_passes(Shape(1, 100, 60, prompt_insertions=0, insertions=1))[0] == Pass(168, 168)
+
+
+def test_rows_are_as_long_as_data_and_limits_allow() -> None:
+    assert longest_rows(WeaverSftConfig(data="wordproblems")) == Shape(4, 100, 96)
+    assert longest_rows(WeaverSftConfig(max_prompt_length=50, max_completion_length=40)) == Shape(4, 50, 40)
+    assert longest_rows(EvaluateConfig(batch_size=2)) == Shape(2, 300, 1024, prompt_insertions=0, insertions=0)
+    config = parse_config({"stage": "evaluate", "setting": "weaver", "checkpoint": "x", "inference_latents_len": 4})
+    assert longest_rows(config).inference_latents == 4
+
+
+def test_gradient_checkpointing_keeps_layer_inputs_alone() -> None:
+    for config in (WeaverSftConfig(), TriggerGrpoConfig(checkpoint="x", max_completion_length=200)):
+        usual = plan(config, MIDDLE, "cuda").widest
+        leaner = plan(config.model_copy(update={"gradient_checkpointing": True}), MIDDLE, "cuda").widest
+        assert leaner.kept_by_layers < 0.2 * usual.kept_by_layers
+        assert leaner.kept_by_ends == usual.kept_by_ends
+        assert leaner.total < 0.5 * usual.total
+
+
+def test_run_goes_whole_on_each_gpu_or_its_layers_are_spread_or_it_fits_nowhere() -> None:
+    own = plan(EvaluateConfig(), LARGE, "cuda")
+    need = own.total
+    assert place(own, [need]) == "parallel"
+    assert place(own, [need, need + 1]) == "parallel"
+    assert place(own, [need - 1]) is None
+    part = share(own, 2)
+    assert need / 2 < part < 0.6 * need
+    assert place(own, [part, need]) == "spread"
+    assert place(own, [part - 1, need]) is None
+    assert place(own, []) is None
+
+
+@pytest.mark.parametrize("preset", BUILT_IN, ids=lambda preset: preset.short_name)
+def test_shares_fall_with_the_gpus_and_cover_the_run(preset) -> None:
+    own = plan(WeaverSftConfig(), preset, "cuda")
+    shares = [share(own, gpus) for gpus in (2, 3, 4)]
+    assert own.total > shares[0] > shares[1] > shares[2]
+    assert all(gpus * one > own.total for gpus, one in zip((2, 3, 4), shares, strict=True))
+    assert place(own, [own.total - 1] * (preset.dimensions.num_layers + 1)) is None
+
+
+def test_presets_hold_on_the_gpus_that_their_notes_speak_of() -> None:
+    def on_gpu(name: str, config: RunConfig) -> MemoryPlan:
+        return plan(config, get_preset(name), "cuda")
+
+    assert on_gpu(SMALL.name, EvaluateConfig()).total < 8 * GIB
+    assert on_gpu(MIDDLE.name, WOVEN).total < 24 * GIB
+    assert on_gpu(LARGE.name, WOVEN).total < 40 * GIB
+
+
+def test_disk_holds_checkpoints_of_a_training_and_answers_of_an_evaluation() -> None:
+    assert output_bytes(WeaverSftConfig(), LARGE, 100) > output_bytes(WeaverSftConfig(), SMALL, 100)
+    assert output_bytes(EvaluateConfig(), SMALL, 1000) > output_bytes(EvaluateConfig(), SMALL, 10)
