@@ -102,6 +102,7 @@ def _table(need: MemoryPlan) -> list[str]:
         ("optimizer", need.optimizer, "AdamW's two moments"),
         ("activations", need.activations, _activations(need)),
         ("caches", need.caches, "keys and values"),
+        ("allocator", need.allocator, "holes in the heap of a training on a CPU"),
         ("process", need.process, "interpreter and libraries, on a GPU its context"),
     ]
     lines = [f"{name:12}{size / 2**30:9.2f} GiB   {note}".rstrip() for name, size, note in rows]

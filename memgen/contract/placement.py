@@ -8,7 +8,7 @@ from memgen.contract.memory import MemoryPlan
 
 Placement = Literal["parallel", "spread"]
 """`parallel`: each device of the slot holds the whole run, one process on each. `spread`: one process, the decoder
-layers go to the devices in turn, as accelerate's `device_map="balanced"` places them by their weights."""
+layers go to the devices in turn, as the `device_map="balanced"` of transformers places them by their weights."""
 
 
 def place(plan: MemoryPlan, free: Sequence[int]) -> Placement | None:
@@ -28,12 +28,13 @@ def place(plan: MemoryPlan, free: Sequence[int]) -> Placement | None:
 def share(plan: MemoryPlan, gpus: int) -> int:
     """Most bytes that one of several GPUs holds of a run whose layers are spread over them.
 
-    Weights are balanced to within a layer. A GPU's part of the caches and of what backward keeps is that of its
-    layers. What can't be divided (the widest buffers, logits, projections) is counted on each, as any may hold it.
+    transformers lets a GPU have more weights than its part by 1.25 times the largest block, a layer or the embeddings.
+    A GPU's part of the caches and of what backward keeps is that of its layers. What can't be divided (the widest
+    buffers, logits, projections) is counted on each, as any may hold it.
     """
-    in_layers = plan.num_layers * plan.layer_weights
-    weights = max(plan.weights / gpus, plan.weights - in_layers) + plan.layer_weights
-    layers = min(1.0, weights / in_layers)
+    weights = plan.weights / gpus + 1.25 * max(plan.layer_weights, plan.embedding_weights)
+    weights = min(weights, plan.weights)
+    layers = min(1.0, weights / (plan.num_layers * plan.layer_weights))
     divided = plan.widest.caches + plan.widest.kept_by_layers
     whole = plan.process + plan.widest.transient + plan.widest.kept_by_ends
     whole += plan.trainables + plan.gradients + plan.optimizer

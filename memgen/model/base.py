@@ -20,6 +20,7 @@ class BaseModel:
     model: PreTrainedModel
     tokenizer: Any
     device: torch.device
+    """Of the embeddings."""
     eos_id: int
     """`<|im_end|>`: ends every answer."""
     pad_id: int
@@ -28,6 +29,9 @@ class BaseModel:
 
 def load_base(source: LocalModel, dtype: str) -> BaseModel:
     """Load weights and tokenizer onto the GPU, if there is one, else the CPU.
+
+    A process that sees several GPUs and is alone spreads the decoder layers over them: accelerate moves what a layer
+    reads to its GPU. `BaseModel.device` is that of the embeddings, where passes begin and their results come back to.
 
     Args:
         source: a local folder of safetensors.
@@ -41,13 +45,23 @@ def load_base(source: LocalModel, dtype: str) -> BaseModel:
     tokenizer = AutoTokenizer.from_pretrained(source.folder)
     eos_id = end_token_id(tokenizer)
     number = torch.float32 if bytes_per_number(dtype, device.type) == 4 else torch.bfloat16
-    model = AutoModelForCausalLM.from_pretrained(source.folder, dtype=number, attn_implementation="sdpa")
-    model = model.to(device).eval()  # type: ignore[arg-type]
+    device_map = "balanced" if _spreads() else None
+    model = AutoModelForCausalLM.from_pretrained(
+        source.folder, dtype=number, attn_implementation="sdpa", device_map=device_map
+    ).eval()
+    if device_map is None:
+        model = model.to(device)  # type: ignore[arg-type]
+    device = model.get_input_embeddings().weight.device  # type: ignore[assignment]
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_id
     # A model's own generation config fills every field that a call leaves open, which turns greedy
     # decoding into sampling (Qwen3) or adds a repetition penalty (Qwen2.5): replace it whole.
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=eos_id, pad_token_id=pad_id)
     return BaseModel(model, tokenizer, device, eos_id, pad_id)
+
+
+def _spreads() -> bool:
+    """Whether several GPUs are this process's alone; with others of its run beside it each has one."""
+    return torch.cuda.device_count() > 1 and int(os.environ.get("WORLD_SIZE", "1")) == 1
 
 
 def use_threads() -> int:

@@ -78,7 +78,7 @@ class MemGenModel(nn.Module):
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Next-token logits (..., V) in float32 of hidden states (..., D)."""
         logits: torch.Tensor = self.base.model.get_output_embeddings()(hidden)
-        return logits.float()
+        return logits.to(self.base.device).float()  # the head may be on another GPU
 
     def stream(self, rows: int) -> Stream:
         """An empty cache for this many rows that read together; gradients run through it."""
@@ -230,7 +230,7 @@ class MemGenModel(nn.Module):
         for turn in range(max((len(row.points) for row in rows), default=0)):
             going_on = [place for place, number in enumerate(alive) if len(rows[number].points) > turn]
             if len(going_on) < len(alive):
-                stream.keep_rows(torch.tensor(going_on, device=self.base.device))
+                stream.keep_rows(torch.tensor(going_on))
                 alive = [alive[place] for place in going_on]
             chunks = []
             for number in alive:

@@ -100,7 +100,7 @@ class RowStream:
             past_key_values=past,
             use_cache=True,
         ).last_hidden_state
-        return hidden
+        return hidden.to(self._device)  # the last layer may be on another GPU
 
 
 class Prefix:
@@ -145,8 +145,9 @@ class _RowCache(Cache):
         if layer == len(self._buffers):
             shape = (self._rows, keys.shape[1], 0, keys.shape[3])
             self._buffers.append((keys.new_zeros(shape), values.new_zeros(shape)))
-        row, slot = self._where
-        b, t = self._from
+        device = keys.device  # of the layer
+        row, slot = (index.to(device) for index in self._where)
+        b, t = (index.to(device) for index in self._from)
         shown = []
         grown = []
         for buffer, new in zip(self._buffers[layer], (keys, values), strict=True):
@@ -158,14 +159,17 @@ class _RowCache(Cache):
                 buffer = bigger
             buffer[row, :, slot] = new[b, :, t]
             grown.append(buffer)
-            shown.append(buffer[self._shown, :, : self._size])
+            shown.append(buffer[_on(device, self._shown), :, : self._size])
         self._buffers[layer] = (grown[0], grown[1])
         return shown[0], shown[1]
 
     def view(self, rows: Sequence[int], size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """The first `size` positions of some rows, layer by layer."""
         chosen = self._selection(rows)
-        return [(keys[chosen, :, :size], values[chosen, :, :size]) for keys, values in self._buffers]
+        return [
+            (keys[_on(keys.device, chosen), :, :size], values[_on(keys.device, chosen), :, :size])
+            for keys, values in self._buffers
+        ]
 
     def move(self, source: int, target: int, size: int) -> None:
         """Copy a row's first `size` positions into another row."""
@@ -183,6 +187,11 @@ class _RowCache(Cache):
         if list(rows) == list(range(first, first + len(rows))):
             return slice(first, first + len(rows))
         return torch.tensor(rows, device=self._device)
+
+
+def _on(device: torch.device, rows: slice | torch.Tensor) -> slice | torch.Tensor:
+    """A selection of rows for a buffer on this device."""
+    return rows if isinstance(rows, slice) else rows.to(device)
 
 
 class _WithGradient(DynamicCache):

@@ -52,7 +52,7 @@ class Stream:
         self._mask, self._lengths = self._mask[:, :-count], self._lengths - count
 
     def keep_rows(self, rows: torch.Tensor) -> None:
-        """Go on with these rows (indices) only."""
+        """Go on with these rows only, indices on the CPU: layers may be on several GPUs."""
         self.cache.batch_select_indices(rows)
         self._mask, self._lengths = self._mask[rows], self._lengths[rows]
 
@@ -67,7 +67,7 @@ class Stream:
             past_key_values=self.cache,
             use_cache=True,
         ).last_hidden_state
-        return hidden
+        return hidden.to(embeddings.device)  # the last layer may be on another GPU
 
 
 def pad_left(chunks: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[int]]:

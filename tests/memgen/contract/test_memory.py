@@ -21,7 +21,7 @@ def test_total_is_the_sum_of_the_parts_and_the_weights_its_floor() -> None:
     for config in (EvaluateConfig(), WOVEN, WeaverSftConfig(), TriggerGrpoConfig(checkpoint="x")):
         own = plan(config, SMALL, "cuda")
         parts = (own.weights, own.trainables, own.gradients, own.optimizer, own.activations, own.caches, own.process)
-        assert own.total == sum(parts)
+        assert (own.total, own.allocator) == (sum(parts), 0)
         assert own.weights == weights_bytes(SMALL)
 
 
