@@ -50,8 +50,8 @@ def load_base(source: LocalModel, dtype: str) -> BaseModel:
         source.folder, dtype=number, attn_implementation="sdpa", device_map=device_map
     ).eval()
     if device_map is None:
-        model = model.to(device)  # type: ignore[arg-type]
-    device = model.get_input_embeddings().weight.device  # type: ignore[assignment]
+        model = model.to(device)
+    device = model.get_input_embeddings().weight.device
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_id
     # A model's own generation config fills every field that a call leaves open, which turns greedy
     # decoding into sampling (Qwen3) or adds a repetition penalty (Qwen2.5): replace it whole.
