@@ -77,7 +77,7 @@ class _Row:
 def generate_woven(
     model: MemGenModel,
     prompts: Sequence[torch.Tensor],
-    max_new_tokens: int,
+    max_new_tokens: int | Sequence[int],
     *,
     trigger: bool,
     width: int | None = None,
@@ -93,7 +93,7 @@ def generate_woven(
     Args:
         model: in eval mode.
         prompts: per row the token ids, (P_i,), at least one.
-        max_new_tokens: most tokens of a completion.
+        max_new_tokens: most tokens of a completion, or of each prompt's.
         trigger: whether the trigger decides; else latents are always inserted.
         width: most completions under way at a time, the others wait; None takes all at once.
         sampling: how decisions and perhaps tokens are drawn; None is greedy in both.
@@ -109,7 +109,8 @@ def generate_woven(
     # what inference mode makes can't take part in LTPO's backward pass
     with torch.no_grad() if improve else torch.inference_mode():
         told = (on_start, on_row)
-        return _Generation(model, prompts, max_new_tokens, trigger, width or len(prompts), sampling, improve, told).run(
+        limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else max_new_tokens
+        return _Generation(model, prompts, limits, trigger, width or len(prompts), sampling, improve, told).run(
             should_stop, on_token
         )
 
@@ -119,7 +120,7 @@ class _Generation:
         self,
         model: MemGenModel,
         prompts: Sequence[torch.Tensor],
-        max_new_tokens: int,
+        limits: Sequence[int],
         trigger: bool,
         width: int,
         sampling: Sampling | None,
@@ -128,7 +129,7 @@ class _Generation:
     ) -> None:
         self._model = model
         self._prompts = prompts
-        self._limit = max_new_tokens
+        self._limits = limits
         self._trigger = trigger
         self._width = min(width, len(prompts))
         self._sampling = sampling
@@ -232,7 +233,7 @@ class _Generation:
             completion = row.completion
             completion.ids.append(token)
             completion.ended = token == self._model.base.eos_id
-            if completion.ended or len(completion.ids) == self._limit:
+            if completion.ended or len(completion.ids) == self._limits[row.number]:
                 self._on_row(row.number, completion)
                 continue
             staying.append(place)
