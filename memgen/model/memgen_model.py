@@ -13,6 +13,7 @@ from torch import nn
 
 from memgen.model.adapters import Adapter, Adapters
 from memgen.model.base import BaseModel
+from memgen.model.recompute import recompute_layers
 from memgen.model.row_cache import RowStream
 from memgen.model.stream import Stream
 from memgen.model.weaver import WeaverParts
@@ -176,6 +177,10 @@ class MemGenModel(nn.Module):
             for parameter in parameters:
                 parameter.requires_grad_(True)
         return groups
+
+    def recompute_layers(self) -> None:
+        """Keep fewer activations for the backward pass and compute them again (gradient checkpointing)."""
+        recompute_layers(self.decoder, self.adapters)
 
     def token_logprobs(self, rows: Sequence[Row]) -> list[torch.Tensor]:
         """Log-probabilities (T - first_label,) of each row's tokens from its first label on, latents at its points.
