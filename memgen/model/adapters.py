@@ -8,7 +8,7 @@ set again for the stage's own parameters after each switch.
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -59,17 +59,17 @@ class Adapters:
     def dropout(self, on: bool) -> None:
         """Whether LoRA layers drop inputs; nothing else in the base does, so the reasoner stays exact in training."""
         for layer in self._layers:
-            layer.lora_dropout.train(on)  # type: ignore[union-attr]
+            layer.lora_dropout.train(on)
 
     @contextmanager
     def on(self, name: Adapter | None, inside: nn.Module | None = None) -> Iterator[None]:
-        """Inside the block the base, or one module of it, runs with this adapter (None: with none); behind it as before.
+        """Inside the block the base runs with this adapter, or with none; behind it as before.
 
-        A module alone is switched where a backward pass runs it again.
+        Args:
+            name: of the adapter; None for none.
+            inside: the one module of the base that runs, e.g. a layer again in a backward pass; None for the base.
         """
-        layers = (
-            self._layers if inside is None else [one for one in inside.modules() if isinstance(one, BaseTunerLayer)]
-        )
+        layers = self._layers if inside is None else _lora_layers(inside)
         before = self.active
         self._switch(name, layers)
         try:
@@ -77,18 +77,18 @@ class Adapters:
         finally:
             self._switch(before, layers)
 
-    def _switch(self, name: Adapter | None, layers: Sequence[BaseTunerLayer]) -> None:
+    def _switch(self, name: Adapter | None, layers: Sequence[Any]) -> None:
         for layer in layers:
             layer.enable_adapters(name is not None)
             if name is not None:
                 layer.set_adapter(name, inference_mode=True)
-            for key, parameter in layer.named_parameters():  # type: ignore[attr-defined]
+            for key, parameter in layer.named_parameters():
                 if "lora_" in key:
                     parameter.requires_grad_(parameter in self._trained)
         self.active = name
 
 
-def _lora_layers(module: nn.Module) -> list[BaseTunerLayer]:
+def _lora_layers(module: nn.Module) -> list[Any]:
     return [one for one in module.modules() if isinstance(one, BaseTunerLayer)]
 
 

@@ -4,7 +4,7 @@ One base in memory; `weaver` and `trigger` are adapters in it (see `adapters`). 
 size, K latents, V vocabulary. Source: MemGen, arXiv 2509.24704.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +29,14 @@ class LatentSettings:
     inference_latents_len: int = 8
     max_prompt_aug_num: int = 1
     max_inference_aug_num: int = 5
+    query_norms: bool = True
+    """Whether query latents are normalised and scaled before the weaver sees them; not so in an older layout."""
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, int]) -> "LatentSettings":
+        """From the numbers of a manifest."""
+        norms = bool(numbers.get("query_norms", True))
+        return cls(**{name: number for name, number in numbers.items() if name != "query_norms"}, query_norms=norms)
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,9 @@ class MemGenModel(nn.Module):
         self.base = base
         self.adapters = Adapters(base.model, lora)
         hidden_size: int = base.model.config.hidden_size
-        self.weaver = WeaverParts(hidden_size, settings.prompt_latents_len, settings.inference_latents_len)
+        self.weaver = WeaverParts(
+            hidden_size, settings.prompt_latents_len, settings.inference_latents_len, norms=bool(settings.query_norms)
+        )
         self.trigger_head = nn.Linear(hidden_size, 2)
         self.to(base.device)
         self.eval()
