@@ -106,11 +106,14 @@ def inspect(checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpo
 
 @app.command("import-checkpoint")
 def import_checkpoint(
-    source: Annotated[Path, typer.Argument(help="Folder of a checkpoint in the authors' layout.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder of a checkpoint in the authors' layout, or the older one with `projections.pt`."),
+    ],
     preset: Annotated[str, typer.Option(help="The model that it was trained on; see `memgen presets`.")],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint in our layout; must not exist.")],
 ) -> None:
-    """Turn a checkpoint of the authors' layout into ours, every tensor accounted for."""
+    """Turn a checkpoint of the authors' layouts into ours, every tensor accounted for."""
     from memgen.contract.presets import get_preset
 
     try:

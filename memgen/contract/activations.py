@@ -2,9 +2,10 @@
 
 Counted is what transformers' decoder layers and PEFT's LoRA layers leave to the backward pass, tensor by tensor, and
 the widest moment of a layer. Assumed is an attention kernel of torch's `sdpa` that keeps queries, keys, values, output
-and the logarithm of the softmax's sum, and no (T, T) matrix of weights: the memory-efficient one on a GPU, torch's own
-flash kernel on a CPU. Both get a mask here (rows of a batch differ in length), so keys and values are repeated for the
-query heads that share them, and each layer makes its own copy of the mask in the weights' number format.
+and the logarithm of the softmax's sum, and no (T, T) matrix of weights: flash or memory-efficient on a GPU, torch's own
+flash kernel on a CPU. Rows are packed without padding and keys and values are not repeated for the query heads that
+share them. A pass behind others has a mask in the weights' number format, with a row for each query of a key; the
+memory-efficient kernel aligns it, which makes a copy in each layer.
 """
 
 from collections.abc import Sequence
@@ -46,14 +47,18 @@ def kept_by_layer(dims: Dimensions, size: int, rows: int, one: Pass, adapter: Ad
     position += 2 * q_width * size + dims.num_heads * FLOAT  # queries, output and logsumexp of the attention
     position += 3 * dims.intermediate_size * size  # gate, its SiLU, up
     position += adapter.kept(dims, size) if adapter else 0
-    keys_and_values = 2 * q_width * size  # of each position that is seen: a copy per pass, repeated for all query heads
-    return rows * (one.new * position + one.seen * keys_and_values + one.new * one.seen * size)
+    keys_and_values = 2 * kv_width * size  # of each position that is seen: a pass makes new ones behind the old ones
+    return rows * (one.new * position + one.seen * keys_and_values) + mask(dims, size, rows, one)
+
+
+def mask(dims: Dimensions, size: int, rows: int, one: Pass) -> int:
+    """Bytes of a pass's mask; a row's first pass has none."""
+    return rows * (dims.num_heads // dims.num_kv_heads) * one.new * one.seen * size if one.seen > one.new else 0
 
 
 def checkpointed_by_layer(dims: Dimensions, size: int, rows: int, one: Pass) -> int:
-    """`kept_by_layer` with gradient checkpointing: the layer's input, and the keys and values of the passes before."""
-    before = (one.seen - one.new) * 2 * dims.num_kv_heads * dims.head_dim
-    return rows * (one.new * dims.hidden_size + before) * size
+    """`kept_by_layer` with gradient checkpointing: the layer's input, and keys and values for when it runs again."""
+    return rows * (one.new * dims.hidden_size + one.seen * 2 * dims.num_kv_heads * dims.head_dim) * size
 
 
 def kept(
@@ -61,7 +66,8 @@ def kept(
 ) -> int:
     """Bytes that all layers keep of some passes for backward."""
     if checkpointing:
-        return dims.num_layers * sum(checkpointed_by_layer(dims, size, rows, one) for one in passes)
+        layers = dims.num_layers * sum(checkpointed_by_layer(dims, size, rows, one) for one in passes)
+        return layers + sum(mask(dims, size, rows, one) for one in passes)
     return dims.num_layers * sum(kept_by_layer(dims, size, rows, one, adapter) for one in passes)
 
 
@@ -71,6 +77,6 @@ def widest(dims: Dimensions, size: int, rows: int, one: Pass) -> int:
     stream = 2 * dims.hidden_size * size  # what goes around the layer, and its normed copy
     mlp = one.new * (stream + 3 * dims.intermediate_size * size)
     attention = one.new * (stream + (2 * q_width + 2 * kv_width) * size)
-    attention += one.seen * 2 * (q_width + kv_width) * size + one.new * one.seen * (size + 1)
+    attention += one.seen * 2 * kv_width * size
     norm = one.new * (dims.hidden_size * size + 3 * dims.hidden_size * FLOAT)
-    return rows * max(mlp, attention, norm)
+    return max(rows * mlp, rows * attention + mask(dims, size, rows, one), rows * norm)

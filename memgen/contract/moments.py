@@ -21,7 +21,7 @@ class Moment:
     transient: int
     """The largest buffers that no backward pass waits for."""
     kept_by_layers: int = 0
-    """What the decoder layers keep for backward."""
+    """What the decoder layers keep for backward beside the caches, whose keys and values a training keeps, too."""
     kept_by_ends: int = 0
     """What loss, final norm and projections keep for backward."""
 
@@ -76,7 +76,7 @@ def _weaver_backward(config: WeaverSftConfig, dims: Dimensions, size: int, devic
         again = max(kept_by_layer(dims, size, rows, one, adapter) for one in [*woven, answer])
         transient = max(transient, again + widest(dims, size, rows, answer))
     caches = rows * shape.positions * _keys_and_values(dims, size)  # of the reasoner; the weaver's is gone by then
-    return Moment("backward", caches, transient, layers, ends)
+    return Moment("backward", caches, transient, layers - caches, ends)
 
 
 def _trigger_backward(config: TriggerGrpoConfig, dims: Dimensions, size: int, shape: Shape) -> Moment:
@@ -89,7 +89,7 @@ def _trigger_backward(config: TriggerGrpoConfig, dims: Dimensions, size: int, sh
     if checkpointing:
         transient += kept_by_layer(dims, size, shape.rows, read, adapter)
     caches = shape.rows * read.new * _keys_and_values(dims, size)
-    return Moment("backward", caches, transient, layers, shape.rows * read.new * dims.hidden_size * FLOAT)
+    return Moment("backward", caches, transient, layers - caches, shape.rows * read.new * dims.hidden_size * FLOAT)
 
 
 def _latent_search(config: LtpoEvaluateConfig, dims: Dimensions, size: int, shape: Shape, caches: int) -> Moment:

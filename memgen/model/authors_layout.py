@@ -3,7 +3,6 @@
 `projs.bin`, `weaver.bin`, `trigger.bin` beside PEFT adapters in `weaver/weaver/` and `trigger/trigger/`.
 """
 
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -12,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import Manifest
 from memgen.contract.presets import Preset
 from memgen.contract.rundir import write_json
+from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.model.adapter_files import PREFIX, read_adapter, read_json, read_lora_config, read_tensors
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.base import BaseModel, load_base
 from memgen.model.chat import prompt_hash
@@ -32,9 +32,8 @@ from memgen.model.checkpoint import (
 )
 from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel
+from memgen.model.older_layout import is_older, load_older
 from memgen.monitor import Monitor
-
-PREFIX = "base_model.model."  # what PEFT puts before the names of a wrapped model
 
 
 @dataclass(frozen=True)
@@ -57,15 +56,16 @@ def load_authors(folder: Path, base: BaseModel) -> Loaded:
         BadInput: `checkpoint_damaged`, naming the file and the key.
     """
     settings = _settings(folder)
-    model = MemGenModel(base, settings, {name: _lora_config(_adapter_folder(folder, name)) for name in ADAPTERS})
+    model = MemGenModel(base, settings, {name: read_lora_config(_adapter_folder(folder, name)) for name in ADAPTERS})
     targets: dict[str, Mapping[str, torch.Tensor]] = dict(_parts(model))
-    found: dict[str, Mapping[str, torch.Tensor]] = {file: _flat(_torch_file(folder / file)) for file in targets}
+    found: dict[str, Mapping[str, torch.Tensor]] = {file: read_tensors(folder / file) for file in targets}
     for name in ADAPTERS:
-        file, state = _adapter_state(folder, name)
+        path, state = read_adapter(_adapter_folder(folder, name))
+        file = str(path.relative_to(folder))
         if is_untrained(state):
             raise damaged(file, f"every lora_B of the {name} is zero: loading and saving again lost its training")
         targets[file] = model.adapters.parameters(name)
-        found[file] = {key.removeprefix(PREFIX): value for key, value in state.items()}
+        found[file] = state
     for file, tensors in targets.items():
         check_keys(file, tensors, found[file])
     with torch.no_grad():
@@ -77,7 +77,7 @@ def load_authors(folder: Path, base: BaseModel) -> Loaded:
 
 
 def import_authors(source: Path, preset: Preset, out: Path, home: Path, monitor: Monitor) -> tuple[int, int]:
-    """Turn a checkpoint of the authors' layout into ours.
+    """Turn a checkpoint of the authors' layout, or of the older one, into ours.
 
     Returns:
         Number of tensors loaded, and expected.
@@ -87,13 +87,20 @@ def import_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
     """
     weights = fetch_model(preset, None, home, monitor)
     base = load_base(weights, "float32")
-    found = load_authors(source, base)
+    trained: list[Adapter] = list(ADAPTERS)
+    if is_older(source):
+        trained = ["weaver"]
+        torch.manual_seed(0)  # of the untrained trigger, so that an import can be repeated
+        found = Loaded(*load_older(source, base))
+        monitor.say("a checkpoint of the older layout: a weaver, and a trigger that is untrained")
+    else:
+        found = load_authors(source, base)
     manifest = Manifest(
         kind="import",
         base_model=weights.identity,
         tokenizer_hash=tokenizer_hash(base),
         latents=vars(found.model.settings),
-        trained=list(ADAPTERS),
+        trained=trained,
         lora=lora_settings(found.model),
         prompt_hash=prompt_hash(),
     )
@@ -108,7 +115,7 @@ def export_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
         Number of tensors written.
 
     Raises:
-        BadInput: `folder_exists`, and as `load_checkpoint` and `fetch_model` do.
+        BadInput: `folder_exists`, `no_query_norms`, and as `load_checkpoint` and `fetch_model` do.
     """
     if out.exists():
         raise BadInput(
@@ -116,6 +123,14 @@ def export_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
         )
     weights = fetch_model(preset, None, home, monitor)
     model = load_checkpoint(source, load_base(weights, "float32"), weights.identity)
+    if not model.settings.query_norms:
+        raise BadInput(
+            "no_query_norms",
+            "the authors' layout holds norms of the query latents, and this checkpoint has none",
+            field="source",
+            value=source,
+            way_out="Export a checkpoint that was not imported from the older layout.",
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
@@ -141,7 +156,8 @@ def _write_authors(model: MemGenModel, folder: Path) -> int:
         save_file(state, inside / "adapter_model.safetensors")
         known = lora_settings(model)[name].model_dump()
         loras[f"{name}_lora_config"] = known | {"bias": "none", "task_type": "CAUSAL_LM"}
-    config = model.base.model.config.to_dict() | vars(model.settings) | loras | {"model_type": "memgen"}
+    numbers = {name: getattr(model.settings, name) for name in (*LENGTHS, *LIMITS)}
+    config = model.base.model.config.to_dict() | numbers | loras | {"model_type": "memgen"}
     write_json(folder / "config.json", config)
     return sum(map(len, parts.values())) + sum(len(model.adapters.parameters(name)) for name in ADAPTERS)
 
@@ -157,53 +173,15 @@ def _parts(model: MemGenModel) -> dict[str, dict[str, torch.Tensor]]:
 
 
 def _settings(folder: Path) -> LatentSettings:
-    config = _json(folder / "config.json")
+    config = read_json(folder / "config.json")
     try:
-        return LatentSettings(**{name: int(config[name]) for name in LatentSettings.__dataclass_fields__})
+        return LatentSettings.of({name: int(config[name]) for name in (*LENGTHS, *LIMITS)})
     except KeyError as error:
         raise damaged("config.json", f"it lacks the key {error.args[0]}") from None
 
 
 def _adapter_folder(folder: Path, name: Adapter) -> Path:
     return folder / name / name
-
-
-def _lora_config(folder: Path) -> LoraConfig:
-    config = _json(folder / "adapter_config.json")
-    return LoraConfig(
-        r=config["r"],
-        lora_alpha=config["lora_alpha"],
-        lora_dropout=config["lora_dropout"],
-        target_modules=config["target_modules"],
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-
-
-def _adapter_state(folder: Path, name: Adapter) -> tuple[str, dict[str, torch.Tensor]]:
-    inside = _adapter_folder(folder, name)
-    for file, read in (("adapter_model.safetensors", load_file), ("adapter_model.bin", _torch_file)):
-        path = inside / file
-        if path.exists():
-            return f"{name}/{name}/{file}", read(path)
-    raise damaged(f"{name}/{name}", "it holds neither adapter_model.safetensors nor adapter_model.bin")
-
-
-def _torch_file(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise damaged(path.name, "the file is missing")
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch has many errors for a file that is not what it should be
-        raise damaged(path.name, f"it can't be read ({type(error).__name__})") from error
-    return state
-
-
-def _flat(state: Mapping[str, Any], before: str = "") -> dict[str, torch.Tensor]:
-    flat: dict[str, torch.Tensor] = {}
-    for key, value in state.items():
-        flat |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
-    return flat
 
 
 def _nested(flat: Mapping[str, torch.Tensor]) -> dict[str, Any]:
@@ -216,11 +194,3 @@ def _nested(flat: Mapping[str, torch.Tensor]) -> dict[str, Any]:
             place = place.setdefault(part, {})
         place[last] = value
     return nested
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise damaged(path.name, f"it can't be read ({type(error).__name__})") from error
-    return data

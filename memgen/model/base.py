@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from transformers.utils import logging as transformers_logging
 
 from memgen.contract.memory import bytes_per_number
+from memgen.model.attention import IMPLEMENTATION
 from memgen.model.chat import end_token_id
 from memgen.model.fetch import LocalModel
 
@@ -47,7 +48,7 @@ def load_base(source: LocalModel, dtype: str) -> BaseModel:
     number = torch.float32 if bytes_per_number(dtype, device.type) == 4 else torch.bfloat16
     device_map = "balanced" if _spreads() else None
     model = AutoModelForCausalLM.from_pretrained(
-        source.folder, dtype=number, attn_implementation="sdpa", device_map=device_map
+        source.folder, dtype=number, attn_implementation=IMPLEMENTATION, device_map=device_map
     ).eval()
     if device_map is None:
         model = model.to(device)

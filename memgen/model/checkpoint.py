@@ -307,7 +307,7 @@ def _settings(manifest: Manifest, wanted: Mapping[str, int | None]) -> LatentSet
                 value=given[name],
                 way_out=f"Set {name} to {manifest.latents[name]}, or choose another checkpoint.",
             )
-    return LatentSettings(**{**manifest.latents, **given})
+    return LatentSettings.of({**manifest.latents, **given})
 
 
 def _verified(folder: Path, file: str, digest: str) -> dict[str, torch.Tensor]:

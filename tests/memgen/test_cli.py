@@ -163,6 +163,24 @@ def test_bad_config_is_refused_before_torch_is_imported(home: Path, tmp_path: Pa
     assert done.stdout.strip() == "2 False"
 
 
+def test_evaluation_imports_nothing_that_only_trainings_need(
+    home: Path, tmp_path: Path, tiny_config: dict[str, object]
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**tiny_config, "num_questions": 1, "max_completion_length": 2}))
+    trainings = ["trl", "datasets", "transformers.trainer", "memgen.stages.training", "memgen.stages.rollout"]
+    code = (
+        "import sys; sys.argv = ['memgen', 'run', sys.argv[1], '--out', sys.argv[2]]\n"
+        "from memgen.cli import main\n"
+        "try: main()\n"
+        f"except SystemExit as end: print(end.code, [name for name in {trainings!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), str(tmp_path / "out")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0 []"
+
+
 def test_presets_and_schema_are_listed(home: Path) -> None:
     assert "Qwen/Qwen3-14B" in memgen("presets").stdout
     assert "batch_size" in json.loads(memgen("schema", "evaluate").stdout)["properties"]

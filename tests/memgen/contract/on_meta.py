@@ -1,7 +1,7 @@
 """Models of a preset's dimensions on the meta device, and counts of the tensors that their passes hold.
 
-Nothing here knows the planner's formulas. A GPU is pretended in two places: attention runs through the operator that
-torch's `sdpa` chooses there for a mask (memory-efficient), and dropout is the fused one.
+Nothing here knows the planner's formulas. A GPU is pretended in two places: attention runs through the operators that
+torch's `sdpa` chooses there (flash, with a mask memory-efficient), and dropout is the fused one.
 """
 
 import weakref
@@ -13,9 +13,10 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config, masking_utils
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
 from memgen.contract.presets import Dimensions
+from memgen.model.attention import IMPLEMENTATION
 from memgen.model.base import BaseModel
 from memgen.model.checkpoint import new_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
@@ -47,7 +48,7 @@ def model_of(dims: Dimensions, device: str, dtype: torch.dtype) -> MemGenModel:
         eos_token_id=0,
     )
     with torch.device(device):
-        base = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa").eval()
+        base = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=IMPLEMENTATION).eval()
         told = BaseModel(base, NoTokenizer(), torch.device(device), 0, 0)
         return new_model(told, LatentSettings(), lora_r=16, lora_alpha=32, lora_dropout=0.1)
 
@@ -137,17 +138,17 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         scale: float | None = None,
         **_: Any,
     ) -> torch.Tensor:
-        bias = None
-        if attn_mask is not None:  # as sdpa does with a mask of truth values
-            bias = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill_(attn_mask.logical_not(), float("-inf"))
-            bias = bias.expand(*query.shape[:3], key.shape[2])
-        kernel = torch.ops.aten._scaled_dot_product_efficient_attention
-        return kernel(query, key, value, bias, True, dropout_p, is_causal, scale=scale)[0]
+        if attn_mask is None:
+            flash = torch.ops.aten._scaled_dot_product_flash_attention
+            return flash(query, key, value, dropout_p, is_causal, scale=scale)[0]
+        missing = -attn_mask.shape[-1] % 8  # sdpa aligns masks to 8 numbers for this kernel
+        bias = nn.functional.pad(attn_mask, (0, missing))[..., : attn_mask.shape[-1]] if missing else attn_mask
+        bias = bias.expand(*query.shape[:3], key.shape[2])
+        efficient = torch.ops.aten._scaled_dot_product_efficient_attention
+        return efficient(query, key, value, bias, True, dropout_p, is_causal, scale=scale)[0]
 
     def dropout(x: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
         return torch.native_dropout(x, p, training)[0]
 
     monkeypatch.setattr(nn.functional, "scaled_dot_product_attention", attention)
     monkeypatch.setattr(nn.functional, "dropout", dropout)
-    # rows of a batch differ in length; on the meta device nobody can look
-    monkeypatch.setattr(masking_utils, "_ignore_causal_mask_sdpa", lambda *_, **__: False)

@@ -82,7 +82,7 @@ def test_training_step_holds_what_the_planner_says(
     assert whole.weights + whole.trainables == near(weights)
     assert whole.gradients == near(gradients)
     assert whole.optimizer == near(state)
-    assert moment.kept_by_layers + moment.kept_by_ends == near(kept)
+    assert moment.kept_by_layers + moment.kept_by_ends + moment.caches == near(kept)
     assert moment.caches == near(caches)
     assert moment.total + whole.gradients == near(peak.most)
     planned = whole.weights + whole.trainables + whole.optimizer + whole.gradients + moment.total
@@ -90,7 +90,7 @@ def test_training_step_holds_what_the_planner_says(
 
 
 def cached(stream: Stream) -> list[torch.Tensor]:
-    return [one for layer in stream.cache.layers for one in (layer.keys, layer.values)]
+    return [one for pair in stream._layers for heads in pair for one in heads]
 
 
 def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset, model: MemGenModel) -> None:
@@ -107,7 +107,8 @@ def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset,
         answer = model.embed(torch.empty(SHAPE.completion, dtype=torch.long, device="meta"))
         for start, end in zip(POINTS, (*POINTS[1:], SHAPE.completion), strict=True):
             fresh = answer[start:end]
-            model.logits(reasoner.read(everyone, [torch.cat([own, fresh]) for own in latents])[:, -1])
+            hidden = reasoner.read(everyone, [torch.cat([own, fresh]) for own in latents])
+            model.logits(torch.stack([own[-1] for own in hidden]))
             if end < SHAPE.completion:
                 model.decide(trigger, everyone, [fresh] * len(ids))
                 latents = model.weave_rows(weaver, everyone, [torch.cat([own, fresh]) for own in latents], prompt=False)
@@ -133,4 +134,4 @@ def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset,
 
 
 def buffers(stream: RowStream) -> list[torch.Tensor]:
-    return [buffer for pair in stream._cache._buffers for buffer in pair]
+    return [buffer for pair in stream._buffers.layers for buffer in pair]
