@@ -9,7 +9,7 @@ from memgen.contract.memory import MemoryPlan, bytes_per_number, plan
 from memgen.contract.placement import gib, place, share
 from memgen.contract.presets import Preset, get_preset
 from memgen.contract.shapes import has_latents, longest_rows
-from memgen.contract.stage_configs import Evaluation
+from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig, WeaverSftConfig
 
 ANY_CHECKPOINT = "any"  # stands for a checkpoint of the usual lengths where a stage needs one
 DEVICES = ("cpu", "cuda")
@@ -132,6 +132,6 @@ def _what_to_lower(config: RunConfig, need: MemoryPlan, memory: list[int]) -> st
         smaller = "a smaller model, or more or larger GPUs"
         return f"Choose dtype bfloat16, {smaller}." if config.dtype == "float32" else f"Choose {smaller}."
     ways = "Lower batch_size or max_completion_length"
-    if "gradient_checkpointing" in type(config).model_fields:
+    if isinstance(config, WeaverSftConfig | TriggerGrpoConfig) and not config.gradient_checkpointing:
         return f"{ways}, or set gradient_checkpointing."
     return f"{ways}."

@@ -63,7 +63,7 @@ def _generation(config: RunConfig, dims: Dimensions, size: int, shape: Shape) ->
 def _weaver_backward(config: WeaverSftConfig, dims: Dimensions, size: int, device: str, shape: Shape) -> Moment:
     """The loss is known and nothing has gone back yet: all passes are kept, and log-probabilities at the labels."""
     adapter = Adapter(config.lora_r, dropout=config.lora_dropout > 0, cuda=device == "cuda")
-    checkpointing = _checkpointing(config)
+    checkpointing = config.gradient_checkpointing
     rows, woven, answer = shape.rows, weaver_passes(shape), answer_pass(shape)
     layers = kept(dims, size, rows, woven, adapter, checkpointing=checkpointing)
     layers += kept(dims, size, rows, [answer], None, checkpointing=checkpointing)
@@ -83,7 +83,7 @@ def _trigger_backward(config: TriggerGrpoConfig, dims: Dimensions, size: int, sh
     """The trigger has read the answers for their decisions, and nothing has gone back yet; no logits of tokens."""
     read = Pass(shape.prompt + shape.completion, shape.prompt + shape.completion)
     adapter = Adapter(number_of(config, "lora_r"), dropout=False, cuda=True)
-    checkpointing = _checkpointing(config)
+    checkpointing = config.gradient_checkpointing
     layers = kept(dims, size, shape.rows, [read], adapter, checkpointing=checkpointing)
     transient = widest(dims, size, shape.rows, read)
     if checkpointing:
@@ -102,10 +102,6 @@ def _latent_search(config: LtpoEvaluateConfig, dims: Dimensions, size: int, shap
     layers = kept(dims, size, shape.rows, [peek], None, checkpointing=False)
     transient = max(3 * logits, widest(dims, size, shape.rows, peek))
     return Moment("latent search", caches, transient, layers, logits)
-
-
-def _checkpointing(config: WeaverSftConfig | TriggerGrpoConfig) -> bool:
-    return bool(getattr(config, "gradient_checkpointing", False))
 
 
 def _keys_and_values(dims: Dimensions, size: int) -> int:

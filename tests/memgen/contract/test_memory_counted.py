@@ -93,6 +93,21 @@ def cached(stream: Stream) -> list[torch.Tensor]:
     return [one for pair in stream._layers for heads in pair for one in heads]
 
 
+@pytest.mark.parametrize("config", [WeaverSftConfig(), TriggerGrpoConfig(checkpoint="x")], ids=lambda one: one.stage)
+def test_step_with_gradient_checkpointing_holds_what_the_planner_says(config: RunConfig) -> None:
+    preset, is_weaver = BUILT_IN[1], isinstance(config, WeaverSftConfig)
+    model = model_of(preset.dimensions, "meta", torch.bfloat16)
+    model.train_part("weaver" if is_weaver else "trigger")
+    model.recompute_layers()
+    model.train(is_weaver)
+    rows = rows_on_meta(PROMPTS, ANSWERS, POINTS)
+    with Peak(parameters_of(model)) as peak:
+        logprobs = model.token_logprobs(rows) if is_weaver else model.decision_logprobs(rows)
+        torch.cat(logprobs).sum().backward()  # type: ignore[no-untyped-call]
+    whole, moment = said(config.model_copy(update={"gradient_checkpointing": True}), preset, "backward")
+    assert moment.total + whole.gradients == near(peak.most)
+
+
 def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset, model: MemGenModel) -> None:
     model.train_part(None)
     model.eval()

@@ -19,7 +19,7 @@ EVALUATION = EvaluateConfig(setting="weaver+trigger", checkpoint="x")
     ("phase", "config", "shape"),
     [
         ("load", EVALUATION, Shape(1, 1, 1)),
-        ("evaluate", EVALUATION, Shape(8, 120, 24)),
+        ("evaluate", EVALUATION, Shape(8, 100, 12)),
         ("weaver_sft", WeaverSftConfig(), Shape(2, 50, 40)),
         ("trigger_grpo", TriggerGrpoConfig(checkpoint="x"), Shape(2, 80, 100)),
     ],
