@@ -5,6 +5,7 @@ What `accelerate launch --multi_gpu` does, in this process: on a machine without
 private folder, so nothing listens on the network but gloo and NCCL themselves, and those on the loopback interface.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -25,6 +26,9 @@ from memgen.contract.events import Failed
 from memgen.contract.rundir import EXIT_ERROR, RunDir
 from memgen.parallel.rank import RankFolder
 from memgen.stop import StopRequest
+
+# How ranks die when another has: by the launcher, or by NCCL.
+ECHOES = (signal.SIGTERM, signal.SIGABRT)
 
 
 def check_num_processes(config: RunConfig, num_processes: int) -> None:
@@ -54,6 +58,7 @@ def launch(run_dir: RunDir, earlier: RunDir | None, num_processes: int) -> Endin
     with tempfile.TemporaryDirectory(prefix="memgen-ranks-") as name:
         folder = RankFolder(Path(name))
         StopRequest().listen(relay=folder.stop)
+        logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)  # see _cause
         words = ["--out", str(run_dir.path), "--folder", name]
         words += ["--resume", str(earlier.path)] if earlier else []
         try:
@@ -107,25 +112,24 @@ def _threads(num_processes: int) -> int:
 
 
 def _cause(folder: RankFolder, exit_codes: dict[int, int]) -> Ending:
-    """What ended the run: a rank that was killed, else the first that failed; what the others say is its echo."""
+    """What ended the run: a rank that was killed, else the first that failed. What the others say is its echo."""
     endings = folder.endings()
-    killed = {rank: -code for rank, code in exit_codes.items() if code < 0 and rank not in endings}
-    # the launcher ends by SIGTERM what is left once a rank has failed
-    struck = [rank for rank, number in killed.items() if number != signal.SIGTERM or not endings]
-    if struck:
-        name = signal.Signals(killed[struck[0]]).name
-        failed = Failed(
-            time=time.time(),
-            code="killed",
-            message=f"Process {struck[0]} of the run was killed by signal {killed[struck[0]]} ({name}).",
-            way_out="If nobody killed it, the machine ran out of memory: lower batch_size or the lengths, then resume.",
-        )
+    signals = {rank: -code for rank, code in exit_codes.items() if code < 0}
+    struck = {rank: number for rank, number in signals.items() if number not in ECHOES}
+    failures = [ending.failed for ending in endings.values() if ending.failed]
+    silent = [rank for rank, code in exit_codes.items() if code > 0 and rank not in endings]
+    if not struck and failures:
+        first = min(failures, key=lambda failed: failed.time)
+        return next(ending for ending in endings.values() if ending.failed == first)
+    if not struck and silent:
+        message = f"process {silent[0]} of the run ended with exit code {exit_codes[silent[0]]}"
+        failed = Failed(time=time.time(), code="error", message=message, way_out="Its error is in the log.")
         return Ending(exit_code=EXIT_ERROR, failed=failed)
-    failures = [ending for ending in endings.values() if ending.failed is not None]
-    if failures:
-        return min(failures, key=lambda ending: ending.failed.time if ending.failed else 0.0)
-    rank, code = next(iter(exit_codes.items()))
-    message = f"Process {rank} of the run ended with exit code {code} and said nothing."
-    return Ending(
-        exit_code=EXIT_ERROR, failed=Failed(time=time.time(), code="error", message=message, way_out="See above.")
+    rank, number = next(iter((struck or signals).items()))
+    failed = Failed(
+        time=time.time(),
+        code="killed",
+        message=f"process {rank} of the run was killed by signal {number} ({signal.Signals(number).name})",
+        way_out="If nobody killed it, the machine ran out of memory: lower batch_size or the lengths, then resume.",
     )
+    return Ending(exit_code=EXIT_ERROR, failed=failed)
