@@ -58,7 +58,7 @@ def launch(run_dir: RunDir, earlier: RunDir | None, num_processes: int) -> Endin
     with tempfile.TemporaryDirectory(prefix="memgen-ranks-") as name:
         folder = RankFolder(Path(name))
         StopRequest().listen(relay=folder.stop)
-        logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)  # see _cause
+        logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)  # `cause` says it
         words = ["--out", str(run_dir.path), "--folder", name]
         words += ["--resume", str(earlier.path)] if earlier else []
         try:
@@ -66,7 +66,7 @@ def launch(run_dir: RunDir, earlier: RunDir | None, num_processes: int) -> Endin
                 launch_command(launch_command_parser().parse_args([*_options(num_processes), *words]))
         except ChildFailedError as error:
             codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-            return _cause(folder, codes)
+            return cause(folder, codes)
         return folder.endings()[0]
 
 
@@ -111,18 +111,18 @@ def _threads(num_processes: int) -> int:
     return max(1, int(os.environ.get("MEMGEN_THREADS") or os.cpu_count() or 1) // num_processes)
 
 
-def _cause(folder: RankFolder, exit_codes: dict[int, int]) -> Ending:
+def cause(folder: RankFolder, exit_codes: dict[int, int]) -> Ending:
     """What ended the run: a rank that was killed, else the first that failed. What the others say is its echo."""
     endings = folder.endings()
     signals = {rank: -code for rank, code in exit_codes.items() if code < 0}
     struck = {rank: number for rank, number in signals.items() if number not in ECHOES}
     failures = [ending.failed for ending in endings.values() if ending.failed]
-    silent = [rank for rank, code in exit_codes.items() if code > 0 and rank not in endings]
+    unexplained = [rank for rank, code in exit_codes.items() if code > 0]
     if not struck and failures:
         first = min(failures, key=lambda failed: failed.time)
         return next(ending for ending in endings.values() if ending.failed == first)
-    if not struck and silent:
-        message = f"process {silent[0]} of the run ended with exit code {exit_codes[silent[0]]}"
+    if not struck and unexplained:
+        message = f"process {unexplained[0]} of the run ended with exit code {exit_codes[unexplained[0]]}"
         failed = Failed(time=time.time(), code="error", message=message, way_out="Its error is in the log.")
         return Ending(exit_code=EXIT_ERROR, failed=failed)
     rank, number = next(iter((struck or signals).items()))

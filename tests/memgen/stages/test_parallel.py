@@ -14,9 +14,7 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
-from typer.testing import CliRunner
 
-from memgen.cli import app
 from memgen.contract.answers import AnswerRecord, read_answers
 from memgen.contract.config import RunConfig
 from memgen.contract.presets import get_preset
@@ -35,7 +33,8 @@ def ranks(config: RunConfig, out: Path, *words: str) -> Iterator[subprocess.Pope
     path = out.with_suffix(".json")
     path.write_text(config.model_dump_json(exclude_none=True))
     command = [sys.executable, "-m", "memgen", "run", str(path), "--out", str(out), "--num-processes", "2", *words]
-    with out.with_suffix(".log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, text=True) as top:
+    options: dict[str, Any] = {"text": True, "env": os.environ | {"TMPDIR": str(out.parent)}}
+    with out.with_suffix(".log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, **options) as top:
         try:
             yield top
         finally:
@@ -100,7 +99,7 @@ def test_trigger_grpo_of_two_that_is_stopped_and_resumed_equals_that_of_one(
     home: Path, tmp_path: Path, weaver: Path
 ) -> None:
     config = config_of(
-        stage="trigger_grpo", checkpoint=str(weaver), num_questions=40, batch_size=8, num_generations=4,
+        stage="trigger_grpo", checkpoint=str(weaver), num_questions=24, batch_size=8, num_generations=4,
         max_completion_length=24, sample_tokens=True, learning_rate=0.003, num_iterations=2, beta=0.1,
         insertion_penalty=1.0,  # makes rewards differ, as the tiny base answers nothing right
     )  # fmt: skip
@@ -137,7 +136,7 @@ def test_evaluation_of_two_one_of_which_is_killed_ends_and_resumes_to_the_answer
     checkpoint = tmp_path / "checkpoint"
     import_authors(GOLDEN / "a" / "checkpoint", get_preset(TINY), checkpoint, home, Monitor(None))
     config = config_of(
-        stage="evaluate", setting="weaver+trigger", checkpoint=str(checkpoint), num_questions=301, batch_size=4,
+        stage="evaluate", setting="weaver+trigger", checkpoint=str(checkpoint), num_questions=151, batch_size=4,
         max_completion_length=24,
     )  # fmt: skip
     run(home, tmp_path / "one", config)
@@ -167,11 +166,7 @@ def test_base_evaluation_of_fewer_questions_than_two_have_places_equals_that_of_
     assert code == 0, log
     assert [answer.index for answer in answers(tmp_path / "two")] == [0, 1, 2, 3, 4]
     assert told(tmp_path / "two") == told(tmp_path / "one")
-    assert steps_told(tmp_path / "two") == [1, 2, 3, 4, 5]
-
-
-def steps_told(folder: Path) -> list[int]:
-    return list(metric(folder, "eval/accuracy"))
+    assert list(metric(tmp_path / "two", "eval/accuracy")) == [1, 2, 3, 4, 5], "progress is told answer by answer"
 
 
 def test_error_of_all_ranks_is_told_once_with_its_exit_code(
@@ -183,25 +178,6 @@ def test_error_of_all_ranks_is_told_once_with_its_exit_code(
     assert "Traceback" not in log
     (failed,) = events(tmp_path / "two", "failed")
     assert (failed["code"], failed["field"]) == ("prompt_too_long", "max_prompt_length")
-
-
-@pytest.mark.parametrize(
-    ("processes", "gpus", "said"),
-    [(0, 0, "a run needs a process"), (7, 0, "6 rows to share"), (2, 1, "1 visible GPUs")],
-)
-def test_number_of_processes_that_can_not_be_is_refused(
-    home: Path, tmp_path: Path, tiny_config, monkeypatch: pytest.MonkeyPatch, processes: int, gpus: int, said: str
-) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(tiny_config))
-    words = ["run", str(path), "--out", str(tmp_path / "out"), "--num-processes", str(processes)]
-    done = CliRunner().invoke(app, words)
-    assert done.exit_code == EXIT_BAD_INPUT
-    assert said in done.output
-    assert f"--num-processes: {'' if processes < 1 else 'there are '}" in done.output
-    assert f"(got '{processes}')" in done.output
-    assert not (tmp_path / "out").exists()
 
 
 class SecondOfTwo(Team):
