@@ -113,23 +113,24 @@ def _threads(num_processes: int) -> int:
 
 def cause(folder: RankFolder, exit_codes: dict[int, int]) -> Ending:
     """What ended the run: a rank that was killed, else the first that failed. What the others say is its echo."""
-    endings = folder.endings()
     signals = {rank: -code for rank, code in exit_codes.items() if code < 0}
     struck = {rank: number for rank, number in signals.items() if number not in ECHOES}
-    failures = [ending.failed for ending in endings.values() if ending.failed]
+    failures = {ending.failed.time: ending for ending in folder.endings().values() if ending.failed}
     unexplained = [rank for rank, code in exit_codes.items() if code > 0]
     if not struck and failures:
-        first = min(failures, key=lambda failed: failed.time)
-        return next(ending for ending in endings.values() if ending.failed == first)
+        return failures[min(failures)]
     if not struck and unexplained:
         message = f"process {unexplained[0]} of the run ended with exit code {exit_codes[unexplained[0]]}"
         failed = Failed(time=time.time(), code="error", message=message, way_out="Its error is in the log.")
         return Ending(exit_code=EXIT_ERROR, failed=failed)
     rank, number = next(iter((struck or signals).items()))
+    way_out = "Somebody or something on the machine ended it; resume the run."
+    if number == signal.SIGKILL:
+        way_out = "If nobody killed it, the machine ran out of memory: lower batch_size or the lengths, then resume."
     failed = Failed(
         time=time.time(),
         code="killed",
         message=f"process {rank} of the run was killed by signal {number} ({signal.Signals(number).name})",
-        way_out="If nobody killed it, the machine ran out of memory: lower batch_size or the lengths, then resume.",
+        way_out=way_out,
     )
     return Ending(exit_code=EXIT_ERROR, failed=failed)

@@ -253,7 +253,7 @@ class TrainingLoop:
             return
         digest = hashlib.sha256()
         for parameter in self._parameters:
-            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(parameter.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
         if len(set(self._context.team.gather([digest.hexdigest()]))) > 1:
             raise Diverged(
                 f"the weights of the {self._context.team.size} processes differ behind step {self._done}: nothing is "

@@ -22,6 +22,7 @@ from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_ERROR, EXIT_STOPPED, Run
 from memgen.model.authors_layout import import_authors
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
+from memgen.stages.training import Diverged
 from tests.conftest import GOLDEN, TINY
 from tests.memgen.stages.running import config_of, events, metric, run
 from tests.running_stack import is_alive, wait_until
@@ -201,3 +202,19 @@ def test_ranks_draw_dropout_of_their_own(home: Path, tmp_path: Path, monkeypatch
     assert len(first) == len(second) == 3
     assert not set(first[1:]) & set(second[1:])
     assert not list((tmp_path / "second").glob("*_sft")), "the main process alone writes"
+
+
+class WithOneThatStrayed(Team):
+    """The other rank has the same, except for the hash of its weights."""
+
+    size = 2
+
+    def gather(self, items: list[Any]) -> list[Any]:
+        return [*items, *("other" if isinstance(item, str) else item for item in items)]
+
+
+def test_weights_that_are_not_those_of_all_ranks_are_not_saved(home: Path, tmp_path: Path) -> None:
+    config = config_of(stage="weaver_sft", num_questions=4, batch_size=4, max_steps=2, eval_questions=0, save_steps=1)
+    with pytest.raises(Diverged, match="the weights of the 2 processes differ behind step 1"):
+        run(home, tmp_path / "run", config, team=WithOneThatStrayed())
+    assert RunDir(tmp_path / "run", "weaver_sft").saved_steps() == []
