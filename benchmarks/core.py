@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import generate, latents, memory, sft_step
+from benchmarks import evaluate, generate, latents, memory, sft_step, trigger_step
 from benchmarks.machine import describe
 from benchmarks.ratio import Ratio
 from memgen.contract.rundir import write_json
@@ -20,7 +20,9 @@ KEYS: dict[str, Callable[[str], Ratio]] = {
     "sft_step": sft_step.run,
     "generate": generate.run,
     "generate_growth": generate.run_growth,
+    "evaluate": evaluate.run,
     "ltpo": latents.run,
+    "trigger_grpo": trigger_step.run,
     "memory": memory.run,
 }
 

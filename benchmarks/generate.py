@@ -63,11 +63,16 @@ def prompts(base: BaseModel, number: int) -> list[list[int]]:
 def weave(
     model: MemGenModel, rows: list[list[int]], length: int, tell: Callable[[int], None] = lambda _: None
 ) -> list[Completion]:
-    """Ours: latents at the prompt's end, then at places that do not depend on what an untrained weaver brings about."""
-    looks = count(1)
-    model.is_delimiter = lambda _: next(looks) % EVERY == 0  # type: ignore[method-assign]
+    """Ours."""
+    delimit(model, EVERY)
     ids = [torch.tensor(row, device=model.base.device) for row in rows]
     return generate_woven(model, ids, length, trigger=False, on_token=tell)
+
+
+def delimit(model: MemGenModel, every: int) -> None:
+    """Let every n-th look at a row's newest token find a delimiter, whatever an untrained weaver brings about."""
+    looks = count(1)
+    model.is_delimiter = lambda _: next(looks) % every == 0  # type: ignore[method-assign]
 
 
 def checked(completions: list[Completion]) -> None:

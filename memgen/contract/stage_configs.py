@@ -154,6 +154,8 @@ class Training(StageConfig):
     """Weight decay of AdamW."""
     max_grad_norm: float = Field(default=1.0, gt=0, le=1e9)
     """Gradients with a larger norm are scaled down to it."""
+    gradient_checkpointing: bool = False
+    """Whether layers run again in the backward pass instead of keeping their activations: less memory, more time."""
     save_steps: int = Field(default=100, ge=1, le=10_000_000)
     """Steps between two checkpoints from which the training can be resumed; the last two are kept."""
 

@@ -6,7 +6,7 @@ set again for the stage's own parameters after each switch.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -33,7 +33,7 @@ class Adapters:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # two adapters are meant
                 inject_adapter_in_model(configs[name], base, adapter_name=name)
-        self._layers = [module for module in base.modules() if isinstance(module, BaseTunerLayer)]
+        self._layers = _lora_layers(base)
         self._parameters: dict[Adapter, dict[str, nn.Parameter]] = {
             name: {
                 key.replace(f".{name}.", "."): parameter
@@ -42,8 +42,10 @@ class Adapters:
             }
             for name in ADAPTERS
         }
-        self._trained: list[nn.Parameter] = []
-        self._switch(None)
+        self._trained: set[nn.Parameter] = set()
+        self.active: Adapter | None = None
+        """Which adapter is on."""
+        self._switch(None, self._layers)
 
     def parameters(self, name: Adapter) -> dict[str, nn.Parameter]:
         """LoRA matrices of one adapter, by their place in the base: `model.layers.0.self_attn.q_proj.lora_A.weight`."""
@@ -51,8 +53,8 @@ class Adapters:
 
     def train(self, name: Adapter | None) -> None:
         """Let gradients into one adapter and keep them out of the other; None freezes both."""
-        self._trained = list(self._parameters[name].values()) if name else []
-        self._switch(None)
+        self._trained = set(self._parameters[name].values()) if name else set()
+        self._switch(None, self._layers)
 
     def dropout(self, on: bool) -> None:
         """Whether LoRA layers drop inputs; nothing else in the base does, so the reasoner stays exact in training."""
@@ -60,24 +62,34 @@ class Adapters:
             layer.lora_dropout.train(on)  # type: ignore[union-attr]
 
     @contextmanager
-    def on(self, name: Adapter) -> Iterator[None]:
-        """Inside the block the base runs with this adapter; behind it with none."""
-        self._switch(name)
+    def on(self, name: Adapter | None, inside: nn.Module | None = None) -> Iterator[None]:
+        """Inside the block the base, or one module of it, runs with this adapter (None: with none); behind it as before.
+
+        A module alone is switched where a backward pass runs it again.
+        """
+        layers = (
+            self._layers if inside is None else [one for one in inside.modules() if isinstance(one, BaseTunerLayer)]
+        )
+        before = self.active
+        self._switch(name, layers)
         try:
             yield
         finally:
-            self._switch(None)
+            self._switch(before, layers)
 
-    def _switch(self, name: Adapter | None) -> None:
-        for layer in self._layers:
+    def _switch(self, name: Adapter | None, layers: Sequence[BaseTunerLayer]) -> None:
+        for layer in layers:
             layer.enable_adapters(name is not None)
             if name is not None:
                 layer.set_adapter(name, inference_mode=True)
-        for parameters in self._parameters.values():
-            for parameter in parameters.values():
-                parameter.requires_grad_(False)
-        for parameter in self._trained:
-            parameter.requires_grad_(True)
+            for key, parameter in layer.named_parameters():  # type: ignore[attr-defined]
+                if "lora_" in key:
+                    parameter.requires_grad_(parameter in self._trained)
+        self.active = name
+
+
+def _lora_layers(module: nn.Module) -> list[BaseTunerLayer]:
+    return [one for one in module.modules() if isinstance(one, BaseTunerLayer)]
 
 
 def is_untrained(parameters: Mapping[str, torch.Tensor]) -> bool:

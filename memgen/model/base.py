@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from transformers.utils import logging as transformers_logging
 
 from memgen.contract.memory import bytes_per_number
+from memgen.model.attention import IMPLEMENTATION
 from memgen.model.chat import end_token_id
 from memgen.model.fetch import LocalModel
 
@@ -41,7 +42,7 @@ def load_base(source: LocalModel, dtype: str) -> BaseModel:
     tokenizer = AutoTokenizer.from_pretrained(source.folder)
     eos_id = end_token_id(tokenizer)
     number = torch.float32 if bytes_per_number(dtype, device.type) == 4 else torch.bfloat16
-    model = AutoModelForCausalLM.from_pretrained(source.folder, dtype=number, attn_implementation="sdpa")
+    model = AutoModelForCausalLM.from_pretrained(source.folder, dtype=number, attn_implementation=IMPLEMENTATION)
     model = model.to(device).eval()  # type: ignore[arg-type]
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_id
     # A model's own generation config fills every field that a call leaves open, which turns greedy

@@ -13,6 +13,7 @@ from torch import nn
 
 from memgen.model.adapters import Adapter, Adapters
 from memgen.model.base import BaseModel
+from memgen.model.recompute import recompute_layers
 from memgen.model.row_cache import RowStream
 from memgen.model.stream import Stream
 from memgen.model.weaver import WeaverParts
@@ -82,11 +83,11 @@ class MemGenModel(nn.Module):
 
     def stream(self, rows: int) -> Stream:
         """An empty cache for this many rows that read together; gradients run through it."""
-        return Stream(self.decoder, rows, self.base.device)
+        return Stream(self.decoder, rows)
 
     def row_stream(self, rows: int) -> RowStream:
         """An empty cache for this many rows that each grow at their own pace."""
-        return RowStream(self.decoder, rows, self.base.device)
+        return RowStream(self.decoder, rows)
 
     def is_delimiter(self, token: int) -> bool:
         """Whether the token's own text ends in a comma, a full stop or a newline."""
@@ -112,8 +113,8 @@ class MemGenModel(nn.Module):
         """
         queries, chunks = self._into_weaver(chunks, prompt)
         with self.adapters.on("weaver"):
-            hidden = stream.read(chunks, queries)[:, -queries.shape[0] :]
-        return self._out_of_weaver(hidden)
+            hidden = stream.read(chunks, queries)
+        return self._out_of_weaver(hidden, len(queries))
 
     def weave_rows(
         self, stream: RowStream, rows: Sequence[int], chunks: Sequence[torch.Tensor], *, prompt: bool
@@ -121,8 +122,8 @@ class MemGenModel(nn.Module):
         """`weave` for some rows of a stream whose rows grow at their own pace: latents (b, K, D)."""
         queries, chunks = self._into_weaver(chunks, prompt)
         with self.adapters.on("weaver"):
-            hidden = stream.read(rows, chunks, queries)[:, -queries.shape[0] :]
-        return self._out_of_weaver(hidden)
+            hidden = stream.read(rows, chunks, queries)
+        return self._out_of_weaver(hidden, len(queries))
 
     def _into_weaver(self, chunks: Sequence[torch.Tensor], prompt: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Queries (K, D) and chunks (n_i, D) in the weaver's space."""
@@ -130,9 +131,10 @@ class MemGenModel(nn.Module):
         queries = self.weaver.queries(prompt=prompt).to(dtype)
         return queries, [self.weaver.reasoner_to_weaver(chunk.float()).to(dtype) for chunk in chunks]
 
-    def _out_of_weaver(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Hidden states (B, K, D) at the queries as latents in the reasoner's space."""
-        latents: torch.Tensor = self.weaver.weaver_to_reasoner(hidden.float())
+    def _out_of_weaver(self, hidden: Sequence[torch.Tensor], count: int) -> torch.Tensor:
+        """The last `count` hidden states (K, D) of each row as latents (B, K, D) in the reasoner's space."""
+        at_queries = torch.stack([own[len(own) - count :] for own in hidden])
+        latents: torch.Tensor = self.weaver.weaver_to_reasoner(at_queries.float())
         return latents.to(self.base.model.dtype)
 
     def decide(self, stream: RowStream, rows: Sequence[int], chunks: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -144,7 +146,7 @@ class MemGenModel(nn.Module):
             chunks: per row the embeddings (n_i, D) of the tokens since the last call, at least one.
         """
         with self.adapters.on("trigger"):
-            hidden = stream.read(rows, chunks)[:, -1]
+            hidden = torch.stack([own[-1] for own in stream.read(rows, chunks)])
         return torch.log_softmax(self.trigger_head(hidden.float()), dim=-1)
 
     def train(self, mode: bool = True) -> "MemGenModel":
@@ -176,6 +178,10 @@ class MemGenModel(nn.Module):
                 parameter.requires_grad_(True)
         return groups
 
+    def recompute_layers(self) -> None:
+        """Keep fewer activations for the backward pass and compute them again (gradient checkpointing)."""
+        recompute_layers(self.decoder, self.adapters)
+
     def token_logprobs(self, rows: Sequence[Row]) -> list[torch.Tensor]:
         """Log-probabilities (T - first_label,) of each row's tokens from its first label on, latents at its points.
 
@@ -192,12 +198,12 @@ class MemGenModel(nn.Module):
         stream = self.stream(len(rows))
         with torch.no_grad():
             front = stream.read([embedded[:head] for embedded, head in zip(embeddings, heads, strict=True)])
-        back = stream.read(tails) if any(tail.shape[0] for tail in tails) else front[:, :0]
+        longer = [number for number, row in enumerate(rows) if row.points]
+        stream.keep_rows(longer)
+        behind = dict(zip(longer, stream.read([tails[number] for number in longer]), strict=True)) if longer else {}
         wanted = []
-        for number, (row, head, woven) in enumerate(zip(rows, heads, latents, strict=True)):
-            hidden = torch.cat(
-                [front[number, front.shape[1] - head :], back[number, back.shape[1] - len(tails[number]) :]]
-            )
+        for number, (row, woven, before) in enumerate(zip(rows, latents, front, strict=True)):
+            hidden = torch.cat([before, behind[number]]) if row.points else before
             shift = torch.zeros(len(row.ids), dtype=torch.long)
             for point, latent in zip(row.points, woven, strict=True):
                 shift[point:] += latent.shape[0]
@@ -215,10 +221,7 @@ class MemGenModel(nn.Module):
         embeddings = [self.embed(row.ids[: row.points[-1]]) for row in rows]
         with self.adapters.on("trigger"):
             hidden = self.stream(len(rows)).read(embeddings)
-        wanted = []
-        for number, (row, embedded) in enumerate(zip(rows, embeddings, strict=True)):
-            own = _last(hidden[number], len(embedded))
-            wanted.append(own[torch.tensor(row.points, device=own.device) - 1])
+        wanted = [own[torch.tensor(row.points, device=own.device) - 1] for row, own in zip(rows, hidden, strict=True)]
         logprobs = torch.log_softmax(self.trigger_head(torch.cat(wanted).float()), dim=-1)
         return list(torch.split(logprobs, [len(row.points) for row in rows]))
 
@@ -230,7 +233,7 @@ class MemGenModel(nn.Module):
         for turn in range(max((len(row.points) for row in rows), default=0)):
             going_on = [place for place, number in enumerate(alive) if len(rows[number].points) > turn]
             if len(going_on) < len(alive):
-                stream.keep_rows(torch.tensor(going_on, device=self.base.device))
+                stream.keep_rows(going_on)
                 alive = [alive[place] for place in going_on]
             chunks = []
             for number in alive:
@@ -252,11 +255,6 @@ def delimiter_table(base: BaseModel) -> torch.Tensor:
     table = torch.zeros(size, dtype=torch.bool)
     table[:known] = torch.tensor([text.endswith(DELIMITERS) for text in texts])
     return table
-
-
-def _last(hidden: torch.Tensor, count: int) -> torch.Tensor:
-    """The last `count` of hidden states (n, D)."""
-    return hidden[hidden.shape[0] - count :]
 
 
 def _insert(embedded: torch.Tensor, points: Sequence[int], latents: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -1,21 +1,22 @@
 """Key-value caches of rows that each grow at their own pace, without padding: reasoner, weaver and trigger have one.
 
 Each row has a buffer that it fills from the left, so a row that reads eight positions costs the others nothing,
-neither time nor room. A pass runs on the rows that have something to read; rows side by side are read where they lie,
-others are copied out for the pass. Generation uses this; trainings, whose gradients run through the cache, use
-`Stream`.
+neither time nor room. Generation uses this; trainings, whose gradients run through the cache, use `Stream`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from transformers.cache_utils import Cache, DynamicCache
+from transformers.cache_utils import Cache
 
-from memgen.model.stream import pad_left
+from memgen.model.attention import Group, Layout, read
 
 GROWTH = 256  # positions by which a buffer grows at least
+Heads = list[torch.Tensor]
+"""Keys or values (r, H, S, Dh) of each run of rows."""
 
 
 class RowStream:
@@ -24,19 +25,17 @@ class RowStream:
     Args:
         decoder: the base without its output head; gives hidden states after the final norm.
         rows: number of rows R.
-        device: where the caches live.
     """
 
-    def __init__(self, decoder: nn.Module, rows: int, device: torch.device) -> None:
+    def __init__(self, decoder: nn.Module, rows: int) -> None:
         self._decoder = decoder
-        self._device = device
-        self._cache = _RowCache(rows, device)
+        self._buffers = _Buffers(rows)
         self.lengths = [0] * rows
         """Positions that each row has read."""
 
     def read(
         self, rows: Sequence[int], chunks: Sequence[torch.Tensor], queries: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    ) -> list[torch.Tensor]:
         """Let rows read on; without gradients, as what was read lies in buffers.
 
         Args:
@@ -45,17 +44,15 @@ class RowStream:
             queries: (K, D), seen behind each row's chunk and forgotten again.
 
         Returns:
-            Hidden states (b, n, D), n the longest chunk with its queries; a row's own are the last ones.
+            Per row hidden states (n_i, D) of its chunk and the queries.
         """
         extra = 0 if queries is None else queries.shape[0]
         if queries is not None:
             chunks = [torch.cat([chunk, queries]) for chunk in chunks]
-        embeddings, counts = pad_left(chunks)
-        starts = [self.lengths[row] for row in rows]
         with torch.no_grad():
-            hidden = self._run(rows, embeddings, starts, counts)
-        for row, start, count in zip(rows, starts, counts, strict=True):
-            self.lengths[row] = start + count - extra
+            hidden = self._run(rows, chunks)
+        for row, chunk in zip(rows, chunks, strict=True):
+            self.lengths[row] += chunk.shape[0] - extra
         return hidden
 
     def peek(self, rows: Sequence[int], positions: torch.Tensor) -> torch.Tensor:
@@ -63,8 +60,7 @@ class RowStream:
 
         Where gradients are enabled, they reach the positions; what the rows have read has none.
         """
-        starts = [self.lengths[row] for row in rows]
-        return self._run(rows, positions, starts, [positions.shape[1]] * len(rows))
+        return torch.stack(self._run(rows, list(positions)))
 
     def prefix(self, rows: Sequence[int]) -> "Prefix":
         """What these rows have read, to peek behind it."""
@@ -76,32 +72,16 @@ class RowStream:
 
     def move(self, source: int, target: int) -> None:
         """Put what one row has read into another row's place."""
-        self._cache.move(source, target, self.lengths[source])
+        self._buffers.move(source, target, self.lengths[source])
         self.lengths[target] = self.lengths[source]
         self.lengths[source] = 0
 
-    def _run(self, rows: Sequence[int], embeddings: torch.Tensor, starts: list[int], counts: list[int]) -> torch.Tensor:
-        n = embeddings.shape[1]
-        device = self._device
-        start = torch.tensor(starts, device=device)[:, None]  # (b, 1)
-        missing = n - torch.tensor(counts, device=device)[:, None]
-        positions = (start - missing + torch.arange(n, device=device)).clamp(min=0)  # (b, n)
-        past: _RowCache | _WithGradient
-        if torch.is_grad_enabled():
-            past = _WithGradient(self._cache.view(rows, max(starts)))
-            mask = _mask_behind(start, max(starts), n)
-        else:
-            past = self._cache.open(rows, starts, counts, n)
-            slots = torch.arange(max(s + c for s, c in zip(starts, counts, strict=True)), device=device)
-            mask = slots <= positions[..., None]  # (b, n, S); padding sees slots, too, lest it is NaN, and isn't kept
-        hidden: torch.Tensor = self._decoder(
-            inputs_embeds=embeddings,
-            attention_mask=mask[:, None],
-            position_ids=positions,
-            past_key_values=past,
-            use_cache=True,
-        ).last_hidden_state
-        return hidden
+    def _run(self, rows: Sequence[int], chunks: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        runs = _runs(rows, [self.lengths[row] for row in rows], [chunk.shape[0] for chunk in chunks])
+        past = _Peeking(self._buffers, runs) if torch.is_grad_enabled() else _Storing(self._buffers, runs)
+        layout = Layout([past.group(run) for run in runs], self._decoder, chunks[0])
+        positions = torch.cat([run.positions().flatten() for run in runs])
+        return layout.part(read(self._decoder, layout, chunks, positions, past))
 
 
 class Prefix:
@@ -116,96 +96,141 @@ class Prefix:
         return self._stream.peek(self._rows, positions)
 
 
-class _RowCache(Cache):
-    """Buffers (R, H, S, Dh) of keys and values, a pair per layer."""
+@dataclass
+class _Run:
+    """Rows of a pass that lie side by side and read equally much."""
 
-    def __init__(self, rows: int, device: torch.device) -> None:
-        super().__init__(layers=[])
-        self._rows = rows
-        self._device = device
-        self._buffers: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self._where: Any = None
-        self._from: Any = None
-        self._shown: Any = None
-        self._size = 0
+    first: int
+    """Where the first of them lies."""
+    starts: list[int]
+    """Positions that each has read before."""
+    count: int
+    """New positions n of each."""
 
-    def open(self, rows: Sequence[int], starts: list[int], counts: list[int], n: int) -> "_RowCache":
-        """Make ready for a pass: which rows take part, where their new positions go."""
-        where = [(row, start + i) for row, start, count in zip(rows, starts, counts, strict=True) for i in range(count)]
-        source = [(b, n - count + i) for b, count in enumerate(counts) for i in range(count)]
-        self._where = tuple(torch.tensor(column, device=self._device) for column in zip(*where, strict=True))
-        self._from = tuple(torch.tensor(column, device=self._device) for column in zip(*source, strict=True))
-        self._shown = self._selection(rows)
-        self._size = max(start + count for start, count in zip(starts, counts, strict=True))
-        return self
+    @property
+    def rows(self) -> slice:
+        return slice(self.first, self.first + len(self.starts))
 
-    def update(  # type: ignore[override]
-        self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store a layer's new keys and values (b, H, n, Dh); returns all of the rows in the pass, (b, H, S, Dh)."""
-        if layer == len(self._buffers):
-            shape = (self._rows, keys.shape[1], 0, keys.shape[3])
-            self._buffers.append((keys.new_zeros(shape), values.new_zeros(shape)))
-        row, slot = self._where
-        b, t = self._from
-        shown = []
-        grown = []
-        for buffer, new in zip(self._buffers[layer], (keys, values), strict=True):
+    @property
+    def longest(self) -> int:
+        """Positions that the longest has read before."""
+        return max(self.starts)
+
+    @property
+    def even(self) -> bool:
+        """Whether all have read equally much."""
+        return min(self.starts) == self.longest
+
+    def positions(self) -> torch.Tensor:
+        """Position ids (r, n) of the new ones."""
+        return torch.tensor(self.starts)[:, None] + torch.arange(self.count)
+
+
+def _runs(rows: Sequence[int], starts: Sequence[int], counts: Sequence[int]) -> list[_Run]:
+    runs: list[_Run] = []
+    for row, start, count in zip(rows, starts, counts, strict=True):
+        last = runs[-1] if runs else None
+        if last is not None and last.count == count and last.rows.stop == row:
+            last.starts.append(start)
+        else:
+            runs.append(_Run(row, [start], count))
+    return runs
+
+
+class _Buffers:
+    """Keys and values (R, H, S, Dh), a pair per layer."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.layers: list[list[torch.Tensor]] = []
+
+    def reserve(self, layer: int, size: int, like: torch.Tensor) -> None:
+        """Make room for `size` positions of each row."""
+        if layer == len(self.layers):
+            empty = like.new_zeros(self.rows, like.shape[1], 0, like.shape[3])
+            self.layers.append([empty, empty])
+        for kind, buffer in enumerate(self.layers[layer]):
             room = buffer.shape[2]
-            if self._size > room:
-                wanted = max(self._size, room + GROWTH)
-                bigger = buffer.new_zeros((*buffer.shape[:2], wanted, buffer.shape[3]))
+            if size > room:
+                bigger = buffer.new_zeros(*buffer.shape[:2], max(size, room + GROWTH), buffer.shape[3])
                 bigger[:, :, :room] = buffer
-                buffer = bigger
-            buffer[row, :, slot] = new[b, :, t]
-            grown.append(buffer)
-            shown.append(buffer[self._shown, :, : self._size])
-        self._buffers[layer] = (grown[0], grown[1])
-        return shown[0], shown[1]
-
-    def view(self, rows: Sequence[int], size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """The first `size` positions of some rows, layer by layer."""
-        chosen = self._selection(rows)
-        return [(keys[chosen, :, :size], values[chosen, :, :size]) for keys, values in self._buffers]
+                self.layers[layer][kind] = bigger
 
     def move(self, source: int, target: int, size: int) -> None:
         """Copy a row's first `size` positions into another row."""
-        for pair in self._buffers:
+        for pair in self.layers:
             for buffer in pair:
                 buffer[target, :, :size] = buffer[source, :, :size]
 
-    def get_seq_length(self, *_: Any, **__: Any) -> int:
-        """Positions of the longest row in the pass."""
-        return self._size
 
-    def _selection(self, rows: Sequence[int]) -> slice | torch.Tensor:
-        """Rows as a slice where they lie side by side: then a pass reads them in place."""
-        first = rows[0]
-        if list(rows) == list(range(first, first + len(rows))):
-            return slice(first, first + len(rows))
-        return torch.tensor(rows, device=self._device)
+class _Storing(Cache):
+    """A pass that puts new keys and values into the buffers and attends to them there."""
 
+    def __init__(self, buffers: _Buffers, runs: Sequence[_Run]) -> None:
+        super().__init__(layers=[])
+        self._buffers = buffers
+        self._runs = runs
+        self._size = max(run.longest + run.count for run in runs)
+        rows = [torch.arange(run.first, run.rows.stop).repeat_interleave(run.count) for run in runs]
+        self._rows = torch.cat(rows)  # (N,), where each new position goes
+        self._slots = torch.cat([run.positions().flatten() for run in runs])  # (N,)
 
-class _WithGradient(DynamicCache):
-    """Positions behind a prefix that is left as it is; nothing is stored."""
-
-    def __init__(self, prefix: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
-        super().__init__()
-        self._prefix = prefix
+    def group(self, run: _Run) -> Group:
+        """How the rows of a run attend: each to its slots up to its own."""
+        seen = None
+        if not run.even:
+            seen = torch.arange(run.longest + run.count) <= run.positions()[..., None]
+        return Group(len(run.starts), run.count, seen)
 
     def update(  # type: ignore[override]
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values (b, H, S + n, Dh) of the prefix and the new positions."""
-        if layer >= len(self._prefix):  # nothing was read yet
-            return keys, values
-        before = self._prefix[layer]
-        return torch.cat([before[0], keys], dim=2), torch.cat([before[1], values], dim=2)
+    ) -> tuple[Heads, Heads]:
+        """Store a layer's new keys and values (1, H, N, Dh); returns all slots of each run."""
+        self._buffers.reserve(layer, self._size, keys)
+        shown: list[Heads] = []
+        device = keys.device
+        for buffer, new in zip(self._buffers.layers[layer], (keys, values), strict=True):
+            buffer[self._rows.to(device), :, self._slots.to(device)] = new[0].transpose(0, 1)
+            shown.append([buffer[run.rows, :, : run.longest + run.count] for run in self._runs])
+        return shown[0], shown[1]
+
+    def get_seq_length(self, *_: Any, **__: Any) -> int:
+        """Positions of the longest row."""
+        return self._size
 
 
-def _mask_behind(start: torch.Tensor, size: int, n: int) -> torch.Tensor:
-    """What n new positions see, (b, n, size + n): of the prefix the row's own part, of each other those before them."""
-    device = start.device
-    old = (torch.arange(size, device=device) < start)[:, None].expand(-1, n, -1)  # (b, n, size)
-    new = torch.ones(n, n, dtype=torch.bool, device=device).tril().expand(len(start), -1, -1)
-    return torch.cat([old, new], dim=2)
+class _Peeking(Cache):
+    """A pass with gradients behind buffers that are left as they are; nothing is stored."""
+
+    def __init__(self, buffers: _Buffers, runs: Sequence[_Run]) -> None:
+        super().__init__(layers=[])
+        self._buffers = buffers
+        self._runs = runs
+
+    def group(self, run: _Run) -> Group:
+        """How the rows of a run attend: each to its own slots, and to the new ones up to its own."""
+        seen = None
+        if not run.even:
+            old = (torch.arange(run.longest) < torch.tensor(run.starts)[:, None])[:, None]  # (r, 1, S)
+            new = torch.ones(run.count, run.count, dtype=torch.bool).tril()
+            seen = torch.cat([old.expand(-1, run.count, -1), new.expand(len(run.starts), -1, -1)], dim=2)
+        return Group(len(run.starts), run.count, seen)
+
+    def update(  # type: ignore[override]
+        self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
+    ) -> tuple[Heads, Heads]:
+        """All slots of each run, the new ones (1, H, N, Dh) behind the others."""
+        sizes = [len(run.starts) * run.count for run in self._runs]
+        shown: list[Heads] = []
+        for kind, packed in enumerate((keys, values)):
+            shown.append([])
+            for run, new in zip(self._runs, torch.split(packed[0], sizes, dim=1), strict=True):
+                own = new.reshape(len(new), -1, run.count, new.shape[-1]).transpose(0, 1)  # (r, H, n, Dh)
+                if run.longest:
+                    own = torch.cat([self._buffers.layers[layer][kind][run.rows, :, : run.longest], own], dim=2)
+                shown[-1].append(own)
+        return shown[0], shown[1]
+
+    def get_seq_length(self, *_: Any, **__: Any) -> int:
+        """Positions of the longest row."""
+        return max(run.longest for run in self._runs)

@@ -1,14 +1,20 @@
 """One growing key-value cache over rows of different lengths, with gradients: each role has one in trainings.
 
-Generation has caches of its own (`row_cache`). Rows are fed in chunks that are padded on the left, so that each row's
-newest position is the last one. Padding is masked for good; position ids count real positions only.
+Generation has caches of its own (`row_cache`). What was read is never changed: each pass makes new keys and values
+behind the old ones, so that a backward pass may run a layer again (gradient checkpointing).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import DynamicCache
+from transformers.cache_utils import Cache
+
+from memgen.model.attention import Group, Layout, read
+
+Heads = list[torch.Tensor]
+"""Keys or values (1, H, S_i, Dh) of each row."""
 
 
 class Stream:
@@ -17,63 +23,72 @@ class Stream:
     Args:
         decoder: the base without its output head; gives hidden states after the final norm.
         rows: number of rows B.
-        device: where the masks live.
     """
 
-    def __init__(self, decoder: nn.Module, rows: int, device: torch.device) -> None:
+    def __init__(self, decoder: nn.Module, rows: int) -> None:
         self._decoder = decoder
-        self.cache = DynamicCache()
-        self._mask = torch.zeros(rows, 0, dtype=torch.long, device=device)  # (B, S), 1 where a real position is
-        self._lengths = torch.zeros(rows, dtype=torch.long, device=device)  # (B,), real positions
+        self._layers: list[tuple[Heads, Heads]] = []
+        self._lengths = [0] * rows
 
-    def read(self, chunks: Sequence[torch.Tensor], queries: torch.Tensor | None = None) -> torch.Tensor:
+    def read(self, chunks: Sequence[torch.Tensor], queries: torch.Tensor | None = None) -> list[torch.Tensor]:
         """Read a chunk per row.
 
         Args:
-            chunks: per row embeddings (n_i, D), possibly none where there are queries.
+            chunks: per row embeddings (n_i, D); with the queries at least one position.
             queries: (K, D), seen behind each row's chunk and forgotten again.
 
         Returns:
-            Hidden states (B, n, D) with n the longest chunk with its queries; a row's own are the last ones.
+            Per row hidden states (n_i, D) of its chunk and the queries.
         """
+        extra = 0 if queries is None else queries.shape[0]
         if queries is not None:
             chunks = [torch.cat([chunk, queries]) for chunk in chunks]
-        embeddings, counts = pad_left(chunks)
-        missing = embeddings.shape[1] - torch.tensor(counts, device=embeddings.device)  # (B,)
-        mask = (torch.arange(embeddings.shape[1], device=embeddings.device) >= missing[:, None]).long()
-        hidden = self._run(embeddings, mask)
-        if queries is not None:
-            self._forget(queries.shape[0])
-        return hidden
+        layout = Layout([Group(1, chunk.shape[0]) for chunk in chunks], self._decoder, chunks[0])
+        ends = [start + count for start, count in zip(self._lengths, layout.counts, strict=True)]
+        places = [torch.arange(start, end) for start, end in zip(self._lengths, ends, strict=True)]
+        past = _Pass(self._layers, layout)
+        hidden = read(self._decoder, layout, chunks, torch.cat(places), past)
+        self._lengths = [end - extra for end in ends]
+        self._layers = [
+            (
+                [own[:, :, :end] for own, end in zip(keys, self._lengths, strict=True)],
+                [own[:, :, :end] for own, end in zip(values, self._lengths, strict=True)],
+            )
+            for keys, values in past.after
+        ]
+        return layout.part(hidden)
 
-    def _forget(self, count: int) -> None:
-        """Drop the newest `count` positions of every row."""
-        self.cache.crop(-count)
-        self._mask, self._lengths = self._mask[:, :-count], self._lengths - count
-
-    def keep_rows(self, rows: torch.Tensor) -> None:
-        """Go on with these rows (indices) only."""
-        self.cache.batch_select_indices(rows)
-        self._mask, self._lengths = self._mask[rows], self._lengths[rows]
-
-    def _run(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        positions = (self._lengths[:, None] + mask.cumsum(1) - 1).clamp(min=0)
-        self._mask = torch.cat([self._mask, mask], dim=1)
-        self._lengths = self._lengths + mask.sum(1)
-        hidden: torch.Tensor = self._decoder(
-            inputs_embeds=embeddings,
-            attention_mask=self._mask,
-            position_ids=positions,
-            past_key_values=self.cache,
-            use_cache=True,
-        ).last_hidden_state
-        return hidden
+    def keep_rows(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only."""
+        self._layers = [([keys[row] for row in rows], [values[row] for row in rows]) for keys, values in self._layers]
+        self._lengths = [self._lengths[row] for row in rows]
 
 
-def pad_left(chunks: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[int]]:
-    """Chunks (n_i, D) padded on the left: (B, n, D), and how many positions of each row are its own."""
-    counts = [chunk.shape[0] for chunk in chunks]
-    longest = max(counts)
-    if min(counts) == longest:
-        return torch.stack(list(chunks)), counts
-    return torch.stack([nn.functional.pad(chunk, (0, 0, longest - chunk.shape[0], 0)) for chunk in chunks]), counts
+class _Pass(Cache):
+    """Keys and values of one pass behind those of earlier ones; a layer that runs again finds everything as it was."""
+
+    def __init__(self, before: Sequence[tuple[Heads, Heads]], layout: Layout) -> None:
+        super().__init__(layers=[])
+        self._before = before
+        self._layout = layout
+        self.after: list[tuple[Heads, Heads]] = []
+        """With what this pass has read, layer by layer."""
+
+    def update(  # type: ignore[override]
+        self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
+    ) -> tuple[Heads, Heads]:
+        """Keys and values (1, H, S_i + n_i, Dh) of each row that the layer attends to, from packed new ones."""
+        own = self._behind(keys, layer, 0), self._behind(values, layer, 1)
+        if layer == len(self.after):
+            self.after.append(own)
+        return own
+
+    def get_seq_length(self, *_: Any, **__: Any) -> int:
+        """Not used: masks and positions are the layout's."""
+        return 0
+
+    def _behind(self, new: torch.Tensor, layer: int, kind: int) -> Heads:
+        rows = torch.split(new, self._layout.counts, dim=2)
+        if not self._before:
+            return list(rows)
+        return [torch.cat(pair, dim=2) for pair in zip(self._before[layer][kind], rows, strict=True)]

@@ -68,19 +68,20 @@ class Completion:
 
 @dataclass
 class _Row:
-    """A completion under way, with what weaver and trigger have not read yet: embeddings (n, D) each."""
+    """A completion under way, with the embeddings (n, D) that each role has not read yet."""
 
     number: int
     completion: Completion
-    unwoven: list[torch.Tensor]
-    unread: list[torch.Tensor]
+    reasoner: list[torch.Tensor]
+    weaver: list[torch.Tensor]
+    trigger: list[torch.Tensor]
     inserted: int = 0
 
 
 def generate_woven(
     model: MemGenModel,
     prompts: Sequence[torch.Tensor],
-    max_new_tokens: int,
+    max_new_tokens: int | Sequence[int],
     *,
     trigger: bool,
     width: int | None = None,
@@ -96,7 +97,7 @@ def generate_woven(
     Args:
         model: in eval mode.
         prompts: per row the token ids, (P_i,), at least one.
-        max_new_tokens: most tokens of a completion.
+        max_new_tokens: most tokens of a completion, or of each prompt's.
         trigger: whether the trigger decides; else latents are always inserted.
         width: most completions under way at a time, the others wait; None takes all at once.
         sampling: how decisions and perhaps tokens are drawn; None is greedy in both.
@@ -112,7 +113,8 @@ def generate_woven(
     # what inference mode makes can't take part in LTPO's backward pass
     with torch.no_grad() if improve else torch.inference_mode():
         told = (on_start, on_row)
-        return _Generation(model, prompts, max_new_tokens, trigger, width or len(prompts), sampling, improve, told).run(
+        limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else max_new_tokens
+        return _Generation(model, prompts, limits, trigger, width or len(prompts), sampling, improve, told).run(
             should_stop, on_token
         )
 
@@ -122,7 +124,7 @@ class _Generation:
         self,
         model: MemGenModel,
         prompts: Sequence[torch.Tensor],
-        max_new_tokens: int,
+        limits: Sequence[int],
         trigger: bool,
         width: int,
         sampling: Sampling | None,
@@ -131,7 +133,7 @@ class _Generation:
     ) -> None:
         self._model = model
         self._prompts = prompts
-        self._limit = max_new_tokens
+        self._limits = limits
         self._trigger = trigger
         self._width = min(width, len(prompts))
         self._sampling = sampling
@@ -140,37 +142,28 @@ class _Generation:
         self._out = [Completion() for _ in prompts]
         self._waiting = deque(range(len(prompts)))
         self._rows: list[_Row] = []  # the n-th reads and writes row n of each cache
-        self._reasoner, self._weaver, self._reader = (model.row_stream(self._width) for _ in range(3))
+        self._streams = self._reasoner, self._weaver, self._reader = [model.row_stream(self._width) for _ in range(3)]
 
     def run(self, should_stop: Callable[[], bool], on_token: Callable[[int], None]) -> list[Completion]:
-        newest = torch.empty(0, dtype=torch.long, device=self._model.base.device)  # last token of each row
         steps = 0
         while True:
-            newest = torch.cat([newest, self._admit()])
+            self._admit()
             if not self._rows:
                 return self._out
-            hidden = self._read(newest, self._decide())  # (B, D)
-            tokens = self._choose(self._model.logits(hidden))
-            newest = tokens[self._take(tokens)]
+            hidden = self._read(self._decide())  # (B, D)
+            self._take(self._choose(self._model.logits(hidden)))
             steps += 1
             on_token(steps)
             if should_stop():
                 return self._out
 
-    def _admit(self) -> torch.Tensor:
-        """Let waiting prompts take free places; returns the last token of each, which is read with the others'."""
-        new: list[int] = []
+    def _admit(self) -> None:
+        """Let waiting prompts take free places."""
         while self._waiting and len(self._rows) < self._width:
             number = self._waiting.popleft()
             prompt = self._model.embed(self._prompts[number])
-            self._rows.append(_Row(number, self._out[number], [prompt], [prompt]))
+            self._rows.append(_Row(number, self._out[number], [prompt], [prompt], [prompt]))
             self._on_start(number)
-            new.append(len(self._rows) - 1)
-        longer = [place for place in new if len(self._rows[place].unwoven[0]) > 1]
-        if longer:
-            self._reasoner.read(longer, [self._rows[place].unwoven[0][:-1] for place in longer])
-        last = [int(self._prompts[self._rows[place].number][-1]) for place in new]
-        return torch.tensor(last, dtype=torch.long, device=self._model.base.device)
 
     def _is_point(self, row: _Row) -> bool:
         """Whether latents may be inserted behind what the row has so far."""
@@ -184,7 +177,7 @@ class _Generation:
         points = [place for place, row in enumerate(self._rows) if self._is_point(row)]
         inserting, logprobs = [True] * len(points), [0.0] * len(points)
         if self._trigger and points:
-            chunks = [torch.cat(self._rows[place].unread) for place in points]
+            chunks = [torch.cat(self._rows[place].trigger) for place in points]
             said = self._model.decide(self._reader, points, chunks)
             if self._sampling is not None:
                 said = torch.log_softmax(said / self._sampling.temperature, dim=-1)
@@ -194,31 +187,37 @@ class _Generation:
             logprobs = said.gather(1, chosen[:, None])[:, 0].tolist()
         for place, inserts, logprob in zip(points, inserting, logprobs, strict=True):
             row = self._rows[place]
-            row.unread.clear()
+            row.trigger.clear()
             row.completion.decisions.append(Decision(len(row.completion.ids), self._trigger, inserts, logprob))
         return [place for place, inserts in zip(points, inserting, strict=True) if inserts]
 
-    def _read(self, newest: torch.Tensor, inserting: list[int]) -> torch.Tensor:
-        """Let the reasoner read each row's newest token, and latents where they are inserted; hidden states (B, D)."""
-        everyone = range(len(self._rows))
-        hidden = self._reasoner.read(everyone, list(self._model.embed(newest)[:, None]))[:, -1]
+    def _read(self, inserting: list[int]) -> torch.Tensor:
+        """Let the reasoner read what is new in each row, latents at its end; hidden states (B, D) of the last ones.
+
+        Latents need the weaver alone, so a row's new token and its latents are one pass.
+        """
         for prompt in (True, False):
             places = [place for place in inserting if prompt == (not self._rows[place].completion.ids)]
             if places:
-                latents = self._latents(places, prompt)
-                hidden[places] = self._reasoner.read(places, list(latents))[:, -1]
-        return hidden
+                for place, latents in zip(places, self._latents(places, prompt), strict=True):
+                    self._rows[place].reasoner.append(latents)
+        chunks = [torch.cat(row.reasoner) for row in self._rows]
+        hidden = self._reasoner.read(range(len(chunks)), chunks)
+        return torch.stack([own[-1] for own in hidden])
 
     def _latents(self, places: list[int], prompt: bool) -> torch.Tensor:
         """Latents (b, K, D) behind what these rows have."""
         rows = [self._rows[place] for place in places]
-        chunks = [torch.cat(row.unwoven) if row.unwoven else self._nothing() for row in rows]
+        chunks = [torch.cat(row.weaver) if row.weaver else self._nothing() for row in rows]
         latents = self._model.weave_rows(self._weaver, places, chunks, prompt=prompt)
         if self._improve is not None:
+            self._reasoner.read(places, [torch.cat(row.reasoner) for row in rows])
             numbers, tokens = [row.number for row in rows], [len(row.completion.ids) for row in rows]
             latents = self._improve(self._reasoner.prefix(places), latents, numbers, tokens)
+            for row in rows:
+                row.reasoner.clear()
         for row, own in zip(rows, latents, strict=True):
-            row.unwoven = [own]
+            row.weaver = [own]
             row.inserted += not prompt
         return latents
 
@@ -231,38 +230,35 @@ class _Generation:
             return logits.argmax(-1)
         return self._sampling.draw(logits / self._sampling.temperature, [row.number for row in self._rows])
 
-    def _take(self, tokens: torch.Tensor) -> list[int]:
-        """Append a token to each row and let finished rows leave; returns the former places of those that stay."""
+    def _take(self, tokens: torch.Tensor) -> None:
+        """Append a token to each row and let finished rows leave."""
         embedded = self._model.embed(tokens)[:, None]
         staying = []
         for place, (row, token) in enumerate(zip(self._rows, tokens.tolist(), strict=True)):
             completion = row.completion
             completion.ids.append(token)
             completion.ended = token == self._model.base.eos_id
-            if completion.ended or len(completion.ids) == self._limit:
+            if completion.ended or len(completion.ids) == self._limits[row.number]:
                 self._on_row(row.number, completion)
                 continue
             staying.append(place)
-            row.unwoven.append(embedded[place])
+            row.reasoner = [embedded[place]]
+            row.weaver.append(embedded[place])
             if self._trigger:
-                row.unread.append(embedded[place])
-        return self._close_ranks(staying)
+                row.trigger.append(embedded[place])
+        self._close_ranks(staying)
 
-    def _close_ranks(self, staying: list[int]) -> list[int]:
-        """Fill the places of rows that left with the last ones, so that a pass over all reads the caches in place.
-
-        Returns the former place of each row, in the order in which they stand now.
-        """
+    def _close_ranks(self, staying: list[int]) -> None:
+        """Fill the places of rows that left with the last ones, so that a pass over all reads the caches in place."""
         order = list(staying)
         for target in range(len(staying)):
             if target in staying:
                 continue
             source = order.pop()
             order.insert(target, source)
-            for stream in (self._reasoner, self._weaver, self._reader):
+            for stream in self._streams:
                 stream.move(source, target)
         self._rows = [self._rows[place] for place in order]
-        for stream in (self._reasoner, self._weaver, self._reader):
+        for stream in self._streams:
             for place in range(len(order), self._width):
                 stream.clear(place)
-        return order

@@ -122,6 +122,8 @@ class TrainingLoop:
         self._total = total_steps
         self._block = block
         groups = model.train_part(part)
+        if config.gradient_checkpointing:
+            model.recompute_layers()
         self._parameters = [parameter for group in groups.values() for parameter in group]
         self._optimizer = torch.optim.AdamW(
             [{"params": own, "lr": rates.get(name) or config.learning_rate} for name, own in groups.items()],

@@ -1,0 +1,51 @@
+"""A step of trigger GRPO, rollout and update, against the rollout alone."""
+
+from pathlib import Path
+
+import torch
+
+from benchmarks.generate import delimit, endless
+from benchmarks.ratio import Ratio, measure, seconds
+from benchmarks.setup import SEED, prompt_ids, questions
+from memgen.contract.rundir import RunDir
+from memgen.contract.stage_configs import TriggerGrpoConfig
+from memgen.monitor import Monitor
+from memgen.stages.context import Context
+from memgen.stages.rollout import roll_out
+from memgen.stages.trigger_grpo import Learner, trigger_parameters
+from memgen.stop import StopRequest
+
+QUESTIONS, COMPLETIONS, TOKENS, ROUNDS, LIMIT = 2, 4, 128, 3, 2.3
+EVERY = 23  # looks at newest tokens from one delimiter to the next
+
+
+def run(name: str) -> Ratio:
+    """Seconds of a step; each completion goes to the length limit."""
+    config = TriggerGrpoConfig(
+        checkpoint="none",
+        batch_size=QUESTIONS * COMPLETIONS,
+        num_generations=COMPLETIONS,
+        max_completion_length=TOKENS,
+    )
+    model = endless(name)
+    trained = [one for group in model.train_part("trigger").values() for one in group]
+    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate)
+    asked = questions(QUESTIONS)
+    prompts = [prompt_ids(model.base, one) for one in asked]
+    stop = StopRequest()
+    context = Context(RunDir(Path("nowhere")), None, Path("nowhere"), None, Monitor(None), stop)
+    initial = [one.detach().clone() for one in trigger_parameters(model)]
+    learner = Learner(config, context, model, initial, asked, prompts)
+
+    def step() -> None:
+        delimit(model, EVERY)
+        if "entropy" not in learner.step(0):
+            raise RuntimeError("no decision was asked for, so there was nothing to update")
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def rollout() -> None:
+        delimit(model, EVERY)
+        roll_out(config, model, asked, prompts, torch.Generator().manual_seed(SEED), stop)
+
+    return measure(seconds(step), seconds(rollout), ROUNDS, LIMIT)

@@ -1,0 +1,142 @@
+"""Attention over rows of different lengths that stand one behind the other, without padding.
+
+Linear layers and norms read each position alone, so a pass over rows of 1, 9 and 80 positions is one sequence of 90 to
+them. Attention alone takes the rows apart: neighbours of one length attend together, each to what its cache holds.
+Registered with transformers as an attention implementation; a pass without a `layout` is left to its own sdpa.
+
+Grouped-query attention reads each key and value head once: queries that share one become further positions. No T x T
+matrix is kept where torch's sdpa has a flash or memory-efficient kernel for the device.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+IMPLEMENTATION = "packed_sdpa"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbouring rows that attend together."""
+
+    rows: int
+    positions: int
+    """New positions n of each."""
+    seen: torch.Tensor | None = None
+    """Which of the S slots each position sees, (rows, n, S) of bool; None: the last n slots are the new ones, and each
+    sees all up to its own."""
+
+
+class Layout:
+    """How a pass packs its rows.
+
+    Args:
+        groups: all rows of the pass, in order.
+        decoder: who reads.
+        like: an embedding, for number format and device.
+    """
+
+    def __init__(self, groups: Sequence[Group], decoder: nn.Module, like: torch.Tensor) -> None:
+        config: Any = decoder.config
+        self._shared = config.num_attention_heads // config.num_key_value_heads  # queries g of a key
+        self.groups = groups
+        self.counts = [group.positions for group in groups for _ in range(group.rows)]
+        """Positions of each row."""
+        self.sizes = [group.rows * group.positions for group in groups]
+        """Positions of each group."""
+        self._made: dict[tuple[int, int], torch.Tensor] = {}
+        self._masks = [None if group.seen is None else self._mask(group.seen, like) for group in groups]
+
+    def part(self, packed: torch.Tensor) -> list[torch.Tensor]:
+        """What was packed, (1, N, ...), row by row: (n_i, ...) each."""
+        return list(torch.split(packed[0], self.counts))
+
+    def attend(
+        self, query: torch.Tensor, keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor], scaling: float | None
+    ) -> torch.Tensor:
+        """Packed heads (1, N, H, Dh) from packed queries (1, H, N, Dh) and the groups' slots (rows, H_kv, S, Dh)."""
+        parts = zip(self.groups, torch.split(query[0], self.sizes, dim=1), keys, values, self._masks, strict=True)
+        return torch.cat([self._attend(*part, scaling) for part in parts])[None]
+
+    def _attend(
+        self,
+        group: Group,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None,
+        scaling: float | None,
+    ) -> torch.Tensor:
+        sdpa = nn.functional.scaled_dot_product_attention
+        n, slots = group.positions, key.shape[2]
+        heads = query.reshape(-1, group.rows, n, query.shape[-1]).transpose(0, 1)  # (rows, H, n, Dh)
+        if mask is None and n == slots > 1:
+            out = sdpa(heads, key, value, is_causal=True, scale=scaling, enable_gqa=self._shared > 1)
+        else:
+            if mask is None and n > 1:
+                mask = self._lower_right(n, slots, key)
+            grouped = heads.reshape(group.rows, key.shape[1], self._shared * n, -1)
+            own = None if mask is None else mask.to(key.device)
+            out = sdpa(grouped, key, value, attn_mask=own, scale=scaling).reshape(heads.shape)
+        return out.transpose(1, 2).flatten(0, 1)  # (rows * n, H, Dh)
+
+    def _lower_right(self, n: int, slots: int, like: torch.Tensor) -> torch.Tensor:
+        """The mask of n new positions behind others; made once and shared by all layers."""
+        if (n, slots) not in self._made:
+            seen = torch.ones(1, n, slots, dtype=torch.bool).tril(slots - n)
+            self._made[n, slots] = self._mask(seen, like)
+        return self._made[n, slots]
+
+    def _mask(self, seen: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """(rows, 1, g * n, S), additive: the queries of a key are further positions."""
+        mask = torch.zeros(seen.shape, dtype=like.dtype).masked_fill_(~seen, torch.finfo(like.dtype).min)
+        return mask.repeat(1, self._shared, 1)[:, None].to(like.device)
+
+
+def read(
+    decoder: nn.Module, layout: Layout, chunks: Sequence[torch.Tensor], positions: torch.Tensor, past: Any
+) -> torch.Tensor:
+    """Packed hidden states (1, N, D) behind the final norm of rows that read on.
+
+    Args:
+        decoder: the base without its output head.
+        layout: of the rows.
+        chunks: embeddings (n_i, D) per row.
+        positions: position ids (N,).
+        past: the cache; its `update` gives keys and values group by group.
+    """
+    hidden: torch.Tensor = decoder(
+        inputs_embeds=torch.cat(list(chunks))[None],
+        attention_mask=chunks[0].new_zeros(1, 1, 1, 1),  # of this shape transformers makes none of its own
+        position_ids=positions.to(chunks[0].device)[None],
+        past_key_values=past,
+        use_cache=True,
+        layout=layout,
+    ).last_hidden_state
+    return hidden
+
+
+def _attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: Any,
+    value: Any,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    layout: Layout | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention as transformers calls it; with a layout, keys and values are lists by group."""
+    if layout is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
+    return layout.attend(query, key, value, scaling), None
+
+
+AttentionInterface.register(IMPLEMENTATION, _attention)
+AttentionMaskInterface.register(IMPLEMENTATION, sdpa_mask)

@@ -1,0 +1,37 @@
+"""Gradient checkpointing: a decoder layer keeps its input alone and runs again in the backward pass.
+
+Time for memory, about a third more for a fraction of the activations. transformers' own way drops the key-value cache;
+a training's caches (`Stream`) can be read again as they were, so each layer runs again with what it saw.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from memgen.model.adapters import Adapters
+
+
+def recompute_layers(decoder: nn.Module, adapters: Adapters) -> None:
+    """Let each layer of a decoder run again in the backward pass, with the adapter that was on."""
+    layers: Any = decoder.layers
+    for layer in layers:
+        layer.forward = _again(layer, layer.forward, adapters)
+
+
+def _again(layer: Any, forward: Callable[..., Any], adapters: Adapters) -> Callable[..., Any]:
+    def recomputed(hidden: torch.Tensor, **others: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return forward(hidden, **others)
+        name = adapters.active
+        return checkpoint(
+            lambda own: forward(own, **others),
+            hidden,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), adapters.on(name, inside=layer)),
+        )
+
+    return recomputed
