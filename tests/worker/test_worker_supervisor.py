@@ -103,6 +103,14 @@ def test_bad_input_of_the_trainer_keeps_field_value_and_way_out(house: House, ti
     assert (run.failure.code, run.failure.field, run.failure.value) == ("prompt_too_long", "f", "7")
 
 
+def test_rank_that_was_killed_is_told_as_killed(house: House, tiny_config: dict[str, object]) -> None:
+    house.write_script("event(event='failed', code='killed', message='process 1', way_out='w')\nsys.exit(1)\n")
+    run_id = submit(house, tiny_config)
+    work(house)
+    run = house.user.run(run_id)
+    assert (run.status, run.cause) == (RunStatus.FAILED, Cause.KILLED)
+
+
 def test_killed_trainer_is_told_with_its_signal(house: House, tiny_config: dict[str, object]) -> None:
     house.write_script("os.kill(os.getpid(), signal.SIGKILL)\n")
     run_id = submit(house, tiny_config)
