@@ -72,7 +72,7 @@ def weave(
 def delimit(model: MemGenModel, every: int) -> None:
     """Let every n-th look at a row's newest token find a delimiter, whatever an untrained weaver brings about."""
     looks = count(1)
-    model.is_delimiter = lambda _: next(looks) % every == 0  # type: ignore[method-assign]
+    model.is_delimiter = lambda token: next(looks) % every == 0  # type: ignore[method-assign]  # noqa: ARG005
 
 
 def checked(completions: list[Completion]) -> None:

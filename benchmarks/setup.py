@@ -15,7 +15,7 @@ from memgen.model.memgen_model import LatentSettings, MemGenModel
 from memgen.monitor import Monitor
 
 TINY = Path(__file__).parents[1] / "tests" / "golden" / "tiny_base"
-LORA = {"lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.1}
+LORA_R, LORA_ALPHA, LORA_DROPOUT = 16, 32, 0.1
 SEED = 42
 
 
@@ -35,7 +35,7 @@ def plain(name: str) -> BaseModel:
 def woven(name: str) -> MemGenModel:
     """An untrained MemGen model on a base of its own, with the numbers of a run's defaults."""
     torch.manual_seed(SEED)
-    return new_model(plain(name), LatentSettings(), **LORA)  # type: ignore[arg-type]
+    return new_model(plain(name), LatentSettings(), lora_r=LORA_R, lora_alpha=LORA_ALPHA, lora_dropout=LORA_DROPOUT)
 
 
 def questions(count: int) -> list[Question]:

@@ -4,7 +4,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from benchmarks.ratio import Ratio, Side, measure, seconds
-from benchmarks.setup import LORA, answer_ids, plain, prompt_ids, questions, woven
+from benchmarks.setup import LORA_ALPHA, LORA_DROPOUT, LORA_R, answer_ids, plain, prompt_ids, questions, woven
 from memgen.model.base import BaseModel
 from memgen.model.checkpoint import TARGETS
 from memgen.model.generation import pad_left
@@ -57,9 +57,9 @@ def lora_step(name: str) -> Side:
     for row, (_, answer) in enumerate(pairs):
         labels[row, -len(answer) :] = torch.tensor(answer)
     config = LoraConfig(
-        r=LORA["lora_r"],
-        lora_alpha=LORA["lora_alpha"],
-        lora_dropout=LORA["lora_dropout"],
+        r=LORA_R,
+        lora_alpha=LORA_ALPHA,
+        lora_dropout=LORA_DROPOUT,
         target_modules=TARGETS,
         bias="none",
         task_type="CAUSAL_LM",

@@ -10,6 +10,7 @@ from benchmarks.setup import SEED, prompt_ids, questions
 from memgen.contract.rundir import RunDir
 from memgen.contract.stage_configs import TriggerGrpoConfig
 from memgen.monitor import Monitor
+from memgen.parallel.team import Team
 from memgen.stages.context import Context
 from memgen.stages.rollout import roll_out
 from memgen.stages.trigger_grpo import Learner, trigger_parameters
@@ -32,8 +33,7 @@ def run(name: str) -> Ratio:
     optimizer = torch.optim.AdamW(trained, lr=config.learning_rate)
     asked = questions(QUESTIONS)
     prompts = [prompt_ids(model.base, one) for one in asked]
-    stop = StopRequest()
-    context = Context(RunDir(Path("nowhere")), None, Path("nowhere"), None, Monitor(None), stop)
+    context = Context(RunDir(Path("nowhere")), None, Path("nowhere"), None, Monitor(None), StopRequest(), Team())
     initial = [one.detach().clone() for one in trigger_parameters(model)]
     learner = Learner(config, context, model, initial, asked, prompts)
 
@@ -46,6 +46,6 @@ def run(name: str) -> Ratio:
 
     def rollout() -> None:
         delimit(model, EVERY)
-        roll_out(config, model, asked, prompts, torch.Generator().manual_seed(SEED), stop)
+        roll_out(config, context, model, asked, prompts, [SEED + number for number in range(config.batch_size)])
 
     return measure(seconds(step), seconds(rollout), ROUNDS, LIMIT)

@@ -4,9 +4,8 @@ Exit codes: 0 done, 2 bad input, 3 stopped, anything else an error.
 """
 
 import json
-import os
 import sys
-import traceback
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -16,7 +15,7 @@ from memgen.contract.config import RunConfig, config_hash, parse_config, stage_c
 from memgen.contract.errors import BadInput
 from memgen.contract.memory import weights_bytes
 from memgen.contract.presets import DEMO_PRESET, load_presets
-from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_ERROR, EXIT_STOPPED, RunDir, write_json
+from memgen.contract.rundir import EXIT_BAD_INPUT, RunDir, write_json
 
 app = typer.Typer(
     help="MemGen: run one stage from a config file, without a service.",
@@ -33,6 +32,7 @@ def run(
     resume: Annotated[
         Path | None, typer.Option(help="Folder of an earlier attempt to go on from; may be the same as --out.")
     ] = None,
+    num_processes: Annotated[int, typer.Option(help="Processes that share the run, each on a GPU of its own.")] = 1,
 ) -> None:
     """Run one stage, e.g. `python -m memgen run config.json --out runs/first`."""
     from memgen.stop import die_with_parent
@@ -40,13 +40,16 @@ def run(
     die_with_parent()
     try:
         parsed = parse_config(_read_json(config))
+        _check_num_processes(parsed, num_processes)
         run_dir, earlier = _folders(parsed, out, resume)
     except BadInput as error:
         _refuse(error)
     if run_dir.result.exists():
         typer.echo(f"this run has finished already: {run_dir.result}")
         return
-    raise typer.Exit(_run(parsed, run_dir, earlier))
+    _prepare(parsed, run_dir, earlier)
+    alone = num_processes == 1
+    raise typer.Exit(_run(parsed, run_dir, earlier) if alone else _launch(run_dir, earlier, num_processes))
 
 
 @app.command()
@@ -118,10 +121,11 @@ def import_checkpoint(
 
     try:
         chosen = get_preset(preset)
+        from memgen.attempt import home
         from memgen.model.authors_layout import import_authors
         from memgen.monitor import Monitor
 
-        loaded, expected = import_authors(source, chosen, out, _home(), Monitor(None))
+        loaded, expected = import_authors(source, chosen, out, home(), Monitor(None))
         typer.echo(f"{loaded} of {expected} tensors loaded; the checkpoint is {out}")
     except BadInput as error:
         _refuse(error)
@@ -138,57 +142,62 @@ def export_checkpoint(
 
     try:
         chosen = get_preset(preset)
+        from memgen.attempt import home
         from memgen.model.authors_layout import export_authors
         from memgen.monitor import Monitor
 
-        written = export_authors(source, chosen, out, _home(), Monitor(None))
+        written = export_authors(source, chosen, out, home(), Monitor(None))
         typer.echo(f"{written} tensors written; the checkpoint is {out}")
     except BadInput as error:
         _refuse(error)
 
 
-def _home() -> Path:
-    return Path(os.environ.get("MEMGEN_HOME") or "data").resolve()
+def _check_num_processes(config: RunConfig, num_processes: int) -> None:
+    if num_processes < 1:
+        raise BadInput(
+            "too_few_processes",
+            "a run needs a process",
+            field="--num-processes",
+            value=num_processes,
+            way_out="Choose 1, or as many as there are GPUs.",
+        )
+    if num_processes > 1:
+        from memgen.parallel.launch import check_num_processes
+
+        check_num_processes(config, num_processes)
 
 
-def _run(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> int:
-    from memgen.monitor import Monitor
-    from memgen.stages.context import Context
-    from memgen.stages.stages import run_stage
-    from memgen.stop import Stopped, StopRequest
-
+def _prepare(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> None:
     run_dir.path.mkdir(parents=True, exist_ok=True)
     if earlier is not None and earlier.path.resolve() == run_dir.path.resolve():
         run_dir.stop.unlink(missing_ok=True)  # it was for the attempt that it stopped
     if not run_dir.config.exists():
         write_json(run_dir.config, config.model_dump(mode="json"))
-    gsm8k = os.environ.get("MEMGEN_GSM8K_DIR")
-    monitor = Monitor(run_dir.events)
+
+
+def _run(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> int:
+    from memgen.attempt import tell, work
+    from memgen.monitor import Monitor
+    from memgen.parallel.team import Team
+    from memgen.stop import StopRequest
+
     stop = StopRequest(run_dir.stop)
     stop.listen()
-    context = Context(run_dir, earlier, _home(), Path(gsm8k).resolve() if gsm8k else None, monitor, stop)
-    try:
-        monitor.started(config.stage, os.getpid(), earlier.path.name if earlier else None)
-        result = run_stage(config, context)
-        write_json(run_dir.result, result)
-        monitor.finished(dict(result))
-        monitor.say("done: " + ", ".join(f"{name} {value:.4g}" for name, value in result.items()))
-        return 0
-    except Stopped as stopped:
-        monitor.say(str(stopped))
-        return EXIT_STOPPED
-    except BadInput as error:
-        monitor.failed(error.code, error.message, field=error.field, value=error.value, way_out=error.way_out)
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return EXIT_BAD_INPUT
-    except Exception as error:
-        text = traceback.format_exc()
-        code = "out_of_memory" if "OutOfMemory" in type(error).__name__ or isinstance(error, MemoryError) else "error"
-        monitor.failed(code, f"{type(error).__name__}: {error}", traceback=text[-20_000:])
-        print(text, file=sys.stderr, flush=True)
-        return EXIT_ERROR
-    finally:
-        monitor.close()
+    with closing(Monitor(run_dir.events)) as monitor:
+        ending = work(config, run_dir, earlier, monitor, stop, Team())
+        tell(ending, monitor)
+    return ending.exit_code
+
+
+def _launch(run_dir: RunDir, earlier: RunDir | None, num_processes: int) -> int:
+    from memgen.attempt import tell
+    from memgen.monitor import Monitor
+    from memgen.parallel.launch import launch
+
+    ending = launch(run_dir, earlier, num_processes)
+    with closing(Monitor(run_dir.events)) as monitor:
+        tell(ending, monitor)
+    return ending.exit_code
 
 
 def _folders(config: RunConfig, out: Path, resume: Path | None) -> tuple[RunDir, RunDir | None]:

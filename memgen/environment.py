@@ -15,6 +15,7 @@ from memgen.contract.rundir import RunDir
 from memgen.model.base import BaseModel
 from memgen.model.chat import prompt_hash
 from memgen.model.fetch import LocalModel
+from memgen.parallel.team import Team
 
 # What must be equal before a training goes on from a checkpoint of it.
 TRAINING_CONDITIONS = ("config_hash", "model", "checkpoint", "prompt_hash")
@@ -23,7 +24,7 @@ CONDITIONS = (*TRAINING_CONDITIONS, "dtype", "device", "torch", "transformers")
 
 
 def describe(
-    config: RunConfig, base: BaseModel, source: LocalModel, threads: int, checkpoint: str | None
+    config: RunConfig, base: BaseModel, source: LocalModel, threads: int, checkpoint: str | None, team: Team
 ) -> dict[str, Any]:
     """Everything about this machine and these weights that a reader of the result may ask for."""
     device = torch.cuda.get_device_name(base.device) if base.device.type == "cuda" else platform.machine()
@@ -37,6 +38,8 @@ def describe(
         "device": f"{base.device.type} ({device})",
         "attention": base.model.config._attn_implementation,
         "threads": threads,
+        "num_processes": team.size,
+        "backend": team.backend,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": version("transformers"),

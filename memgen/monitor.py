@@ -91,9 +91,9 @@ class Monitor:
         """The stage is done."""
         self._emit(ev.Finished, result=result)
 
-    def failed(self, code: str, message: str, **details: str | None) -> None:
-        """The stage ends with an error; details are field, value, way_out and traceback."""
-        self._emit(ev.Failed, code=code, message=message, **details)
+    def failed(self, said: ev.Failed) -> None:
+        """The stage ends with an error."""
+        self._write(said)
 
     def close(self) -> None:
         """Leave the terminal as it was found."""
@@ -108,11 +108,13 @@ class Monitor:
             self._bar_task = None
 
     def _emit(self, event_class: type[ev.Event], /, **fields: Any) -> None:
+        self._write(event_class(time=self._clock(), **fields))
+
+    def _write(self, event: ev.Event) -> None:
         if self._file is None:
             return
-        line = event_class(time=self._clock(), **fields).model_dump_json() + "\n"
         try:
-            self._file.write(line.encode())
+            self._file.write(event.model_dump_json().encode() + b"\n")
         except OSError as error:
             if not self._complained:
                 self._complained = True

@@ -20,25 +20,36 @@ class Stopped(Exception):
 
 
 class StopRequest:
-    """Looks for `stop.json` and for signals; cheap enough to ask at every step."""
+    """Looks for `stop.json` and for signals; cheap enough to ask at every step.
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+    Args:
+        paths: files that ask to stop once they exist.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        self._paths = paths
         self._signalled = False
+        self._relay: Path | None = None
 
-    def listen(self) -> None:
-        """Take the first SIGINT or SIGTERM as *save and stop*; a second one ends the process at once."""
+    def listen(self, relay: Path | None = None) -> None:
+        """Take the first SIGINT or SIGTERM as *save and stop*; a second one ends the process at once.
+
+        Args:
+            relay: a file that then asks others to stop.
+        """
+        self._relay = relay
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
 
     def requested(self) -> StopMode | None:
         """The mode of a stop that has been asked for, or None. An orphan ends here at once."""
         _end_if_orphan()
-        if self._path is not None and self._path.exists():
-            try:
-                return StopMode(json.loads(self._path.read_text())["mode"])
-            except (ValueError, KeyError, TypeError, OSError):
-                return StopMode.SAVE  # whoever wrote it wants an end
+        for path in self._paths:
+            if path.exists():
+                try:
+                    return StopMode(json.loads(path.read_text())["mode"])
+                except (ValueError, KeyError, TypeError, OSError):
+                    return StopMode.SAVE  # whoever wrote it wants an end
         return StopMode.SAVE if self._signalled else None
 
     def check(self) -> None:
@@ -49,6 +60,8 @@ class StopRequest:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signalled = True
+        if self._relay is not None:
+            self._relay.write_text(json.dumps({"mode": StopMode.SAVE}))
         os.write(2, b"stopping at the next step; once more to end at once\n")  # print may not be interrupted by itself
         signal.signal(number, signal.SIG_DFL)
 
@@ -57,9 +70,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the supervisor named in MEMGEN_SUPERVISOR_PID dies (Linux).
+    """Have the kernel kill this process when its parent, named in MEMGEN_SUPERVISOR_PID, dies (Linux).
 
-    Without that variable nothing happens. If the supervisor is already gone, the process ends here.
+    The parent is a supervisor, or of a rank the process that started all ranks. Without that variable nothing happens.
+    If the parent is already gone, the process ends here.
     """
     pid = os.environ.get("MEMGEN_SUPERVISOR_PID")
     if not pid:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 from backend.client import ApiError, Client, Unreachable
 from backend.schemas import ClaimedAttempt, FinishRequest
+from memgen.contract.config import stored_config
+from memgen.contract.datasets import rows_to_share
 from memgen.contract.errors import BadInput
 from memgen.contract.publish import link_log, publish
 from memgen.contract.rundir import RunDir, attempt_dir, backend_url_file, write_json
@@ -99,15 +101,17 @@ class Supervisor:
         earlier = self._earlier()
         if earlier is not None:
             command += ["--resume", str(earlier.path)]
-        if self._attempt.placement == "parallel" and len(self._slot.gpus) > 1:
-            command += ["--num-processes", str(len(self._slot.gpus))]
+        gpus = self._slot.gpus
+        if self._attempt.placement == "parallel":  # a process on each GPU, where there are rows for each
+            gpus = gpus[: rows_to_share(stored_config(self._attempt.config))]
+            command += ["--num-processes", str(len(gpus))] if len(gpus) > 1 else []
         environment = {
             "MEMGEN_SUPERVISOR_PID": str(os.getpid()),
             "MEMGEN_THREADS": str(self._threads),
             "OMP_NUM_THREADS": str(self._threads),
             "MEMGEN_HOME": str(self._settings.home),
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as the slots' memory was read
-            "CUDA_VISIBLE_DEVICES": ",".join(map(str, self._slot.gpus)),
+            "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
             "TQDM_DISABLE": "1",  # progress bars of libraries fill a log file; ours goes through events
         }
         trainer = Trainer(command, self._folder.log, environment)

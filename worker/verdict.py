@@ -51,7 +51,8 @@ def judge(exit_code: int, folder: RunDir, *, stop_asked: bool, was_forced: bool)
         item = ProblemItem(
             code=said.code, message=said.message, field=said.field, value=said.value, way_out=said.way_out
         )
-        cause = {"out_of_memory": Cause.OUT_OF_MEMORY}.get(said.code, Cause.ERROR)
+        known = {"out_of_memory": Cause.OUT_OF_MEMORY, "killed": Cause.KILLED}  # killed: one of several ranks
+        cause = known.get(said.code, Cause.ERROR)
         return end("failed", Cause.INVALID_CONFIG if exit_code == EXIT_BAD_INPUT else cause, item, said.traceback)
     if exit_code < 0:
         return end("failed", Cause.KILLED, _killed(-exit_code))

@@ -60,6 +60,17 @@ def num_steps(config: WeaverSftConfig | TriggerGrpoConfig, rows: int) -> int:
     return steps if config.max_steps is None else min(steps, config.max_steps)
 
 
+def rows_to_share(config: RunConfig) -> int:
+    """How many rows a run works on at a time, which several processes can share: those of a step, or all questions.
+
+    Raises:
+        BadInput: `too_many_questions`.
+    """
+    if isinstance(config, WeaverSftConfig):
+        return config.batch_size * config.gradient_accumulation_steps
+    return config.batch_size if isinstance(config, TriggerGrpoConfig) else num_rows(config)
+
+
 def check_gsm8k_folder(folder: Path) -> None:
     """Refuse a folder that lacks a file of GSM8K, without reading the files.
 

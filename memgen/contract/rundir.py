@@ -84,6 +84,14 @@ class RunDir:
         """The answer file of an evaluation; a training never writes one."""
         return self.output / (OUTPUTS[self.stage].answers or "answer.json")
 
+    def answer_part(self, rank: int) -> Path:
+        """Where a rank beside the main process leaves its answers until that one has them in the answer file."""
+        return self.path / f"answers-{rank}.part"
+
+    def answer_parts(self) -> list[Path]:
+        """Those that are there."""
+        return sorted(self.path.glob("answers-*.part"))
+
     @property
     def checkpoints(self) -> Path:
         """Folder of a training's checkpoints, from which it can be resumed."""

@@ -56,7 +56,7 @@ class Evaluation(StageConfig):
     """How many questions, from the first on; empty takes the whole split. Differences between two models below
     about 5 points need several hundred."""
     batch_size: int = Field(default=8, ge=1, le=512)
-    """Questions answered at the same time. More is faster until memory ends."""
+    """Questions answered at the same time, on each GPU. More is faster until memory ends."""
     max_prompt_aug_num: int | None = Field(default=None, ge=0, le=1)
     """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's."""
     max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)
@@ -172,7 +172,7 @@ class WeaverSftConfig(Training):
     num_train_epochs: int = Field(default=2, ge=1, le=1000)
     """Passes over the training questions."""
     batch_size: int = Field(default=4, ge=1, le=512)
-    """Examples of one forward pass."""
+    """Examples of one forward pass; several GPUs share those of a step."""
     gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024)
     """Forward passes of one step."""
     learning_rate: float = Field(default=1e-5, gt=0, le=1)
@@ -224,7 +224,7 @@ class TriggerGrpoConfig(Training):
     num_train_epochs: int = Field(default=1, ge=1, le=1000)
     """Passes over the training questions."""
     batch_size: int = Field(default=8, ge=2, le=512)
-    """Completions of one step; a multiple of num_generations."""
+    """Completions of one step, on all GPUs; a multiple of num_generations."""
     num_generations: int = Field(default=8, ge=2, le=512, validate_default=True)
     """Completions per question, whose rewards are compared with each other."""
     learning_rate: float = Field(default=1e-6, gt=0, le=1)

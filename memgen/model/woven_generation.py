@@ -25,13 +25,17 @@ class Sampling:
     temperature: float
     tokens: bool
     """Whether tokens are drawn, too; decisions always are."""
-    generator: torch.Generator
-    """On the CPU."""
+    generators: Sequence[torch.Generator]
+    """One per prompt, on the CPU: what is drawn for a completion does not depend on what is generated beside it."""
 
-    def draw(self, logits: torch.Tensor) -> torch.Tensor:
-        """One choice (B,) per row from logits or log-probabilities (B, n) at the temperature."""
+    def draw(self, logits: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
+        """One choice (B,) per row, for these prompts, from logits or log-probabilities (B, n) at the temperature."""
         probabilities = torch.softmax(logits.float().cpu(), dim=-1)
-        return torch.multinomial(probabilities, 1, generator=self.generator)[:, 0].to(logits.device)
+        drawn = [
+            torch.multinomial(own, 1, generator=self.generators[number])
+            for own, number in zip(probabilities, numbers, strict=True)
+        ]
+        return torch.cat(drawn).to(logits.device)
 
 
 @dataclass
@@ -177,7 +181,8 @@ class _Generation:
             said = self._model.decide(self._reader, points, chunks)
             if self._sampling is not None:
                 said = torch.log_softmax(said / self._sampling.temperature, dim=-1)
-            chosen = said.argmax(-1) if self._sampling is None else self._sampling.draw(said)
+            numbers = [self._rows[place].number for place in points]
+            chosen = said.argmax(-1) if self._sampling is None else self._sampling.draw(said, numbers)
             inserting = [bool(choice) for choice in chosen.tolist()]
             logprobs = said.gather(1, chosen[:, None])[:, 0].tolist()
         for place, inserts, logprob in zip(points, inserting, logprobs, strict=True):
@@ -223,7 +228,7 @@ class _Generation:
         """Next tokens (B,) from logits (B, V)."""
         if self._sampling is None or not self._sampling.tokens:
             return logits.argmax(-1)
-        return self._sampling.draw(logits / self._sampling.temperature)
+        return self._sampling.draw(logits / self._sampling.temperature, [row.number for row in self._rows])
 
     def _take(self, tokens: torch.Tensor) -> None:
         """Append a token to each row and let finished rows leave."""

@@ -1,4 +1,7 @@
-"""The answer file while a stage writes it: scored, appended, told, and taken over from an earlier attempt."""
+"""The answer file while a stage writes it: scored, appended, told, and taken over from an earlier attempt.
+
+Of several ranks each writes a book. The main one's is the answer file; it takes the others' answers over as they come.
+"""
 
 import os
 import time
@@ -11,19 +14,30 @@ from memgen.data.questions import Question
 from memgen.model.chat import question_messages
 from memgen.monitor import Monitor
 from memgen.scoring import extract_answer, score
+from memgen.stop import StopRequest
 
 TELL_SECONDS = 2.0  # between two words while there is no new answer
+LOOK_SECONDS = 0.05  # between two looks at what other ranks have answered, when there is nothing else to do
 
 
 class AnswerBook:
-    """The answer file of a run while it is written: each question once, appended as it is answered."""
+    """The answer file of a run while it is written: each question once, appended as it is answered.
+
+    Args:
+        path: the file.
+        questions: of the run.
+        monitor: is told of each answer.
+        taken_from: answer files and parts of an earlier attempt.
+        parts: books of other ranks, which appear and grow while this one is written.
+    """
 
     def __init__(
         self,
         path: Path,
         questions: list[Question],
         monitor: Monitor,
-        taken_from: Path | None = None,
+        taken_from: Sequence[Path] = (),
+        parts: Sequence[Path] = (),
     ) -> None:
         self._questions = questions
         self._monitor = monitor
@@ -34,12 +48,11 @@ class AnswerBook:
         self._begun: dict[int, float] = {}
         self._told_at = self._began
         path.parent.mkdir(parents=True, exist_ok=True)
-        if taken_from is not None and taken_from.exists():
-            self._take_over(taken_from, path)
+        there = [source for source in taken_from if source.exists()]
+        if there:
+            self._take_over(there, path)
         self._file = path.open("ab", buffering=0)
-
-    def __contains__(self, index: int) -> bool:
-        return index in self._answers
+        self._read = dict.fromkeys(parts, 0)  # bytes of each part that are known
 
     @property
     def missing(self) -> list[int]:
@@ -52,11 +65,13 @@ class AnswerBook:
 
     def tell_step(self, _steps: int) -> None:
         """Every completion under way has one more token; told every few seconds."""
+        self.collect()
         now = time.perf_counter()
         if now - self._told_at > TELL_SECONDS:
             self._told_at = now
             under_way = len(self._begun.keys() - self._answers.keys())
-            self._monitor.progress(len(self._answers), len(self._questions), "questions", f"{under_way} under way")
+            detail = "" if self._read else f"{under_way} under way"  # what other ranks have begun is not known
+            self._monitor.progress(len(self._answers), len(self._questions), "questions", detail)
 
     def add(
         self,
@@ -77,8 +92,6 @@ class AnswerBook:
             augmentations: decision points, where there is a weaver.
             ltpo: a trace per insertion, where latents were optimised.
         """
-        if index in self._answers:
-            return
         now = time.perf_counter()
         seconds = now - self._begun.get(index, self._began)
         question = self._questions[index]
@@ -94,19 +107,32 @@ class AnswerBook:
             augmentations=list(augmentations),
             ltpo=ltpo,
             seconds=round(seconds, 3),
-            elapsed=round(self._seconds_before + now - self._began, 3),
         )
-        self._append(record.model_dump_json())
-        self._answers[index] = record
-        self._new_tokens += tokens
-        mark = "right" if record.metrics["accuracy"] else "wrong"
-        said = extract_answer(completion)
-        self._monitor.say(
-            f"[{len(self._answers)}/{len(self._questions)}] {question.id} {mark}: "
-            f"{'nothing' if said is None else said[:40]!r}, expected {question.answer!r}, {tokens} tokens"
-            f"{' (truncated)' if truncated else ''}, {seconds:.1f} s"
-        )
-        self.report()
+        self._enter(record)
+
+    def collect(self) -> None:
+        """Enter what other ranks have answered since the last look."""
+        for part, known in self._read.items():
+            if not part.exists() or part.stat().st_size == known:
+                continue
+            with part.open("rb") as file:
+                file.seek(known)
+                data = file.read()
+            whole = data[: data.rfind(b"\n") + 1]  # its writer may be in the middle of a line
+            for line in whole.splitlines():
+                self._enter(AnswerRecord.model_validate_json(line))
+            self._read[part] += len(whole)
+
+    def wait_for_all(self, stop: StopRequest) -> None:
+        """Collect until every question is answered.
+
+        Raises:
+            Stopped: a stop was asked for.
+        """
+        while self.missing:
+            stop.check()
+            self.tell_step(0)
+            time.sleep(LOOK_SECONDS)
 
     def report(self) -> None:
         """Tell progress and the running means."""
@@ -129,38 +155,64 @@ class AnswerBook:
         self._append(summary.model_dump_json())
         os.fsync(self._file.fileno())
         self._file.close()
+        for part in self._read:
+            part.unlink(missing_ok=True)
         return summary
+
+    def _enter(self, record: AnswerRecord) -> None:
+        """Append an answer and tell it; of a question that has one, that one stays."""
+        if record.index in self._answers:
+            return
+        elapsed = round(self._seconds_before + time.perf_counter() - self._began, 3)
+        record = record.model_copy(update={"elapsed": elapsed})
+        self._append(record.model_dump_json())
+        self._answers[record.index] = record
+        self._new_tokens += record.completion_tokens
+        mark = "right" if record.metrics["accuracy"] else "wrong"
+        said = extract_answer(record.completion)
+        self._monitor.say(
+            f"[{len(self._answers)}/{len(self._questions)}] {record.id} {mark}: "
+            f"{'nothing' if said is None else said[:40]!r}, expected {self._questions[record.index].answer!r}, "
+            f"{record.completion_tokens} tokens{' (truncated)' if record.truncated else ''}, {record.seconds:.1f} s"
+        )
+        self.report()
 
     def _append(self, line: str) -> None:
         data = (line + "\n").encode()
         while data:  # an unbuffered write may be short
             data = data[self._file.write(data) :]
 
-    def _take_over(self, source: Path, target: Path) -> None:
-        try:
-            answers, summary = read_answers(source)
-        except ValueError as error:
-            raise BadInput(
-                "resume_damaged",
-                f"the answer file to resume can't be read: {error}",
-                field="resume",
-                value=source.parent.parent.name,
-                way_out="Start again without --resume.",
-            ) from error
-        for answer in answers:
-            if answer.index >= len(self._questions) or self._questions[answer.index].id != answer.id:
+    def _take_over(self, sources: Sequence[Path], target: Path) -> None:
+        complete = False
+        for source in sources:
+            try:
+                answers, summary = read_answers(source)
+            except ValueError as error:
                 raise BadInput(
-                    "resume_mismatch",
-                    "the answer file to resume answers other questions",
+                    "resume_damaged",
+                    f"the answer file to resume can't be read: {error}",
                     field="resume",
-                    value=answer.id,
+                    value=source,
                     way_out="Start again without --resume.",
-                )
-            self._answers.setdefault(answer.index, answer)
-        self._seconds_before = max((answer.elapsed for answer in answers), default=0.0)
+                ) from error
+            for answer in answers:
+                self._check(answer)
+                self._answers.setdefault(answer.index, answer)
+            complete |= summary is not None
+        self._seconds_before = max((answer.elapsed for answer in self._answers.values()), default=0.0)
         lines = [answer.model_dump_json() + "\n" for answer in self._answers.values()]
         temporary = target.with_suffix(".taken")
         temporary.write_text("".join(lines), encoding="utf-8")
         temporary.replace(target)  # a torn last line and an old summary are gone
-        done = "complete" if summary else "incomplete"
+        done = "complete" if complete else "incomplete"
         self._monitor.say(f"resumed: {len(self._answers)} of {len(self._questions)} answers taken over ({done} file)")
+
+    def _check(self, answer: AnswerRecord) -> None:
+        if answer.index >= len(self._questions) or self._questions[answer.index].id != answer.id:
+            raise BadInput(
+                "resume_mismatch",
+                "the answer file to resume answers other questions",
+                field="resume",
+                value=answer.id,
+                way_out="Start again without --resume.",
+            )

@@ -8,6 +8,7 @@ from memgen.contract.rundir import RunDir
 from memgen.data import load_questions
 from memgen.data.questions import Question
 from memgen.monitor import Monitor
+from memgen.parallel.team import Team
 from memgen.stop import StopRequest
 
 
@@ -25,6 +26,8 @@ class Context:
     """Folder with GSM8K; None reads it from the hub."""
     monitor: Monitor
     stop: StopRequest
+    team: Team
+    """The processes that work on the run; the monitor of all but the main one says nothing."""
 
     def questions(self, config: RunConfig, split: str, limit: int | None = None) -> list[Question]:
         """The first `limit` questions of a split, with a word about it.
@@ -34,4 +37,5 @@ class Context:
         """
         folder = f"folder {self.gsm8k_folder}" if self.gsm8k_folder and config.data == "gsm8k" else ""
         self.monitor.phase("data", f"{config.data} {split} {folder}".strip())
-        return load_questions(config.data, split, seed=config.seed, limit=limit, gsm8k_folder=self.gsm8k_folder)
+        with self.team.main_first():
+            return load_questions(config.data, split, seed=config.seed, limit=limit, gsm8k_folder=self.gsm8k_folder)

@@ -3,7 +3,7 @@
 With latents, completions run `batch_size` at a time and the next question takes a free place at once; what stands
 beside a question changes no more than the rounding of its numbers. The base is left to transformers, whose batches are
 fixed slices of the questions: a half-answered batch is generated whole again after a stop, and only what was missing
-is kept.
+is kept. Several ranks share what is missing, each `batch_size` at a time; an answer does not depend on their number.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,9 @@ from memgen.stages.context import Context
 from memgen.stages.latent_search import LatentSearch
 from memgen.stages.loading import load
 
-Answer = Callable[[list[Question], list[list[int]], AnswerBook], None]
-"""Answers what the book lacks: all questions, their prompts' token ids, where answers go."""
+Answer = Callable[[list[int], list[Question], list[list[int]], AnswerBook], None]
+"""Answers this rank's share: places of the questions that have no answer, all questions, their prompts' token ids, and
+where answers go."""
 
 
 def evaluate(
@@ -44,14 +45,30 @@ def evaluate(
         answer = _plainly(config, context, loaded.base)
     else:
         answer = _with_latents(config, context, loaded.model(config, loaded.checkpoint))
-    earlier = context.resume.answers if context.resume else None
-    book = AnswerBook(context.run_dir.answers, questions, context.monitor, earlier)
+    book, missing = _open_book(context, questions)
     context.monitor.phase("generate", f"{len(questions)} questions, {config.batch_size} at a time")
     book.report()
-    answer(questions, prompts, book)
+    answer(missing, questions, prompts, book)
     context.stop.check()
+    if not context.team.is_main:
+        return {}
+    book.wait_for_all(context.stop)
     context.monitor.artifact("answers", str(context.run_dir.answers.relative_to(context.run_dir.path)))
     return book.close().summary_metrics
+
+
+def _open_book(context: Context, questions: list[Question]) -> tuple[AnswerBook, list[int]]:
+    """This rank's book, and the places of all questions that have no answer yet."""
+    team, run_dir, resume = context.team, context.run_dir, context.resume
+    if not team.is_main:
+        missing: list[int] = team.from_main([])  # the main process has removed old parts by then
+        return AnswerBook(run_dir.answer_part(team.rank), questions, context.monitor), missing
+    earlier = [resume.answers, *resume.answer_parts()] if resume else []
+    parts = [run_dir.answer_part(rank) for rank in range(1, team.size)]
+    book = AnswerBook(run_dir.answers, questions, context.monitor, earlier, parts)
+    for old in run_dir.answer_parts():
+        old.unlink()
+    return book, team.from_main(book.missing)
 
 
 def _plainly(config: EvaluateConfig | LtpoEvaluateConfig, context: Context, base: BaseModel) -> Answer:
@@ -67,11 +84,10 @@ def _plainly(config: EvaluateConfig | LtpoEvaluateConfig, context: Context, base
             book.tell_step,
         )
 
-    def answer(questions: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
-        for start in range(0, len(questions), config.batch_size):
-            batch = range(start, min(start + config.batch_size, len(questions)))
-            if all(index in book for index in batch):
-                continue
+    def answer(missing: list[int], _: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
+        starts = sorted({index - index % config.batch_size for index in missing})
+        for start in starts[context.team.rank :: context.team.size]:
+            batch = range(start, min(start + config.batch_size, len(prompts)))
             context.stop.check()
             answer_batch(batch, [prompts[index] for index in batch], book)
 
@@ -79,28 +95,28 @@ def _plainly(config: EvaluateConfig | LtpoEvaluateConfig, context: Context, base
 
 
 def _with_latents(config: EvaluateConfig | LtpoEvaluateConfig, context: Context, model: MemGenModel) -> Answer:
-    def answer(questions: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
-        missing = book.missing
-        if not missing:
+    def answer(missing: list[int], questions: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
+        own = missing[context.team.rank :: context.team.size]
+        if not own:
             return
         search = None
         if isinstance(config, LtpoEvaluateConfig) and config.max_steps:
-            search = LatentSearch(config, model, [questions[index].id for index in missing], context.stop)
+            search = LatentSearch(config, model, [questions[index].id for index in own], context.stop)
 
         def on_row(number: int, completion: Completion) -> None:
             ids = completion.text_ids
             points = [Augmentation(token=d.token, asked=d.asked, inserted=d.inserted) for d in completion.decisions]
             traces = search.traces[number] if search else None
-            book.add(missing[number], _text(model.base, ids), len(ids), not completion.ended, points, traces)
+            book.add(own[number], _text(model.base, ids), len(ids), not completion.ended, points, traces)
 
         generate_woven(
             model,
-            [torch.tensor(prompts[index], device=model.base.device) for index in missing],
+            [torch.tensor(prompts[index], device=model.base.device) for index in own],
             config.max_completion_length,
             trigger=config.uses_trigger,
             width=config.batch_size,
             improve=search,
-            on_start=lambda number: book.begin(missing[number]),
+            on_start=lambda number: book.begin(own[number]),
             on_row=on_row,
             should_stop=lambda: context.stop.requested() is not None,
             on_token=book.tell_step,

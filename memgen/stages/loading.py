@@ -52,12 +52,14 @@ def load(config: RunConfig, context: Context, conditions: tuple[str, ...]) -> Lo
     folder = checkpoint_dir(context.home, config.checkpoint) if config.checkpoint else None
     manifest = verify(folder) if folder else None
     threads = use_threads()
-    source = fetch_model(get_preset(config.preset), config.revision, context.home, context.monitor)
-    context.stop.check()
+    with context.team.main_first():
+        source = fetch_model(get_preset(config.preset), config.revision, context.home, context.monitor)
+    context.team.check_stop(context.stop)
     context.monitor.phase("load", source.identity)
     base = load_base(source, config.dtype)
-    environment = describe(config, base, source, threads, manifest.content_hash if manifest else None)
+    environment = describe(config, base, source, threads, manifest.content_hash if manifest else None, context.team)
     if context.resume is not None and context.resume.holds_work():
         same_conditions(environment, context.resume, conditions)
-    write_json(context.run_dir.environment, environment)
+    if context.team.is_main:
+        write_json(context.run_dir.environment, environment)
     return Loaded(base, source.identity, folder, manifest)

@@ -1,4 +1,7 @@
-"""A rollout: completions with sampled decisions, their rewards and advantages."""
+"""A rollout: completions with sampled decisions, their rewards and advantages.
+
+Several ranks share the completions, and tell each other how they did: rewards are compared over all of a group's.
+"""
 
 import statistics
 from collections.abc import Sequence
@@ -11,14 +14,14 @@ from memgen.data.questions import Question
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.model.woven_generation import Completion, Sampling, generate_woven
 from memgen.scoring import accuracy
-from memgen.stop import StopRequest
+from memgen.stages.context import Context
 
 SAME = 1e-9  # rewards of a group that differ by less do not differ
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """Completions of one step, group by group; only those that were asked for a decision are rows."""
+    """This rank's completions of one step, group by group; only those that were asked for a decision are rows."""
 
     rows: list[Row]
     """Prompt and completion, with a point per asked decision."""
@@ -26,7 +29,23 @@ class Rollout:
     """Per row 1 where latents were inserted, else 0, (n,)."""
     advantages: list[float]
     """Per row."""
+    num_decisions: int
+    """Of all ranks."""
     metrics: dict[str, float]
+    """Of all ranks."""
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """How one completion did."""
+
+    score: float
+    insert_rate: float
+    insertions: int
+    decisions: int
+    """Those that the trigger was asked for."""
+    length: int
+    ended: bool
 
 
 def correctness(completions: Sequence[str], solution: Sequence[str], **_: object) -> list[float]:
@@ -36,42 +55,54 @@ def correctness(completions: Sequence[str], solution: Sequence[str], **_: object
 
 def roll_out(
     config: TriggerGrpoConfig,
+    context: Context,
     model: MemGenModel,
     questions: Sequence[Question],
     prompts: Sequence[list[int]],
-    generator: torch.Generator,
-    stop: StopRequest,
+    seeds: Sequence[int],
 ) -> Rollout:
     """Generate `num_generations` completions per question and reward them.
+
+    Args:
+        config: of the run.
+        context: of the run.
+        model: in eval mode.
+        questions: of the step.
+        prompts: their token ids.
+        seeds: one per completion, question by question.
 
     Raises:
         Stopped: a stop was asked for.
     """
-    size = config.num_generations
-    repeated = [torch.tensor(ids, device=model.base.device) for ids in prompts for _ in range(size)]
+    size, team = config.num_generations, context.team
+    mine = team.share(range(len(prompts) * size))
+    repeated = [torch.tensor(prompts[number // size], device=model.base.device) for number in mine]
+    generators = [torch.Generator().manual_seed(seeds[number]) for number in mine]
     completions = generate_woven(
         model,
         repeated,
         config.max_completion_length,
         trigger=True,
-        sampling=Sampling(config.temperature, config.sample_tokens, generator),
-        should_stop=lambda: stop.requested() is not None,
+        sampling=Sampling(config.temperature, config.sample_tokens, generators),
+        should_stop=lambda: context.stop.requested() is not None,
     )
-    stop.check()
+    team.check_stop(context.stop)
     texts = [model.base.tokenizer.decode(one.text_ids, skip_special_tokens=True) for one in completions]
-    scores = correctness(texts, [question.solution for question in questions for _ in range(size)])
-    rates = [_insert_rate(completion) for completion in completions]
-    rewards = penalised(scores, rates, size, config.insertion_penalty)
-    advantages = group_advantages(rewards, size, scale=config.scale_rewards == "group")
-    asked = [[decision for decision in one.decisions if decision.asked] for one in completions]
+    scores = correctness(texts, [questions[number // size].solution for number in mine])
+    facts = team.gather([_facts(one, score) for one, score in zip(completions, scores, strict=True)])
+    rewards = penalised(
+        [one.score for one in facts], [one.insert_rate for one in facts], size, config.insertion_penalty
+    )
+    advantages = team.share(group_advantages(rewards, size, scale=config.scale_rewards == "group"))
     rows, actions, kept = [], [], []
-    for prompt, completion, decisions, advantage in zip(repeated, completions, asked, advantages, strict=True):
-        if decisions:
+    for prompt, completion, advantage in zip(repeated, completions, advantages, strict=True):
+        asked = [decision for decision in completion.decisions if decision.asked]
+        if asked:
             ids = torch.cat([prompt, torch.tensor(completion.ids, device=prompt.device)])
-            rows.append(Row(ids, [len(prompt) + decision.token for decision in decisions]))
-            actions.append(torch.tensor([int(decision.inserted) for decision in decisions], device=prompt.device))
+            rows.append(Row(ids, [len(prompt) + decision.token for decision in asked]))
+            actions.append(torch.tensor([int(decision.inserted) for decision in asked], device=prompt.device))
             kept.append(advantage)
-    return Rollout(rows, actions, kept, _metrics(completions, scores, rewards, rates, size))
+    return Rollout(rows, actions, kept, sum(one.decisions for one in facts), _metrics(facts, rewards, size))
 
 
 def group_advantages(rewards: Sequence[float], size: int, *, scale: bool) -> list[float]:
@@ -101,27 +132,28 @@ def _groups(values: Sequence[float], size: int) -> list[Sequence[float]]:
     return [values[start : start + size] for start in range(0, len(values), size)]
 
 
-def _insert_rate(completion: Completion) -> float:
+def _facts(completion: Completion, score: float) -> _Facts:
     asked = [decision.inserted for decision in completion.decisions if decision.asked]
-    return sum(asked) / len(asked) if asked else 0.0
+    return _Facts(
+        score=score,
+        insert_rate=sum(asked) / len(asked) if asked else 0.0,
+        insertions=sum(decision.inserted for decision in completion.decisions),
+        decisions=len(asked),
+        length=len(completion.text_ids),
+        ended=completion.ended,
+    )
 
 
-def _metrics(
-    completions: Sequence[Completion],
-    scores: Sequence[float],
-    rewards: Sequence[float],
-    rates: Sequence[float],
-    size: int,
-) -> dict[str, float]:
+def _metrics(facts: Sequence[_Facts], rewards: Sequence[float], size: int) -> dict[str, float]:
     deviations = [statistics.pstdev(group) for group in _groups(rewards, size)]
-    n = len(completions)
+    n = len(facts)
     return {
         "reward": statistics.fmean(rewards),
         "reward_std": statistics.fmean(deviations),
-        "accuracy": statistics.fmean(scores),
+        "accuracy": statistics.fmean(one.score for one in facts),
         "frac_reward_zero_std": sum(deviation < SAME for deviation in deviations) / len(deviations),
-        "insert_rate": statistics.fmean(rates),
-        "insertions": sum(decision.inserted for one in completions for decision in one.decisions) / n,
-        "completions/mean_length": sum(len(one.text_ids) for one in completions) / n,
-        "completions/truncated": sum(not one.ended for one in completions) / n,
+        "insert_rate": statistics.fmean(one.insert_rate for one in facts),
+        "insertions": sum(one.insertions for one in facts) / n,
+        "completions/mean_length": sum(one.length for one in facts) / n,
+        "completions/truncated": sum(not one.ended for one in facts) / n,
     }

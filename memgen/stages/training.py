@@ -3,6 +3,9 @@
 Every random choice of a step comes from the run's seed and the step's number alone (`seed_of`), and so does the order
 of the rows: a training that was killed goes on from its last checkpoint exactly as if nothing had happened, without a
 saved state of any random generator. What a step computes is the stage's business.
+
+Several ranks share the rows of a step. Their gradients are summed, so that each takes the same optimizer step and all
+have the same weights; the main one saves them.
 """
 
 import hashlib
@@ -40,11 +43,12 @@ KEPT = 2  # newest resumable checkpoints
 LINES = 200  # lines about steps in the log of a training, roughly
 SAID = ("loss", "reward", "frac_reward_zero_std", "insert_rate", "completions/mean_length", "grad_norm", "step_seconds")
 Step = Callable[[int], dict[str, float]]
-"""Runs the forward and backward pass of a step; returns its metrics by name behind `train/`, with `loss`."""
+"""Runs the forward and backward pass of a step for this rank's rows; returns the metrics of all rows by name behind
+`train/`, with `loss`. The losses of the ranks, and so their gradients, add up to those of the step."""
 
 
 class Diverged(RuntimeError):
-    """The loss or its gradient is no number any more."""
+    """The loss or its gradient is no number any more, or the ranks' weights are not the same."""
 
 
 def seed_of(seed: int, *what: object) -> int:
@@ -162,7 +166,7 @@ class TrainingLoop:
             between(self._done, self._done == self._total)
             for number in range(self._done, self._total):
                 if number % self._block == 0:
-                    self._context.stop.check()
+                    self._context.team.check_stop(self._context.stop)
                 metrics = self._step(number, step)
                 self._done = number + 1
                 self._tell(metrics, time.perf_counter() - began)
@@ -182,8 +186,10 @@ class TrainingLoop:
 
     def _step(self, number: int, step: Step) -> dict[str, float]:
         began = time.perf_counter()
-        torch.manual_seed(seed_of(self._config.seed, "step", number))
+        rank = self._context.team.rank
+        torch.manual_seed(seed_of(self._config.seed, "step", number, *((rank,) if rank else ())))  # own dropout masks
         metrics = step(number)
+        self._context.team.sum_gradients(self._parameters)
         norm = float(nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm))
         if not (math.isfinite(metrics["loss"]) and math.isfinite(norm)):
             raise Diverged(
@@ -211,9 +217,10 @@ class TrainingLoop:
         return done < self._total and done % self._block == 0 and done // every > (done - self._block) // every
 
     def _save(self) -> None:
+        self._check_ranks()
         run_dir, step = self._context.run_dir, self._done
         folder = run_dir.checkpoint(step)
-        if folder.exists():
+        if folder.exists() or not self._context.team.is_main:
             return
         state: dict[str, Any] = {
             "optimizer": self._optimizer.state_dict(),
@@ -227,6 +234,9 @@ class TrainingLoop:
             shutil.rmtree(run_dir.checkpoint(old), ignore_errors=True)
 
     def _save_final(self) -> None:
+        self._check_ranks()
+        if not self._context.team.is_main:
+            return
         output = self._context.run_dir.output
         if output.exists():  # left by an attempt in this folder that ended before it had said so
             shutil.rmtree(output)
@@ -238,6 +248,19 @@ class TrainingLoop:
             )
         self._context.monitor.artifact("checkpoint", output.name)
         self._context.monitor.say(f"checkpoint {manifest.content_hash} saved as {output.name}")
+
+    def _check_ranks(self) -> None:
+        """Refuse to save weights that are not those of all ranks."""
+        if self._context.team.size == 1:
+            return
+        digest = hashlib.sha256()
+        for parameter in self._parameters:
+            digest.update(parameter.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+        if len(set(self._context.team.gather([digest.hexdigest()]))) > 1:
+            raise Diverged(
+                f"the weights of the {self._context.team.size} processes differ behind step {self._done}: nothing is "
+                "saved. Go on with --resume; the last checkpoint is whole."
+            )
 
     def _manifest(self, step: int) -> Manifest:
         before = self._loaded.manifest

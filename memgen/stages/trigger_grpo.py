@@ -94,8 +94,17 @@ class Learner:
         if fresh or self._rollout is None:
             self._rollout = self._roll_out(number)
         rollout = self._rollout
-        if not rollout.rows:
+        if not rollout.num_decisions:
             return {"loss": 0.0, **rollout.metrics}
+        own = self._backward(rollout, fresh) if rollout.rows else (0.0, 0.0, 0.0)
+        loss, entropy, divergence = self._context.team.sum(*own)
+        metrics = {"entropy": entropy, **rollout.metrics}
+        if self._config.beta:
+            metrics["kl"] = divergence
+        return {"loss": loss, **metrics}
+
+    def _backward(self, rollout: Rollout, fresh: bool) -> tuple[float, float, float]:
+        """Gradients of this rank's rows; returns its part of the step's loss, mean entropy and mean KL divergence."""
         actions = torch.cat(rollout.actions)
         advantages = torch.cat(
             [
@@ -113,14 +122,15 @@ class Learner:
         epsilon = self._config.epsilon
         gain = torch.minimum(ratio * advantages, ratio.clamp(1 - epsilon, 1 + epsilon) * advantages)
         probabilities = logprobs.exp()
-        loss = -gain.mean()  # over all decisions of the step, so that a long completion does not count for less
-        metrics = {"entropy": float(-(probabilities * logprobs).sum(-1).mean().detach()), **rollout.metrics}
+        n = rollout.num_decisions  # a mean over all decisions, so that a long completion does not count for less
+        loss = -gain.sum() / n
+        entropy = -(probabilities * logprobs).sum().detach() / n
+        divergence = torch.zeros(())
         if self._config.beta:
-            divergence = (probabilities * (logprobs - self._reference)).sum(-1).mean()
+            divergence = (probabilities * (logprobs - self._reference)).sum() / n
             loss = loss + self._config.beta * divergence
-            metrics["kl"] = float(divergence.detach())
         loss.backward()  # type: ignore[no-untyped-call]
-        return {"loss": float(loss.detach()), **metrics}
+        return float(loss.detach()), float(entropy), float(divergence.detach())
 
     def _roll_out(self, number: int) -> Rollout:
         config = self._config
@@ -128,11 +138,11 @@ class Learner:
         batch = batch_of(len(self._prompts), per_rollout, number // config.num_iterations, config.seed)
         return roll_out(
             config,
+            self._context,
             self._model,
             [self._questions[index] for index in batch],
             [self._prompts[index] for index in batch],
-            torch.Generator().manual_seed(seed_of(config.seed, "rollout", number)),
-            self._context.stop,
+            [seed_of(config.seed, "rollout", number, place) for place in range(config.batch_size)],
         )
 
     def _logprobs(self, rollout: Rollout) -> torch.Tensor:

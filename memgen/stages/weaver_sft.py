@@ -4,6 +4,7 @@ The loss is the mean cross entropy of the solution's tokens, teacher-forced over
 in place (MemGen, arXiv 2509.24704).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,36 +88,40 @@ class Teacher:
 
     def step(self, number: int) -> dict[str, float]:
         """Loss and gradients of one step: the mean over all its supervised tokens, however they are batched."""
-        config = self._config
+        config, team = self._config, self._context.team
         per_step = config.batch_size * config.gradient_accumulation_steps
         chosen = [self._examples[index] for index in batch_of(len(self._examples), per_step, number, config.seed)]
         labels = sum(example.num_labels for example in chosen)
-        total = 0.0
+        own = 0.0
         self._model.train()
-        for batch in _slices(chosen, config.batch_size):
+        for batch in _slices(team.share(chosen), config.batch_size):
             loss = self._summed_loss(batch) / labels
             if loss.requires_grad:  # a batch without any insertion point has nothing to train
                 loss.backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
+            own += float(loss.detach())
         self._model.eval()
+        (total,) = team.sum(own)
         return {"loss": total, "epoch": (number + 1) * per_step / len(self._examples), "num_tokens": labels}
 
     def validate(self, done: int, is_last: bool) -> None:
         """Measure the validation loss where it is due."""
         if not self._held_out or not (done % self._config.eval_steps == 0 or is_last):
             return
-        nats = 0.0
+        context, own = self._context, 0.0
         with torch.no_grad():
-            for batch in _slices(self._held_out, self._config.batch_size):
-                self._context.stop.check()
-                nats += float(self._summed_loss(batch))
+            for batch in _slices(self._held_out, self._config.batch_size)[context.team.rank :: context.team.size]:
+                if context.stop.requested():
+                    break
+                own += float(self._summed_loss(batch))
+        context.team.check_stop(context.stop)
+        (nats,) = context.team.sum(own)
         loss = nats / sum(example.num_labels for example in self._held_out)
         self._notes.setdefault("eval_loss_before", loss)
         self._notes["eval_loss"] = loss
-        self._context.monitor.metric("eval/loss", done, loss)
-        self._context.monitor.say(f"validation loss {loss:.4f} nat per token behind step {done}")
+        context.monitor.metric("eval/loss", done, loss)
+        context.monitor.say(f"validation loss {loss:.4f} nat per token behind step {done}")
 
-    def _summed_loss(self, examples: list[Example]) -> torch.Tensor:
+    def _summed_loss(self, examples: Sequence[Example]) -> torch.Tensor:
         device = self._model.base.device
         rows = [
             Row(
@@ -160,7 +165,7 @@ def encode(base: BaseModel, questions: list[Question], config: WeaverSftConfig, 
     return examples
 
 
-def _slices(examples: list[Example], size: int) -> list[list[Example]]:
+def _slices(examples: Sequence[Example], size: int) -> list[Sequence[Example]]:
     return [examples[start : start + size] for start in range(0, len(examples), size)]
 
 

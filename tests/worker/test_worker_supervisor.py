@@ -78,18 +78,28 @@ def test_finished_run_is_published_with_log_byte_for_byte(house: House, tiny_con
     assert house.user.metrics(run_id).series[0].values == [1.0]
 
 
-@pytest.mark.parametrize(("placement", "expected"), [("parallel", True), ("spread", False)])
-def test_one_process_per_gpu_where_each_gpu_holds_the_run(
-    placement: str, expected: bool, house: House, tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("placement", "slot", "visible", "processes"),
+    [("parallel", "0,3", "0,3", 2), ("parallel", "0,2,3", "0,2", 2), ("spread", "0,3", "0,3", 0)],
+)
+def test_one_process_per_gpu_where_each_gpu_holds_the_run_and_has_a_row(
+    placement: str,
+    slot: str,
+    visible: str,
+    processes: int,
+    house: House,
+    tiny_config: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Slot, "memory", lambda _: ([2**40] * 2, [2**40] * 2))
+    monkeypatch.setattr(Slot, "memory", lambda own: ([2**40] * len(own.gpus), [2**40] * len(own.gpus)))
     monkeypatch.setattr(fit, "place", lambda *_: placement)
     house.write_script("print(sys.argv, os.environ['CUDA_VISIBLE_DEVICES'])\nanswer(0)\nanswer(1)\nfinish()\n")
     run_id = submit(house, tiny_config)
-    assert supervise(house.settings, Slot("0,3"), 1) == EXIT_WORKED
+    assert supervise(house.settings, Slot(slot), 1) == EXIT_WORKED
     said = house.user.log(run_id, offset=0, limit=2**20).text
-    assert said.endswith("] 0,3\n")
-    assert ("'--num-processes', '2'" in said) is expected
+    assert said.endswith(f"] {visible}\n")
+    assert (f"'--num-processes', '{processes}'" in said) is (processes > 0)
+    assert ("--num-processes" in said) is (processes > 0)
 
 
 def test_error_is_told_with_its_traceback(house: House, tiny_config: dict[str, object]) -> None:
@@ -116,6 +126,14 @@ def test_bad_input_of_the_trainer_keeps_field_value_and_way_out(house: House, ti
     assert (run.status, run.cause) == (RunStatus.FAILED, Cause.INVALID_CONFIG)
     assert run.failure is not None
     assert (run.failure.code, run.failure.field, run.failure.value) == ("prompt_too_long", "f", "7")
+
+
+def test_rank_that_was_killed_is_told_as_killed(house: House, tiny_config: dict[str, object]) -> None:
+    house.write_script("event(event='failed', code='killed', message='process 1', way_out='w')\nsys.exit(1)\n")
+    run_id = submit(house, tiny_config)
+    work(house)
+    run = house.user.run(run_id)
+    assert (run.status, run.cause) == (RunStatus.FAILED, Cause.KILLED)
 
 
 def test_killed_trainer_is_told_with_its_signal(house: House, tiny_config: dict[str, object]) -> None:

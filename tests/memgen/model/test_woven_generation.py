@@ -1,5 +1,7 @@
 """Generation with latents: whatever stands beside a row, when it came and what was cached, its answer is the same."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -151,12 +153,18 @@ def test_ltpo_continuous_equals_one_by_one(model: MemGenModel, prompts, trigger:
 @pytest.mark.parametrize("tokens", [False, True])
 def test_sampling_with_the_same_seed_is_reproducible(model: MemGenModel, prompts, tokens: bool) -> None:
     def drawn(seed: int) -> list[tuple[list[int], bool, list[tuple[int, bool, bool]]]]:
-        sampling = Sampling(1.0, tokens, torch.Generator().manual_seed(seed))
-        return told(generate_woven(model, prompts, LENGTH, trigger=True, width=3, sampling=sampling))
+        return sampled(range(len(prompts)), seed, width=3)
+
+    def sampled(numbers: Sequence[int], seed: int, width: int) -> list[tuple[list[int], bool, list]]:
+        generators = [torch.Generator().manual_seed(100 * seed + number) for number in numbers]
+        sampling = Sampling(4.0, tokens, generators)
+        some = [prompts[number] for number in numbers]
+        return told(generate_woven(model, some, LENGTH, trigger=True, width=width, sampling=sampling))
 
     first = drawn(1)
     assert drawn(1) == first
-    assert any(drawn(seed) != first for seed in range(2, 12))  # the trigger of `c` is nearly sure of itself
+    assert any(drawn(seed) != first for seed in range(2, 12))
+    assert sampled([1, 2], 1, width=1) == first[1:3], "what is drawn does not depend on what is drawn beside it"
 
 
 def test_stop_leaves_what_is_done_told_and_the_rest_untold(prompts) -> None:

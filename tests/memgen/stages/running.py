@@ -9,6 +9,7 @@ from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.rundir import RunDir
 from memgen.contract.status import StopMode
 from memgen.monitor import Monitor
+from memgen.parallel.team import Team
 from memgen.stages.context import Context
 from memgen.stages.stages import run_stage
 from memgen.stop import StopRequest
@@ -29,7 +30,12 @@ class StopWhen(StopRequest):
 
 
 def run(
-    home: Path, folder: Path, config: RunConfig, resume: Path | None = None, stop: StopRequest | None = None
+    home: Path,
+    folder: Path,
+    config: RunConfig,
+    resume: Path | None = None,
+    stop: StopRequest | None = None,
+    team: Team | None = None,
 ) -> dict[str, float]:
     """Run a stage into a folder; returns its result."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,7 +43,7 @@ def run(
     monitor = Monitor(run_dir.events)
     earlier = RunDir(resume, config.stage) if resume else None
     try:
-        return run_stage(config, Context(run_dir, earlier, home, None, monitor, stop or StopRequest()))
+        return run_stage(config, Context(run_dir, earlier, home, None, monitor, stop or StopRequest(), team or Team()))
     finally:
         monitor.close()
 

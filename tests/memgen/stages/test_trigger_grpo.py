@@ -153,7 +153,8 @@ def test_learns_to_insert_exactly_behind_one_token(
 
     def held_out_agreement(trained: MemGenModel) -> float:
         """Share of the decisions on other questions that are right, on completions like those of the training."""
-        sampling = Sampling(1.0, tokens=True, generator=torch.Generator().manual_seed(1))
+        generators = [torch.Generator().manual_seed(number) for number in range(len(prompts))]
+        sampling = Sampling(1.0, tokens=True, generators=generators)
         ones = generate_woven(trained, prompts, 48, trigger=True, sampling=sampling)
         right = [d.inserted == behind(one, d.token) for one in ones for d in one.decisions]
         assert sum(behind(one, d.token) for one in ones for d in one.decisions) > 5
