@@ -8,7 +8,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.memory import MemoryPlan, bytes_per_number, plan
 from memgen.contract.placement import gib, place, share
 from memgen.contract.presets import Preset, get_preset
-from memgen.contract.shapes import has_latents, longest_rows
+from memgen.contract.shapes import has_latents, fullest_batch
 from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig, WeaverSftConfig
 
 ANY_CHECKPOINT = "any"  # stands for a checkpoint of the usual lengths where a stage needs one
@@ -80,7 +80,7 @@ def _check(device: str, gpus: int, gpu_memory: float | None) -> None:
 
 
 def _assumed(config: RunConfig, preset: Preset, device: str) -> list[str]:
-    shape = longest_rows(config)
+    shape = fullest_batch(config)
     what = config.stage + (f" {config.setting}" if isinstance(config, Evaluation) else "")
     number = {2: "bfloat16", 4: "float32"}[bytes_per_number(config.dtype, device)]
     rows = f"{shape.rows} rows of {shape.prompt} prompt and {shape.completion} completion tokens"

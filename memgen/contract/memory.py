@@ -1,6 +1,6 @@
 """How much memory a run needs: arithmetic on the dimensions of its preset, no torch.
 
-Rows are taken as long as the config's limits and the data allow. Of a run's moments (`moments`) the one that needs most
+The batch is the fullest that the config's limits and the data allow. Of a run's moments (`moments`) the one that needs most
 counts. What attention is assumed to keep stands in `activations`.
 """
 
@@ -10,7 +10,7 @@ from memgen.contract.activations import FLOAT
 from memgen.contract.config import RunConfig
 from memgen.contract.moments import Moment, moments
 from memgen.contract.presets import Dimensions, Preset
-from memgen.contract.shapes import Shape, has_latents, longest_rows, number_of
+from memgen.contract.shapes import Shape, has_latents, fullest_batch, number_of
 from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
 
 # On a CPU what a trainer has resident beside the other parts, measured; on a GPU the context of CUDA and the workspaces
@@ -80,10 +80,10 @@ def plan(config: RunConfig, preset: Preset, device: str, shape: Shape | None = N
         config: of the run.
         preset: its model.
         device: `cpu` or `cuda`.
-        shape: of a batch; None takes `longest_rows`.
+        shape: of a batch; None takes `fullest_batch`.
     """
     dims, size = preset.dimensions, bytes_per_number(config.dtype, device)
-    held = moments(config, dims, size, device, shape or longest_rows(config))
+    held = moments(config, dims, size, device, shape or fullest_batch(config))
     trained = trained_parameters(config, dims)
     beside = parts_parameters(config, dims) if has_latents(config) else 0
     if isinstance(config, TriggerGrpoConfig):

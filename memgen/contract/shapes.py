@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from memgen.contract.config import RunConfig
-from memgen.contract.datasets import LONGEST
+from memgen.contract.datasets import FULLEST, LONGEST
 from memgen.contract.stage_configs import Evaluation, WeaverSftConfig
 
 _USUAL = WeaverSftConfig()  # what a checkpoint has whose manifest is not at hand
@@ -11,7 +11,7 @@ _USUAL = WeaverSftConfig()  # what a checkpoint has whose manifest is not at han
 
 @dataclass(frozen=True)
 class Shape:
-    """Rows of a batch, all as long as the longest; insertions behind delimiters are spread evenly over the answer."""
+    """Rows of a batch, all of one length; insertions behind delimiters are spread evenly over the answer."""
 
     rows: int
     prompt: int
@@ -53,11 +53,15 @@ def has_latents(config: RunConfig) -> bool:
     return not (isinstance(config, Evaluation) and config.setting == "base")
 
 
-def longest_rows(config: RunConfig) -> Shape:
-    """A batch whose rows are as long as they may be, by limits and data; what is empty is what checkpoints have."""
-    prompt, completion = min(config.max_prompt_length, LONGEST[config.data][0]), config.max_completion_length
+def fullest_batch(config: RunConfig) -> Shape:
+    """The batch with most tokens, by limits and data: one row may be the longest, more hardly are together.
+
+    Generated answers may all reach their limit. What is empty in the config is what checkpoints have.
+    """
+    known_prompt, known_answer = (FULLEST if config.batch_size > 1 else LONGEST)[config.data]
+    prompt, completion = min(config.max_prompt_length, known_prompt), config.max_completion_length
     if isinstance(config, WeaverSftConfig):
-        completion = min(completion, LONGEST[config.data][1])
+        completion = min(completion, known_answer)
     if not has_latents(config):
         return Shape(config.batch_size, prompt, completion, prompt_insertions=0, insertions=0)
     return Shape(

@@ -5,7 +5,7 @@ from memgen.contract.disk import output_bytes
 from memgen.contract.memory import MemoryPlan, plan, weights_bytes
 from memgen.contract.placement import place, share
 from memgen.contract.presets import BUILT_IN, get_preset
-from memgen.contract.shapes import Pass, Shape, longest_rows, weaver_passes
+from memgen.contract.shapes import Pass, Shape, fullest_batch, weaver_passes
 from memgen.contract.stage_configs import EvaluateConfig, LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
 
 DEMO, SMALL, MIDDLE, LARGE = BUILT_IN
@@ -26,10 +26,16 @@ def test_total_is_the_sum_of_the_parts_and_the_weights_its_floor() -> None:
 
 
 def test_larger_batch_takes_more_caches_and_activations_and_nothing_else() -> None:
-    small = plan(EvaluateConfig(batch_size=1), SMALL, "cuda")
+    small = plan(EvaluateConfig(batch_size=2), SMALL, "cuda")
     large = plan(EvaluateConfig(batch_size=8), SMALL, "cuda")
-    assert large.caches == 8 * small.caches
+    assert large.caches == 4 * small.caches
     assert large.total - small.total == large.caches + large.activations - small.caches - small.activations
+
+
+def test_one_row_may_be_the_longest_and_a_larger_batch_never_needs_less() -> None:
+    needs = [total(WeaverSftConfig(batch_size=rows)) for rows in range(1, 6)]
+    assert needs == sorted(set(needs))
+    assert fullest_batch(WeaverSftConfig(batch_size=1)).completion > fullest_batch(WeaverSftConfig()).completion
 
 
 def test_each_setting_of_an_evaluation_needs_more_than_the_one_before() -> None:
@@ -54,11 +60,11 @@ def test_weaver_reads_each_token_once_and_latents_with_the_next_tokens() -> None
 
 
 def test_rows_are_as_long_as_data_and_limits_allow() -> None:
-    assert longest_rows(WeaverSftConfig(data="wordproblems")) == Shape(4, 100, 96)
-    assert longest_rows(WeaverSftConfig(max_prompt_length=50, max_completion_length=40)) == Shape(4, 50, 40)
-    assert longest_rows(EvaluateConfig(batch_size=2)) == Shape(2, 300, 1024, prompt_insertions=0, insertions=0)
+    assert fullest_batch(WeaverSftConfig(data="wordproblems")) == Shape(4, 80, 72)
+    assert fullest_batch(WeaverSftConfig(max_prompt_length=50, max_completion_length=40)) == Shape(4, 50, 40)
+    assert fullest_batch(EvaluateConfig(batch_size=2)) == Shape(2, 170, 1024, prompt_insertions=0, insertions=0)
     config = parse_config({"stage": "evaluate", "setting": "weaver", "checkpoint": "x", "inference_latents_len": 4})
-    assert longest_rows(config).inference_latents == 4
+    assert fullest_batch(config).inference_latents == 4
 
 
 def test_gradient_checkpointing_keeps_layer_inputs_alone() -> None:
