@@ -34,6 +34,18 @@ PANELS: dict[str, tuple[tuple[Panel, ...], ...]] = {
             Panel("Learning rate", ("train/learning_rate",), "Of the LoRA"),
             Panel("Gradient norm", ("train/grad_norm",), "Before it is scaled down to max_grad_norm"),
         ),
+        (
+            Panel(
+                "Size of latents",
+                ("train/latent_norm",),
+                "Their mean norm over that of token embeddings; far from 1 they speak to the reasoner as no token does",
+            ),
+            Panel(
+                "Likeness of latents",
+                ("train/latent_similarity",),
+                "Mean cosine between two latents of an insertion; near 1 they all say the same",
+            ),
+        ),
     ),
     "trigger_grpo": (
         (

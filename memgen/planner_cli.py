@@ -8,7 +8,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.memory import MemoryPlan, bytes_per_number, plan
 from memgen.contract.placement import gib, place, share
 from memgen.contract.presets import Preset, get_preset
-from memgen.contract.shapes import has_latents, fullest_batch
+from memgen.contract.shapes import fullest_batch, has_latents
 from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig, WeaverSftConfig
 
 ANY_CHECKPOINT = "any"  # stands for a checkpoint of the usual lengths where a stage needs one

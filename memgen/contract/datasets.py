@@ -10,12 +10,13 @@ from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig, WeaverS
 SPLIT_SIZES: dict[str, dict[str, int]] = {
     "gsm8k": {"train": 6725, "validation": 748, "test": 1319},
     "wordproblems": {"train": 3600, "validation": 400, "test": 1000},
+    "wordproblems_easy": {"train": 3600, "validation": 400, "test": 1000},
 }
 # longest prompt and longest solution in tokens, a little above what SmolLM2's tokenizer makes of them
-LONGEST = {"gsm8k": (300, 512), "wordproblems": (100, 96)}
-# tokens per row of the fullest batch of two rows or more, rows being packed: of 6,700 random batches of four training rows
-# of GSM8K none had more than 400 per row, of larger batches less; of two rows one in some thousands may have more than this
-FULLEST = {"gsm8k": (170, 300), "wordproblems": (80, 72)}
+LONGEST = {"gsm8k": (300, 512), "wordproblems": (100, 96), "wordproblems_easy": (90, 48)}
+# tokens per row of the fullest batch of two rows or more, rows being packed: of 6,700 random batches of four training
+# rows of GSM8K none had more than 400 per row, of larger batches less; of two rows one in some thousands has more
+FULLEST = {"gsm8k": (170, 300), "wordproblems": (80, 72), "wordproblems_easy": (70, 40)}
 GSM8K_FILES = ("train.jsonl", "test.jsonl")
 
 

@@ -1,7 +1,7 @@
 """How much memory a run needs: arithmetic on the dimensions of its preset, no torch.
 
-The batch is the fullest that the config's limits and the data allow. Of a run's moments (`moments`) the one that needs most
-counts. What attention is assumed to keep stands in `activations`.
+The batch is the fullest that the config's limits and the data allow. Of a run's moments (`moments`) the one that needs
+most counts. What attention is assumed to keep stands in `activations`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from memgen.contract.activations import FLOAT
 from memgen.contract.config import RunConfig
 from memgen.contract.moments import Moment, moments
 from memgen.contract.presets import Dimensions, Preset
-from memgen.contract.shapes import Shape, has_latents, fullest_batch, number_of
+from memgen.contract.shapes import Shape, fullest_batch, has_latents, number_of
 from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
 
 # On a CPU what a trainer has resident beside the other parts, measured; on a GPU the context of CUDA and the workspaces

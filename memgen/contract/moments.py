@@ -97,7 +97,7 @@ def _latent_search(config: LtpoEvaluateConfig, dims: Dimensions, size: int, shap
     latents = max(shape.prompt_latents, shape.inference_latents)
     peek = Pass(latents, shape.positions)
     logits = shape.rows * latents * dims.vocab_size * FLOAT
-    if config.update == "reinforce":
+    if config.update != "autograd":
         return Moment("latent search", caches, 4 * logits)
     layers = kept(dims, size, shape.rows, [peek], None, checkpointing=False)
     transient = max(3 * logits, widest(dims, size, shape.rows, peek))

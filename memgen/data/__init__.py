@@ -5,9 +5,9 @@ from pathlib import Path
 from memgen.contract.errors import BadInput
 from memgen.data.gsm8k import load_gsm8k
 from memgen.data.questions import SPLITS, Question
-from memgen.data.wordproblems import load_wordproblems
+from memgen.data.wordproblems import LEVELS, load_wordproblems
 
-DATA = ("gsm8k", "wordproblems")
+DATA = ("gsm8k", *LEVELS)
 
 __all__ = ["DATA", "SPLITS", "Question", "load_questions"]
 
@@ -34,8 +34,8 @@ def load_questions(
     """
     if data == "gsm8k":
         questions = load_gsm8k(split, seed, gsm8k_folder)
-    elif data == "wordproblems":
-        questions = load_wordproblems(split, seed)
+    elif data in LEVELS:
+        questions = load_wordproblems(split, seed, data)
     else:
         raise BadInput(
             "unknown_data",

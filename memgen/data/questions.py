@@ -19,7 +19,7 @@ class Question:
     r"""A question and what its answer is measured against.
 
     Attributes:
-        id: `gsm8k:` or `wordproblems:`, then the first 16 hex digits of sha256(stripped question in UTF-8).
+        id: the data set's name and `:`, then the first 16 hex digits of sha256(stripped question in UTF-8).
         question: the text that goes into the prompt, as the data set has it.
         solution: the rationale, with its `<<..>>` annotations, directly followed by `\boxed{answer}`.
         answer: what stands behind `####`, without commas.

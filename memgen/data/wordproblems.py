@@ -15,7 +15,6 @@ from memgen.contract.errors import BadInput
 from memgen.data.questions import Question, check_split, from_gsm8k_row, split_validation
 from memgen.data.wordproblem_templates import HE, NOUNS, SHE, TEMPLATES, WORDS, Noun, Steps, Template
 
-PREFIX = "wordproblems"
 # The rows are fixed, as a published data set's are: runs with different seeds still answer the same test questions.
 DATA_SEED = 42
 TRAIN_SIZE = 4000
@@ -25,6 +24,19 @@ SMALLEST_MAX_NUMBER = 10
 SMALL_NUMBER = 12
 TEST_ONE_IN = 5
 ATTEMPTS_PER_ROW = 20
+
+
+@dataclass(frozen=True)
+class Level:
+    """What the problems of one data set are drawn from."""
+
+    steps: Steps | None
+    """Calculations that a problem takes; None mixes both kinds."""
+    max_number: int
+
+
+LEVELS = {"wordproblems": Level(None, MAX_NUMBER), "wordproblems_easy": Level(1, 12)}
+"""Data sets by name, which is also what the ids of their questions begin with."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +57,23 @@ class Count(int):
         return f"{int(self)} {Noun(noun).one if self == 1 else Noun(noun).many}"
 
 
-def load_wordproblems(split: str, seed: int = 42) -> list[Question]:
+def load_wordproblems(split: str, seed: int = 42, data: str = "wordproblems") -> list[Question]:
     """All questions of one split: 3,600 of `train`, 400 of `validation`, 1,000 of `test`.
 
     Args:
         split: one of `memgen.data.questions.SPLITS`.
         seed: parts train and validation; the questions themselves are the same for every seed.
+        data: one of `LEVELS`.
 
     Raises:
         BadInput: `unknown_split`.
     """
     check_split(split)
-    train_rows, test_rows = generate()
+    level = LEVELS[data]
+    train_rows, test_rows = generate(steps=level.steps, max_number=level.max_number)
     if split == "test":
-        return _questions(test_rows)
-    train, validation = split_validation(_questions(train_rows), seed)
+        return _questions(test_rows, data)
+    train, validation = split_validation(_questions(train_rows, data), seed)
     return validation if split == "validation" else train
 
 
@@ -116,8 +130,8 @@ def generate(
     return train, test
 
 
-def _questions(problems: list[WordProblem]) -> list[Question]:
-    return [from_gsm8k_row({"question": row.question, "answer": row.answer}, PREFIX) for row in problems]
+def _questions(problems: list[WordProblem], data: str) -> list[Question]:
+    return [from_gsm8k_row({"question": row.question, "answer": row.answer}, data) for row in problems]
 
 
 def _is_test(question: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
+from transformers.utils.import_utils import is_flash_attn_2_available
 
 from memgen.contract.memory import bytes_per_number
 from memgen.model.attention import IMPLEMENTATION
@@ -28,7 +29,7 @@ class BaseModel:
     """Fills rows of a batch; may equal `eos_id`, so masks come from lengths, never from comparing ids."""
 
 
-def load_base(source: LocalModel, dtype: str) -> BaseModel:
+def load_base(source: LocalModel, dtype: str, *, plain: bool = False) -> BaseModel:
     """Load weights and tokenizer onto the GPU, if there is one, else the CPU.
 
     A process that sees several GPUs and is alone spreads the decoder layers over them: accelerate moves what a layer
@@ -37,6 +38,8 @@ def load_base(source: LocalModel, dtype: str) -> BaseModel:
     Args:
         source: a local folder of safetensors.
         dtype: `auto`, `float32` or `bfloat16`.
+        plain: whether nothing but transformers' own `generate` will run it: then with flash attention, if that is
+            installed and device and numbers suit it.
 
     Raises:
         BadInput: `no_chatml`, if the tokenizer does not know ChatML.
@@ -46,9 +49,11 @@ def load_base(source: LocalModel, dtype: str) -> BaseModel:
     tokenizer = AutoTokenizer.from_pretrained(source.folder)
     eos_id = end_token_id(tokenizer)
     number = torch.float32 if bytes_per_number(dtype, device.type) == 4 else torch.bfloat16
+    flash = plain and device.type == "cuda" and number is torch.bfloat16 and is_flash_attn_2_available()
+    attention = "flash_attention_2" if flash else IMPLEMENTATION
     device_map = "balanced" if _spreads() else None
     model = AutoModelForCausalLM.from_pretrained(
-        source.folder, dtype=number, attn_implementation=IMPLEMENTATION, device_map=device_map
+        source.folder, dtype=number, attn_implementation=attention, device_map=device_map
     ).eval()
     if device_map is None:
         model = model.to(device)

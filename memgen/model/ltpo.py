@@ -36,8 +36,8 @@ class LtpoSettings:
     """Tokens whose probability the reward looks at."""
     threshold: float | None = None
     """A row stops once a reward of it reaches this."""
-    update: Literal["autograd", "reinforce"] = "autograd"
-    """Adam ascent through the model, or the paper's estimate H + lr * R * eps / sigma^2."""
+    update: Literal["autograd", "reinforce", "noise"] = "autograd"
+    """Adam ascent through the model, the paper's estimate H + lr * R * eps / sigma^2, or none."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def optimise(
         if ascending:  # the candidate's gradient is that of the latents beneath the noise
             (moving.grad,) = torch.autograd.grad(said.reward, candidate, torch.ones_like(reward))
             adam.step()
-        else:
+        elif settings.update == "reinforce":
             moving = moving + settings.lr * reward[:, None, None] * noise / sigma**2
         better = active & (reward > best.reward)
         found[better], best_step[better] = candidate.detach()[better], step + 1

@@ -235,6 +235,10 @@ class MemGenModel(nn.Module):
         logprobs = torch.log_softmax(self.trigger_head(torch.cat(wanted).float()), dim=-1)
         return list(torch.split(logprobs, [len(row.points) for row in rows]))
 
+    def latents_of(self, rows: Sequence[Row]) -> list[list[torch.Tensor]]:
+        """Latents (K, D) at each point of each row."""
+        return self._latents_of(rows, [self.embed(row.ids) for row in rows])
+
     def _latents_of(self, rows: Sequence[Row], embeddings: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
         """Latents (K, D) at each point of each row; the weaver reads each position once."""
         woven: list[list[torch.Tensor]] = [[] for _ in rows]

@@ -16,6 +16,8 @@ from memgen.model.memgen_model import MemGenModel
 Improve = Callable[[Peekable, torch.Tensor, list[int], list[int]], torch.Tensor]
 """From the reasoner's cache in front of insertions, latents (n, K, D), the prompts' numbers and the completion tokens
 that follow, to the latents (n, K, D) to use."""
+Choose = Callable[[int, int], bool]
+"""From a prompt's number and the completion token that follows to whether latents are inserted."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def generate_woven(
     width: int | None = None,
     sampling: Sampling | None = None,
     improve: Improve | None = None,
+    choose: Choose | None = None,
     on_start: Callable[[int], None] = lambda _: None,
     on_row: Callable[[int, Completion], None] = lambda *_: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -102,6 +105,7 @@ def generate_woven(
         width: most completions under way at a time, the others wait; None takes all at once.
         sampling: how decisions and perhaps tokens are drawn; None is greedy in both.
         improve: changes the latents of insertions before they are used (LTPO).
+        choose: decides in the trigger's place.
         on_start: called once per prompt as its completion begins.
         on_row: called once per prompt as its completion ends.
         should_stop: asked after each step; True ends the call and what is not done stays untold.
@@ -114,7 +118,7 @@ def generate_woven(
     with torch.no_grad() if improve else torch.inference_mode():
         told = (on_start, on_row)
         limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else max_new_tokens
-        return _Generation(model, prompts, limits, trigger, width or len(prompts), sampling, improve, told).run(
+        return _Generation(model, prompts, limits, trigger, width or len(prompts), sampling, improve, choose, told).run(
             should_stop, on_token
         )
 
@@ -129,6 +133,7 @@ class _Generation:
         width: int,
         sampling: Sampling | None,
         improve: Improve | None,
+        choose: Choose | None,
         told: tuple[Callable[[int], None], Callable[[int, Completion], None]],
     ) -> None:
         self._model = model
@@ -138,6 +143,7 @@ class _Generation:
         self._width = min(width, len(prompts))
         self._sampling = sampling
         self._improve = improve
+        self._choose_points = choose
         self._on_start, self._on_row = told
         self._out = [Completion() for _ in prompts]
         self._waiting = deque(range(len(prompts)))
@@ -176,6 +182,9 @@ class _Generation:
         """Places of the rows that insert latents now; each decision is written into its completion."""
         points = [place for place, row in enumerate(self._rows) if self._is_point(row)]
         inserting, logprobs = [True] * len(points), [0.0] * len(points)
+        if self._choose_points is not None:
+            rows = [self._rows[place] for place in points]
+            inserting = [self._choose_points(row.number, len(row.completion.ids)) for row in rows]
         if self._trigger and points:
             chunks = [torch.cat(self._rows[place].trigger) for place in points]
             said = self._model.decide(self._reader, points, chunks)

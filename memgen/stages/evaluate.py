@@ -6,6 +6,7 @@ fixed slices of the questions: a half-answered batch is generated whole again af
 is kept. Several ranks share what is missing, each `batch_size` at a time; an answer does not depend on their number.
 """
 
+import hashlib
 from collections.abc import Callable
 
 import torch
@@ -18,7 +19,7 @@ from memgen.model.base import BaseModel
 from memgen.model.chat import question_messages, render
 from memgen.model.generation import encode_prompts, generate_greedy
 from memgen.model.memgen_model import MemGenModel
-from memgen.model.woven_generation import Completion, generate_woven
+from memgen.model.woven_generation import Choose, Completion, generate_woven
 from memgen.stages.answer_book import AnswerBook
 from memgen.stages.context import Context
 from memgen.stages.latent_search import LatentSearch
@@ -116,6 +117,7 @@ def _with_latents(config: EvaluateConfig | LtpoEvaluateConfig, context: Context,
             trigger=config.uses_trigger,
             width=config.batch_size,
             improve=search,
+            choose=_by_chance(config, [questions[index].id for index in own]),
             on_start=lambda number: book.begin(own[number]),
             on_row=on_row,
             should_stop=lambda: context.stop.requested() is not None,
@@ -123,6 +125,19 @@ def _with_latents(config: EvaluateConfig | LtpoEvaluateConfig, context: Context,
         )
 
     return answer
+
+
+def _by_chance(config: EvaluateConfig | LtpoEvaluateConfig, question_ids: list[str]) -> Choose | None:
+    """Insertion by chance, where the config wants it; it depends on seed, question and place alone."""
+    if not isinstance(config, EvaluateConfig) or config.insert_probability is None:
+        return None
+    probability, seed = config.insert_probability, config.seed
+
+    def choose(number: int, token: int) -> bool:
+        digest = hashlib.sha256(f"{seed}:insert:{question_ids[number]}:{token}".encode()).digest()
+        return int.from_bytes(digest[:7], "big") / 2**56 < probability
+
+    return choose
 
 
 def _text(base: BaseModel, ids: list[int]) -> str:

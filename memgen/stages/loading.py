@@ -7,7 +7,7 @@ from memgen.contract.config import RunConfig
 from memgen.contract.manifest import Manifest
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import checkpoint_dir, write_json
-from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.contract.stage_configs import LENGTHS, LIMITS, Evaluation
 from memgen.environment import describe, same_conditions
 from memgen.model.base import BaseModel, load_base, use_threads
 from memgen.model.checkpoint import load_checkpoint, verify
@@ -56,7 +56,7 @@ def load(config: RunConfig, context: Context, conditions: tuple[str, ...]) -> Lo
         source = fetch_model(get_preset(config.preset), config.revision, context.home, context.monitor)
     context.team.check_stop(context.stop)
     context.monitor.phase("load", source.identity)
-    base = load_base(source, config.dtype)
+    base = load_base(source, config.dtype, plain=isinstance(config, Evaluation) and config.setting == "base")
     environment = describe(config, base, source, threads, manifest.content_hash if manifest else None, context.team)
     if context.resume is not None and context.resume.holds_work():
         same_conditions(environment, context.resume, conditions)

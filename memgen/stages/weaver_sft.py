@@ -21,6 +21,7 @@ from memgen.model.checkpoint import new_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.stages.context import Context
 from memgen.stages.loading import Loaded, load
+from memgen.stages.signals import latent_signals
 from memgen.stages.training import TrainingLoop, batch_of, drawn, resume_point, seed_of
 
 
@@ -120,10 +121,19 @@ class Teacher:
         self._notes["eval_loss"] = loss
         context.monitor.metric("eval/loss", done, loss)
         context.monitor.say(f"validation loss {loss:.4f} nat per token behind step {done}")
+        if context.team.is_main:
+            for name, value in latent_signals(
+                self._model, self._rows(self._held_out[: self._config.batch_size])
+            ).items():
+                context.monitor.metric(f"train/{name}", done, value)
+                self._notes[name] = value
 
     def _summed_loss(self, examples: Sequence[Example]) -> torch.Tensor:
+        return -torch.cat(self._model.token_logprobs(self._rows(examples))).sum()
+
+    def _rows(self, examples: Sequence[Example]) -> list[Row]:
         device = self._model.base.device
-        rows = [
+        return [
             Row(
                 torch.tensor(example.ids, device=device),
                 self._model.augmentation_points(example.ids, example.prompt_length),
@@ -131,7 +141,6 @@ class Teacher:
             )
             for example in examples
         ]
-        return -torch.cat(self._model.token_logprobs(rows)).sum()
 
 
 def encode(base: BaseModel, questions: list[Question], config: WeaverSftConfig, context: Context) -> list[Example]:

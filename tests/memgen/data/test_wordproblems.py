@@ -85,6 +85,14 @@ def test_numbers_of_a_question_stay_within_the_largest(max_number: int) -> None:
     assert 0.9 * max_number <= largest <= max_number
 
 
+def test_easy_problems_take_one_step_and_small_numbers() -> None:
+    found = load_questions("wordproblems_easy", "train")
+    assert (len(found), len(load_questions("wordproblems_easy", "test"))) == (3600, 1000)
+    assert all(question.id.startswith("wordproblems_easy:") for question in found)
+    assert all(question.solution.count("<<") == 1 for question in found)
+    assert max(int(number) for question in found for number in re.findall(r"[0-9]+", question.question)) == 12
+
+
 def test_same_seed_gives_the_same_bytes_as_ever() -> None:
     train, test = generate(42)
     text = json.dumps([[row.template, row.question, row.answer] for row in train + test])

@@ -12,6 +12,7 @@ from memgen.model.fetch import LocalModel
 from memgen.model.ltpo import LtpoSettings, optimise, score_logits
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.model.woven_generation import generate_woven
+from memgen.stages.signals import latent_signals
 from tests.conftest import GOLDEN
 
 
@@ -100,7 +101,7 @@ def test_ltpo_moves_latents_and_leaves_weights_and_prefix_alone(model: MemGenMod
     assert all(parameter.grad is None for parameter in model.base.model.parameters())
 
 
-@pytest.mark.parametrize("update", ["autograd", "reinforce"])
+@pytest.mark.parametrize("update", ["autograd", "reinforce", "noise"])
 def test_ltpo_keeps_the_best_scored_candidate_the_start_included(model: MemGenModel, prompts, update: str) -> None:
     prefix, latents = latents_of(model, prompts)
     torch.manual_seed(0)
@@ -128,6 +129,19 @@ def test_ltpo_treats_each_row_by_itself(model: MemGenModel, prompts: list[torch.
         alone = optimise(model, *latents_of(model, [prompt]), settings, generators=noise_of([number]))
         assert torch.allclose(together.latents[number], alone.latents[0], atol=1e-3)
         assert torch.allclose(together.rewards[:, number], alone.rewards[:, 0], atol=1e-3)
+
+
+def test_noise_alone_never_moves_the_latents_beneath_it(model: MemGenModel, prompts) -> None:
+    prefix, latents = latents_of(model, prompts)
+    path: list[torch.Tensor] = []
+    settings = LtpoSettings(sigma=1.0, max_steps=3, update="noise")
+    found = optimise(model, prefix, latents, settings, generators=noise_of([0, 1, 2, 3]), on_step=path.append)
+    assert all(torch.equal(step, latents) for step in path)
+    again = noise_of([0, 1, 2, 3])
+    for step in range(3):
+        noise = torch.stack([torch.randn(latents.shape[1:], generator=one) for one in again])
+        chosen = found.best_step == step + 1
+        assert torch.allclose(found.latents[chosen], (latents + 0.99**step * noise)[chosen], atol=1e-6)
 
 
 def test_reinforce_moves_along_its_own_noise_times_the_reward(model: MemGenModel, prompts) -> None:
@@ -175,3 +189,20 @@ def test_ltpo_with_no_steps_gives_the_start(model: MemGenModel, prompts: list[to
     found = optimise(model, prefix, latents, LtpoSettings(max_steps=0))
     assert torch.equal(found.latents, latents)
     assert found.rewards.shape == (1, len(prompts))
+
+
+def test_latent_signals_tell_size_and_likeness(model: MemGenModel, prompts: list[torch.Tensor]) -> None:
+    rows = [Row(prompts[0], [10, 20]), Row(prompts[1], [])]
+    woven = model.latents_of(rows)
+    assert [len(own) for own in woven] == [2, 0]
+    found = latent_signals(model, rows)
+    stacked = torch.stack(woven[0]).detach()  # (2, K, D)
+    tokens = torch.cat([model.embed(row.ids) for row in rows])
+    assert math.isclose(
+        found["latent_norm"], float(stacked.norm(dim=-1).mean() / tokens.norm(dim=-1).mean()), rel_tol=1e-5
+    )
+    pairs = [
+        float(torch.cosine_similarity(own[i], own[j], dim=0)) for own in stacked for i in range(8) for j in range(i)
+    ]
+    assert math.isclose(found["latent_similarity"], sum(pairs) / len(pairs), rel_tol=1e-4)
+    assert latent_signals(model, rows[1:]) == {}

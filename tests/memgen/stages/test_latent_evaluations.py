@@ -56,6 +56,32 @@ def test_weaver_always_inserts_and_the_trigger_decides(home: Path, tmp_path: Pat
     assert environment["checkpoint"]
 
 
+def test_insertion_by_chance_keeps_to_its_probability_in_every_batch(
+    home: Path, tmp_path: Path, checkpoint: str
+) -> None:
+    def points(name: str, **fields: object) -> list[tuple[int, int, bool]]:
+        run(home, tmp_path / name, evaluation("weaver+random", checkpoint, **fields))
+        found = answers(tmp_path / name)
+        assert not any(point.asked for answer in found for point in answer.augmentations)
+        return [(answer.index, point.token, point.inserted) for answer in found for point in answer.augmentations]
+
+    run(home, tmp_path / "weaver", evaluation("weaver", checkpoint))
+    assert all(inserted for *_, inserted in points("always", insert_probability=1.0))
+    assert texts(tmp_path / "always") == texts(tmp_path / "weaver")
+    assert not any(inserted for *_, inserted in points("never", insert_probability=0.0))
+    half = points("half", insert_probability=0.5, num_questions=12)
+    assert 0.2 < sum(inserted for *_, inserted in half) / len(half) < 0.8
+    assert points("single", insert_probability=0.5, num_questions=12, batch_size=1) == half
+    assert points("other", insert_probability=0.5, num_questions=12, seed=1) != half
+
+
+@pytest.mark.parametrize("fields", [{"setting": "weaver+random"}, {"setting": "weaver", "insert_probability": 0.5}])
+def test_probability_is_for_insertion_by_chance_alone(fields: dict[str, object]) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        config_of(stage="evaluate", checkpoint="x", **fields)
+    assert caught.value.field == "insert_probability"
+
+
 @pytest.mark.parametrize("setting", ["weaver", "weaver+trigger", "weaver+trigger+ltpo"])
 def test_batched_equals_one_by_one(home: Path, tmp_path: Path, checkpoint: str, setting: str) -> None:
     fields = {"max_steps": 2, "num_questions": 4} if "ltpo" in setting else {}

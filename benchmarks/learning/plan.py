@@ -1,0 +1,140 @@
+"""What is trained and measured for one seed, step by step, and how large it is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from memgen.contract.presets import DEMO_PRESET
+
+DATA = "wordproblems_easy"
+LORA_PRESET = "learning/plain-lora"
+"""Name under which the base with the plain LoRA merged into it can be evaluated like any model."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything."""
+
+    questions: int
+    split: str
+    """Held-out questions: `test`, or `validation` where something is still being tuned."""
+    max_tokens: int
+    """Of an answer."""
+    sft_steps: int
+    sft_rows: int
+    """Rows of a weaver SFT step."""
+    grpo_steps: int
+    ltpo_steps: int
+
+
+FULL = Scale(200, "test", 96, sft_steps=400, sft_rows=8, grpo_steps=60, ltpo_steps=10)
+QUICK = Scale(60, "validation", 96, sft_steps=120, sft_rows=8, grpo_steps=10, ltpo_steps=4)
+
+RATE, OWN_RATE = 1e-3, 3e-3  # of LoRA, and of what starts from nothing: latents and projections
+TRIGGER_RATE, HEAD_RATE = 1e-4, 1e-3
+RANK, ALPHA, DROPOUT = 16, 32, 0.1
+
+Done = Mapping[str, dict[str, float]]
+"""Results of the steps so far, by name."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of the core, or the control's training."""
+
+    name: str
+    title: str
+    config: Callable[[Scale, int, Done], dict[str, Any]]
+    """From scale, seed and earlier results to the config."""
+    checkpoint: str | None = None
+    """Step whose checkpoint it starts from."""
+
+
+def _training(scale: Scale, seed: int, _: Done) -> dict[str, Any]:
+    return {
+        "stage": "weaver_sft",
+        "preset": DEMO_PRESET,
+        "data": DATA,
+        "seed": seed,
+        "max_steps": scale.sft_steps,
+        "num_train_epochs": 1000,
+        "batch_size": scale.sft_rows,
+        "learning_rate": RATE,
+        "latents_learning_rate": OWN_RATE,
+        "projections_learning_rate": OWN_RATE,
+        "lora_r": RANK,
+        "lora_alpha": ALPHA,
+        "lora_dropout": DROPOUT,
+        "eval_questions": 64,
+        "save_steps": 50,
+    }
+
+
+def _grpo(scale: Scale, seed: int, _: Done) -> dict[str, Any]:
+    return {
+        "stage": "trigger_grpo",
+        "preset": DEMO_PRESET,
+        "data": DATA,
+        "seed": seed,
+        "max_steps": scale.grpo_steps,
+        "num_train_epochs": 1000,
+        "batch_size": 32,
+        "num_generations": 8,
+        "learning_rate": TRIGGER_RATE,
+        "head_learning_rate": HEAD_RATE,
+        "sample_tokens": True,
+        "insertion_penalty": 0.1,
+        "max_completion_length": scale.max_tokens,
+        "save_steps": 10,
+    }
+
+
+def _evaluation(**fields: Any) -> Callable[[Scale, int, Done], dict[str, Any]]:
+    def config(scale: Scale, seed: int, _: Done) -> dict[str, Any]:
+        return {
+            "stage": "evaluate",
+            "preset": DEMO_PRESET,
+            "data": DATA,
+            "seed": seed,
+            "split": scale.split,
+            "num_questions": scale.questions,
+            "max_completion_length": scale.max_tokens,
+            **fields,
+        }
+
+    return config
+
+
+def _twice_as_long(scale: Scale, seed: int, done: Done) -> dict[str, Any]:
+    return _evaluation(max_completion_length=2 * scale.max_tokens)(scale, seed, done)
+
+
+def _random(scale: Scale, seed: int, done: Done) -> dict[str, Any]:
+    rate = done["trigger_eval"]["insert_rate"]  # as often as the trigger does, but anywhere
+    return _evaluation(setting="weaver+random", insert_probability=round(rate, 4))(scale, seed, done)
+
+
+def _ltpo(**fields: Any) -> Callable[[Scale, int, Done], dict[str, Any]]:
+    def config(scale: Scale, seed: int, done: Done) -> dict[str, Any]:
+        own = {"stage": "ltpo_evaluate", "setting": "weaver+trigger+ltpo", "max_steps": scale.ltpo_steps}
+        return _evaluation(**(own | fields))(scale, seed, done)
+
+    return config
+
+
+STEPS = (
+    Step("base", "base", _evaluation(setting="base")),
+    Step("base_long", "base, answers twice as long", _twice_as_long),
+    Step("weaver_sft", "weaver SFT", _training),
+    Step("weaver_eval", "weaver", _evaluation(setting="weaver"), "weaver_sft"),
+    Step("weaver_again", "weaver, in other batches", _evaluation(setting="weaver", batch_size=5), "weaver_sft"),
+    Step("lora_sft", "plain LoRA SFT", _training),
+    Step("lora_eval", "plain LoRA", _evaluation(setting="base", preset=LORA_PRESET)),
+    Step("trigger_grpo", "trigger GRPO", _grpo, "weaver_sft"),
+    Step("trigger_eval", "weaver + trigger", _evaluation(setting="weaver+trigger"), "trigger_grpo"),
+    Step("random_eval", "weaver, insertions by chance", _random, "trigger_grpo"),
+    Step("ltpo_eval", "weaver + trigger + LTPO", _ltpo(), "trigger_grpo"),
+    Step("ltpo_none", "the same, LTPO with 0 steps", _ltpo(max_steps=0), "trigger_grpo"),
+    Step("ltpo_noise", "the same, LTPO with noise alone", _ltpo(update="noise"), "trigger_grpo"),
+)
+TRAININGS = ("weaver_sft", "lora_sft", "trigger_grpo")

@@ -1,0 +1,103 @@
+"""The paired table of all seeds that were recorded, in Markdown."""
+
+import statistics
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from backend.services.evidence import change, interval
+from benchmarks.learning.plan import STEPS, TRAININGS
+from benchmarks.learning.record import Line, answers, numbers, read
+
+PAIRS = (
+    ("weaver_eval", "base"),
+    ("base_long", "base"),
+    ("lora_eval", "base"),
+    ("weaver_eval", "lora_eval"),
+    ("weaver_again", "weaver_eval"),
+    ("trigger_eval", "base"),
+    ("trigger_eval", "weaver_eval"),
+    ("random_eval", "trigger_eval"),
+    ("ltpo_eval", "trigger_eval"),
+    ("ltpo_none", "trigger_eval"),
+    ("ltpo_noise", "trigger_eval"),
+)
+TITLES = {step.name: step.title for step in STEPS}
+
+
+def table(folder: Path) -> str:
+    """Accuracies, then paired differences, then the trainings; of each seed found in the folder."""
+    seeds = {path.stem.removeprefix("seed-"): read(path) for path in sorted(folder.glob("seed-*.jsonl"))}
+    parts = [list(_accuracies(seeds)), list(_differences(seeds)), list(_trainings(seeds))]
+    return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _accuracies(seeds: dict[str, list[Line]]) -> Iterator[str]:
+    yield "| setting | seed | n | accuracy (95 %) | format | cut off | tokens | insertions | insert rate | seconds |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for step in STEPS:
+        for seed, lines in seeds.items():
+            own = list(answers(lines, step.name).values())
+            if step.name in TRAININGS or not own:
+                continue
+            n, right = len(own), sum(line.right for line in own)
+            low, high = interval(right, n)
+            points = sum(line.points for line in own)
+            rate = f"{sum(line.insertions for line in own) / points:.2f}" if points else "-"
+            yield (
+                f"| {step.title} | {seed} | {n} | {100 * right / n:.1f} % ({100 * low:.1f}-{100 * high:.1f}) "
+                f"| {_share(line.format_ok for line in own)} | {_share(line.truncated for line in own)} "
+                f"| {statistics.fmean(line.tokens for line in own):.0f} "
+                f"| {statistics.fmean(line.insertions for line in own):.2f} | {rate} "
+                f"| {numbers(lines, step.name).get('seconds', 0):.0f} |"
+            )
+
+
+def _differences(seeds: dict[str, list[Line]]) -> Iterator[str]:
+    yield "| against | seed | n | points (95 %) | fixed / broken | p (McNemar) | insertions | distance |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for after, before in PAIRS:
+        for seed, lines in seeds.items():
+            one, other = answers(lines, before), answers(lines, after)
+            shared = [question for question in one if question in other]
+            if not shared:
+                continue
+            was, now = [one[key].right for key in shared], [other[key].right for key in shared]
+            found = change(was, now)
+            fixed = sum(new and not old for old, new in zip(was, now, strict=True))
+            broken = sum(old and not new for old, new in zip(was, now, strict=True))
+            yield (
+                f"| {TITLES[after]} against {TITLES[before]} | {seed} | {len(shared)} "
+                f"| {found.points:+.1f} ({found.low:+.1f} to {found.high:+.1f}) | {fixed} / {broken} "
+                f"| {found.p_value:.2g} | {_fewer(one, other)} | {_moved(other.values())} |"
+            )
+
+
+def _trainings(seeds: dict[str, list[Line]]) -> Iterator[str]:
+    yield "| training | seed | steps | loss at the end | validation loss | reward | seconds |"
+    yield "|---|---|---|---|---|---|---|"
+    for name in TRAININGS:
+        for seed, lines in seeds.items():
+            own = numbers(lines, name)
+            if not own:
+                continue
+            validation = f"{own['eval_loss_before']:.3f} to {own['eval_loss']:.3f}" if "eval_loss" in own else "-"
+            reward = f"{own['reward']:.2f}" if "reward" in own else "-"
+            yield (
+                f"| {TITLES[name]} | {seed} | {own.get('steps', '-')} | {own['loss']:.3f} | {validation} | {reward} "
+                f"| {own['seconds']:.0f} |"
+            )
+
+
+def _share(values: Iterator[bool]) -> str:
+    return f"{100 * statistics.fmean(values):.0f} %"
+
+
+def _fewer(before: dict[str, Line], after: dict[str, Line]) -> str:
+    """Insertions of the second setting beside those of the first."""
+    was, now = (sum(line.insertions for line in own.values()) for own in (before, after))
+    return f"{100 * (now - was) / was:+.0f} %" if was else "-"
+
+
+def _moved(lines: Iterable[Line]) -> str:
+    distances = [line.distance for line in lines if line.distance is not None]
+    return f"{statistics.fmean(distances):.3f}" if distances else "-"
