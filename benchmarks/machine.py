@@ -2,6 +2,8 @@
 
 import os
 import platform
+import resource
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +21,18 @@ def describe() -> dict[str, object]:
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "transformers", "peft")},
     }
+
+
+def peak_resident() -> int:
+    """Bytes that this process had resident at most.
+
+    Not ru_maxrss where /proc is: on Linux that starts with what the parent had at the fork.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _processor() -> str:

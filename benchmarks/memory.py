@@ -3,11 +3,10 @@
 `python -m benchmarks.memory base|woven MODEL` loads one and prints the peak of its resident memory in MiB.
 """
 
-import resource
 import subprocess
 import sys
-from pathlib import Path
 
+from benchmarks.machine import peak_resident
 from benchmarks.ratio import Ratio, Side, measure
 from benchmarks.setup import plain, woven
 
@@ -30,16 +29,6 @@ def loading(what: str, name: str) -> Side:
     return measured
 
 
-def peak() -> float:
-    """MiB that this process had resident at most. Linux' ru_maxrss would count what its parent had at the fork, too."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return (
-            next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 2**10
-        )
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-
-
 if __name__ == "__main__":
     kept = {"base": plain, "woven": woven}[sys.argv[1]](sys.argv[2])
-    print(peak())
+    print(peak_resident() / 2**20)

@@ -15,14 +15,13 @@ from tests.conftest import TINY
 from tests.running_stack import is_alive, wait_until
 from worker.trainer import Trainer
 
-# A supervisor that starts a trainer and waits for it.
+# A supervisor that starts a trainer and stays until it is killed.
 SUPERVISOR = """
-import os, sys, time
+import os, signal, sys
 from pathlib import Path
 from worker.trainer import Trainer
 trainer = Trainer(sys.argv[2:], Path(sys.argv[1]), {"MEMGEN_SUPERVISOR_PID": str(os.getpid())})
-while trainer.exit_code() is None:
-    time.sleep(0.05)
+signal.pause()
 """
 
 

@@ -5,23 +5,18 @@ before the model is made is taken off. The phases are the code of the stages: `e
 """
 
 import sys
-from pathlib import Path
 
+import psutil
 import torch
 
 import memgen.stages.stages  # noqa: F401  a trainer has it loaded, too
+from benchmarks.machine import peak_resident
 from memgen.contract.presets import BUILT_IN
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.model.woven_generation import generate_woven
 from tests.memgen.contract.on_meta import model_of
 
 STEPS = 2
-
-
-def resident(what: str) -> int:
-    """`VmRSS` now or `VmHWM` at most, in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(what))
 
 
 def rows_of(count: int, prompt: int, completion: int) -> list[Row]:
@@ -50,7 +45,7 @@ def main(phase: str, count: int, prompt: int, completion: int) -> int:
     """Resident bytes that the phase adds."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    before = resident("VmRSS")
+    before = psutil.Process().memory_info().rss
     model = model_of(BUILT_IN[0].dimensions, "cpu", torch.float32)
     rows = rows_of(count, prompt, completion)
     if phase == "evaluate":
@@ -59,7 +54,7 @@ def main(phase: str, count: int, prompt: int, completion: int) -> int:
         generate_woven(model, prompts, completion, trigger=True)
     elif phase != "load":
         train(model, phase, rows)
-    return resident("VmHWM") - before
+    return peak_resident() - before
 
 
 if __name__ == "__main__":

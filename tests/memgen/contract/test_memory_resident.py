@@ -14,7 +14,6 @@ from memgen.contract.stage_configs import EvaluateConfig, TriggerGrpoConfig, Wea
 EVALUATION = EvaluateConfig(setting="weaver+trigger", checkpoint="x")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(
     ("phase", "config", "shape"),
     [
