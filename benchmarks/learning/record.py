@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks import machine
-from benchmarks.learning.plan import STEPS, TRAININGS, Done, Scale
+from benchmarks.learning.plan import STEPS, Done, Scale
 from benchmarks.learning.seed import answers_of, is_evaluation
 from memgen.contract.rundir import write_whole
 
@@ -73,5 +73,3 @@ def numbers(lines: Sequence[Line], step: str) -> dict[str, Any]:
     """A step's own numbers."""
     return next((line.numbers for line in lines if line.step == step and line.numbers is not None), None) or {}
 
-
-__all__ = ["TRAININGS", "Line", "answers", "numbers", "read", "write"]
