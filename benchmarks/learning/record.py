@@ -72,4 +72,3 @@ def answers(lines: Sequence[Line], step: str) -> dict[str, Line]:
 def numbers(lines: Sequence[Line], step: str) -> dict[str, Any]:
     """A step's own numbers."""
     return next((line.numbers for line in lines if line.step == step and line.numbers is not None), None) or {}
-
