@@ -7,7 +7,7 @@ question.
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
-from benchmarks.generate import delimit, endless, prompts
+from benchmarks.generate import endless, prompts, regularly
 from benchmarks.ratio import Ratio, measure, seconds
 from benchmarks.setup import plain
 from memgen.model.base import BaseModel
@@ -18,7 +18,8 @@ from memgen.model.woven_generation import generate_woven
 # tokens of the first 16 GSM8K training solutions, at most 200
 LENGTHS = (64, 69, 106, 81, 171, 94, 120, 143, 200, 151, 157, 95, 93, 82, 200, 134)
 WIDTH, ROUNDS, LIMIT = 4, 3, 1.0
-EVERY = 13  # tokens of a row from one delimiter to the next: those solutions have insertions 13.8 apart on average
+# tokens of a row from one insertion to the next (those solutions have them 13.8 apart on average), and row to row
+EVERY, SHIFT = 13, 3
 
 
 def run(name: str) -> Ratio:
@@ -32,9 +33,8 @@ def run(name: str) -> Ratio:
 
 def weave(model: MemGenModel, rows: list[list[int]]) -> None:
     """Ours."""
-    delimit(model, EVERY)
     ids = [torch.tensor(row, device=model.base.device) for row in rows]
-    completions = generate_woven(model, ids, LENGTHS, trigger=False, width=WIDTH)
+    completions = generate_woven(model, ids, LENGTHS, trigger=False, choose=regularly(EVERY, SHIFT), width=WIDTH)
     if [len(one.ids) for one in completions] != list(LENGTHS):
         raise RuntimeError("completions of other lengths than recorded")
 

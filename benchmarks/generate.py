@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import count, pairwise
+from itertools import pairwise
 
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
@@ -14,11 +14,11 @@ from benchmarks.setup import plain, prompt_ids, questions, woven
 from memgen.model.base import BaseModel
 from memgen.model.generation import pad_left
 from memgen.model.memgen_model import MemGenModel
-from memgen.model.woven_generation import Completion, generate_woven
+from memgen.model.woven_generation import Choose, Completion, generate_woven
 
 ROWS, TOKENS, ROUNDS, LIMIT = 4, 256, 3, 1.25
 INSERTIONS = 6  # at the prompt, and five behind it
-EVERY = 41  # looks at a row's newest token from one insertion to the next: rows take turns, in a pass each
+EVERY, SHIFT = 41, 10  # tokens of a row from one insertion to the next, and from one row to the next: they take turns
 EARLY, LATE, WINDOW, GROWTH_LIMIT = 64, 512, 16, 1.2  # time per token: a median over the tokens around each length
 NEVER = -1  # the id of an end token that does not come
 
@@ -49,8 +49,9 @@ def run_growth(name: str) -> Ratio:
 
 
 def endless(name: str) -> MemGenModel:
-    """A model whose rows all go to the length limit."""
+    """A model whose rows all go to the length limit; latents may be inserted behind each token."""
     model = woven(name)
+    model.is_delimiter = lambda token: True  # type: ignore[method-assign]  # noqa: ARG005
     model.base = replace(model.base, eos_id=NEVER)
     return model
 
@@ -61,23 +62,21 @@ def prompts(base: BaseModel, number: int) -> list[list[int]]:
 
 
 def weave(
-    model: MemGenModel, rows: list[list[int]], length: int, tell: Callable[[int], None] = lambda _: None
+    model: MemGenModel, rows: list[list[int]], length: int, tell: Callable[[], None] = lambda: None
 ) -> list[Completion]:
     """Ours."""
-    delimit(model, EVERY)
     ids = [torch.tensor(row, device=model.base.device) for row in rows]
-    return generate_woven(model, ids, length, trigger=False, on_token=tell)
+    return generate_woven(model, ids, length, trigger=False, choose=regularly(EVERY, SHIFT), on_pass=tell)
 
 
-def delimit(model: MemGenModel, every: int) -> None:
-    """Let every n-th look at a row's newest token find a delimiter, whatever an untrained weaver brings about."""
-    looks = count(1)
-    model.is_delimiter = lambda token: next(looks) % every == 0  # type: ignore[method-assign]  # noqa: ARG005
+def regularly(every: int, shift: int) -> Choose:
+    """Insertions at the prompt and at each row's every n-th token, whatever an untrained weaver brings about."""
+    return lambda number, tokens: (tokens - shift * number) % every == 0 or tokens == 0
 
 
 def checked(completions: list[Completion]) -> None:
     """Refuse a measurement with fewer insertions than it is said to have."""
-    found = [len(one.decisions) for one in completions]
+    found = [sum(decision.inserted for decision in one.decisions) for one in completions]
     if found != [INSERTIONS] * len(found):
         raise RuntimeError(f"insertions of the rows: {found}, wanted {INSERTIONS} in each")
 
@@ -85,16 +84,16 @@ def checked(completions: list[Completion]) -> None:
 class _Tell(StoppingCriteria):
     """Tells each token and stops nothing."""
 
-    def __init__(self, tell: Callable[[int], None]) -> None:
+    def __init__(self, tell: Callable[[], None]) -> None:
         self._tell = tell
 
     def __call__(self, input_ids: torch.LongTensor, *_: object, **__: object) -> torch.BoolTensor:
-        self._tell(input_ids.shape[1])
+        self._tell()
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
 
 
 def continue_plainly(
-    base: BaseModel, rows: list[list[int]], length: int, tell: Callable[[int], None] | None = None
+    base: BaseModel, rows: list[list[int]], length: int, tell: Callable[[], None] | None = None
 ) -> None:
     """Theirs."""
     ids, mask = pad_left(rows, base.pad_id)
@@ -111,12 +110,12 @@ def continue_plainly(
         raise RuntimeError(f"{out.shape[1] - ids.shape[1]} new tokens, wanted {length}")
 
 
-def growth(generate: Callable[[Callable[[int], None]], object]) -> Side:
+def growth(generate: Callable[[Callable[[], None]], object]) -> Side:
     """A side that costs the time per token at 512 over that at 64."""
 
     def measured() -> float:
         times: list[float] = []
-        generate(lambda _: times.append(time.perf_counter()))
+        generate(lambda: times.append(time.perf_counter()))
         gaps = [after - before for before, after in pairwise(times)]
 
         def around(length: int) -> float:

@@ -18,7 +18,7 @@ def run(name: str) -> Ratio:
     prompts = [torch.tensor(prompt_ids(model.base, one), device=model.base.device) for one in questions(ROWS)]
     with torch.no_grad():
         embedded = [model.embed(prompt) for prompt in prompts]
-        latents = model.weave_rows(model.row_stream(ROWS), range(ROWS), embedded, prompt=True)
+        latents = model.weave(model.stream(ROWS), embedded, prompt=True)
     # the straightforward side gets a question of middle length
     middle = sorted(range(ROWS), key=lambda number: len(prompts[number]))[ROWS // 2]
     return measure(

@@ -1,14 +1,16 @@
 """A step of trigger GRPO, rollout and update, against the rollout alone."""
 
+from itertools import count
 from pathlib import Path
 
 import torch
 
-from benchmarks.generate import delimit, endless
+from benchmarks.generate import endless
 from benchmarks.ratio import Ratio, measure, seconds
 from benchmarks.setup import SEED, prompt_ids, questions
 from memgen.contract.rundir import RunDir
 from memgen.contract.stage_configs import TriggerGrpoConfig
+from memgen.model.memgen_model import MemGenModel
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
 from memgen.stages.context import Context
@@ -38,14 +40,20 @@ def run(name: str) -> Ratio:
     learner = Learner(config, context, model, initial, asked, prompts)
 
     def step() -> None:
-        delimit(model, EVERY)
+        _delimit(model)
         if "entropy" not in learner.step(0):
             raise RuntimeError("no decision was asked for, so there was nothing to update")
         optimizer.step()
         optimizer.zero_grad()
 
     def rollout() -> None:
-        delimit(model, EVERY)
+        _delimit(model)
         roll_out(config, context, model, asked, prompts, [SEED + number for number in range(config.batch_size)])
 
     return measure(seconds(step), seconds(rollout), ROUNDS, LIMIT)
+
+
+def _delimit(model: MemGenModel) -> None:
+    """Let every n-th look at a row's newest token find a delimiter, whatever an untrained weaver brings about."""
+    looks = count(1)
+    model.is_delimiter = lambda token: next(looks) % EVERY == 0  # type: ignore[method-assign]  # noqa: ARG005

@@ -30,6 +30,8 @@ class Template:
     name: str
     question: str
     steps: tuple[Step, ...]
+    known: str = ""
+    """What the question says, in short: the first line of a rationale that begins with it."""
 
 
 class Noun(str):
@@ -52,8 +54,8 @@ SHE = (
     "Jasmine", "Keiko", "Leila", "Maria", "Nadia", "Olga", "Priya", "Rosa", "Sofia", "Yara",
 )
 HE = (
-    "Ava", "Amina", "Bianca", "Chloe", "Dalia", "Elena", "Farah", "Grace", "Hana", "Ingrid",
-    "Jasmine", "Keiko", "Leila", "Maria", "Nadia", "Olga", "Priya", "Rosa", "Sofia", "Yara",
+    "Adam", "Amir", "Bruno", "Carlos", "Daniel", "Emil", "Felix", "George", "Hugo", "Ivan",
+    "Jamal", "Kenji", "Liam", "Marco", "Nikhil", "Oscar", "Pedro", "Rafael", "Samuel", "Tomas",
 )
 # fmt: on
 _NOUN_LISTS = {
@@ -101,85 +103,101 @@ ONE_STEP = (
         "gives_away",
         "{name} has {a:{item}} and gives {b} of them to {friend}. How many {item.many} does {name} have left?",
         (Step("x", "a - b", "{name} has {work}{x:{item}} left."),),
+        "{name} has {a}, and {b} go to {friend}.",
     ),
     Template(
         "finds_more",
         "{name} has {a:{item}} and finds {b} more {place}. How many {item.many} does {name} have now?",
         (Step("x", "a + b", "{name} now has {work}{x:{item}}."),),
+        "{name} has {a}, and {he} finds {b}.",
     ),
     Template(
         "packs",
         "{name} fills {m:{container}} with {item.many}. Each {container.one} holds {a:{item}}. "
         "How many {item.many} does {he} pack in all?",
         (Step("x", "m * a", "{name} packs {work}{x:{item}}."),),
+        "There are {m:{container}}, with {a} in each.",
     ),
     Template(
         "shares",
         "{name} shares {a:{item}} equally among {m:{group}}. How many {item.many} does each {group.one} get?",
         (Step("x", "a / m", "Each {group.one} gets {work}{x:{item}}."),),
+        "There are {a:{item}}, for {m:{group}}.",
     ),
     Template(
         "pays",
         "{name} buys {m:{good}}. Each {good.one} costs ${n}. How many dollars does {he} pay?",
         (Step("x", "m * n", "{name} pays {paid}{x}."),),
+        "There are {m:{good}}, for ${n} each.",
     ),
     Template(
         "spends",
         "{name} got ${a} from {his} {giver} and spent ${b} of it on a {good.one}. How much money is left, in dollars?",
         (Step("x", "a - b", "{name} has {paid}{x} left."),),
+        "{name} got ${a}, and {he} spent ${b}.",
     ),
     Template(
         "counts_difference",
         "{name} collected {a:{item}} and {friend} collected {b}. "
         "How many more {item.many} did {name} collect than {friend}?",
         (Step("x", "a - b", "{name} collected {work}{x} more."),),
+        "{name} has {a}, and {friend} has {b}.",
     ),
     Template(
         "earns",
         "{name} earns ${a} an hour {chore}. How many dollars does {he} earn in {m:hour|hours}?",
         (Step("x", "a * m", "{name} earns {paid}{x}."),),
+        "{name} works {m:hour|hours}, for ${a} each.",
     ),
     Template(
         "travels",
         "{name} {moves} {n:mile|miles} every day. How many miles does {he} cover in {a:day|days}?",
         (Step("x", "n * a", "{name} covers {work}{x:mile|miles}."),),
+        "There are {a:day|days}, with {n:mile|miles} in each.",
     ),
     Template(
         "ages",
         "{name} is {a} years old. {friend} is {n} years older than {name}. How old is {friend}?",
         (Step("x", "a + n", "{friend} is {work}{x} years old."),),
+        "{name} is {a}, and {friend} is {n} years older.",
     ),
     Template(
         "reads",
         "A book has {a:page|pages}. {name} reads {m:page|pages} of it every evening. "
         "How many evenings does {he} need to finish the book?",
         (Step("x", "a / m", "{name} needs {work}{x:evening|evenings}."),),
+        "There are {a:page|pages}, and {name} reads {m} every evening.",
     ),
     Template(
         "makes_teams",
         "{name} splits {a:{crowd}} into teams of {m}. How many teams are there?",
         (Step("x", "a / m", "That makes {work}{x:team|teams}."),),
+        "There are {a:{crowd}}, in teams of {m}.",
     ),
     Template(
         "picks_times_as_many",
         "{name} picked {a:{crop}}. {friend} picked {m} times as many. How many {crop.many} did {friend} pick?",
         (Step("x", "a * m", "{friend} picked {work}{x:{crop}}."),),
+        "{name} picked {a}, and {friend} picked {m} times as many.",
     ),
     Template(
         "sets_up_rows",
         "{name} sets up {m:row|rows} of chairs with {n:chair|chairs} in each row. How many chairs does {he} set up?",
         (Step("x", "m * n", "{name} sets up {work}{x:chair|chairs}."),),
+        "There are {m:row|rows}, with {n:chair|chairs} in each.",
     ),
     Template(
         "bakes_twice",
         "{name} baked {a:{baked}} in the morning and {b} in the afternoon. "
         "How many {baked.many} did {he} bake that day?",
         (Step("x", "a + b", "{name} baked {work}{x:{baked}}."),),
+        "{name} baked {a}, and then {b}.",
     ),
     Template(
         "leaves_early",
         "{a:{crowd}} came to {name}'s party. {b} of them went home early. How many {crowd.many} stayed until the end?",
         (Step("x", "a - b", "{work}{x:{crowd}} stayed until the end."),),
+        "{a:{crowd}} came, and {b} went home.",
     ),
 )
 

@@ -33,9 +33,11 @@ class Level:
     steps: Steps | None
     """Calculations that a problem takes; None mixes both kinds."""
     max_number: int
+    known: bool = False
+    """Whether a rationale first says what is known: a line with a delimiter in front of the calculation."""
 
 
-LEVELS = {"wordproblems": Level(None, MAX_NUMBER), "wordproblems_easy": Level(1, 12)}
+LEVELS = {"wordproblems": Level(None, MAX_NUMBER), "wordproblems_easy": Level(1, 10, known=True)}
 """Data sets by name, which is also what the ids of their questions begin with."""
 
 
@@ -70,7 +72,7 @@ def load_wordproblems(split: str, seed: int = 42, data: str = "wordproblems") ->
     """
     check_split(split)
     level = LEVELS[data]
-    train_rows, test_rows = generate(steps=level.steps, max_number=level.max_number)
+    train_rows, test_rows = generate(steps=level.steps, max_number=level.max_number, known=level.known)
     if split == "test":
         return _questions(test_rows, data)
     train, validation = split_validation(_questions(train_rows, data), seed)
@@ -84,6 +86,7 @@ def generate(
     test_size: int = TEST_SIZE,
     steps: Steps | None = None,
     max_number: int = MAX_NUMBER,
+    known: bool = False,
 ) -> tuple[list[WordProblem], list[WordProblem]]:
     """Generate train and test rows; no question occurs twice in either or in both.
 
@@ -94,6 +97,7 @@ def generate(
         train_size, test_size: rows to return.
         steps: calculations a problem takes; None mixes both kinds.
         max_number: largest number in a question, at least 10; results may be larger.
+        known: whether rationales begin with what the question says; templates of two steps have no such line.
 
     Raises:
         BadInput: `max_number_too_small`; `too_few_word_problems`, where the parameters allow for fewer.
@@ -114,7 +118,7 @@ def generate(
     for _ in range(ATTEMPTS_PER_ROW * (train_size + TEST_ONE_IN * test_size)):
         if len(train) >= train_size and len(test) >= test_size:
             break
-        problem = _draw_problem(random.choice(templates), random, max_number)
+        problem = _draw_problem(random.choice(templates), random, max_number, known)
         side, size = (test, test_size) if _is_test(problem.question) else (train, train_size)
         if problem.question not in seen and len(side) < size:
             seen.add(problem.question)
@@ -139,12 +143,12 @@ def _is_test(question: str) -> bool:
     return int.from_bytes(digest[:8], "big") % TEST_ONE_IN == 0
 
 
-def _draw_problem(template: Template, random: Random, max_number: int) -> WordProblem:
+def _draw_problem(template: Template, random: Random, max_number: int, known: bool) -> WordProblem:
     words = _draw_words(random)
     numbers = _draw_numbers(template, random, max_number)
     while numbers is None:
         numbers = _draw_numbers(template, random, max_number)
-    lines = []
+    lines = [template.known.format(**words, **numbers)] if known and template.known else []
     for step in template.steps:
         left, sign, right = step.formula.split()
         sides = f"{numbers[left]} {sign} {numbers[right]}"

@@ -2,7 +2,8 @@
 
 At rest every adapter is off and the base is the reasoner: its logits are bit-equal to the plain base model, as a
 LoRA layer that is off calls its base layer and nothing else. PEFT's switches also toggle `requires_grad`; it is
-set again for the stage's own parameters after each switch.
+set again for the stage's own parameters after each switch. A pass whose rows belong to several roles has an adapter on
+some of its positions only.
 """
 
 import warnings
@@ -45,6 +46,9 @@ class Adapters:
         self._trained: set[nn.Parameter] = set()
         self.active: Adapter | None = None
         """Which adapter is on."""
+        self._tail: tuple[Adapter, int] | None = None
+        for layer in self._layers:
+            layer.register_forward_hook(self._add_to_tail)
         self._switch(None, self._layers)
 
     def parameters(self, name: Adapter) -> dict[str, nn.Parameter]:
@@ -76,6 +80,26 @@ class Adapters:
             yield
         finally:
             self._switch(before, layers)
+
+    @contextmanager
+    def on_from(self, name: Adapter, start: int) -> Iterator[None]:
+        """Inside the block the base, at rest otherwise, runs with this adapter on its positions from `start` on.
+
+        Without dropout. The positions are those of a pass over one sequence, (1, N, D).
+        """
+        self._tail = name, start
+        try:
+            yield
+        finally:
+            self._tail = None
+
+    def _add_to_tail(self, layer: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        if self._tail is None:
+            return output
+        name, start = self._tail
+        narrow, wide = layer.lora_A[name], layer.lora_B[name]
+        added = wide(narrow(inputs[0][:, start:].to(narrow.weight.dtype))) * layer.scaling[name]
+        return torch.cat([output[:, :start], (output[:, start:] + added).to(output.dtype)], dim=1)
 
     def _switch(self, name: Adapter | None, layers: Sequence[Any]) -> None:
         for layer in layers:

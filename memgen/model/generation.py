@@ -22,17 +22,17 @@ class _EachToken(StoppingCriteria):
         eos_id: int,
         on_row: Callable[[int, list[int], bool], None],
         should_stop: Callable[[], bool],
-        on_token: Callable[[int], None],
+        on_pass: Callable[[], None],
     ) -> None:
         self._prompt_length = prompt_length
         self._eos_id = eos_id
         self._on_row = on_row
         self._should_stop = should_stop
-        self._on_token = on_token
+        self._on_pass = on_pass
         self.told: set[int] = set()
 
     def __call__(self, input_ids: torch.LongTensor, _scores: torch.FloatTensor, **_: object) -> torch.BoolTensor:
-        self._on_token(input_ids.shape[1] - self._prompt_length)
+        self._on_pass()
         ended = (input_ids[:, -1] == self._eos_id).tolist()  # (B,)
         for row, is_end in enumerate(ended):
             if is_end and row not in self.told:
@@ -47,7 +47,7 @@ def generate_greedy(
     max_new_tokens: int,
     on_row: Callable[[int, list[int], bool], None],
     should_stop: Callable[[], bool] = lambda: False,
-    on_token: Callable[[int], None] = lambda _: None,
+    on_pass: Callable[[], None] = lambda: None,
 ) -> bool:
     """Continue prompts greedily, up to `<|im_end|>` or `max_new_tokens`.
 
@@ -57,14 +57,14 @@ def generate_greedy(
         max_new_tokens: most tokens of a completion.
         on_row: called once per row as it ends: row, completion ids without the end token, truncated.
         should_stop: asked after each token; True ends the call and rows that are not done stay untold.
-        on_token: called after each token with the number of new tokens so far.
+        on_pass: called after each pass of the base, in which every completion under way gets a token.
 
     Returns:
         Whether all rows were told.
     """
     ids, mask = pad_left(prompts, base.pad_id)
     prompt_length = ids.shape[1]
-    each_token = _EachToken(prompt_length, base.eos_id, on_row, should_stop, on_token)
+    each_token = _EachToken(prompt_length, base.eos_id, on_row, should_stop, on_pass)
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=False,

@@ -5,7 +5,7 @@ size, K latents, V vocabulary. Source: MemGen, arXiv 2509.24704.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from peft import LoraConfig
@@ -14,7 +14,7 @@ from torch import nn
 from memgen.model.adapters import Adapter, Adapters
 from memgen.model.base import BaseModel
 from memgen.model.recompute import recompute_layers
-from memgen.model.row_cache import RowStream
+from memgen.model.row_cache import Reading, RowStream, read_together
 from memgen.model.stream import Stream
 from memgen.model.weaver import WeaverParts
 
@@ -121,30 +121,42 @@ class MemGenModel(nn.Module):
             chunks: per row the reasoner's input embeddings (n_i, D) since the last call.
             prompt: whether this is the end of the prompt.
         """
-        queries, chunks = self._into_weaver(chunks, prompt)
+        queries, chunks = self._queries(prompt), [self._into_weaver(chunk) for chunk in chunks]
         with self.adapters.on("weaver"):
             hidden = stream.read(chunks, queries)
-        return self._out_of_weaver(hidden, len(queries))
+        return self._out_of_weaver(torch.stack([own[-len(queries) :] for own in hidden]))
 
-    def weave_rows(
-        self, stream: RowStream, rows: Sequence[int], chunks: Sequence[torch.Tensor], *, prompt: bool
-    ) -> torch.Tensor:
-        """`weave` for some rows of a stream whose rows grow at their own pace: latents (b, K, D)."""
-        queries, chunks = self._into_weaver(chunks, prompt)
-        with self.adapters.on("weaver"):
-            hidden = stream.read(rows, chunks, queries)
-        return self._out_of_weaver(hidden, len(queries))
+    def read_and_weave(
+        self, reasoner: Reading, weaver: Reading, *, prompt: Sequence[bool]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """One pass of the base in which rows of the reasoner and of the weaver read on, each row at its own pace.
 
-    def _into_weaver(self, chunks: Sequence[torch.Tensor], prompt: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Queries (K, D) and chunks (n_i, D) in the weaver's space."""
-        dtype = self.base.model.dtype
-        queries = self.weaver.queries(prompt=prompt).to(dtype)
-        return queries, [self.weaver.reasoner_to_weaver(chunk.float()).to(dtype) for chunk in chunks]
+        Args:
+            reasoner: embeddings that its rows read.
+            weaver: per row the reasoner's input embeddings since its last call; the queries are put behind them here.
+            prompt: per row of the weaver, whether this is the end of the prompt.
 
-    def _out_of_weaver(self, hidden: Sequence[torch.Tensor], count: int) -> torch.Tensor:
-        """The last `count` hidden states (K, D) of each row as latents (B, K, D) in the reasoner's space."""
-        at_queries = torch.stack([own[len(own) - count :] for own in hidden])
-        latents: torch.Tensor = self.weaver.weaver_to_reasoner(at_queries.float())
+        Returns:
+            Hidden states (n_i, D) of the reasoner's rows, and latents (K, D), in the reasoner's space, of the weaver's.
+        """
+        queries = [self._queries(one) for one in prompt]
+        chunks = [self._into_weaver(chunk) for chunk in weaver.chunks]
+        with self.adapters.on_from("weaver", sum(len(chunk) for chunk in reasoner.chunks)):
+            hidden, woven = read_together([reasoner, replace(weaver, chunks=chunks, queries=queries)])
+        return hidden, [self._out_of_weaver(own[-len(last) :]) for own, last in zip(woven, queries, strict=True)]
+
+    def _queries(self, prompt: bool) -> torch.Tensor:
+        """(K, D)"""
+        return self.weaver.queries(prompt=prompt).to(self.base.model.dtype)
+
+    def _into_weaver(self, chunk: torch.Tensor) -> torch.Tensor:
+        """Embeddings (n, D) of the reasoner in the weaver's space."""
+        projected: torch.Tensor = self.weaver.reasoner_to_weaver(chunk.float())
+        return projected.to(self.base.model.dtype)
+
+    def _out_of_weaver(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Hidden states (..., K, D) at the queries as latents in the reasoner's space."""
+        latents: torch.Tensor = self.weaver.weaver_to_reasoner(hidden.float())
         return latents.to(self.base.model.dtype)
 
     def decide(self, stream: RowStream, rows: Sequence[int], chunks: Sequence[torch.Tensor]) -> torch.Tensor:

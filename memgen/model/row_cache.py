@@ -6,6 +6,7 @@ neither time nor room. Generation uses this; trainings, whose gradients run thro
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -28,39 +29,26 @@ class RowStream:
     """
 
     def __init__(self, decoder: nn.Module, rows: int) -> None:
-        self._decoder = decoder
+        self.decoder = decoder
         self._buffers = _Buffers(rows)
         self.lengths = [0] * rows
         """Positions that each row has read."""
 
     def read(
-        self, rows: Sequence[int], chunks: Sequence[torch.Tensor], queries: torch.Tensor | None = None
+        self, rows: Sequence[int], chunks: Sequence[torch.Tensor], queries: Sequence[torch.Tensor] = ()
     ) -> list[torch.Tensor]:
-        """Let rows read on; without gradients, as what was read lies in buffers.
-
-        Args:
-            rows: which, b of them, each once.
-            chunks: per row embeddings (n_i, D); with the queries at least one position.
-            queries: (K, D), seen behind each row's chunk and forgotten again.
-
-        Returns:
-            Per row hidden states (n_i, D) of its chunk and the queries.
-        """
-        extra = 0 if queries is None else queries.shape[0]
-        if queries is not None:
-            chunks = [torch.cat([chunk, queries]) for chunk in chunks]
-        with torch.no_grad():
-            hidden = self._run(rows, chunks)
-        for row, chunk in zip(rows, chunks, strict=True):
-            self.lengths[row] += chunk.shape[0] - extra
-        return hidden
+        """Let rows read on; `read_together` for this stream alone."""
+        return read_together([Reading(self, rows, chunks, queries)])[0]
 
     def peek(self, rows: Sequence[int], positions: torch.Tensor) -> torch.Tensor:
         """Hidden states (b, K, D) of further positions (b, K, D) that are forgotten again.
 
         Where gradients are enabled, they reach the positions; what the rows have read has none.
         """
-        return torch.stack(self._run(rows, list(positions)))
+        chunks = list(positions)
+        if not torch.is_grad_enabled():
+            return torch.stack(_pass(self.decoder, chunks, _Storing([self.part(rows, chunks)])))
+        return torch.stack(_pass(self.decoder, chunks, _Peeking(*self.part(rows, chunks))))
 
     def prefix(self, rows: Sequence[int]) -> "Prefix":
         """What these rows have read, to peek behind it."""
@@ -76,12 +64,44 @@ class RowStream:
         self.lengths[target] = self.lengths[source]
         self.lengths[source] = 0
 
-    def _run(self, rows: Sequence[int], chunks: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        runs = _runs(rows, [self.lengths[row] for row in rows], [chunk.shape[0] for chunk in chunks])
-        past = _Peeking(self._buffers, runs) if torch.is_grad_enabled() else _Storing(self._buffers, runs)
-        layout = Layout([past.group(run) for run in runs], self._decoder, chunks[0])
-        positions = torch.cat([run.positions().flatten() for run in runs])
-        return layout.part(read(self._decoder, layout, chunks, positions, past))
+    def part(self, rows: Sequence[int], chunks: Sequence[torch.Tensor]) -> "tuple[_Buffers, list[_Run]]":
+        """Where these rows keep keys and values, and which lie side by side."""
+        return self._buffers, _runs(rows, [self.lengths[row] for row in rows], [len(chunk) for chunk in chunks])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What rows of one stream read in a pass."""
+
+    stream: RowStream
+    rows: Sequence[int]
+    """Which, b of them, each once."""
+    chunks: Sequence[torch.Tensor]
+    """Per row embeddings (n_i, D); with the queries at least one position."""
+    queries: Sequence[torch.Tensor] = ()
+    """Per row (K_i, D), seen behind its chunk and forgotten again; or none."""
+
+    def seen(self) -> list[torch.Tensor]:
+        """Chunks with queries, (n_i + K_i, D)."""
+        if not self.queries:
+            return list(self.chunks)
+        return [torch.cat(pair) for pair in zip(self.chunks, self.queries, strict=True)]
+
+
+def read_together(readings: Sequence[Reading]) -> list[list[torch.Tensor]]:
+    """Let rows of several streams read on in one pass of the base; without gradients, as what they read is stored.
+
+    Returns:
+        Per reading and row the hidden states (n_i + K_i, D) of its chunk and queries, in the order of the pass.
+    """
+    seen = [one.seen() for one in readings]
+    parts = [one.stream.part(one.rows, chunks) for one, chunks in zip(readings, seen, strict=True)]
+    with torch.no_grad():
+        hidden = iter(_pass(readings[0].stream.decoder, list(chain(*seen)), _Storing(parts)))
+    for one in readings:
+        for row, chunk in zip(one.rows, one.chunks, strict=True):
+            one.stream.lengths[row] += len(chunk)
+    return [[next(hidden) for _ in one.rows] for one in readings]
 
 
 class Prefix:
@@ -164,16 +184,12 @@ class _Buffers:
 
 
 class _Storing(Cache):
-    """A pass that puts new keys and values into the buffers and attends to them there."""
+    """A pass that puts new keys and values into buffers, those of each part, and attends to them there."""
 
-    def __init__(self, buffers: _Buffers, runs: Sequence[_Run]) -> None:
+    def __init__(self, parts: Sequence[tuple[_Buffers, list[_Run]]]) -> None:
         super().__init__(layers=[])
-        self._buffers = buffers
-        self._runs = runs
-        self._size = max(run.longest + run.count for run in runs)
-        rows = [torch.arange(run.first, run.rows.stop).repeat_interleave(run.count) for run in runs]
-        self._rows = torch.cat(rows)  # (N,), where each new position goes
-        self._slots = torch.cat([run.positions().flatten() for run in runs])  # (N,)
+        self._parts = [_Part(*part) for part in parts if part[1]]
+        self.runs = [run for part in self._parts for run in part.runs]
 
     def group(self, run: _Run) -> Group:
         """How the rows of a run attend: each to its slots up to its own."""
@@ -186,26 +202,50 @@ class _Storing(Cache):
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
     ) -> tuple[Heads, Heads]:
         """Store a layer's new keys and values (1, H, N, Dh); returns all slots of each run."""
-        self._buffers.reserve(layer, self._size, keys)
-        shown: list[Heads] = []
-        device = keys.device
-        for buffer, new in zip(self._buffers.layers[layer], (keys, values), strict=True):
-            buffer[self._rows.to(device), :, self._slots.to(device)] = new[0].transpose(0, 1)
-            shown.append([buffer[run.rows, :, : run.longest + run.count] for run in self._runs])
-        return shown[0], shown[1]
+        sizes = [len(part.slots) for part in self._parts]
+        shown: tuple[Heads, Heads] = [], []
+        pairs = zip(torch.split(keys, sizes, dim=2), torch.split(values, sizes, dim=2), strict=True)
+        for part, pair in zip(self._parts, pairs, strict=True):
+            for heads, own in zip(shown, part.store(layer, pair), strict=True):
+                heads += own
+        return shown
 
     def get_seq_length(self, *_: Any, **__: Any) -> int:
         """Positions of the longest row."""
-        return self._size
+        return max(part.size for part in self._parts)
+
+
+class _Part:
+    """Where the rows of one stream put what is new in a pass."""
+
+    def __init__(self, buffers: _Buffers, runs: list[_Run]) -> None:
+        self._buffers = buffers
+        self.runs = runs
+        self.size = max(run.longest + run.count for run in runs)
+        """Positions of the longest row."""
+        rows = [torch.arange(run.first, run.rows.stop).repeat_interleave(run.count) for run in runs]
+        self._rows = torch.cat(rows)  # (N,)
+        self.slots = torch.cat([run.positions().flatten() for run in runs])
+        """Of its row each new position gets, (N,)."""
+
+    def store(self, layer: int, pair: tuple[torch.Tensor, torch.Tensor]) -> list[Heads]:
+        """Store keys and values (1, H, N, Dh) of a layer; returns all slots of each run, of keys and of values."""
+        self._buffers.reserve(layer, self.size, pair[0])
+        shown: list[Heads] = []
+        rows, slots = self._rows.to(pair[0].device), self.slots.to(pair[0].device)
+        for buffer, new in zip(self._buffers.layers[layer], pair, strict=True):
+            buffer[rows, :, slots] = new[0].transpose(0, 1)
+            shown.append([buffer[run.rows, :, : run.longest + run.count] for run in self.runs])
+        return shown
 
 
 class _Peeking(Cache):
     """A pass with gradients behind buffers that are left as they are; nothing is stored."""
 
-    def __init__(self, buffers: _Buffers, runs: Sequence[_Run]) -> None:
+    def __init__(self, buffers: _Buffers, runs: list[_Run]) -> None:
         super().__init__(layers=[])
         self._buffers = buffers
-        self._runs = runs
+        self.runs = runs
 
     def group(self, run: _Run) -> Group:
         """How the rows of a run attend: each to its own slots, and to the new ones up to its own."""
@@ -220,11 +260,11 @@ class _Peeking(Cache):
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
     ) -> tuple[Heads, Heads]:
         """All slots of each run, the new ones (1, H, N, Dh) behind the others."""
-        sizes = [len(run.starts) * run.count for run in self._runs]
+        sizes = [len(run.starts) * run.count for run in self.runs]
         shown: list[Heads] = []
         for kind, packed in enumerate((keys, values)):
             shown.append([])
-            for run, new in zip(self._runs, torch.split(packed[0], sizes, dim=1), strict=True):
+            for run, new in zip(self.runs, torch.split(packed[0], sizes, dim=1), strict=True):
                 own = new.reshape(len(new), -1, run.count, new.shape[-1]).transpose(0, 1)  # (r, H, n, Dh)
                 if run.longest:
                     own = torch.cat([self._buffers.layers[layer][kind][run.rows, :, : run.longest], own], dim=2)
@@ -233,4 +273,11 @@ class _Peeking(Cache):
 
     def get_seq_length(self, *_: Any, **__: Any) -> int:
         """Positions of the longest row."""
-        return max(run.longest for run in self._runs)
+        return max(run.longest for run in self.runs)
+
+
+def _pass(decoder: nn.Module, chunks: Sequence[torch.Tensor], past: _Storing | _Peeking) -> list[torch.Tensor]:
+    """Hidden states (n_i, D) of each row's chunk."""
+    layout = Layout([past.group(run) for run in past.runs], decoder, chunks[0])
+    positions = torch.cat([run.positions().flatten() for run in past.runs])
+    return layout.part(read(decoder, layout, chunks, positions, past))

@@ -1,7 +1,8 @@
 """Generation with latents: three caches that only grow, finished rows leave and waiting prompts take their places.
 
 Behind the prompt, and behind each token that ends in a delimiter, latents are inserted; with an active trigger only
-where it says so. An insertion costs K positions of the row that gets it, and nothing of the others.
+where it says so. Reasoner and weaver share each pass of the base: while the weaver makes a row's latents the others get
+their next tokens, so an insertion costs its row one pass and the others nothing.
 """
 
 from collections import deque
@@ -12,6 +13,7 @@ import torch
 
 from memgen.model.ltpo import Peekable
 from memgen.model.memgen_model import MemGenModel
+from memgen.model.row_cache import Reading
 
 Improve = Callable[[Peekable, torch.Tensor, list[int], list[int]], torch.Tensor]
 """From the reasoner's cache in front of insertions, latents (n, K, D), the prompts' numbers and the completion tokens
@@ -74,10 +76,12 @@ class _Row:
 
     number: int
     completion: Completion
-    reasoner: list[torch.Tensor]
+    reasoner: torch.Tensor
     weaver: list[torch.Tensor]
     trigger: list[torch.Tensor]
     inserted: int = 0
+    decided: bool = False
+    """Whether the decision in front of its next token was made."""
 
 
 def generate_woven(
@@ -93,7 +97,7 @@ def generate_woven(
     on_start: Callable[[int], None] = lambda _: None,
     on_row: Callable[[int, Completion], None] = lambda *_: None,
     should_stop: Callable[[], bool] = lambda: False,
-    on_token: Callable[[int], None] = lambda _: None,
+    on_pass: Callable[[], None] = lambda: None,
 ) -> list[Completion]:
     """Continue prompts with latents, up to `<|im_end|>` or `max_new_tokens`.
 
@@ -108,8 +112,8 @@ def generate_woven(
         choose: decides in the trigger's place.
         on_start: called once per prompt as its completion begins.
         on_row: called once per prompt as its completion ends.
-        should_stop: asked after each step; True ends the call and what is not done stays untold.
-        on_token: called after each step, in which every completion under way gets a token, with the steps so far.
+        should_stop: asked after each pass; True ends the call and what is not done stays untold.
+        on_pass: called after each pass of the base, in which every completion under way gets a token or latents.
 
     Returns:
         A completion per prompt, in the prompts' order.
@@ -119,7 +123,7 @@ def generate_woven(
         told = (on_start, on_row)
         limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else max_new_tokens
         return _Generation(model, prompts, limits, trigger, width or len(prompts), sampling, improve, choose, told).run(
-            should_stop, on_token
+            should_stop, on_pass
         )
 
 
@@ -150,16 +154,13 @@ class _Generation:
         self._rows: list[_Row] = []  # the n-th reads and writes row n of each cache
         self._streams = self._reasoner, self._weaver, self._reader = [model.row_stream(self._width) for _ in range(3)]
 
-    def run(self, should_stop: Callable[[], bool], on_token: Callable[[int], None]) -> list[Completion]:
-        steps = 0
+    def run(self, should_stop: Callable[[], bool], on_pass: Callable[[], None]) -> list[Completion]:
         while True:
             self._admit()
             if not self._rows:
                 return self._out
-            hidden = self._read(self._decide())  # (B, D)
-            self._take(self._choose(self._model.logits(hidden)))
-            steps += 1
-            on_token(steps)
+            self._step(self._decide())
+            on_pass()
             if should_stop():
                 return self._out
 
@@ -168,18 +169,20 @@ class _Generation:
         while self._waiting and len(self._rows) < self._width:
             number = self._waiting.popleft()
             prompt = self._model.embed(self._prompts[number])
-            self._rows.append(_Row(number, self._out[number], [prompt], [prompt], [prompt]))
+            self._rows.append(_Row(number, self._out[number], prompt, [prompt], [prompt]))
             self._on_start(number)
 
     def _is_point(self, row: _Row) -> bool:
         """Whether latents may be inserted behind what the row has so far."""
         settings, ids = self._model.settings, row.completion.ids
+        if row.decided:
+            return False
         if not ids:
             return settings.max_prompt_aug_num > 0
         return row.inserted < settings.max_inference_aug_num and self._model.is_delimiter(ids[-1])
 
     def _decide(self) -> list[int]:
-        """Places of the rows that insert latents now; each decision is written into its completion."""
+        """Places of the rows that get latents now; each decision is written into its completion."""
         points = [place for place, row in enumerate(self._rows) if self._is_point(row)]
         inserting, logprobs = [True] * len(points), [0.0] * len(points)
         if self._choose_points is not None:
@@ -197,65 +200,66 @@ class _Generation:
         for place, inserts, logprob in zip(points, inserting, logprobs, strict=True):
             row = self._rows[place]
             row.trigger.clear()
+            row.decided = True
             row.completion.decisions.append(Decision(len(row.completion.ids), self._trigger, inserts, logprob))
         return [place for place, inserts in zip(points, inserting, strict=True) if inserts]
 
-    def _read(self, inserting: list[int]) -> torch.Tensor:
-        """Let the reasoner read what is new in each row, latents at its end; hidden states (B, D) of the last ones.
-
-        Latents need the weaver alone, so a row's new token and its latents are one pass.
-        """
-        for prompt in (True, False):
-            places = [place for place in inserting if prompt == (not self._rows[place].completion.ids)]
-            if places:
-                for place, latents in zip(places, self._latents(places, prompt), strict=True):
-                    self._rows[place].reasoner.append(latents)
-        chunks = [torch.cat(row.reasoner) for row in self._rows]
-        hidden = self._reasoner.read(range(len(chunks)), chunks)
-        return torch.stack([own[-1] for own in hidden])
-
-    def _latents(self, places: list[int], prompt: bool) -> torch.Tensor:
-        """Latents (b, K, D) behind what these rows have."""
-        rows = [self._rows[place] for place in places]
-        chunks = [torch.cat(row.weaver) if row.weaver else self._nothing() for row in rows]
-        latents = self._model.weave_rows(self._weaver, places, chunks, prompt=prompt)
+    def _step(self, weaving: list[int]) -> None:
+        """One pass: the reasoner reads what is new in each row, and each row gets its next token, or else latents."""
+        rows = self._rows
+        reading = Reading(self._reasoner, range(len(rows)), [row.reasoner for row in rows])
+        fresh = [torch.cat(rows[place].weaver) for place in weaving]
+        prompt = [not rows[place].completion.ids for place in weaving]
+        hidden, latents = self._model.read_and_weave(reading, Reading(self._weaver, weaving, fresh), prompt=prompt)
         if self._improve is not None:
-            self._reasoner.read(places, [torch.cat(row.reasoner) for row in rows])
-            numbers, tokens = [row.number for row in rows], [len(row.completion.ids) for row in rows]
-            latents = self._improve(self._reasoner.prefix(places), latents, numbers, tokens)
-            for row in rows:
-                row.reasoner.clear()
-        for row, own in zip(rows, latents, strict=True):
-            row.weaver = [own]
-            row.inserted += not prompt
-        return latents
+            latents = self._improved(weaving, latents)
+        for place, own, first in zip(weaving, latents, prompt, strict=True):
+            row = rows[place]
+            row.reasoner, row.weaver = own, [own]
+            row.inserted += not first
+        going_on = [place for place in range(len(rows)) if place not in weaving]
+        if going_on:
+            logits = self._model.logits(torch.stack([hidden[place][-1] for place in going_on]))
+            self._take(going_on, self._choose(logits, [rows[place].number for place in going_on]))
 
-    def _nothing(self) -> torch.Tensor:
-        return torch.empty(0, self._model.base.model.config.hidden_size, device=self._model.base.device)
+    def _improved(self, places: Sequence[int], latents: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Latents (K, D) in the place of these; those of prompts apart, as they may be of another number."""
+        assert self._improve is not None
+        found = dict(zip(places, latents, strict=True))
+        for prompt in (True, False):
+            some = [place for place in places if prompt == (not self._rows[place].completion.ids)]
+            if some:
+                rows = [self._rows[place] for place in some]
+                numbers, tokens = [row.number for row in rows], [len(row.completion.ids) for row in rows]
+                start = torch.stack([found[place] for place in some])
+                found |= zip(some, self._improve(self._reasoner.prefix(some), start, numbers, tokens), strict=True)
+        return [found[place] for place in places]
 
-    def _choose(self, logits: torch.Tensor) -> torch.Tensor:
-        """Next tokens (B,) from logits (B, V)."""
+    def _choose(self, logits: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
+        """Next tokens (b,) of these prompts from logits (b, V)."""
         if self._sampling is None or not self._sampling.tokens:
             return logits.argmax(-1)
-        return self._sampling.draw(logits / self._sampling.temperature, [row.number for row in self._rows])
+        return self._sampling.draw(logits / self._sampling.temperature, numbers)
 
-    def _take(self, tokens: torch.Tensor) -> None:
-        """Append a token to each row and let finished rows leave."""
+    def _take(self, places: Sequence[int], tokens: torch.Tensor) -> None:
+        """Append a token to each of these rows and let finished rows leave."""
         embedded = self._model.embed(tokens)[:, None]
-        staying = []
-        for place, (row, token) in enumerate(zip(self._rows, tokens.tolist(), strict=True)):
+        leaving = set()
+        for place, token, own in zip(places, tokens.tolist(), embedded, strict=True):
+            row = self._rows[place]
             completion = row.completion
             completion.ids.append(token)
             completion.ended = token == self._model.base.eos_id
             if completion.ended or len(completion.ids) == self._limits[row.number]:
                 self._on_row(row.number, completion)
+                leaving.add(place)
                 continue
-            staying.append(place)
-            row.reasoner = [embedded[place]]
-            row.weaver.append(embedded[place])
+            row.decided = False
+            row.reasoner = own
+            row.weaver.append(own)
             if self._trigger:
-                row.trigger.append(embedded[place])
-        self._close_ranks(staying)
+                row.trigger.append(own)
+        self._close_ranks([place for place in range(len(self._rows)) if place not in leaving])
 
     def _close_ranks(self, staying: list[int]) -> None:
         """Fill the places of rows that left with the last ones, so that a pass over all reads the caches in place."""

@@ -63,8 +63,8 @@ class AnswerBook:
         """A completion for this question begins."""
         self._begun[index] = time.perf_counter()
 
-    def tell_step(self, _steps: int) -> None:
-        """Every completion under way has one more token; told every few seconds."""
+    def tell_step(self) -> None:
+        """The completions under way have grown; told every few seconds."""
         self.collect()
         now = time.perf_counter()
         if now - self._told_at > TELL_SECONDS:
@@ -131,7 +131,7 @@ class AnswerBook:
         """
         while self.missing:
             stop.check()
-            self.tell_step(0)
+            self.tell_step()
             time.sleep(LOOK_SECONDS)
 
     def report(self) -> None:

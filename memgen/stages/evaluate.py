@@ -121,7 +121,7 @@ def _with_latents(config: EvaluateConfig | LtpoEvaluateConfig, context: Context,
             on_start=lambda number: book.begin(own[number]),
             on_row=on_row,
             should_stop=lambda: context.stop.requested() is not None,
-            on_token=book.tell_step,
+            on_pass=book.tell_step,
         )
 
     return answer

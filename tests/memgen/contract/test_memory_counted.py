@@ -17,7 +17,7 @@ from memgen.contract.shapes import Shape
 from memgen.contract.stage_configs import EvaluateConfig, LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
 from memgen.model.ltpo import score_logits
 from memgen.model.memgen_model import MemGenModel
-from memgen.model.row_cache import RowStream
+from memgen.model.row_cache import Reading, RowStream
 from memgen.model.stream import Stream
 from tests.memgen.contract.on_meta import Peak, Saved, model_of, parameters_of, pretended_gpu, rows_on_meta, size_of
 
@@ -113,12 +113,17 @@ def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset,
     model.eval()
     ids = [torch.empty(prompt, dtype=torch.long, device="meta") for prompt in PROMPTS]
     everyone = range(len(ids))
+
+    def weave(chunks: list[torch.Tensor], *, prompt: bool) -> list[torch.Tensor]:
+        nothing, own = Reading(reasoner, [], []), Reading(weaver, everyone, chunks)
+        return model.read_and_weave(nothing, own, prompt=[prompt] * len(ids))[1]
+
     with Peak(parameters_of(model)) as peak, torch.no_grad():
         reasoner, weaver, trigger = (model.row_stream(len(ids)) for _ in range(3))
         prompts = [model.embed(own) for own in ids]
         reasoner.read(everyone, [own[:-1] for own in prompts])
         model.decide(trigger, everyone, prompts)
-        latents = model.weave_rows(weaver, everyone, prompts, prompt=True)
+        latents = weave(prompts, prompt=True)
         answer = model.embed(torch.empty(SHAPE.completion, dtype=torch.long, device="meta"))
         for start, end in zip(POINTS, (*POINTS[1:], SHAPE.completion), strict=True):
             fresh = answer[start:end]
@@ -126,7 +131,7 @@ def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset,
             model.logits(torch.stack([own[-1] for own in hidden]))
             if end < SHAPE.completion:
                 model.decide(trigger, everyone, [fresh] * len(ids))
-                latents = model.weave_rows(weaver, everyone, [torch.cat([own, fresh]) for own in latents], prompt=False)
+                latents = weave([torch.cat([own, fresh]) for own in latents], prompt=False)
     caches = sum(size_of(buffers(stream)) for stream in (reasoner, weaver, trigger))
     whole, moment = said(EvaluateConfig(setting="weaver+trigger", checkpoint="x", batch_size=4), preset, "generation")
     assert (whole.gradients, whole.optimizer) == (0, 0)
@@ -134,7 +139,7 @@ def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset,
     weights = whole.weights + whole.trainables
     assert weights + moment.total == near(size_of(parameters_of(model)) + peak.most)
 
-    candidate = latents.float().requires_grad_()
+    candidate = torch.stack(latents).float().requires_grad_()
     saved = Saved(model)
     with Peak([*parameters_of(model), *buffers(reasoner), candidate]) as peak:
         with saved:

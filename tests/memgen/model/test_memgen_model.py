@@ -11,6 +11,7 @@ from memgen.model.base import load_base
 from memgen.model.fetch import LocalModel
 from memgen.model.ltpo import LtpoSettings, optimise, score_logits
 from memgen.model.memgen_model import MemGenModel, Row
+from memgen.model.row_cache import Reading
 from memgen.model.woven_generation import generate_woven
 from memgen.stages.signals import latent_signals
 from tests.conftest import GOLDEN
@@ -46,6 +47,39 @@ def test_generation_batched_equals_one_by_one(model: MemGenModel, prompts: list[
         assert [(one.token, one.inserted) for one in row.decisions] == [
             (one.token, one.inserted) for one in alone.decisions
         ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_adapter_on_some_positions_is_the_adapter_there_and_none_elsewhere(dtype: str) -> None:
+    base = load_base(LocalModel(GOLDEN / "tiny_base", "golden"), dtype)
+    adapters = load_authors(GOLDEN / "a" / "checkpoint", base).model.eval().adapters
+    layer = base.model.get_decoder().layers[0].self_attn.q_proj
+    positions = torch.randn(1, 9, layer.in_features, generator=torch.Generator().manual_seed(0)).to(base.model.dtype)
+    with torch.no_grad():
+        plain = layer(positions)
+        with adapters.on("weaver"):
+            adapted = layer(positions)
+        with adapters.on_from("weaver", 4):
+            both = layer(positions)
+        assert not torch.equal(plain, adapted)
+        assert torch.equal(both[:, :4], plain[:, :4])
+        assert torch.equal(both[:, 4:], adapted[:, 4:])
+        assert torch.equal(layer(positions), plain)
+
+
+def test_reasoner_and_weaver_in_one_pass_are_what_they_are_alone(model: MemGenModel, prompts) -> None:
+    embedded = [model.embed(prompt) for prompt in prompts]
+    with torch.no_grad():
+        alone = model.row_stream(4).read(range(4), embedded)
+        (at_prompt,) = model.weave(model.stream(1), [embedded[1]], prompt=True)
+        (behind,) = model.weave(model.stream(1), [embedded[3]], prompt=False)
+        hidden, latents = model.read_and_weave(
+            Reading(model.row_stream(4), range(4), embedded),
+            Reading(model.row_stream(4), [1, 3], [embedded[1], embedded[3]]),
+            prompt=[True, False],
+        )
+    for mine, theirs in zip([*hidden, *latents], [*alone, at_prompt, behind], strict=True):
+        assert torch.allclose(mine, theirs, atol=2e-5)
 
 
 def test_insertions_stay_within_the_limit_and_the_prompt_does_not_count(model: MemGenModel, prompts) -> None:

@@ -6,7 +6,7 @@ import torch
 from memgen.contract.moments import CACHE_GROWTH
 from memgen.model.base import BaseModel, load_base
 from memgen.model.fetch import LocalModel
-from memgen.model.row_cache import RowStream
+from memgen.model.row_cache import Reading, RowStream, read_together
 from tests.conftest import GOLDEN
 
 CPU = torch.device("cpu")
@@ -112,14 +112,28 @@ def test_peek_behind_nothing_is_the_plain_model(base: BaseModel, sequences) -> N
 
 def test_queries_are_seen_and_forgotten(base: BaseModel, sequences) -> None:
     stream = fresh(base)
-    queries = torch.randn(4, sequences[0].shape[1])
+    queries = [torch.randn(count, sequences[0].shape[1]) for count in (4, 2, 7)]
     halves = [(sequence[: len(sequence) // 3], sequence[len(sequence) // 3 :]) for sequence in sequences[1:]]
     rows = [0, 1, 2]
     for turn in (0, 1):
         hidden = stream.read(rows, [half[turn] for half in halves], queries)
-        for own, half in zip(hidden, halves, strict=True):
-            assert_same(own[-4:], alone(base, torch.cat([*half[: turn + 1], queries]))[-4:])
+        for own, half, asked in zip(hidden, halves, queries, strict=True):
+            assert_same(own[-len(asked) :], alone(base, torch.cat([*half[: turn + 1], asked]))[-len(asked) :])
     assert stream.lengths == [*(len(sequence) for sequence in sequences[1:]), 0]
+
+
+def test_streams_that_read_in_one_pass_do_not_see_each_other(base: BaseModel, sequences) -> None:
+    one, other = fresh(base, 2), fresh(base, 3)
+    one.read([0], [sequences[1][:30]])
+    queries = [torch.randn(3, sequences[0].shape[1])]
+    with torch.no_grad():
+        first, second = read_together(
+            [Reading(one, [0, 1], [sequences[1][30:], sequences[2]]), Reading(other, [2], [sequences[3]], queries)]
+        )
+    assert_same(first[0], alone(base, sequences[1])[30:])
+    assert_same(first[1], alone(base, sequences[2]))
+    assert_same(second[0], alone(base, torch.cat([sequences[3], *queries])))
+    assert (one.lengths, other.lengths) == ([len(sequences[1]), len(sequences[2])], [0, 0, len(sequences[3])])
 
 
 def test_moved_row_goes_on_in_its_new_place_and_a_cleared_one_starts_anew(base: BaseModel, sequences) -> None:

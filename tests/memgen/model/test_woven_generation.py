@@ -61,11 +61,11 @@ def test_continuous_equals_all_at_once(model: MemGenModel, prompts, trigger: boo
 def test_rows_that_end_early_give_their_places_to_waiting_prompts(prompts) -> None:
     under_way: set[int] = set()
     seen: list[int] = []
-    steps = 0
+    passes = 0
 
-    def step(_: int) -> None:
-        nonlocal steps
-        steps += 1
+    def look() -> None:
+        nonlocal passes
+        passes += 1
         seen.append(len(under_way))
 
     done = generate_woven(
@@ -76,14 +76,28 @@ def test_rows_that_end_early_give_their_places_to_waiting_prompts(prompts) -> No
         width=3,
         on_start=under_way.add,
         on_row=lambda number, _: under_way.remove(number),
-        on_token=step,
+        on_pass=look,
     )
     lengths = [len(one.ids) for one in done]
     assert min(lengths) < 5
     assert max(lengths) == LENGTH
     assert max(seen) <= 3
-    batches = sum(max(lengths[start : start + 3]) for start in range(0, len(prompts), 3))
-    assert -(-sum(lengths) // 3) <= steps < batches
+    each = [len(one.ids) + sum(d.inserted for d in one.decisions) for one in done]
+    batches = sum(max(each[start : start + 3]) for start in range(0, len(prompts), 3))
+    assert -(-sum(each) // 3) <= passes < batches
+
+
+def test_an_insertion_takes_a_pass_from_its_own_row_and_none_from_others(prompts) -> None:
+    model, passes = loaded("a"), 0
+
+    def count() -> None:
+        nonlocal passes
+        passes += 1
+
+    done = generate_woven(model, prompts, LENGTH, trigger=True, on_pass=count)
+    each = [len(one.ids) + sum(d.inserted for d in one.decisions) for one in done]
+    assert len(set(each)) > 1
+    assert passes == max(each)
 
 
 def test_order_of_prompts_has_no_part_in_the_answers(model: MemGenModel, prompts) -> None:
