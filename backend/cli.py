@@ -230,6 +230,62 @@ def delete(run_id: RunId, yes: Annotated[bool, typer.Option("--yes", help="Do no
             say("deleted")
 
 
+@app.command()
+def queue(
+    pause: Annotated[
+        bool | None, typer.Option("--pause/--go-on", help="Hand out nothing; running runs go on.", show_default=False)
+    ] = None,
+) -> None:
+    """Show the queued runs in the order in which they start, and pause the queue or let it go on."""
+    with errors(), client() as api:
+        found = api.queue() if pause is None else api.pause_queue(pause)
+        if found.paused:
+            say("the queue is paused")
+        if not found.items:
+            say("no run is queued")
+            return
+        table = Table("place", "run", "priority", "stage", "model", "waits for")
+        for place, run in enumerate(found.items, start=1):
+            waits = run.waits_for or ""
+            table.add_row(str(place), str(run.id), str(run.priority), f"{run.stage} {run.setting}", run.preset, waits)
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+@app.command()
+def prioritize(
+    run_id: RunId,
+    priority: Annotated[int, typer.Argument(help="The highest starts first; 0 is usual. Negative: `-- 5 -1`.")],
+) -> None:
+    """Change the place of a run that has not started."""
+    with errors(), client() as api:
+        run = api.set_priority(run_id, priority)
+        say(f"run {run.id} has priority {run.priority}" + (f": {run.waits_for}" if run.waits_for else ""))
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The archive to write, e.g. backup.tar.")],
+    models: Annotated[bool, typer.Option(help="Converted weights, too; they can be fetched again.")] = False,
+) -> None:
+    """Write database and files of MEMGEN_HOME into one archive; the service may run meanwhile."""
+    from backend.backup import back_up
+
+    with errors():
+        size = back_up(settings().home, file.resolve(), models=models, say=say)
+        say(f"{file}: {size / 1e6:.1f} MB")
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="An archive that `backup` has written.")]) -> None:
+    """Put a backup into an empty MEMGEN_HOME; runs that were under way are tried again after the next start."""
+    from backend.backup import restore as put_back
+
+    with errors():
+        home = settings().home
+        put_back(file.resolve(), home, say)
+        say(f"restored into {home}; `make up` starts it")
+
+
 def main() -> None:
     """Entry point of `memgen-studio` and `python -m backend`."""
     app()

@@ -144,6 +144,10 @@ class Client:
         """Ask a run to stop."""
         return self._post(f"/runs/{run_id}/stop", s.RunDetail, {"mode": mode.value})
 
+    def set_priority(self, run_id: int, priority: int) -> s.RunDetail:
+        """Change the place of a run that has not started."""
+        return self._post(f"/runs/{run_id}/priority", s.RunDetail, {"priority": priority})
+
     def resume(self, run_id: int) -> s.RunDetail:
         """Next attempt, from where the last one got."""
         return self._post(f"/runs/{run_id}/resume", s.RunDetail, {})

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from backend.schemas import Problem, ProblemItem
@@ -118,6 +119,19 @@ def install(app: FastAPI) -> None:
             "number_too_large", "a number of this request is too large", way_out="Numbers stay below 2**63."
         )
         return _reply(422, problem, [])
+
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(OSError)
+    def not_stored(_: Request, error: OperationalError | OSError) -> JSONResponse:
+        log.error("storage failed: %s", error)
+        reason = str(error.orig) if isinstance(error, OperationalError) else error.strerror or str(error)
+        problem = ServiceError(
+            "storage_failed",
+            f"the backend can't store or read its files ({reason})",
+            field="MEMGEN_HOME",
+            way_out="Nothing was changed. If the disk is full, delete runs or make room, then try again.",
+        )
+        return _reply(507, problem, [])
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -58,12 +58,10 @@ def choose_what() -> What:
 
 
 def step_of(stage: str, setting: str) -> StepName:
-    """The step that a run of this stage and setting would be."""
-    exact: list[StepName] = [
-        name for name, step in STEPS.items() if (step.stage, step.setting or "") == (stage, setting)
-    ]
+    """The step that a run of this stage and setting would be; insertions by chance are a weaver evaluation's."""
     same_stage: list[StepName] = [name for name, step in STEPS.items() if step.stage == stage]
-    return (exact or same_stage)[0]
+    usual = setting.removesuffix("+random")
+    return next((name for name in same_stage if STEPS[name].setting == usual), same_stage[0])
 
 
 def forget_source() -> None:

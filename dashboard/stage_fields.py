@@ -40,6 +40,7 @@ _EMPTY = {
     "projections_learning_rate": "learning rate",
     "head_learning_rate": "learning rate",
     "threshold": "never",
+    "insert_probability": "at every point",
     "revision": "newest",
     **dict.fromkeys((*LENGTHS, *LIMITS), "the checkpoint's"),
 }
@@ -69,9 +70,16 @@ def fixed_fields(step: StepName, fields: Sequence[FormField]) -> dict[str, Any]:
     fixed = {field.name: field.default for field in fields if field.kind == "const"}
     if STEPS[step].stage == "evaluate":
         fixed["setting"] = STEPS[step].setting
+        if step != "weaver_eval":
+            fixed["insert_probability"] = None
     if step == "base_eval":
         fixed |= dict.fromkeys(("checkpoint", *LENGTHS, *LIMITS))
     return fixed
+
+
+def by_chance(insert_probability: float | None) -> dict[str, Any]:
+    """What a weaver evaluation becomes when its insertions are to come by chance."""
+    return {} if insert_probability is None else {"setting": "weaver+random"}
 
 
 def defaults(fields: Sequence[FormField], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +103,14 @@ def step_fields(step: StepName, fields: Sequence[FormField]) -> list[FormField]:
     """Fields that a step of a pipeline has for itself, the important ones first."""
     stage = STEPS[step].stage
     # lengths and limits are the weaver's, and every later step takes them from its checkpoint
-    elsewhere = {"stage", "setting", "checkpoint", *SHARED, *(() if step == "weaver_sft" else (*LENGTHS, *LIMITS))}
+    elsewhere = {
+        "stage",
+        "setting",
+        "insert_probability",
+        "checkpoint",
+        *SHARED,
+        *(() if step == "weaver_sft" else (*LENGTHS, *LIMITS)),
+    }
     if is_evaluation(stage):
         elsewhere |= set(SAME_QUESTIONS)
     first, rest = first_and_rest(stage, [field for field in fields if field.name not in elsewhere])

@@ -8,10 +8,17 @@ import streamlit as st
 
 from backend.schemas import PresetOut
 from dashboard.checkpoint_choice import choose_checkpoint
-from dashboard.config_form import GROUP, FormField, config_widgets, starting_value
+from dashboard.config_form import GROUP, FormField, config_widgets, current_value, starting_value
 from dashboard.launch_draft import SHARED_DRAFT, draft, keep_config
 from dashboard.model_choice import choose_model
-from dashboard.stage_fields import defaults, empty_text, first_and_rest, fixed_fields, with_dependent_defaults
+from dashboard.stage_fields import (
+    by_chance,
+    defaults,
+    empty_text,
+    first_and_rest,
+    fixed_fields,
+    with_dependent_defaults,
+)
 from dashboard.text import escape_markdown
 from memgen.contract.pipeline import STEPS, StepName
 from memgen.contract.stage_configs import REINFORCE_DEFAULTS
@@ -23,6 +30,8 @@ def step_form(step: StepName, fields: Sequence[FormField], presets: Sequence[Pre
     given = with_dependent_defaults({**draft(step), **draft(SHARED_DRAFT)})
     by_name = {field.name: field for field in fields}
     fixed = fixed_fields(step, fields)
+    if step == "weaver_eval":
+        fixed |= by_chance(current_value(by_name["insert_probability"], given))
     said = [(name, fixed[name]) for name in ("stage", "setting") if name in fixed]
     st.caption(" · ".join(f"{name} **{escape_markdown(str(value))}**" for name, value in said))
     config = {field.name: field.default for field in fields} | fixed

@@ -173,6 +173,10 @@ class RunningStack:
         return self.run_when(run_id, lambda run: run.status in RUN_ENDED, seconds, f"end of run {run_id}")
 
     def processes(self) -> list[str]:
+        """Command lines of what still runs on this home."""
+        return [" ".join(process.info["cmdline"] or []) for process in self.found()]
+
+    def found(self) -> list[psutil.Process]:
         """What still runs on this home, by its environment or command line."""
         found = []
         for process in psutil.process_iter(["cmdline", "status"]):
@@ -182,5 +186,5 @@ class RunningStack:
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
             if mine and process.info["status"] != psutil.STATUS_ZOMBIE:
-                found.append(words)
+                found.append(process)
         return found

@@ -9,10 +9,10 @@ STEP_SECONDS = 0.01
 told = AnswerBook.tell_step
 
 
-def tell_slowly(book: AnswerBook, steps: int) -> None:
+def tell_slowly(book: AnswerBook) -> None:
     """Tell a step after a pause."""
     time.sleep(STEP_SECONDS)
-    told(book, steps)
+    told(book)
 
 
 AnswerBook.tell_step = tell_slowly  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import platform
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, Self
@@ -12,7 +13,7 @@ import psutil
 from backend.schemas import ClaimRequest, SlotReport
 from memgen.contract.errors import BadInput
 
-CPU = "cpu"
+CPU = re.compile(r"cpu[0-9]*")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Slot:
     """One place where one trainer can run."""
 
     name: str
-    """`cpu`, or GPU numbers with commas."""
+    """GPU numbers with commas; or `cpu`, and `cpu0`, `cpu1`, ... where the processor is to work on several runs."""
 
     @classmethod
     def parse(cls, name: str) -> Self:
@@ -29,20 +30,21 @@ class Slot:
         Raises:
             BadInput: `bad_slot`.
         """
-        if name != CPU and not all(part.isdigit() for part in name.split(",")):
+        if not CPU.fullmatch(name) and not all(part.isdigit() for part in name.split(",")):
             raise BadInput(
                 "bad_slot",
                 "a slot is `cpu` or GPU numbers with commas",
                 field="--slots",
                 value=name,
-                way_out="E.g. `--slots 0 1` for two slots of one GPU, `--slots 0,1` for one of two.",
+                way_out="E.g. `--slots 0 1` for two slots of one GPU, `--slots 0,1` for one of two, "
+                "`--slots cpu0 cpu1` for two that share the processor.",
             )
         return cls(name)
 
     @property
     def gpus(self) -> list[int]:
         """GPU numbers of this slot."""
-        return [] if self.name == CPU else [int(part) for part in self.name.split(",")]
+        return [] if CPU.fullmatch(self.name) else [int(part) for part in self.name.split(",")]
 
     @property
     def device(self) -> Literal["cpu", "cuda"]:
@@ -96,18 +98,22 @@ def find_slots() -> list[Slot]:
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         gpus = [gpu for gpu in gpus if str(gpu) in allowed.split(",")]
-    return [Slot(str(gpu)) for gpu in gpus] or [Slot(CPU)]
+    return [Slot(str(gpu)) for gpu in gpus] or [Slot("cpu")]
 
 
 def check_slots(slots: list[Slot]) -> None:
-    """Refuse slots that share a GPU or name one that is not there.
+    """Refuse slots that share a name or a GPU, or name one that is not there.
 
     Raises:
         BadInput: `bad_slot`.
     """
     available = {gpu for slot in find_slots() for gpu in slot.gpus}
     seen: set[int] = set()
-    for slot in slots:
+    for number, slot in enumerate(slots):
+        if slot in slots[:number]:
+            raise BadInput(
+                "bad_slot", "two slots have the same name", field="--slots", value=slot.name, way_out="Name each once."
+            )
         for gpu in slot.gpus:
             if gpu not in available:
                 raise BadInput(

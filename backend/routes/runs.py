@@ -94,6 +94,21 @@ def stop(run_id: int, body: s.StopRequest, context: ContextDep, key: Key = None)
         return once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
 
 
+@router.post("/{run_id}/priority")
+def set_priority(run_id: int, body: s.PriorityRequest, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Let a run that has not started stand further to the front of the queue, or to its back."""
+    broker = context.doorbell.state()
+    with context.database.write() as session:
+
+        def make() -> s.RunDetail:
+            run = runs.get(session, run_id)
+            runs.set_priority(session, run, body.priority, at=context.clock())
+            return _detail(session, context, run, broker)
+
+        route = f"POST /runs/{run_id}/priority"
+        return once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
+
+
 @router.post("/{run_id}/resume")
 def resume(run_id: int, context: ContextDep, key: Key = None) -> s.RunDetail:
     """Next attempt of a failed or cancelled run, from where the last one got."""

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
+
 from backend.schemas.base import ApiReply, ApiRequest
 from backend.schemas.problems import ProblemItem
 from memgen.contract.answers import AnswerRecord
@@ -53,6 +55,8 @@ class RunOut(ApiReply):
     """The cause in words."""
     waits_for: str | None
     """Why a queued run has not started."""
+    priority: int = 0
+    """Of the queued runs the one with the highest is handed out first, then the oldest."""
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -97,6 +101,13 @@ class StopRequest(ApiRequest):
     """How to stop."""
 
     mode: StopMode = StopMode.SAVE
+
+
+class PriorityRequest(ApiRequest):
+    """A run's place in the queue."""
+
+    priority: int = Field(ge=-1_000_000, le=1_000_000)
+    """Runs with a higher one are handed out first; 0 is usual."""
 
 
 class DeletePreview(ApiReply):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sqlmodel import Session
 
 from backend.db import Database
-from backend.models import Attempt, Run
+from backend.models import Attempt, Run, Worker
 from backend.services import children, lifecycle
 from backend.services.claim import queued
 from backend.services.ingest import live_attempts
@@ -74,9 +74,13 @@ class Reconciler:
             late = age is None or max(age, now - self._last_time) > self._settings.lease_seconds
             if late:  # the backend was away: its own absence must lose no run
                 _extend_leases(session, now + self._settings.lease_seconds)
+            self._limit_times(session, now)
             for attempt in live_attempts(session):
                 if attempt.lease_until is not None and attempt.lease_until < now:
-                    self._lose(session, attempt, now)
+                    heard = f"last heard of at {attempt.phase or 'its start'} on {attempt.host}, slot {attempt.slot}"
+                    self._lose(session, attempt, now, heard)
+                elif self._has_rebooted(session, attempt):
+                    self._lose(session, attempt, now, f"{attempt.host} has been restarted since it was claimed")
         # apart from the leases: what goes wrong with files must not keep a lost run from being found
         with self._database.write() as session:
             self._settle(session, now)
@@ -100,9 +104,29 @@ class Reconciler:
         children.register_new(session, home, at=now, patience=patience)
         children.settle(session, home, at=now, patience=patience, actor=ACTOR)
 
-    def _lose(self, session: Session, attempt: Attempt, now: float) -> None:
+    def _limit_times(self, session: Session, now: float) -> None:
+        """No time of the future is further off than we ever set one: the clock may have been put back since."""
+        latest = now + self._settings.lease_seconds
+        for attempt in live_attempts(session):
+            if attempt.lease_until is not None and attempt.lease_until > latest:
+                attempt.lease_until = latest
+                session.add(attempt)
+        longest = self._settings.retry_pause_seconds * 2**self._settings.max_retries
+        for attempt, _ in queued(session):
+            if attempt.not_before > now + longest:
+                attempt.not_before = now + longest
+                session.add(attempt)
+
+    def _has_rebooted(self, session: Session, attempt: Attempt) -> bool:
+        """Whether the attempt's machine has come up anew, nothing being heard of the attempt for some beats before."""
+        worker = session.get(Worker, attempt.host)
+        if worker is None or worker.boot_id == attempt.boot_id or attempt.lease_until is None:
+            return False
+        last_beat = attempt.lease_until - self._settings.lease_seconds
+        return worker.last_seen - last_beat > 3 * self._settings.beat_seconds
+
+    def _lose(self, session: Session, attempt: Attempt, now: float, heard: str) -> None:
         run = session.get_one(Run, attempt.run_id)
-        heard = f"last heard of at {attempt.phase or 'its start'} on {attempt.host}, slot {attempt.slot}"
         log.warning("attempt %s of run %s is lost: %s", attempt.number, attempt.run_id, heard)
         lifecycle.change_attempt(
             session, attempt, AttemptStatus.LOST, actor=ACTOR, at=now, cause=Cause.LOST, detail=heard

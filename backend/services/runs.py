@@ -132,6 +132,26 @@ def stop(session: Session, run: Run, mode: StopMode, *, at: float, actor: str = 
         session.add(attempt)
 
 
+def set_priority(session: Session, run: Run, priority: int, *, at: float, actor: str = "user") -> None:
+    """Change the place of a run that has not started.
+
+    Raises:
+        Conflict: `run_started`.
+    """
+    if run.status not in {RunStatus.WAITING, RunStatus.QUEUED}:
+        raise Conflict(
+            "run_started",
+            f"run {run.id} is {run.status} and stands in no queue",
+            field="run_id",
+            value=run.id,
+            way_out="Only waiting and queued runs have a place in it.",
+        )
+    detail = f"from {run.priority} to {priority}"
+    run.priority = priority
+    session.add(run)
+    lifecycle.note(session, run, "priority", None, None, actor=actor, at=at, detail=detail)
+
+
 def resume_source(attempts: list[Attempt]) -> tuple[int | None, str]:
     """The attempt whose progress a next attempt would take over, and a sentence about it."""
     number: int | None = len(attempts)

@@ -86,6 +86,7 @@ def _fields(session: Session, run: Run, attempt: Attempt | None, at: float, brok
         "cause": cause,
         "cause_text": CAUSE_TEXT[cause] if cause else None,
         "waits_for": waits,
+        "priority": run.priority,
         "created_at": when(run.created_at),
         "started_at": when(run.started_at),
         "ended_at": when(run.ended_at),

@@ -1,6 +1,5 @@
 """Which run a slot gets, and why a run waits."""
 
-from backend.models import Run
 from memgen.contract.config import parse_config
 from memgen.contract.memory import plan
 from memgen.contract.placement import gib, share
@@ -18,10 +17,8 @@ def needed(backend: Backend, **changes: object) -> int:
 
 
 def set_priority(backend: Backend, run_id: int, priority: int) -> None:
-    with backend.context.database.write() as session:
-        run = session.get_one(Run, run_id)
-        run.priority = priority
-        session.add(run)
+    reply = backend.user("POST", f"/runs/{run_id}/priority", json={"priority": priority})
+    assert (reply.status_code, reply.json()["priority"]) == (200, priority), reply.text
 
 
 def test_runs_are_handed_out_by_priority_then_age(backend: Backend) -> None:
@@ -33,6 +30,34 @@ def test_runs_are_handed_out_by_priority_then_age(backend: Backend) -> None:
     assert [run["id"] for run in backend.get("/queue")["items"]] == [3, 2, 4, 1]
     assert [backend.held().run_id for _ in range(4)] == [3, 2, 4, 1]
     assert backend.claim() is None
+
+
+def test_change_of_place_is_history_and_only_for_what_has_not_started(backend: Backend) -> None:
+    backend.submit()
+    set_priority(backend, 1, 7)
+    last = backend.history(1)[-1]
+    assert (last["kind"], last["actor"], last["detail"]) == ("priority", "user", "from 0 to 7")
+    attempt = backend.held()
+    move = {"json": {"priority": 3}}
+    check_problem(backend.user("POST", "/runs/1/priority", **move), 409, "run_started")
+    attempt.finish()
+    check_problem(backend.user("POST", "/runs/1/priority", **move), 409, "run_started")
+    check_problem(backend.user("POST", "/runs/9/priority", **move), 404, "run_not_found")
+    check_problem(backend.user("POST", "/runs/1/priority", json={"priority": 10**9}), 422, "invalid_request")
+    assert backend.run(1)["priority"] == 7
+
+
+def test_step_of_a_pipeline_keeps_its_priority_when_it_comes_to_the_queue(backend: Backend) -> None:
+    steps = backend.steps(backend.submit_pipeline()["id"])
+    child = steps["weaver_eval"]["run"]["id"]
+    set_priority(backend, child, 9)
+    first = backend.submit()
+    assert backend.run(first)["status"] == "queued"
+    assert backend.run(child)["status"] == "waiting"
+    while backend.run(child)["status"] == "waiting":
+        backend.work()
+        backend.reconciler.round()
+    assert backend.get("/queue")["items"][0]["id"] == child
 
 
 def test_run_that_starts_again_queues_behind_the_others(backend: Backend) -> None:

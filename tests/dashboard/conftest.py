@@ -36,6 +36,9 @@ class FakeBackend:
     down: bool = False
     submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     submitted_pipelines: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    paused: bool = False
+    busy: int | None = None
+    """Run that the one slot works on."""
     stopped_pipelines: list[tuple[int, str]] = field(default_factory=list)
     asked: list[httpx.Request] = field(default_factory=list)
 
@@ -149,9 +152,18 @@ class FakeBackend:
         return httpx.Response(201, json=self.pipelines[int(which)])
 
     def _get_workers(self, _request: httpx.Request) -> httpx.Response:
-        slot = {"name": "cpu", "device": "cpu", "gpus": [], "total_memory": 2**34, "run_id": None}
+        slot = {"name": "cpu", "device": "cpu", "gpus": [], "total_memory": 2**34, "run_id": self.busy}
         worker = {"host": "lab", "alive": True, "last_seen": TIME, "slots": [slot]}
         return httpx.Response(200, json={"items": [worker]})
+
+    def _get_queue(self, _request: httpx.Request) -> httpx.Response:
+        queued = [run for run in self.runs.values() if run["status"] == "queued"]
+        items = sorted(queued, key=lambda run: (-run.get("priority", 0), run["id"]))
+        return httpx.Response(200, json={"paused": self.paused, "items": items})
+
+    def _post_queue(self, request: httpx.Request, _action: str) -> httpx.Response:
+        self.paused = json.loads(request.content)["paused"]
+        return self._get_queue(request)
 
     def _post_preflight(self, _request: httpx.Request) -> httpx.Response:
         return httpx.Response(
@@ -170,8 +182,11 @@ class FakeBackend:
             },
         )
 
-    def _post_runs(self, request: httpx.Request) -> httpx.Response:
+    def _post_runs(self, request: httpx.Request, run_id: str = "", action: str = "") -> httpx.Response:
         body = json.loads(request.content)
+        if action == "priority":
+            self.runs[int(run_id)] |= body
+            return httpx.Response(200, json=self.runs[int(run_id)])
         self.submitted.append((request.headers["idempotency-key"], body))
         self.add_run(100 + len(self.submitted), "queued", config=body["config"])
         return httpx.Response(201, json=self.runs[100 + len(self.submitted)])

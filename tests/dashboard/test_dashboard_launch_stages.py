@@ -147,6 +147,10 @@ def test_weaver_can_start_anew_or_from_a_checkpoint(backend: Any) -> None:
         ({"stage": "weaver_sft", "learning_rate": 0.002, "lora_r": 4}, "weaver_sft"),
         ({"stage": "trigger_grpo", "checkpoint": "7", "num_generations": 4, "beta": 0.5}, "trigger_grpo"),
         ({"stage": "evaluate", "setting": "weaver+trigger", "checkpoint": "7", "batch_size": 3}, "trigger_eval"),
+        (
+            {"stage": "evaluate", "setting": "weaver+random", "insert_probability": 0.4, "checkpoint": "7"},
+            "weaver_eval",
+        ),
         ({"stage": "ltpo_evaluate", "setting": "weaver+ltpo", "checkpoint": "7", "update": "reinforce"}, "ltpo_eval"),
     ],
 )
@@ -156,6 +160,18 @@ def test_launch_again_brings_back_the_config_of_every_stage(backend: Any, config
     app = open_page("launch", **{"from": "3"})
     assert app.segmented_control(key="what").value == step
     assert launched(app, backend) == backend.runs[3]["config"]
+
+
+def test_probability_makes_a_weaver_evaluation_one_by_chance_and_no_other_form_has_it(backend: Any) -> None:
+    backend.add_checkpoint(7)
+    app = open_page("launch", what="weaver_eval")
+    app.number_input(key="config_insert_probability").set_value(0.25).run()
+    assert "weaver+random" in shown(app).replace("\\", "")
+    config = launched(app, backend)
+    assert (config["setting"], config["insert_probability"]) == ("weaver+random", 0.25)
+    for other in ("base_eval", "trigger_eval"):
+        form = open_page("launch", what=other)
+        assert not [one for one in form.number_input if one.key == "config_insert_probability"]
 
 
 def test_model_that_is_changed_leaves_the_other_models_revision_behind(backend: Any) -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from memgen.contract.errors import BadInput
 from memgen.data import load_questions
-from memgen.data.wordproblem_templates import NOUNS, ONE_STEP, TEMPLATES, TWO_STEPS, Step, Steps, Template
+from memgen.data.wordproblem_templates import HE, NOUNS, ONE_STEP, SHE, TEMPLATES, TWO_STEPS, Step, Steps, Template
 from memgen.data.wordproblems import Count, WordProblem, generate, load_wordproblems
 from memgen.scoring import score
 
-DIGEST = "f0592501eb02a0cbcc4582636f6c0f97bcffce39c2bb8611eaf935b5cebca51e"
+DIGEST = "85c07e2b56211ae2042d05985b610ed9180af312f13fbd81e5b9271e9fa6404c"
 CALCULATION = re.compile(r"([0-9]+) ([-+*/]) ([0-9]+) = \$?<<([0-9]+)([-+*/])([0-9]+)=([0-9]+)>>([0-9]+)")
 OPERATIONS = {"+": Fraction.__add__, "-": Fraction.__sub__, "*": Fraction.__mul__, "/": Fraction.__truediv__}
 
@@ -90,7 +90,22 @@ def test_easy_problems_take_one_step_and_small_numbers() -> None:
     assert (len(found), len(load_questions("wordproblems_easy", "test"))) == (3600, 1000)
     assert all(question.id.startswith("wordproblems_easy:") for question in found)
     assert all(question.solution.count("<<") == 1 for question in found)
-    assert max(int(number) for question in found for number in re.findall(r"[0-9]+", question.question)) == 12
+    assert max(int(number) for question in found for number in re.findall(r"[0-9]+", question.question)) == 10
+    # what is known comes first, so that there are places for latents in front of the calculation
+    for question in found:
+        known, calculation = question.solution.split("\n")
+        assert "," in known and known.endswith(".") and "<<" in calculation
+        assert set(re.findall(r"[0-9]+", known)) == set(re.findall(r"[0-9]+", question.question))
+
+
+def test_names_and_pronouns_agree() -> None:
+    assert not set(SHE) & set(HE)
+    for row in generate(3, train_size=1000, test_size=10)[0]:
+        words = set(re.findall(r"[A-Za-z]+", row.question + row.answer))
+        if words & {"he", "He", "his"}:
+            assert words & set(HE), row
+        if words & {"she", "She", "her"}:
+            assert words & set(SHE), row
 
 
 def test_same_seed_gives_the_same_bytes_as_ever() -> None:

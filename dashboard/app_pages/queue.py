@@ -1,0 +1,98 @@
+"""Queue: what waits, in which order and for what, and what the slots work on."""
+
+import streamlit as st
+
+from backend.schemas import QueueOut, RunOut, WorkerOut
+from dashboard import api
+from dashboard.text import escape_markdown, sentence, size
+
+REFRESH_SECONDS = 3
+SHOWN = 50  # rows with buttons; a longer queue says how many follow
+
+
+def show_queue() -> None:
+    """Slots, then the queue."""
+    with api.part_errors():
+        client = api.client()
+        queue, workers = client.queue(), client.workers().items
+        show_slots(workers)
+        show_head(queue)
+        for place, run in enumerate(queue.items[:SHOWN], start=1):
+            show_run(place, run, queue.items)
+        if len(queue.items) > SHOWN:
+            st.caption(f"{len(queue.items) - SHOWN} more runs follow; `memgen-studio queue` lists all.")
+
+
+def show_slots(workers: list[WorkerOut]) -> None:
+    """One card per slot of the workers that are alive."""
+    slots = [(worker.host, slot) for worker in workers if worker.alive for slot in worker.slots]
+    if not slots:
+        st.warning(
+            "No worker is alive: nothing starts until one is. `make up` starts one.", icon=":material/power_off:"
+        )
+        return
+    for start in range(0, len(slots), 4):
+        for column, (host, slot) in zip(st.columns(4), slots[start : start + 4], strict=False):
+            with column.container(border=True, key=f"slot_{host}_{slot.name}"):
+                st.markdown(f"**{escape_markdown(host)}**, slot {escape_markdown(slot.name)}")
+                if slot.run_id is None:
+                    st.caption(f"free · {size(slot.total_memory)}")
+                else:
+                    open_run(slot.run_id, f"works on run {slot.run_id}")
+
+
+def show_head(queue: QueueOut) -> None:
+    """How many wait, and the pause."""
+    words, button = st.columns([4, 1], vertical_alignment="bottom")
+    n = len(queue.items)
+    words.subheader(f"{n} queued run{'' if n == 1 else 's'}", anchor=False)
+    if queue.paused:
+        st.info("The queue is paused: running runs go on, and nothing new starts.", icon=":material/pause_circle:")
+    label, icon = ("Go on", "play_arrow") if queue.paused else ("Pause", "pause")
+    pressed = button.button(
+        label, key="pause", icon=f":material/{icon}:", width="stretch", type="primary" if queue.paused else "secondary"
+    )
+    if pressed and api.attempt(lambda: api.client().pause_queue(not queue.paused)):
+        st.rerun()
+    if not queue.items:
+        st.caption("Nothing waits. What is launched starts at once where a slot is free and large enough.")
+
+
+def show_run(place: int, run: RunOut, queue: list[RunOut]) -> None:
+    """One row: place, run, what it waits for, and the buttons that move it."""
+    with st.container(border=True, key=f"queued_{run.id}"):
+        number, what, first, last = st.columns([1, 10, 2, 2], vertical_alignment="center")
+        number.markdown(f"**{place}**")
+        with what:
+            work = f"{run.stage}, {run.setting}" if run.setting else run.stage
+            open_run(run.id, f"run {run.id} · {work} · {run.preset}")
+            priority = f" Priority {run.priority}." if run.priority else ""
+            st.caption(sentence(run.waits_for or "") + priority)
+        priorities = [one.priority for one in queue]
+        if first.button(
+            "First", key=f"first_{run.id}", icon=":material/vertical_align_top:", width="stretch", disabled=place == 1,
+            help="Before all others: its priority becomes the highest.",
+        ):  # fmt: skip
+            move(run, max(priorities) + 1)
+        if last.button(
+            "Last", key=f"last_{run.id}", icon=":material/vertical_align_bottom:", width="stretch",
+            disabled=place == len(queue), help="Behind all others: its priority becomes the lowest.",
+        ):  # fmt: skip
+            move(run, min(priorities) - 1)
+
+
+def open_run(run_id: int, words: str) -> None:
+    """Link to a run."""
+    st.page_link("app_pages/run.py", label=escape_markdown(words), query_params={"run": str(run_id)})
+
+
+def move(run: RunOut, priority: int) -> None:
+    """Set a run's priority and show the new order."""
+    if api.attempt(lambda: api.client().set_priority(run.id, priority)):
+        st.rerun()
+
+
+for leftover in ("run", "tab", "pipeline"):
+    st.query_params.pop(leftover, None)
+st.title("Queue", anchor=False)
+st.fragment(show_queue, run_every=REFRESH_SECONDS)()

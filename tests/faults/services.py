@@ -1,0 +1,107 @@
+"""Backend, Redis and dashboard away, restarted, or both at once."""
+
+import signal
+import time
+from collections.abc import Sequence
+
+from memgen.contract.status import AttemptStatus as A
+from memgen.contract.status import RunStatus
+from tests.faults.house import LEASE, House
+from tests.faults.registry import fault
+
+
+def _restarted_during_a_run(house: House, services: Sequence[str], number: signal.Signals) -> None:
+    """The same attempt goes on, its log complete byte for byte (`House.check` compares)."""
+    run_id = house.launch(questions=60)
+    house.started(run_id)
+    house.fault()
+    before = {name: house.signal_service(name, number) for name in services}
+    for name, pid in before.items():
+        house.restarted(name, pid)
+    house.started(run_id, 20)
+    house.recovered()
+    house.check(run_id, RunStatus.SUCCEEDED, [A.SUCCEEDED])
+
+
+@fault(quick=True)
+def backend_killed(house: House) -> None:
+    _restarted_during_a_run(house, ["backend"], signal.SIGKILL)
+
+
+@fault()
+def backend_restarted(house: House) -> None:
+    _restarted_during_a_run(house, ["backend"], signal.SIGTERM)
+
+
+@fault()
+def redis_killed(house: House) -> None:
+    _restarted_during_a_run(house, ["redis"], signal.SIGKILL)
+
+
+@fault(quick=True)
+def backend_and_redis_killed(house: House) -> None:
+    _restarted_during_a_run(house, ["backend", "redis"], signal.SIGKILL)
+
+
+@fault()
+def dashboard_restarted(house: House) -> None:
+    _restarted_during_a_run(house, ["dashboard"], signal.SIGTERM)
+
+
+@fault(quick=True)
+def message_lost(house: House) -> None:
+    """The doorbell is rung again by the reconciler."""
+    with house.worker_held():
+        run_id = house.launch(questions=5)
+        house.drop_messages()
+        house.fault()
+    house.claimed(run_id, 1)
+    house.recovered()
+    house.check(run_id, RunStatus.SUCCEEDED, [A.SUCCEEDED])
+
+
+@fault(quick=True)
+def message_doubled(house: House) -> None:
+    """Twenty rings for one run are one attempt."""
+    with house.worker_held():
+        run_id = house.launch(questions=5)
+        house.ring(20)
+        house.fault()
+    house.claimed(run_id, 1)
+    house.recovered()
+    house.check(run_id, RunStatus.SUCCEEDED, [A.SUCCEEDED])
+
+
+@fault()
+def redis_away_at_submission(house: House) -> None:
+    """The submission is taken at once, and the run starts when Redis is back."""
+    pid = house.signal_service("redis", signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        run_id = house.launch(questions=5)
+        assert time.monotonic() - began < 5
+    finally:
+        house.fault()
+        house.resume_process(pid)
+    house.claimed(run_id, 1)
+    house.recovered()
+    house.check(run_id, RunStatus.SUCCEEDED, [A.SUCCEEDED])
+
+
+@fault()
+def backend_away_for_three_leases(house: House) -> None:
+    """No live run is lost, and none is started twice."""
+    runs = [house.launch(questions=150) for _ in range(2)]
+    for run_id in runs:
+        house.started(run_id)
+    pid = house.signal_service("backend", signal.SIGSTOP)
+    try:
+        time.sleep(3 * LEASE)
+    finally:
+        house.fault()
+        house.resume_process(pid)
+    for run_id in runs:
+        house.started(run_id, 100)
+    house.recovered()
+    for run_id in runs:
+        house.check(run_id, RunStatus.SUCCEEDED, [A.SUCCEEDED])

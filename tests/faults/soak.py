@@ -1,0 +1,129 @@
+"""Sixty runs on two slots with a random fault every few seconds: all of them end, and nothing is lost or doubled."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+
+import psutil
+
+from backend.client import ApiError, Unreachable
+from memgen.contract.status import ATTEMPT_LIVE, RunStatus
+from tests.faults.house import LEASE, House
+from tests.faults.real import EVALUATION
+
+RUNS, REAL_RUNS, QUESTIONS = 60, 5, 8
+PAUSE = (1.0, 4.0)  # seconds between two faults
+LIMIT = 420.0  # seconds for everything
+
+
+def soak(house: House, seed: int) -> str:
+    """Run it; returns a line about what happened."""
+    random = Random(seed)
+    runs = [house.launch(questions=QUESTIONS) for _ in range(RUNS - REAL_RUNS)]
+    runs += [house.launch(**{**EVALUATION, "num_questions": 6, "max_completion_length": 32}) for _ in range(REAL_RUNS)]
+    cancelled: set[int] = set()
+    done: dict[str, int] = {}
+    deadline = time.monotonic() + LIMIT
+    next_fault = time.monotonic() + 2
+    while True:
+        statuses = _tend(house)
+        if statuses and all(statuses[run_id] in (RunStatus.SUCCEEDED, RunStatus.CANCELLED) for run_id in runs):
+            break
+        assert time.monotonic() < deadline, f"after {LIMIT:.0f} s: {statuses}"
+        if time.monotonic() >= next_fault:
+            fault = random.choice(FAULTS)
+            with suppress(ApiError, Unreachable, ProcessLookupError, psutil.NoSuchProcess):
+                fault(house, random, cancelled)
+                done[fault.__name__] = done.get(fault.__name__, 0) + 1
+            next_fault = time.monotonic() + random.uniform(*PAUSE)
+        time.sleep(0.3)
+    for run_id in runs:
+        with house.client() as client:
+            run = client.run(run_id)
+        expected = RunStatus.CANCELLED if run_id in cancelled else RunStatus.SUCCEEDED
+        # a stop may come too late for a run that is just ending
+        assert run.status in {expected, RunStatus.SUCCEEDED}
+        house.check(run_id, RunStatus(run.status), [one.status for one in run.attempts])
+    attempts = house.rows("SELECT count(*) FROM attempt WHERE claimed_at IS NOT NULL")[0][0]
+    faults = ", ".join(f"{name} {count}" for name, count in sorted(done.items()))
+    return f"{RUNS} runs in {attempts} attempts, {len(cancelled)} cancelled; faults: {faults}"
+
+
+def _tend(house: House) -> dict[int, RunStatus]:
+    """Statuses of all runs; those that failed are resumed, or begun again where nothing was saved, as a user would."""
+    with suppress(Unreachable, ApiError), house.client() as client:
+        runs, cursor = [], None
+        while True:
+            page = client.runs(limit=100, cursor=cursor)
+            runs += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        for run in runs:
+            if run.status == RunStatus.FAILED:
+                try:
+                    client.resume(run.id)
+                except ApiError:
+                    client.retry(run.id)
+        return {run.id: RunStatus(run.status) for run in runs}
+    return {}
+
+
+def _live(house: House, random: Random) -> dict[str, int]:
+    """Process ids of a random attempt that is under way."""
+    live = house.rows(
+        f"SELECT run_id, number FROM attempt WHERE status IN ({', '.join('?' * len(ATTEMPT_LIVE))})", *ATTEMPT_LIVE
+    )
+    run_id, number = random.choice(live)
+    return house.supervisor(run_id, number)
+
+
+def kill_trainer(house: House, random: Random, _: set[int]) -> None:
+    os.kill(_live(house, random)["trainer_pid"], signal.SIGKILL)
+
+
+def kill_supervisor(house: House, random: Random, _: set[int]) -> None:
+    os.kill(_live(house, random)["pid"], signal.SIGKILL)
+
+
+def freeze_supervisor(house: House, random: Random, _: set[int]) -> None:
+    pid = _live(house, random)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(LEASE * random.uniform(0.2, 1.5))
+    os.kill(pid, signal.SIGCONT)
+
+
+def kill_worker(house: House, random: Random, _: set[int]) -> None:
+    house.signal_service("worker", signal.SIGKILL)
+
+
+def kill_backend(house: House, random: Random, _: set[int]) -> None:
+    house.signal_service("backend", signal.SIGKILL)
+
+
+def freeze_backend(house: House, random: Random, _: set[int]) -> None:
+    pid = house.signal_service("backend", signal.SIGSTOP)
+    time.sleep(LEASE * random.uniform(0.2, 2.0))
+    house.resume_process(pid)
+
+
+def kill_redis(house: House, random: Random, _: set[int]) -> None:
+    house.signal_service("redis", signal.SIGKILL)
+
+
+def stop_a_run(house: House, random: Random, cancelled: set[int]) -> None:
+    if len(cancelled) >= RUNS // 10:
+        return
+    with house.client() as client:
+        running = client.runs(status=random.choice(["running", "queued"])).items
+        run = random.choice(running)
+        client.stop(run.id)
+    cancelled.add(run.id)
+
+
+FAULTS: list[Callable[[House, Random, set[int]], None]] = [
+    kill_trainer, kill_supervisor, freeze_supervisor, kill_worker, kill_backend, freeze_backend, kill_redis, stop_a_run,
+]  # fmt: skip
