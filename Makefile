@@ -10,7 +10,7 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: install up down demo check test test-all bench clean
+.PHONY: install up down demo check test test-all faults bench clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.dev  ## everything, the tests' browser included
@@ -35,6 +35,9 @@ test: $(VENV)/.dev  ## the tests, without the long ones
 
 test-all: $(VENV)/.dev  ## all tests
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/.dev  ## kill, freeze and fill up everything, and see that no run is lost (docs/faults.md)
+	$(BIN)/python -m tests.faults
 
 bench: $(VENV)/.dev  ## cost beside the plain way, as ratios (docs/performance.md); nothing else should run
 	$(BIN)/python -m benchmarks.core --json $(or $(MEMGEN_HOME),data)/bench-core.json

@@ -139,13 +139,14 @@ class SlotLock:
     """
 
     def __init__(self, home: Path, slot: Slot) -> None:
-        self._path = home / "worker" / platform.node() / f"slot-{slot.name}.lock"
+        self.path = home / "worker" / platform.node() / f"slot-{slot.name}.lock"
+        """Of this machine, home and slot alone."""
         self._file: IO[str] | None = None
 
     def take(self) -> bool:
         """Hold the slot; False if somebody else holds it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._path.open("a")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = self.path.open("a")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -25,6 +25,7 @@ from memgen.contract.status import StopMode
 from worker.reporter import AttemptStale, Reporter, stale_or
 from worker.settings import Settings
 from worker.slots import Slot, SlotLock, boot_id
+from worker.strays import MARK, end_strays
 from worker.trainer import Trainer
 from worker.verdict import judge
 
@@ -46,14 +47,18 @@ class Supervisor:
     Args:
         settings: where things are.
         slot: what the trainer runs on.
+        lock: of the slot, held.
         attempt: what was claimed.
         client: with the attempt's token.
         threads: CPU threads of the trainer.
     """
 
-    def __init__(self, settings: Settings, slot: Slot, attempt: ClaimedAttempt, client: Client, threads: int) -> None:
+    def __init__(
+        self, settings: Settings, slot: Slot, lock: SlotLock, attempt: ClaimedAttempt, client: Client, threads: int
+    ) -> None:
         self._settings = settings
         self._slot = slot
+        self._lock = lock
         self._attempt = attempt
         self._client = client
         self._threads = threads
@@ -80,6 +85,7 @@ class Supervisor:
                 self._turn(trainer)
                 time.sleep(self._settings.poll_seconds)
             trainer.sweep()
+            end_strays(self._lock.path)
             self._finish(trainer.exit_code() or 0)
         except AttemptStale as stale:
             log.warning(
@@ -88,6 +94,7 @@ class Supervisor:
         finally:
             if trainer.exit_code() is None:
                 trainer.kill()
+                end_strays(self._lock.path)
 
     def _prepare_folder(self) -> None:
         folder = self._folder
@@ -110,6 +117,7 @@ class Supervisor:
             "MEMGEN_THREADS": str(self._threads),
             "OMP_NUM_THREADS": str(self._threads),
             "MEMGEN_HOME": str(self._settings.home),
+            MARK: str(self._lock.path),
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as the slots' memory was read
             "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
             "TQDM_DISABLE": "1",  # progress bars of libraries fill a log file; ours goes through events
@@ -228,14 +236,18 @@ def supervise(settings: Settings, slot: Slot, threads: int) -> int:
     lock = SlotLock(settings.home, slot)
     if not lock.take():
         return EXIT_IDLE
-    with Client(settings.backend_url, settings.token()) as client:
-        attempt = client.claim(slot.claim()).attempt
-    if attempt is None:
-        return EXIT_IDLE
-    log.info("attempt %s of run %s on slot %s", attempt.number, attempt.run_id, slot.name)
-    with Client(settings.backend_url, attempt.token) as client:
-        Supervisor(settings, slot, attempt, client, threads).work()
-    return EXIT_WORKED
+    try:
+        end_strays(lock.path)  # of a supervisor that was killed
+        with Client(settings.backend_url, settings.token()) as client:
+            attempt = client.claim(slot.claim()).attempt
+        if attempt is None:
+            return EXIT_IDLE
+        log.info("attempt %s of run %s on slot %s", attempt.number, attempt.run_id, slot.name)
+        with Client(settings.backend_url, attempt.token) as client:
+            Supervisor(settings, slot, lock, attempt, client, threads).work()
+        return EXIT_WORKED
+    finally:
+        lock.release()
 
 
 def main(arguments: list[str] | None = None) -> int:

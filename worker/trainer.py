@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import psutil
-
 
 class Trainer:
     """A running trainer.
@@ -43,14 +41,8 @@ class Trainer:
             return
 
     def kill(self) -> None:
-        """End the whole group now, children that left it included, and wait for the trainer."""
-        stray = _children(self.pid)
+        """End the whole group now, and wait for the trainer."""
         self.signal(signal.SIGKILL)
-        for child in stray:
-            try:
-                child.kill()
-            except psutil.NoSuchProcess:
-                continue
         self._process.wait()
 
     def sweep(self) -> None:
@@ -62,11 +54,3 @@ class Trainer:
             except (ProcessLookupError, PermissionError):
                 return
             time.sleep(0.02)
-
-
-def _children(pid: int) -> list[psutil.Process]:
-    try:
-        children: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-    return children

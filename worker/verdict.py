@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, RunD
 from memgen.contract.status import Cause
 
 TAIL = 256 * 2**10  # bytes of events and log that are looked at
+LITTLE_DISK = 32 * 2**20  # bytes; a failure with less is put down to the disk
 
 
 def judge(exit_code: int, folder: RunDir, *, stop_asked: bool, was_forced: bool) -> FinishRequest:
@@ -47,6 +49,8 @@ def judge(exit_code: int, folder: RunDir, *, stop_asked: bool, was_forced: bool)
         return end("succeeded", Cause.DONE)
     if exit_code == EXIT_STOPPED or (stop_asked and (was_forced or exit_code in {-signal.SIGTERM, -signal.SIGKILL})):
         return end("stopped", Cause.STOPPED)
+    if exit_code > 0 and (full := _full_disk(folder.path)) is not None:  # the log may not hold it any more
+        return end("failed", Cause.ERROR, full, said.traceback if said else _last_traceback(folder.log))
     if said is not None and exit_code > 0:
         item = ProblemItem(
             code=said.code, message=said.message, field=said.field, value=said.value, way_out=said.way_out
@@ -60,6 +64,17 @@ def judge(exit_code: int, folder: RunDir, *, stop_asked: bool, was_forced: bool)
     item = ProblemItem(code="error", message=message, way_out="Look at the log.")
     cause = Cause.INVALID_CONFIG if exit_code == EXIT_BAD_INPUT else Cause.ERROR
     return end("failed", cause, item, _last_traceback(folder.log))
+
+
+def _full_disk(folder: Path) -> ProblemItem | None:
+    free = shutil.disk_usage(folder).free
+    if free >= LITTLE_DISK:
+        return None
+    return ProblemItem(
+        code="disk_full",
+        message=f"The trainer failed on a full disk: {free / 1e6:.1f} MB are left where it writes.",
+        way_out="Make room, e.g. delete runs, then resume.",
+    )
 
 
 def _killed(number: int) -> ProblemItem:

@@ -14,6 +14,7 @@ from backend.services.claim import queued
 from backend.services.ingest import live_attempts
 from backend.services.runs import resume_source
 from backend.settings import Settings
+from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import AttemptStatus, Cause, RunStatus
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,11 @@ class Reconciler:
     def _lose(self, session: Session, attempt: Attempt, now: float, heard: str) -> None:
         run = session.get_one(Run, attempt.run_id)
         log.warning("attempt %s of run %s is lost: %s", attempt.number, attempt.run_id, heard)
+        saved = attempt_dir(self._settings.home, attempt.run_id, attempt.number, run.stage).saved_steps()
+        if saved:  # the newest may not have been told any more
+            attempt.checkpoint_step = saved[-1]
+            session.add(attempt)
+            session.flush()
         lifecycle.change_attempt(
             session, attempt, AttemptStatus.LOST, actor=ACTOR, at=now, cause=Cause.LOST, detail=heard
         )

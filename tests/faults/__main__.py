@@ -5,6 +5,7 @@ Prints `survived NAME in N s (limit M s)` for each and a last line with the coun
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 import time
@@ -15,9 +16,11 @@ from tests.conftest import GOLDEN, TINY
 from tests.faults import life
 from tests.faults.catalogue import FAULTS
 from tests.faults.house import House
+from tests.faults.soak import LIMIT as SOAK_LIMIT
 from tests.faults.soak import soak
 
 SEED = 20261124
+HISTORIES_LIMIT = 300.0  # seconds
 
 
 def main() -> int:
@@ -27,7 +30,9 @@ def main() -> int:
     parser.add_argument("--no-soak", action="store_true", help="leave out random histories and the soak")
     parser.add_argument("--seed", type=int, default=SEED, help="of the soak's faults")
     given = parser.parse_args()
-    chosen = [one for one in FAULTS if not given.only or one.name in given.only]
+    faults = [one for one in FAULTS if not given.only or one.name in given.only]
+    chosen = [one.name for one in faults]
+    logging.getLogger("backend").setLevel(logging.ERROR)  # random histories lose attempts by the hundred
     began, failed = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="memgen-faults-") as folder:
         presets = Path(folder) / "presets.json"
@@ -35,7 +40,7 @@ def main() -> int:
         house = House(Path(folder) / "home", presets)
         house.up()
         try:
-            for one in chosen:
+            for one in faults:
                 try:
                     one.run(house)
                 except Exception:
@@ -45,11 +50,21 @@ def main() -> int:
                     continue
                 print(f"survived {one.name} in {house.seconds:.1f} s (limit {one.limit:.0f} s)", flush=True)
             if not given.no_soak and not given.only:
-                for name, work in (("random_histories", life.explore), ("soak", lambda: soak(house, given.seed))):
-                    start = time.monotonic()
-                    said = work()
-                    print(f"survived {name} in {time.monotonic() - start:.1f} s: {said}", flush=True)
+                for name, limit, work in (
+                    ("random_histories", HISTORIES_LIMIT, life.explore),
+                    ("soak", SOAK_LIMIT, lambda: soak(house, given.seed)),
+                ):
                     chosen.append(name)
+                    start = time.monotonic()
+                    try:
+                        said = work()
+                    except Exception:
+                        traceback.print_exc()
+                        failed.append(name)
+                        print(f"NOT survived {name} (seed {given.seed})", flush=True)
+                        continue
+                    taken = time.monotonic() - start
+                    print(f"survived {name} in {taken:.1f} s (limit {limit:.0f} s): {said}", flush=True)
         finally:
             house.close()
     count = len(chosen) - len(failed)

@@ -26,8 +26,8 @@ def line_of_100_megabytes(house: House) -> None:
 @fault(quick=True)
 def disk_full_at_answers(house: House) -> None:
     """The run fails and says so; with room again it goes on behind its last whole answer."""
-    run_id = house.launch("slow")
-    house.started(run_id)
+    run_id = house.launch(questions=120)
+    house.started(run_id, 20)
     house.fault()
     written = house.folder(run_id, 1).answers.stat().st_size
     with house.files_limited(house.supervisor(run_id, 1)["trainer_pid"], written):

@@ -169,9 +169,14 @@ class House(RunningStack):
         os.kill(pid, signal.SIGCONT)
 
     def signal_service(self, name: str, number: signal.Signals) -> int:
-        """Send a signal to a service; returns its process id."""
+        """Send a signal to a service; returns its process id.
+
+        Raises:
+            LookupError: it does not run now.
+        """
         pid = self.service_pid(name)
-        assert pid is not None
+        if pid is None:
+            raise LookupError(f"{name} does not run")
         os.kill(pid, number)
         return pid
 

@@ -52,7 +52,8 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.now, self.ticks = 1_800_000_000.0, 0.0
         self.claimed: list[ClaimedAttempt] = []
-        self.ended: dict[int, str] = {}
+        self.ended: dict[tuple[int, int], str] = {}
+        """Status by run and number of what has ended."""
         self.numbers: dict[int, int] = {}
         self.published: list[int] = []
         self.boots = dict.fromkeys(HOSTS, 1)
@@ -129,8 +130,7 @@ class Life(RuleBasedStateMachine):
         def drop(session: Session, run: Run) -> None:
             runs.delete(session, run)
             self.numbers.pop(run.id or 0, None)
-            known = {one.attempt_id for one in self.claimed if one.run_id == run.id}
-            self.ended = {key: end for key, end in self.ended.items() if key not in known}
+            self.ended = {key: end for key, end in self.ended.items() if key[0] != run.id}
             self.published = [one for one in self.published if one != run.id]
 
         self._ask(data, drop)
@@ -151,16 +151,19 @@ class Life(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([10.0, 61.0, 500.0]))
     def backend_away(self, seconds: float) -> None:
         """Nothing is lost through this alone."""
-        self._tick(seconds)
+        self.reconciler.round()
         live = self._live()
+        self._tick(seconds)
         self.reconciler.round()
         if seconds > LEASE:
             assert self._live() == live
 
     @rule(seconds=st.sampled_from([-3600.0, 3600.0]))
     def clock_set(self, seconds: float) -> None:
-        self.now += seconds
+        """Nothing is lost through this alone, either."""
+        self.reconciler.round()
         live = self._live()
+        self.now += seconds
         self.reconciler.round()
         assert self._live() == live
 
@@ -190,10 +193,10 @@ class Life(RuleBasedStateMachine):
         *earlier, last = attempts
         assert all(one.status in ATTEMPT_ENDED for one in earlier)
         for one in attempts:
-            assert one.id is not None
-            assert self.ended.get(one.id, one.status) == one.status
+            key = run.id, one.number
+            assert self.ended.get(key, one.status) == one.status
             if one.status in ATTEMPT_ENDED:
-                self.ended[one.id] = one.status
+                self.ended[key] = one.status
                 assert one.lease_until is None
         live = last.status in ATTEMPT_LIVE
         assert live == (run.status in {RunStatus.RUNNING, RunStatus.STOPPING})

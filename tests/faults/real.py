@@ -51,7 +51,7 @@ def real_trainer_loses_its_supervisor(house: House) -> None:
     run = house.check(run_id, RunStatus.SUCCEEDED, [A.LOST, A.SUCCEEDED], 120)
     assert run.attempts[1].resumes == 1
     with house.client() as client:
-        steps = [point.step for series in client.metrics(run_id).series for point in series.points]
+        steps = [step for series in client.metrics(run_id).series for step in series.steps]
     assert set(range(1, 41)) <= set(steps)
 
 

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 
-import psutil
-
 from backend.client import ApiError, Unreachable
 from memgen.contract.status import ATTEMPT_LIVE, RunStatus
 from tests.faults.house import LEASE, House
@@ -35,7 +33,7 @@ def soak(house: House, seed: int) -> str:
         assert time.monotonic() < deadline, f"after {LIMIT:.0f} s: {statuses}"
         if time.monotonic() >= next_fault:
             fault = random.choice(FAULTS)
-            with suppress(ApiError, Unreachable, ProcessLookupError, psutil.NoSuchProcess):
+            with suppress(ApiError, Unreachable, ProcessLookupError, LookupError):  # nothing there to harm
                 fault(house, random, cancelled)
                 done[fault.__name__] = done.get(fault.__name__, 0) + 1
             next_fault = time.monotonic() + random.uniform(*PAUSE)
@@ -78,6 +76,8 @@ def _live(house: House, random: Random) -> dict[str, int]:
         f"SELECT run_id, number FROM attempt WHERE status IN ({', '.join('?' * len(ATTEMPT_LIVE))})", *ATTEMPT_LIVE
     )
     run_id, number = random.choice(live)
+    if not (house.folder(run_id, number).path / "supervisor.json").exists():
+        raise LookupError("it has not begun")
     return house.supervisor(run_id, number)
 
 

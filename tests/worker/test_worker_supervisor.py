@@ -1,5 +1,9 @@
 """A supervisor with a real backend, real processes and a scripted trainer."""
 
+import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +17,7 @@ from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
 from tests.running_stack import is_alive, wait_until
 from tests.worker.conftest import House
 from worker.slots import Slot, SlotLock
+from worker.strays import MARK
 from worker.supervisor import EXIT_IDLE, EXIT_WORKED, supervise
 
 CPU = Slot("cpu")
@@ -246,3 +251,38 @@ def test_end_waits_for_a_backend_that_is_away(house: House, tiny_config: dict[st
     assert calls["finish"] == 3
     assert house.user.run(run_id).status == RunStatus.SUCCEEDED
     assert (house.settings.home / "logs" / f"{run_id}.log").is_symlink()
+
+
+def test_what_an_earlier_trainer_left_behind_is_ended_before_the_next_claim(
+    house: House, tiny_config: dict[str, object], tmp_path: Path
+) -> None:
+    lock = SlotLock(house.settings.home, CPU)
+    words = [sys.executable, "-c", "import time; time.sleep(600)"]
+    mine, others = (
+        subprocess.Popen(words, start_new_session=True, env={**os.environ, MARK: str(path)})
+        for path in (lock.path, lock.path.with_name("slot-0.lock"))
+    )
+    try:
+        assert work(house) == EXIT_IDLE
+        assert not is_alive(mine.pid)
+        assert others.poll() is None, "another slot's trainers are none of our business"
+    finally:
+        for process in (mine, others):
+            process.kill()
+            process.wait()
+
+
+def test_failure_on_a_full_disk_is_told_as_such(
+    house: House, tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(house.settings.home)
+    house.write_script("raise OSError(28, 'No space left on device')")
+    run_id = submit(house, tiny_config)
+    monkeypatch.setattr("worker.verdict.shutil.disk_usage", lambda _: usage._replace(free=3_000_000))
+    assert work(house) == EXIT_WORKED
+    run = house.user.run(run_id)
+    assert (run.status, run.cause) == (RunStatus.FAILED, Cause.ERROR)
+    assert run.failure is not None
+    assert (run.failure.code, "3.0 MB" in run.failure.message) == ("disk_full", True)
+    assert run.traceback is not None
+    assert "No space left" in run.traceback
