@@ -1,13 +1,16 @@
 """Every refusal is problem+json with a stable code; nothing that a client sends is a 500."""
 
+import errno
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 
 from tests.backend.conftest import SLOT, Backend, check_problem
 
@@ -250,3 +253,22 @@ def test_whatever_a_config_holds_the_reply_is_no_internal_error(
 def test_whatever_a_query_holds_the_reply_is_no_internal_error(backend: Backend, name: str, value: str) -> None:
     reply = backend.user("GET", "/runs", params={name: value.encode("utf-8", "surrogatepass")})
     assert reply.status_code in (200, 400, 422), reply.text
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full")),
+    ],
+)
+def test_full_disk_is_told_with_a_way_out(backend: Backend, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("backend.services.runs.submit", full)
+    reply = backend.user("POST", "/runs", json={"config": backend.config})
+    problem = check_problem(reply, 507, "storage_failed")
+    assert "full" in problem["title"] or "No space left" in problem["title"]
+    assert "make room" in problem["way_out"]
+    assert backend.get("/runs")["items"] == []

@@ -148,3 +148,58 @@ def test_reconciler_rings_while_attempts_wait_and_not_before_their_pause_is_over
     assert len(rung) == 1  # the retry waits for its pause
     wait_in_rounds(backend, 10)
     assert len(rung) > 1
+
+
+def announce(backend: Backend, boot_id: str) -> None:
+    body = {"host": "lab", "boot_id": boot_id, "pid": 7, "slots": []}
+    assert backend.worker("announce", json=body).status_code == 204
+
+
+def test_attempt_of_a_machine_that_was_restarted_is_lost_without_waiting_for_its_lease(
+    backend: Backend, attempt: Held
+) -> None:
+    wait_in_rounds(backend, 20)
+    announce(backend, "after the boot")
+    backend.reconciler.round()
+    assert [one["status"] for one in backend.run(1)["attempts"]] == ["lost", "queued"]
+    lost = next(e for e in backend.history(1) if e["to_status"] == "lost")
+    assert lost["detail"] == "lab has been restarted since it was claimed"
+
+
+def test_other_boot_id_of_a_host_whose_attempt_still_beats_loses_nothing(backend: Backend, attempt: Held) -> None:
+    """Two machines of one name are a mistake, and no reason to lose a run."""
+    for _ in range(5):
+        wait_in_rounds(backend, 5)
+        assert attempt.beat().status_code == 200
+        announce(backend, "another machine")
+        backend.reconciler.round()
+    assert [one["status"] for one in backend.run(1)["attempts"]] == ["starting"]
+
+
+def test_clock_that_is_put_back_delays_neither_a_loss_nor_a_retry(backend: Backend, attempt: Held) -> None:
+    backend.clock.now -= 3600
+    wait_in_rounds(backend, 60)
+    assert backend.run(1)["attempts"][0]["status"] == "starting"
+    wait_in_rounds(backend, 10)
+    assert [one["status"] for one in backend.run(1)["attempts"]] == ["lost", "queued"]
+    backend.clock.now -= 3600
+    wait_in_rounds(backend, 25)
+    assert backend.claim() is not None
+
+
+def test_checkpoint_that_was_not_told_any_more_is_resumed_from(backend: Backend) -> None:
+    backend.reconciler.round()
+    attempt = backend.started(stage="weaver_sft", num_questions=None)
+    folder = backend.home / "runs" / "1" / "attempts" / "1" / "checkpoints"
+    for step in (4, 12, 8):
+        (folder / f"step-{step}").mkdir(parents=True)
+    wait_in_rounds(backend, 65)
+    run = backend.run(1)
+    assert (run["attempts"][0]["status"], run["attempts"][1]["resumes"]) == ("lost", 1)
+    wait_in_rounds(backend, 5)
+    held = backend.held()
+    held.finish("failed", "error")
+    # the second never saved anything, so the first is what a third would go on from
+    assert backend.run(1)["can_resume"]
+    assert "step 12 of attempt 1" in backend.run(1)["resume_reason"]
+    assert attempt.beat().status_code == 409

@@ -15,7 +15,15 @@ def test_slot_names_say_their_gpus() -> None:
     assert (Slot.parse("0,1").gpus, Slot.parse("0,1").device) == ([0, 1], "cuda")
 
 
-@pytest.mark.parametrize("name", ["", "gpu0", "0,", "-1", "0;1"])
+def test_processor_can_have_several_slots_of_different_names() -> None:
+    check_slots([Slot.parse("cpu0"), Slot.parse("cpu1")])
+    assert (Slot.parse("cpu1").gpus, Slot.parse("cpu1").device) == ([], "cpu")
+    with pytest.raises(BadInput, match="same name") as caught:
+        check_slots([Slot.parse("cpu"), Slot.parse("cpu")])
+    assert caught.value.code == "bad_slot"
+
+
+@pytest.mark.parametrize("name", ["", "gpu0", "cpux", "0,", "-1", "0;1"])
 def test_bad_slot_is_refused_with_an_example(name: str) -> None:
     with pytest.raises(BadInput, match="GPU numbers") as caught:
         Slot.parse(name)
