@@ -1,5 +1,6 @@
 """What every route may use: database, settings, doorbell, clock. Made once per application."""
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from backend.enqueue import Doorbell
 from backend.services.claim import Patience
 from backend.services.ingest import log_path
 from backend.services.reconcile import Reconciler
+from backend.services.surroundings import Surroundings
 from backend.settings import Settings
 
 
@@ -38,6 +40,15 @@ class Context:
         """Times that go out with a claim."""
         s = self.settings
         return Patience(lease=s.lease_seconds, beat=s.beat_seconds, stop_grace=s.stop_grace_seconds)
+
+    @property
+    def free_disk(self) -> int:
+        """Bytes free on the disk of the home folder."""
+        return shutil.disk_usage(self.home).free
+
+    def look_around(self, *, ask_broker: bool = True) -> Surroundings:
+        """What replies depend on beside the database. Not in a transaction: Redis may take a second not to answer."""
+        return Surroundings(self.clock(), self.doorbell.state() if ask_broker else "ok", self.free_disk)
 
     def log_path(self, run_id: int, attempt: int) -> Path:
         """The backend's copy of an attempt's log."""

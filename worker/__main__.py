@@ -66,12 +66,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _announce(settings: Settings, token: str, slots: list[Slot]) -> None:
-    sign = Announce(host=platform.node(), boot_id=boot_id(), pid=os.getpid(), slots=[slot.report() for slot in slots])
     said = ""
     with Client(settings.backend_url, token) as client:
         while True:
+            reports = [slot.report() for slot in slots]  # anew: with what is free now
             try:
-                client.announce(sign)
+                client.announce(Announce(host=platform.node(), boot_id=boot_id(), pid=os.getpid(), slots=reports))
                 said = ""
             except (Unreachable, ApiError) as error:
                 if str(error) != said:  # once per reason, not every few seconds

@@ -53,13 +53,14 @@ class Slot:
 
     def report(self) -> SlotReport:
         """How the backend sees this slot."""
-        _, total = self.memory()
+        free, total = self.memory()
         return SlotReport(
             name=self.name,
             device=self.device,
             gpus=self.gpus,
             total_memory=sum(total),
             gpu_memory=total if self.gpus else [],
+            free=free,
         )
 
     def claim(self) -> ClaimRequest:

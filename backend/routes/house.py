@@ -1,7 +1,5 @@
 """The house: health, workers, queue."""
 
-import shutil
-
 from fastapi import APIRouter, Depends
 from sqlmodel import select
 
@@ -31,7 +29,7 @@ def health(context: ContextDep) -> s.HealthOut:
         broker=broker,
         reconciler_age_seconds=age,
         workers_alive=alive,
-        home_free_bytes=shutil.disk_usage(context.home).free,
+        home_free_bytes=context.free_disk,
     )
 
 
@@ -63,5 +61,5 @@ def pause(body: s.PauseRequest, context: ContextDep) -> s.QueueOut:
 def _queue(context: Context) -> s.QueueOut:
     with context.database.read() as session:
         rows = [run for _, run in claim.queued(session)]
-        items = views.runs_out(session, rows, at=context.clock(), broker=context.doorbell.state())
+        items = views.runs_out(session, rows, context.look_around())
         return s.QueueOut(paused=claim.paused(session), items=items)

@@ -56,6 +56,6 @@ def schema(stage: str) -> dict[str, Any]:
 @router.post("/preflight")
 def try_config(body: PreflightRequest, context: ContextDep) -> s.PreflightReply:
     """Would it work, and why not. Changes nothing."""
-    broker = context.doorbell.state()
+    around = context.look_around()
     with context.database.read() as session:
-        return preflight(session, body.config, context.settings, at=context.clock(), broker=broker)
+        return preflight(session, body.config, context.settings, around)

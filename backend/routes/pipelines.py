@@ -30,14 +30,14 @@ def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.Pipeli
     with context.database.read() as session:  # hashes files and asks the hub: not in the writer's transaction
         reusable = pipelines.check_reuse(session, body, context.home)
         pinned = preflight.pin_all(configs, list(reusable.values()))
-    broker = context.doorbell.state()
+    around = context.look_around()
     with context.database.write() as session:
 
         def make() -> s.PipelineOut:
             reused = pipelines.check_reuse(session, body, context.home, deep=False)
             retries = context.settings.max_retries
             pipeline = pipelines.submit(session, body, pinned, reused, at=context.clock(), retries=retries)
-            return pipelines.view(session, pipeline, at=context.clock(), broker=broker)
+            return pipelines.view(session, pipeline, around)
 
         reply = once(session, key, route, data, s.PipelineOut, make, at=context.clock())
     context.doorbell.ring()
@@ -47,9 +47,9 @@ def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.Pipeli
 @router.post("/preflight")
 def try_out(body: PipelineSpec, context: ContextDep) -> s.PipelinePreflight:
     """Would this pipeline run, and what would its steps take."""
-    broker = context.doorbell.state()
+    around = context.look_around()
     with context.database.read() as session:
-        return preflight.pipeline_preflight(session, body, context.settings, at=context.clock(), broker=broker)
+        return preflight.pipeline_preflight(session, body, context.settings, around)
 
 
 @router.get("")
@@ -57,19 +57,19 @@ def list_pipelines(
     context: ContextDep, cursor: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> s.PipelineList:
     """Pipelines, newest first."""
-    broker = context.doorbell.state()
+    around = context.look_around()
     with context.database.read() as session:
         rows, following = pipelines.listed(session, cursor=cursor, limit=limit)
-        items = pipelines.page(session, rows, at=context.clock(), broker=broker)
+        items = pipelines.page(session, rows, around)
     return s.PipelineList(items=items, next_cursor=following)
 
 
 @router.get("/{pipeline_id}")
 def get(pipeline_id: int, context: ContextDep) -> s.PipelineOut:
     """One pipeline with its steps."""
-    broker = context.doorbell.state()
+    around = context.look_around()
     with context.database.read() as session:
-        return pipelines.view(session, pipelines.get(session, pipeline_id), at=context.clock(), broker=broker)
+        return pipelines.view(session, pipelines.get(session, pipeline_id), around)
 
 
 @router.post("/{pipeline_id}/continue")
@@ -95,14 +95,14 @@ def stop(pipeline_id: int, body: s.StopRequest, context: ContextDep, key: Key = 
 def _change(
     context: Context, pipeline_id: int, word: str, body: object, key: str | None, act: pipelines.Act
 ) -> s.PipelineOut:
-    broker = context.doorbell.state()
+    around = context.look_around()
     with context.database.write() as session:
 
         def make() -> s.PipelineOut:
             pipeline = pipelines.get(session, pipeline_id)
             act(session, pipeline)
             session.flush()
-            return pipelines.view(session, pipeline, at=context.clock(), broker=broker)
+            return pipelines.view(session, pipeline, around)
 
         route = f"POST /pipelines/{pipeline_id}/{word}"
         reply = once(session, key, route, body, s.PipelineOut, make, at=context.clock())

@@ -36,7 +36,7 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
         if parent is not None and config.revision is None:
             config = config.model_copy(update={"revision": parent.config.get("revision")})
     pinned = pin_revision(config)
-    broker = context.doorbell.state()  # asked outside of the transaction: Redis may take a second not to answer
+    around = context.look_around()
     with context.database.write() as session:
 
         def make() -> s.RunDetail:
@@ -44,7 +44,7 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
             retries = context.settings.max_retries
             run = runs.submit(session, pinned, body.note, at=context.clock(), retries=retries, parent=parent)
             session.flush()
-            return _detail(session, context, run, broker)
+            return views.run_detail(session, run, around)
 
         reply = once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
     context.doorbell.ring()
@@ -67,7 +67,7 @@ def list_runs(
         rows, next_cursor = reading.list_runs(
             session, status=status, stage=stage, preset=preset, setting=setting, text=text, cursor=cursor, limit=limit
         )
-        items = views.runs_out(session, rows, at=context.clock(), broker=context.doorbell.state())
+        items = views.runs_out(session, rows, context.look_around())
     return s.RunList(items=items, next_cursor=next_cursor)
 
 
@@ -76,19 +76,20 @@ def get(run_id: int, context: ContextDep) -> s.RunDetail:
     """One run."""
     with context.database.read() as session:
         run = runs.get(session, run_id)
-        broker = context.doorbell.state() if run.status == RunStatus.QUEUED else "ok"
-        return _detail(session, context, run, broker)
+        around = context.look_around(ask_broker=run.status == RunStatus.QUEUED)
+        return views.run_detail(session, run, around)
 
 
 @router.post("/{run_id}/stop")
 def stop(run_id: int, body: s.StopRequest, context: ContextDep, key: Key = None) -> s.RunDetail:
     """Ask a run to stop: save and stop, discard, or force."""
+    around = context.look_around(ask_broker=False)
     with context.database.write() as session:
 
         def make() -> s.RunDetail:
             run = runs.get(session, run_id)
             runs.stop(session, run, body.mode, at=context.clock())
-            return _detail(session, context, run, "ok")
+            return views.run_detail(session, run, around)
 
         route = f"POST /runs/{run_id}/stop"
         return once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
@@ -97,13 +98,13 @@ def stop(run_id: int, body: s.StopRequest, context: ContextDep, key: Key = None)
 @router.post("/{run_id}/priority")
 def set_priority(run_id: int, body: s.PriorityRequest, context: ContextDep, key: Key = None) -> s.RunDetail:
     """Let a run that has not started stand further to the front of the queue, or to its back."""
-    broker = context.doorbell.state()
+    around = context.look_around()
     with context.database.write() as session:
 
         def make() -> s.RunDetail:
             run = runs.get(session, run_id)
             runs.set_priority(session, run, body.priority, at=context.clock())
-            return _detail(session, context, run, broker)
+            return views.run_detail(session, run, around)
 
         route = f"POST /runs/{run_id}/priority"
         return once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
@@ -203,23 +204,19 @@ def events(run_id: int, context: ContextDep, cursor: str | None = None, limit: L
 
 
 def _start_again(run_id: int, context: Context, key: str | None, *, resume: bool) -> s.RunDetail:
-    broker = context.doorbell.state()
+    around = context.look_around()
     with context.database.write() as session:
 
         def make() -> s.RunDetail:
             run = runs.get(session, run_id)
             retries = context.settings.max_retries
             runs.start_again(session, run, resume=resume, at=context.clock(), retries=retries)
-            return _detail(session, context, run, broker)
+            return views.run_detail(session, run, around)
 
         route = f"POST /runs/{run_id}/{'resume' if resume else 'retry'}"
         reply = once(session, key, route, {}, s.RunDetail, make, at=context.clock())
     context.doorbell.ring()
     return reply
-
-
-def _detail(session: Session, context: Context, run: Run, broker: str) -> s.RunDetail:
-    return views.run_detail(session, run, at=context.clock(), broker=broker)
 
 
 def _preview(session: Session, context: Context, run: Run, *, deleted: bool) -> s.DeletePreview:

@@ -19,6 +19,8 @@ class SlotOut(ApiReply):
     """Bytes of all its devices together."""
     gpu_memory: list[int] = Field(default_factory=list)
     """Bytes of each of its GPUs; empty on a CPU."""
+    free: list[int] = Field(default_factory=list)
+    """Bytes free on each of its devices a few seconds ago."""
     run_id: int | None
     """Run that it works on."""
 

@@ -20,6 +20,8 @@ class SlotReport(ApiRequest):
     """Bytes of all its devices together."""
     gpu_memory: list[int] = Field(default_factory=list)
     """Bytes of each of its GPUs; empty on a CPU."""
+    free: list[int] = Field(default_factory=list)
+    """Bytes free on each of its devices when it was told; empty if it was not."""
 
     @property
     def device_memory(self) -> list[int]:

@@ -4,11 +4,12 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from backend.models import Attempt, Run, Switch, Worker
 from backend.schemas import Announce, ClaimedAttempt, ClaimRequest, SlotReport
 from backend.services import children, fit, lifecycle
+from backend.services.surroundings import Surroundings
 from memgen.contract.config import parse_config
 from memgen.contract.placement import Placement
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, RunStatus
@@ -65,12 +66,14 @@ def pause(session: Session, value: bool) -> None:
     session.merge(Switch(name="queue_paused", value="yes" if value else "no"))
 
 
-def claim(session: Session, request: ClaimRequest, patience: Patience, *, at: float) -> ClaimedAttempt | None:
-    """Give the best waiting attempt that fits to a slot."""
+def claim(
+    session: Session, request: ClaimRequest, patience: Patience, *, at: float, free_disk: int
+) -> ClaimedAttempt | None:
+    """Give the best waiting attempt that fits to a slot, and whose output fits on the disk."""
     if paused(session):
         return None
     for attempt, run in queued(session):
-        if attempt.not_before > at:
+        if attempt.not_before > at or fit.disk_of(run) > free_disk:
             continue
         placement = fit.place_run(run, request.slot.device, request.free_device_memory)
         if placement is not None:
@@ -78,17 +81,22 @@ def claim(session: Session, request: ClaimRequest, patience: Patience, *, at: fl
     return None
 
 
-def why_waiting(session: Session, run: Run, *, at: float, broker: str) -> str:
+def why_waiting(session: Session, run: Run, around: Surroundings) -> str:
     """One sentence that says what a run waits for that has not started."""
     if run.status == RunStatus.WAITING:
         return children.why_waiting(session, run)
     attempt = lifecycle.attempts_of(session, run.id or 0)[-1]
     if paused(session):
         return "The queue is paused."
-    if attempt.not_before > at:
-        return f"A pause before the retry: {attempt.not_before - at:.0f} s left."
-    workers = [w for w in session.exec(select(Worker)) if at - w.last_seen < ALIVE_SECONDS]
-    slots = [(worker.host, SlotReport.model_validate(slot)) for worker in workers for slot in worker.slots]
+    if attempt.not_before > around.at:
+        return f"A pause before the retry: {attempt.not_before - around.at:.0f} s left."
+    if (needed := fit.disk_of(run)) > around.free_disk:
+        return (
+            f"It may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {around.free_disk / 1e9:.2f} GB free. "
+            "Make room, e.g. delete runs."
+        )
+    workers = {w.host: w for w in session.exec(select(Worker)) if around.at - w.last_seen < ALIVE_SECONDS}
+    slots = [(w.host, SlotReport.model_validate(slot)) for w in workers.values() for slot in w.slots]
     if not slots:
         return "No worker is alive. Start one with `make up`."
     fitting = [(host, slot) for host, slot in slots if fit.place_run(run, slot.device, slot.device_memory)]
@@ -103,10 +111,22 @@ def why_waiting(session: Session, run: Run, *, at: float, broker: str) -> str:
     ahead = _queued_ids(session).index(run.id or 0)
     if ahead:
         return f"{ahead} run(s) stand before it."
-    if broker != "ok":
-        return f"Redis can't be reached ({broker}); the doorbell is rung again every few seconds."
+    if around.broker != "ok":
+        return f"Redis can't be reached ({around.broker}); the doorbell is rung again every few seconds."
     host, slot = free[0]
+    # what a slot has told while it worked is no news of others
+    told = [(host, slot) for host, slot in free if _last_end(session, host, slot.name) < workers[host].last_seen]
+    held = [(host, slot, fit.held_by_others(run, slot)) for host, slot in told]
+    if len(told) == len(free) and all(reason for *_, reason in held):
+        host, slot, reason = held[0]
+        return f"Slot {slot.name} of {host} is free, but {reason}."
     return f"Slot {slot.name} of {host} is about to take it; if it stays so, less memory is free there than it needs."
+
+
+def _last_end(session: Session, host: str, slot: str) -> float:
+    """When the last attempt on a slot ended."""
+    ended = select(func.max(Attempt.ended_at)).where(col(Attempt.host) == host, col(Attempt.slot) == slot)
+    return session.exec(ended).one() or 0.0
 
 
 def busy_slots(session: Session) -> dict[tuple[str, str], int]:

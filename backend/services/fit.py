@@ -1,10 +1,12 @@
-"""Which slots hold a run, and how, by the planner's arithmetic."""
+"""What a run needs, and which slots hold it and how, by the planner's arithmetic."""
 
 from collections.abc import Sequence
 
 from backend.models import Run
 from backend.schemas import SlotReport
 from memgen.contract.config import RunConfig, parse_config
+from memgen.contract.datasets import num_rows
+from memgen.contract.disk import output_bytes
 from memgen.contract.errors import BadInput
 from memgen.contract.memory import MemoryPlan, plan
 from memgen.contract.placement import Placement, gib, place
@@ -16,6 +18,24 @@ LOWER = "Lower batch_size or the lengths."
 def plan_on(config: RunConfig, device: str) -> MemoryPlan:
     """Memory of a config on a kind of device."""
     return plan(config, get_preset(config.preset), device)
+
+
+def disk_bytes(config: RunConfig, count: int | None = None) -> int:
+    """Bytes that a run may write below its home.
+
+    Args:
+        config: of the run.
+        count: questions or rows, where they are known already.
+    """
+    return output_bytes(config, get_preset(config.preset), num_rows(config) if count is None else count)
+
+
+def disk_of(run: Run) -> int:
+    """`disk_bytes` of a stored run; nothing if its preset is gone (its trainer will say so)."""
+    try:
+        return disk_bytes(parse_config(run.config))
+    except BadInput:
+        return 0
 
 
 def place_run(run: Run, device: str, memory: Sequence[int]) -> Placement | None:
@@ -45,6 +65,16 @@ def too_large(config: RunConfig, slots: Sequence[SlotReport]) -> str:
     each = largest.device_memory
     has = gib(each[0]) if len(each) == 1 else f"{len(each)} GPUs of {gib(min(each))}"
     return f"it needs {gib(plan_on(config, largest.device).total)}, the largest slot has {has}."
+
+
+def held_by_others(run: Run, slot: SlotReport) -> str | None:
+    """That a free slot is too full for a run, and how full; None where it has room, or has not told."""
+    if not slot.free or place_run(run, slot.device, slot.free):
+        return None
+    held = [total - free for total, free in zip(slot.device_memory, slot.free, strict=True)]
+    worst = max(range(len(held)), key=held.__getitem__)
+    where = f"GPU {slot.gpus[worst]}" if slot.gpus else "the machine's memory"
+    return f"another program holds {gib(held[worst])} of {where}"
 
 
 def _how(placement: Placement, slot: SlotReport) -> str:

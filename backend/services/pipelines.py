@@ -10,6 +10,7 @@ from backend.errors import LARGEST_INTEGER, Conflict, NotFound
 from backend.models import Checkpoint, Pipeline, PipelineStep, Run
 from backend.services import checkpoints, lifecycle, runs, views
 from backend.services.reading import cursor_number
+from backend.services.surroundings import Surroundings
 from backend.times import when
 from memgen.contract.config import InvalidConfig, RunConfig, stored_config
 from memgen.contract.errors import BadInput
@@ -211,17 +212,17 @@ def stop(session: Session, pipeline: Pipeline, mode: StopMode, *, at: float) -> 
         runs.stop(session, run, mode, at=at)
 
 
-def view(session: Session, pipeline: Pipeline, *, at: float, broker: str) -> s.PipelineOut:
+def view(session: Session, pipeline: Pipeline, around: Surroundings) -> s.PipelineOut:
     """A pipeline as the API shows it."""
-    return page(session, [pipeline], at=at, broker=broker)[0]
+    return page(session, [pipeline], around)[0]
 
 
-def page(session: Session, pipelines: list[Pipeline], *, at: float, broker: str) -> list[s.PipelineOut]:
+def page(session: Session, pipelines: list[Pipeline], around: Surroundings) -> list[s.PipelineOut]:
     """Pipelines as the API shows them, with one query for all their runs."""
     ids = [pipeline.id for pipeline in pipelines]
     steps = list(session.exec(select(PipelineStep).where(col(PipelineStep.pipeline_id).in_(ids))))
     runs_there = list(session.exec(select(Run).where(col(Run.id).in_([step.run_id for step in steps]))))
-    shown = {out.id: out for out in views.runs_out(session, runs_there, at=at, broker=broker)}
+    shown = {out.id: out for out in views.runs_out(session, runs_there, around)}
     known = {run.id: run for run in runs_there}
     order = list(STEPS)
     out = []

@@ -13,10 +13,10 @@ from backend.errors import item_of
 from backend.models import Run, Worker
 from backend.services import checkpoints, fit, pipelines
 from backend.services.claim import ALIVE_SECONDS
+from backend.services.surroundings import Surroundings
 from backend.settings import Settings
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
 from memgen.contract.datasets import check_gsm8k_folder, num_rows, num_steps
-from memgen.contract.disk import output_bytes
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import PipelineSpec, StepName, plan_pipeline
 from memgen.contract.presets import get_preset
@@ -44,18 +44,16 @@ def check(config: RunConfig, settings: Settings) -> None:
         except BadInput as error:
             problems.append(error)
     free = shutil.disk_usage(settings.home).free
-    needed = _disk_bytes(config, count)
+    needed = fit.disk_bytes(config, count)
     if needed > free:
         problems.append(_disk_full(needed, free, settings))
     if problems:
         raise InvalidConfig(problems)
 
 
-def preflight(
-    session: Session, data: Mapping[str, Any], settings: Settings, *, at: float, broker: str
-) -> s.PreflightReply:
+def preflight(session: Session, data: Mapping[str, Any], settings: Settings, around: Surroundings) -> s.PreflightReply:
     """Everything that can be said about a config before it is submitted."""
-    slots, device = _slots(session, at)
+    slots, device = _slots(session, around.at)
     try:
         config = parse_config(data)
         check(config, settings)
@@ -74,11 +72,11 @@ def preflight(
             disk_bytes=None,
             expected_seconds=None,
         )
-    return _describe(session, config, slots, device, broker)
+    return _describe(session, config, slots, device, around.broker)
 
 
 def pipeline_preflight(
-    session: Session, spec: PipelineSpec, settings: Settings, *, at: float, broker: str
+    session: Session, spec: PipelineSpec, settings: Settings, around: Surroundings
 ) -> s.PipelinePreflight:
     """Everything that can be said about a pipeline before it is submitted."""
     problems: list[BadInput] = []
@@ -95,8 +93,8 @@ def pipeline_preflight(
             problems += error.problems
     if problems:
         return s.PipelinePreflight(ok=False, problems=[item_of(problem) for problem in problems], steps={})
-    slots, device = _slots(session, at)
-    steps = {name: _describe(session, config, slots, device, broker) for name, config in configs.items()}
+    slots, device = _slots(session, around.at)
+    steps = {name: _describe(session, config, slots, device, around.broker) for name, config in configs.items()}
     return s.PipelinePreflight(ok=True, problems=[], steps=steps)
 
 
@@ -111,7 +109,7 @@ def check_all(configs: Mapping[StepName, RunConfig], settings: Settings) -> None
     for name, config in configs.items():
         try:
             check(config, settings)
-            needed += _disk_bytes(config, num_rows(config))
+            needed += fit.disk_bytes(config)
         except InvalidConfig as error:
             for problem in error.problems:
                 field = problem.field
@@ -159,7 +157,7 @@ def _describe(
         memory_device=device,
         fits=fits,
         placement=placement,
-        disk_bytes=_disk_bytes(config, count),
+        disk_bytes=fit.disk_bytes(config, count),
         expected_seconds=_expected_seconds(session, config, count),
     )
 
@@ -187,10 +185,6 @@ def _disk_full(needed: int, free: int, settings: Settings) -> BadInput:
         value=settings.home,
         way_out="Free some space, delete old runs, or move MEMGEN_HOME to a larger disk.",
     )
-
-
-def _disk_bytes(config: RunConfig, count: int) -> int:
-    return output_bytes(config, get_preset(config.preset), count)
 
 
 def _warnings(config: RunConfig, slots: list[s.SlotReport], broker: str, *, fits: bool) -> list[str]:

@@ -8,23 +8,24 @@ from backend import schemas as s
 from backend.models import Attempt, Run, RunEvent, Worker
 from backend.services import claim, lifecycle
 from backend.services.runs import resume_source
+from backend.services.surroundings import Surroundings
 from backend.times import when
 from memgen.contract.status import ATTEMPT_ENDED, CAUSE_TEXT, RUN_ENDED, AttemptStatus, Cause, RunStatus
 
 NOT_STARTED = frozenset({RunStatus.WAITING, RunStatus.QUEUED})
 
 
-def runs_out(session: Session, runs: list[Run], *, at: float, broker: str) -> list[s.RunOut]:
+def runs_out(session: Session, runs: list[Run], around: Surroundings) -> list[s.RunOut]:
     """Runs as lists show them, with one query for all their attempts."""
     ids = [run.id for run in runs]
     newest = select(col(Attempt.run_id), func.max(Attempt.number)).where(col(Attempt.run_id).in_(ids))
     last = dict(session.exec(newest.group_by(col(Attempt.run_id))).all())
     rows = session.exec(select(Attempt).where(col(Attempt.run_id).in_(ids)))
     attempts = {attempt.run_id: attempt for attempt in rows if attempt.number == last[attempt.run_id]}
-    return [s.RunOut(**_fields(session, run, attempts.get(run.id or 0), at, broker)) for run in runs]
+    return [s.RunOut(**_fields(session, run, attempts.get(run.id or 0), around)) for run in runs]
 
 
-def run_detail(session: Session, run: Run, *, at: float, broker: str) -> s.RunDetail:
+def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
     """A run with everything that its page shows."""
     assert run.id is not None
     attempts = lifecycle.attempts_of(session, run.id)
@@ -33,7 +34,7 @@ def run_detail(session: Session, run: Run, *, at: float, broker: str) -> s.RunDe
     if not restartable:
         reason = f"A run that is {run.status} is not resumed."
     return s.RunDetail(
-        **_fields(session, run, attempts[-1] if attempts else None, at, broker),
+        **_fields(session, run, attempts[-1] if attempts else None, around),
         config=run.config,
         config_hash=run.config_hash,
         failure=s.ProblemItem.model_validate(run.failure) if run.failure else None,
@@ -72,8 +73,8 @@ def worker_out(worker: Worker, busy: dict[tuple[str, str], int], *, at: float) -
     return s.WorkerOut(host=worker.host, alive=alive, last_seen=seen, slots=slots)
 
 
-def _fields(session: Session, run: Run, attempt: Attempt | None, at: float, broker: str) -> dict[str, Any]:
-    waits = claim.why_waiting(session, run, at=at, broker=broker) if run.status in NOT_STARTED else None
+def _fields(session: Session, run: Run, attempt: Attempt | None, around: Surroundings) -> dict[str, Any]:
+    waits = claim.why_waiting(session, run, around) if run.status in NOT_STARTED else None
     cause = Cause(run.cause) if run.cause else None
     return {
         "id": run.id,

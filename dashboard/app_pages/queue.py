@@ -36,7 +36,9 @@ def show_slots(workers: list[WorkerOut]) -> None:
             with column.container(border=True, key=f"slot_{host}_{slot.name}"):
                 st.markdown(f"**{escape_markdown(host)}**, slot {escape_markdown(slot.name)}")
                 if slot.run_id is None:
-                    st.caption(f"free · {size(slot.total_memory)}")
+                    st.caption(
+                        f"free · {size(sum(slot.free) or slot.total_memory)} of {size(slot.total_memory)} unused"
+                    )
                 else:
                     open_run(slot.run_id, f"works on run {slot.run_id}")
 

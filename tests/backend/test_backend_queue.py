@@ -1,5 +1,7 @@
 """Which run a slot gets, and why a run waits."""
 
+import shutil
+
 from memgen.contract.config import parse_config
 from memgen.contract.memory import plan
 from memgen.contract.placement import gib, share
@@ -201,3 +203,44 @@ def test_bad_announcement_and_claim_are_refused(backend: Backend) -> None:
         check_problem(backend.worker("announce", json=body), 422, "invalid_request")
         body = {"host": "h", "boot_id": "b", "pid": 1, "slot": SLOT | slot, "free_memory": 1}
         check_problem(backend.worker("claim", json=body), 422, "invalid_request")
+
+
+def announce_free(backend: Backend, free: list[int], **slot: object) -> None:
+    backend.announce(slots=[SLOT | {"free": free} | slot])
+
+
+def test_run_that_waits_for_memory_says_that_another_program_holds_it(backend: Backend, monkeypatch) -> None:
+    monkeypatch.setattr(backend.context.doorbell, "state", lambda: "ok")
+    run_id = backend.submit()
+    announce_free(backend, [2**20])
+    said = waits_for(backend, run_id)
+    assert said == "Slot cpu of lab is free, but another program holds 1024.0 GiB of the machine's memory."
+    gpus = {"name": "0,1", "device": "cuda", "gpus": [0, 1], "total_memory": 2**35, "gpu_memory": [2**34, 2**34]}
+    announce_free(backend, [2**10, 2**20], **gpus)
+    assert waits_for(backend, run_id) == "Slot 0,1 of lab is free, but another program holds 16.0 GiB of GPU 0."
+    announce_free(backend, [2**34, 2**34], **gpus)
+    assert "about to take it" in waits_for(backend, run_id)
+
+
+def test_memory_that_a_slot_told_while_it_worked_is_not_put_down_to_others(backend: Backend, monkeypatch) -> None:
+    monkeypatch.setattr(backend.context.doorbell, "state", lambda: "ok")
+    attempt = backend.started()
+    announce_free(backend, [2**20])
+    backend.clock.pass_time(1)
+    run_id = backend.submit()
+    attempt.finish()
+    assert "about to take it" in waits_for(backend, run_id)
+
+
+def test_run_whose_output_the_disk_can_not_hold_waits_and_says_so(backend: Backend, monkeypatch) -> None:
+    large = backend.submit(stage="weaver_sft", num_questions=None)
+    backend.clock.pass_time(1)
+    backend.announce()
+    usage = shutil.disk_usage(backend.home)
+    monkeypatch.setattr("backend.context.shutil.disk_usage", lambda _: usage._replace(free=10**6))
+    assert backend.claim() is None
+    said = waits_for(backend, large)
+    assert said.startswith("It may write ")
+    assert "has 0.00 GB free. Make room" in said
+    monkeypatch.undo()
+    assert backend.held().run_id == large

@@ -45,7 +45,7 @@ def soak(house: House, seed: int) -> str:
         # a stop may come too late for a run that is just ending
         assert run.status in {expected, RunStatus.SUCCEEDED}
         house.check(run_id, RunStatus(run.status), [one.status for one in run.attempts])
-    attempts = house.rows("SELECT count(*) FROM attempt WHERE claimed_at IS NOT NULL")[0][0]
+    attempts = house.rows("SELECT count(*) FROM attempt WHERE claimed_at IS NOT NULL AND run_id >= ?", runs[0])[0][0]
     faults = ", ".join(f"{name} {count}" for name, count in sorted(done.items()))
     return f"{RUNS} runs in {attempts} attempts, {len(cancelled)} cancelled; faults: {faults}"
 
