@@ -105,12 +105,14 @@ def why_waiting(session: Session, run: Run, around: Surroundings) -> str:
         return f"{said[:1].upper()}{said[1:]} {fit.LOWER}"
     busy = busy_slots(session)
     free = [(host, slot) for host, slot in fitting if (host, slot.name) not in busy]
+    ahead = _queued_ids(session).index(run.id or 0)
+    before = f"{ahead} run{'' if ahead == 1 else 's'} {'stands' if ahead == 1 else 'stand'} before it"
     if not free:
         host, slot = fitting[0]
-        return f"Slot {slot.name} of {host} is busy with run {busy[host, slot.name]}."
-    ahead = _queued_ids(session).index(run.id or 0)
+        said = f"Slot {slot.name} of {host} is busy with run {busy[host, slot.name]}"
+        return f"{said}, and {before}." if ahead else f"{said}."
     if ahead:
-        return f"{ahead} run(s) stand before it."
+        return f"{before}."
     if around.broker != "ok":
         return f"Redis can't be reached ({around.broker}); the doorbell is rung again every few seconds."
     host, slot = free[0]

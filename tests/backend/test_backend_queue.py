@@ -156,9 +156,9 @@ def test_each_reason_to_wait_is_said(backend: Backend) -> None:
     assert waits_for(backend, first).startswith("Redis can't be reached (Error 2 connecting to")
     backend.clock.pass_time(30)
     second = backend.submit()
-    assert waits_for(backend, second) == "1 run(s) stand before it."
+    assert waits_for(backend, second) == "1 run stands before it."
     set_priority(backend, second, 1)
-    assert waits_for(backend, first) == "1 run(s) stand before it."
+    assert waits_for(backend, first) == "1 run stands before it."
     assert backend.held().run_id == second
     assert waits_for(backend, first) == f"Slot cpu of lab is busy with run {second}."
     backend.clock.pass_time(60)

@@ -7,7 +7,7 @@ from tests.dashboard.test_dashboard_pages import open_page, shown
 
 def queue_of(backend: Any, *priorities: int) -> None:
     for number, priority in enumerate(priorities, start=1):
-        backend.add_run(number, "queued", priority=priority, waits_for=f"{number} run(s) stand before it.")
+        backend.add_run(number, "queued", priority=priority, waits_for=f"{number} runs stand before it.")
 
 
 def test_empty_queue_says_what_happens_next(backend: Any) -> None:
@@ -23,7 +23,7 @@ def test_runs_stand_in_their_order_with_what_they_wait_for(backend: Any) -> None
     app = open_page("queue")
     links = [link.proto.label for link in app.get("page_link")]
     assert [label.split(" · ")[0] for label in links] == ["works on run 9", "run 2", "run 1", "run 3"]
-    assert "2 run(s) stand before it. Priority 4." in shown(app).replace("\\", "")
+    assert "2 runs stand before it. Priority 4." in shown(app).replace("\\", "")
 
 
 def test_first_and_last_move_a_run_and_the_ends_have_nowhere_to_go(backend: Any) -> None:
