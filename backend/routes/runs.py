@@ -9,7 +9,7 @@ from backend import schemas as s
 from backend.auth import require_user
 from backend.context import Context, ContextDep
 from backend.models import Run
-from backend.services import reading, runs, views
+from backend.services import reading, runs, series, views
 from backend.services.checkpoints import check_parent, parent_of
 from backend.services.idempotency import once, replayed
 from backend.services.preflight import check, pin_revision
@@ -162,8 +162,8 @@ def metrics(
     """Metrics, downsampled."""
     with context.database.read() as session:
         runs.get(session, run_id)
-        series = reading.metrics(session, run_id, name=name, since=since, max_points=max_points)
-    return s.MetricsOut(series=series)
+        found = series.metrics(session, run_id, name=name, since=since, max_points=max_points)
+    return s.MetricsOut(series=found)
 
 
 @router.get("/{run_id}/log")

@@ -1,25 +1,17 @@
-"""What pages of a run read: metrics, log, answers, history, and the list of runs."""
+"""What pages of a run read: log, answers, history, and the list of runs."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from sqlalchemy import func
 from sqlmodel import Session, col, or_, select
 
 from backend import schemas as s
 from backend.errors import LARGEST_INTEGER, NotFound, ServiceError
-from backend.models import Answer, Attempt, Metric, Run, RunEvent
+from backend.models import Answer, Attempt, Run, RunEvent
 from backend.services import views
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.status import ATTEMPT_ENDED, RunStatus
-
-
-class _Point(NamedTuple):
-    step: int
-    value: float
-    time: float
-
 
 SHOWS = ("all", "right", "wrong", "truncated", "no_box")
 
@@ -64,23 +56,6 @@ def list_runs(
         query = query.where(col(Run.id) < cursor_number(cursor))
     rows = list(session.exec(query))
     return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
-
-
-def metrics(
-    session: Session, run_id: int, *, name: str | None, since: int | None, max_points: int
-) -> list[s.MetricSeries]:
-    """Metrics of a run; of a step that several attempts reported the last one's counts."""
-    # columns, not rows of the model: of those a million took half a minute
-    query = select(Metric.name, Metric.step, Metric.value, Metric.time).where(col(Metric.run_id) == run_id)
-    if name is not None:
-        query = query.where(col(Metric.name) == name)
-    if since is not None:
-        query = query.where(col(Metric.step) > since)
-    series: dict[str, dict[int, _Point]] = {}
-    query = query.order_by(col(Metric.name), col(Metric.step), col(Metric.attempt))
-    for series_name, step, value, time in session.exec(query):
-        series.setdefault(series_name, {})[step] = _Point(step, value, time)
-    return [_downsample(title, list(points.values()), max_points) for title, points in series.items()]
 
 
 def log(
@@ -190,18 +165,6 @@ def history(session: Session, run_id: int, *, cursor: str | None, limit: int) ->
     rows = list(session.exec(query))
     next_cursor = str(rows[limit - 1].id) if len(rows) > limit else None
     return s.RunEventList(items=[views.event_out(row) for row in rows[:limit]], next_cursor=next_cursor)
-
-
-def _downsample(name: str, points: list[_Point], max_points: int) -> s.MetricSeries:
-    if len(points) > max_points:  # evenly, first and last kept
-        last = len(points) - 1
-        points = [points[round(number * last / (max_points - 1))] for number in range(max_points)]
-    return s.MetricSeries(
-        name=name,
-        steps=[point.step for point in points],
-        values=[point.value for point in points],
-        times=[point.time for point in points],
-    )
 
 
 def _continuation_bytes(data: bytes) -> int:
