@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from sqlmodel import Session, col, func, select, text
 
 from backend import schemas as s
+from backend.errors import LARGEST_INTEGER
 from backend.models import Metric
 
 Point = tuple[int, float, float]
@@ -38,7 +39,12 @@ def metrics(
         name: of one metric; None for all.
         since: only steps behind this one.
         max_points: most points of a series; of a longer one points at even distances, first and last among them.
+
+    Raises:
+        OverflowError: `since` is larger than the database's numbers.
     """
+    if since is not None and abs(since) > LARGEST_INTEGER:
+        raise OverflowError(f"since={since}")
     names = list(_names(session, run_id)) if name is None else [name]
     found = {one: _points(session, run_id, one, since, max_points) for one in names}
     return [
