@@ -1,0 +1,106 @@
+"""`python -m benchmarks.service --json FILE [--quick] [--without-mlflow]`: the service with 10,000 runs, 10^7 metrics.
+
+With 20 pages that poll and 4 supervisors that report: seconds (95th percentile) of the list of runs, of one run's
+metrics, of a submission, and from a trainer's print to the API; then metrics per second at full speed. An MLflow
+tracking server on SQLite, installed into MEMGEN_HOME for this alone, does the same in the same run; ratios are theirs
+over ours (of rates ours over theirs), so more than 1 is in our favour. `--quick` is small, to see that it works.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.service.load import ingest_rate, load
+from benchmarks.service.ours import Ours
+from benchmarks.service.plan import FULL, QUICK, Scale, p95
+from benchmarks.service.theirs import VERSION, Theirs
+
+SHARED = ("list_runs", "list_filtered", "read_metric")
+
+
+def main() -> int:
+    """Measure both sides and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.service", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures go")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--without-mlflow", action="store_true")
+    given = parser.parse_args()
+    scale = QUICK if given.quick else FULL
+    folder = Path(os.environ.get("MEMGEN_HOME") or "data").resolve() / "bench-service"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "home", ignore_errors=True)
+    figures: dict[str, object] = {"scale": vars(scale), "mlflow": VERSION, **machine.describe()}
+    ours = measure_ours(Ours(folder, free_port(), scale), scale, say)
+    theirs = {} if given.without_mlflow else measure_theirs(Theirs(folder, free_port(), scale), scale, say)
+    ratios = {key: theirs[key] / ours[key] for key in SHARED if theirs}
+    if theirs:
+        ratios["ingest"] = ours["ingest"] / theirs["ingest"]
+    figures |= {"ours": ours, "theirs": theirs, "ratios": ratios}
+    given.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    for key, own in ours.items():
+        beside = f" | MLflow {theirs[key]:12.4f} | ratio {ratios[key]:7.1f}" if key in ratios else ""
+        print(f"{key:16} {own:12.4f}{beside}")
+    return 0
+
+
+def measure_ours(ours: Ours, scale: Scale, tell: Callable[[str], None]) -> dict[str, float]:
+    """Figures of our side: seconds, and metrics per second."""
+    tell("filling our database")
+    ours.fill()
+    ours.start()
+    try:
+        with load(ours) as wrong:
+            found = {name: p95(getattr(ours, name), scale.asked) for name in SHARED}
+            found["read_all_metrics"] = p95(ours.read_all_metrics, scale.asked)
+            found["submit"] = p95(ours.submit, scale.asked)
+            found["print_to_api"] = ours.log_delay()
+        if wrong:
+            raise RuntimeError(f"{len(wrong)} requests of the load failed: {wrong[0]}")
+        found["ingest"] = ingest_rate(ours, scale.seconds)
+        found["locked"] = ours.locked()
+    finally:
+        ours.stop()
+    return found
+
+
+def measure_theirs(theirs: Theirs, scale: Scale, tell: Callable[[str], None]) -> dict[str, float]:
+    """The same of MLflow, as far as it has it."""
+    tell("installing MLflow")
+    theirs.install()
+    tell("filling MLflow's database")
+    theirs.fill()
+    theirs.start()
+    try:
+        with load(theirs) as wrong:
+            found = {name: p95(getattr(theirs, name), scale.asked) for name in SHARED}
+        found["failed"] = float(len(wrong))
+        found["ingest"] = ingest_rate(theirs, scale.seconds)
+    finally:
+        theirs.stop()
+    return found
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def say(line: str) -> None:
+    """A line about what is being done."""
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

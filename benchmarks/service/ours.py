@@ -1,0 +1,207 @@
+"""Our side: a backend of its own, its database filled beforehand, spoken to over HTTP as everybody does."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from backend.client import Client, Unreachable
+from backend.db import Database
+from backend.models import Run
+from backend.schemas import ClaimedAttempt, ClaimRequest, SlotReport
+from backend.services import runs
+from backend.settings import Settings
+from benchmarks.service.plan import PAGE, REPORTERS, SERIES, SHOWN, Scale, percentile
+from memgen.contract.config import parse_config
+from memgen.contract.status import RunStatus
+
+CONFIG = {"stage": "evaluate", "data": "wordproblems", "num_questions": 8}
+MEMORY = 2**45
+LINES, LINE_SECONDS, LOOK_SECONDS = 40, 0.25, 0.02
+# a trainer that prints the time, a line each quarter of a second
+TRAINER = """
+import sys, time
+for _ in range({lines}):
+    print(time.time(), flush=True)
+    time.sleep({pause})
+sys.exit(1)
+"""
+
+
+class Ours:
+    """A running backend.
+
+    Args:
+        folder: for its home.
+        port: to listen on.
+        scale: how much there is.
+    """
+
+    def __init__(self, folder: Path, port: int, scale: Scale) -> None:
+        self._home = folder / "home"
+        self._url = f"http://127.0.0.1:{port}"
+        dropped = ("MEMGEN_", "REDIS_URL")
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+        self._environment |= {
+            "MEMGEN_HOME": str(self._home),
+            "MEMGEN_PORT": str(port),
+            "MEMGEN_BACKEND_URL": self._url,
+            "REDIS_URL": "unix:///nowhere/redis.sock",
+            "MEMGEN_LEASE_SECONDS": "600",
+        }
+        self._settings = Settings(home=self._home, REDIS_URL=self._environment["REDIS_URL"])
+        self._scale = scale
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = folder / "backend.log"
+
+    def fill(self) -> None:
+        """Make the runs and their metrics, straight into the database."""
+        database = Database(self._settings.database)
+        database.migrate()
+        with database.write() as session:
+            first = runs.submit(session, parse_config(CONFIG), "", at=1.0, retries=0)
+            template = first.model_dump()
+        database.close()
+        with closing(sqlite3.connect(self._settings.database)) as connection:
+            connection.execute("DELETE FROM attempt")
+            connection.execute("DELETE FROM run")
+            columns = [column for column in template if column != "id"]
+            marks = ", ".join("?" * (len(columns) + 1))
+            connection.executemany(
+                f"INSERT INTO run (id, {', '.join(columns)}) VALUES ({marks})", self._run_rows(template, columns)
+            )
+            connection.executemany(
+                "INSERT INTO attempt (run_id, number, status, not_before, created_at, log_offset, events_offset, "
+                "answers_offset, num_answers, num_right, phase, phase_detail, progress_unit) "
+                "VALUES (?, 1, 'succeeded', 0, 1, 0, 0, 0, 0, 0, '', '', '')",
+                ((number,) for number in range(1, self._scale.runs + 1)),
+            )
+            connection.executemany("INSERT INTO metric VALUES (?, ?, ?, ?, ?, ?)", self._metric_rows(connection))
+            connection.commit()
+
+    def _run_rows(self, template: dict[str, object], columns: list[str]) -> Iterator[list[object]]:
+        assert set(columns) < set(Run.model_fields)
+        for number in range(1, self._scale.runs + 1):
+            stage, setting = ("evaluate", "weaver") if number % 2 else ("weaver_sft", "")
+            status = RunStatus.FAILED if number % 10 == 0 else RunStatus.SUCCEEDED
+            own = {"stage": stage, "setting": setting, "status": status.value, "note": f"number {number}"}
+            row = {**template, **own, "ended_at": float(number)}
+            values = (row[name] for name in columns)
+            yield [number, *(json.dumps(one) if isinstance(one, dict) else one for one in values)]
+
+    def _metric_rows(self, connection: sqlite3.Connection) -> Iterator[list[object]]:
+        order = [row[1] for row in connection.execute("PRAGMA table_info(metric)")]
+        for run_id in range(1, self._scale.runs + 1):
+            largest = run_id == 1
+            series = SERIES if largest else 1
+            steps = (self._scale.points_of_one if largest else self._scale.points_of_each) // series
+            for name in range(series):
+                for step in range(steps):
+                    row = {"run_id": run_id, "name": f"train/m{name}", "step": step, "attempt": 1}
+                    row |= {"value": step / 7, "time": float(step)}
+                    yield [row[column] for column in order]
+
+    def start(self) -> None:
+        """Serve."""
+        with self.log.open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "backend", "serve"], env=self._environment, stdout=out, stderr=out
+            )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.client().health()
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                break
+        self._user = self.client()
+        self._held = [self._claimed() for _ in range(REPORTERS)]
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+
+    def client(self) -> Client:
+        """A user's client."""
+        return Client(self._url, self._settings.user_token(), timeout=60)
+
+    def _claimed(self) -> tuple[Client, ClaimedAttempt, list[int]]:
+        """An attempt to report on, with the offset of its events."""
+        self.client().submit(CONFIG)
+        slot = SlotReport(name="cpu", device="cpu", gpus=[], total_memory=MEMORY)
+        request = ClaimRequest(host="bench", boot_id="b", pid=1, slot=slot, free_memory=MEMORY, free_gpu_memory=[])
+        attempt = Client(self._url, self._settings.workers_token(), timeout=60).claim(request).attempt
+        assert attempt is not None
+        return Client(self._url, attempt.token, timeout=60), attempt, [0]
+
+    def list_runs(self, _: int) -> None:
+        """The first page of runs."""
+        assert len(self._user.runs(limit=PAGE).items) == PAGE
+
+    def list_filtered(self, _: int) -> None:
+        """The first page of those of one stage that failed."""
+        found = self._user.runs(status="failed", stage="weaver_sft", limit=PAGE).items
+        assert found
+        assert all(run.status is RunStatus.FAILED for run in found)
+
+    def read_metric(self, number: int) -> None:
+        """One metric of the largest run as a chart shows it."""
+        [series] = self._user.metrics(1, name=f"train/m{number % SERIES}", max_points=SHOWN).series
+        assert len(series.steps) == min(SHOWN, self._scale.points_of_one // SERIES)
+
+    def read_all_metrics(self, _: int) -> None:
+        """All metrics of the largest run."""
+        assert len(self._user.metrics(1, max_points=SHOWN).series) == SERIES
+
+    def submit(self, number: int) -> None:
+        """A new run."""
+        self._user.submit(CONFIG, note=f"submitted {number}")
+
+    def log_metrics(self, reporter: int, first: int, count: int) -> None:
+        """Report that many metrics of a run under way, from a step on."""
+        client, attempt, offset = self._held[reporter]
+        lines = "".join(
+            f'{{"time": 1.0, "event": "metric", "name": "train/loss", "step": {step}, "value": {step / 7}}}\n'
+            for step in range(first, first + count)
+        )
+        offset[0] = client.send_stream(attempt.attempt_id, "events", offset[0], lines.encode())
+
+    def log_delay(self) -> float:
+        """Seconds from a trainer's print to its appearance in the API, 95th percentile, through a real supervisor."""
+        script = self._home / "trainer.py"
+        script.write_text(TRAINER.format(lines=LINES, pause=LINE_SECONDS))
+        run = self._user.submit(CONFIG)
+        environment = {**self._environment, "MEMGEN_TRAINER": f"{sys.executable} {script}"}
+        while True:  # what was submitted before stands in front of it
+            queue = self._user.queue().items
+            if queue[0].id == run.id:
+                break
+            self._user.stop(queue[0].id)
+        words = [sys.executable, "-m", "worker.supervisor", "--slot", "cpu"]
+        supervisor = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        delays: list[float] = []
+        offset, rest = 0, ""
+        while len(delays) < LINES and supervisor.poll() is None:
+            piece = self._user.log(run.id, offset=offset)
+            now = time.time()
+            *lines, rest = (rest + piece.text).split("\n")
+            delays += [now - float(line) for line in lines]
+            offset = piece.next_offset
+            time.sleep(LOOK_SECONDS)
+        supervisor.wait()
+        assert len(delays) == LINES, f"{len(delays)} lines came"
+        return percentile(delays)
+
+    def locked(self) -> int:
+        """How often SQLite said that its database was locked."""
+        return self.log.read_text(encoding="utf-8", errors="replace").count("database is locked")
