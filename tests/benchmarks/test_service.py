@@ -1,0 +1,31 @@
+"""The service benchmark's own side on a small scale; MLflow is installed for the real thing alone."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.service import ours as own
+from benchmarks.service.__main__ import SHARED, free_port, measure_ours
+from benchmarks.service.ours import Ours
+from benchmarks.service.plan import FULL, POLLERS, REPORTERS, Scale, percentile
+
+
+def test_every_figure_of_ours_is_measured_through_http(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, presets_file: Path
+) -> None:
+    monkeypatch.setattr(own, "LINES", 6)
+    scale = Scale(runs=120, points_of_one=30_000, points=40_000, asked=3, seconds=0.5)
+    told: list[str] = []
+    found = measure_ours(Ours(tmp_path, free_port(), scale), scale, told.append)
+    assert set(found) == {*SHARED, "read_all_metrics", "submit", "print_to_api", "ingest", "locked"}
+    assert all(value > 0 for key, value in found.items() if key != "locked")
+    assert found["locked"] == 0
+    assert told == ["filling our database"]
+
+
+def test_sizes_are_those_to_hold() -> None:
+    assert (FULL.runs, FULL.points_of_one, FULL.points) == (10_000, 10**6, 10**7)
+    assert FULL.points_of_one + (FULL.runs - 1) * FULL.points_of_each == pytest.approx(FULL.points, rel=1e-3)
+    assert (POLLERS, REPORTERS) == (20, 4)
+    assert percentile([1.0]) == 1.0
+    assert percentile([float(n) for n in range(101)]) == 95.0
