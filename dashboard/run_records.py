@@ -24,6 +24,14 @@ def config_view(run: RunDetail) -> None:
         st.code(run.output, language=None, wrap_lines=True)
 
 
+def files_view(run: RunDetail) -> None:
+    """What a run has on disk, and how much."""
+    with api.part_errors():
+        found = api.client().delete(run.id)  # without a confirmation it tells and takes nothing
+        st.caption(f"On disk: {size(found.size_bytes)}")
+        st.code("\n".join(found.paths) or "nothing yet", language=None, wrap_lines=True)
+
+
 def environment_view(run: RunDetail) -> None:
     """Versions, device and hashes that the trainer saw."""
     if not run.environment:

@@ -15,7 +15,7 @@ from dashboard.run_actions import actions
 from dashboard.run_figures import TRAININGS
 from dashboard.run_header import failure_panel, live_header, run_title
 from dashboard.run_links import run_links
-from dashboard.run_records import attempts_view, config_view, environment_view, history_view
+from dashboard.run_records import attempts_view, config_view, environment_view, files_view, history_view
 from dashboard.text import escape_markdown
 from dashboard.url_state import keep_in_url, start_from_url
 from memgen.contract.status import RunStatus
@@ -27,6 +27,7 @@ RECORDS: Tabs = {
     "Environment": environment_view,
     "History": history_view,
     "Attempts": attempts_view,
+    "Files": files_view,
 }
 
 

@@ -5,8 +5,10 @@ in place (MemGen, arXiv 2509.24704).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
+from typing import TypeVar
 
 import torch
 
@@ -23,6 +25,8 @@ from memgen.stages.context import Context
 from memgen.stages.loading import Loaded, load
 from memgen.stages.signals import latent_signals
 from memgen.stages.training import TrainingLoop, batch_of, drawn, resume_point, seed_of
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,10 @@ class Teacher:
         per_step = config.batch_size * config.gradient_accumulation_steps
         chosen = [self._examples[index] for index in batch_of(len(self._examples), per_step, number, config.seed)]
         labels = sum(example.num_labels for example in chosen)
+        rows = [self._thinned(row, number, place) for place, row in enumerate(self._rows(chosen))]
         own = 0.0
         self._model.train()
-        for batch in _slices(team.share(chosen), config.batch_size):
+        for batch in _slices(team.share(rows), config.batch_size):
             loss = self._summed_loss(batch) / labels
             if loss.requires_grad:  # a batch without any insertion point has nothing to train
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -113,7 +118,7 @@ class Teacher:
             for batch in _slices(self._held_out, self._config.batch_size)[context.team.rank :: context.team.size]:
                 if context.stop.requested():
                     break
-                own += float(self._summed_loss(batch))
+                own += float(self._summed_loss(self._rows(batch)))
         context.team.check_stop(context.stop)
         (nats,) = context.team.sum(own)
         loss = nats / sum(example.num_labels for example in self._held_out)
@@ -128,8 +133,15 @@ class Teacher:
                 context.monitor.metric(f"train/{name}", done, value)
                 self._notes[name] = value
 
-    def _summed_loss(self, examples: Sequence[Example]) -> torch.Tensor:
-        return -torch.cat(self._model.token_logprobs(self._rows(examples))).sum()
+    def _summed_loss(self, rows: Sequence[Row]) -> torch.Tensor:
+        return -torch.cat(self._model.token_logprobs(rows)).sum()
+
+    def _thinned(self, row: Row, number: int, place: int) -> Row:
+        """A row of a step with some of its points left out; the same in every process and after every resume."""
+        if not self._config.skip_probability:
+            return row
+        chance = Random(seed_of(self._config.seed, "points", number, place))
+        return replace(row, points=[point for point in row.points if chance.random() >= self._config.skip_probability])
 
     def _rows(self, examples: Sequence[Example]) -> list[Row]:
         device = self._model.base.device
@@ -174,8 +186,8 @@ def encode(base: BaseModel, questions: list[Question], config: WeaverSftConfig, 
     return examples
 
 
-def _slices(examples: Sequence[Example], size: int) -> list[Sequence[Example]]:
-    return [examples[start : start + size] for start in range(0, len(examples), size)]
+def _slices(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _model(config: WeaverSftConfig, loaded: Loaded, folder: Path | None) -> MemGenModel:

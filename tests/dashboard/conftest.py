@@ -36,6 +36,7 @@ class FakeBackend:
     down: bool = False
     submitted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     submitted_pipelines: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     paused: bool = False
     busy: int | None = None
     """Run that the one slot works on."""
@@ -212,6 +213,11 @@ class FakeBackend:
             reply = {"items": self.answers, "next_cursor": None, "total": len(self.answers), "counts": counts}
             return httpx.Response(200, json=reply)
         return httpx.Response(200, json=self.runs[int(run_id)])
+
+    def _delete_runs(self, request: httpx.Request, run_id: str) -> httpx.Response:
+        assert "confirm" not in request.url.params or request.url.params["confirm"] == "false"
+        reply = {"run_id": int(run_id), "paths": self.files, "size_bytes": 12_300_000, "deleted": False}
+        return httpx.Response(200, json=reply)
 
     def _get_compare(self, request: httpx.Request, part: str = "") -> httpx.Response:
         if part == "answers":

@@ -190,3 +190,12 @@ def test_health_troubles_are_sentences() -> None:
     )
     assert len(troubles) == 4
     assert "refused" in troubles[0]
+
+
+def test_files_tab_tells_the_disk_use_and_deletes_nothing(backend: Any) -> None:
+    backend.add_run(1)
+    assert "nothing yet" in shown(open_page("run", run="1", tab="Files"))
+    backend.files = ["runs/1", "evaluate/gsm8k/m/1"]
+    text = shown(open_page("run", run="1", tab="Files"))
+    assert "On disk: 12 MB" in text or "On disk: 12.3 MB" in text
+    assert "evaluate/gsm8k/m/1" in text

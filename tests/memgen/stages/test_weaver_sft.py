@@ -1,6 +1,7 @@
 """Weaver SFT on the tiny base: it learns, it can be killed, and what it leaves is complete."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from memgen.contract.status import StopMode
 from memgen.model.base import BaseModel, load_base
 from memgen.model.checkpoint import load_checkpoint, new_model, read_manifest
 from memgen.model.fetch import fetch_model
-from memgen.model.memgen_model import LatentSettings, Row
+from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.monitor import Monitor
 from memgen.stages.training import batch_of
 from memgen.stop import Stopped
@@ -48,10 +49,11 @@ def test_training_lowers_the_validation_loss_and_leaves_a_checkpoint_that_loads(
     load_checkpoint(tmp_path / "run" / "weaver_sft", base, manifest.base_model)
 
 
-@pytest.mark.parametrize("steps", [3, 4])  # between two checkpoints, and right behind one
+@pytest.mark.parametrize(("steps", "skipped"), [(3, 0.0), (4, 0.3)])  # between two checkpoints, and right behind one
 def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
-    home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch, steps: int
+    home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch, steps: int, skipped: float
 ) -> None:
+    config = config.model_copy(update={"skip_probability": skipped})
     result = run(home, tmp_path / "whole", config)
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_after(patch, steps)
@@ -114,12 +116,38 @@ def test_resume_under_another_seed_is_refused(home: Path, tmp_path: Path, config
 
 
 def test_accumulated_gradients_equal_those_of_one_batch(home: Path, tmp_path: Path, config: RunConfig) -> None:
-    still = config.model_copy(update={"lora_dropout": 0.0, "max_steps": 2})
+    still = config.model_copy(update={"lora_dropout": 0.0, "max_steps": 2, "skip_probability": 0.3})
     run(home, tmp_path / "one", still)
     run(home, tmp_path / "two", still.model_copy(update={"batch_size": 2, "gradient_accumulation_steps": 2}))
     for name in ("train/loss", "train/grad_norm"):
         one, two = metric(tmp_path / "one", name), metric(tmp_path / "two", name)
         assert one == pytest.approx(two, rel=1e-4)
+
+
+def test_points_are_left_out_as_often_as_asked_and_others_at_each_step(
+    home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[int]] = []
+    read = MemGenModel.token_logprobs
+
+    def look(model: MemGenModel, rows: Sequence[Row]) -> list[torch.Tensor]:
+        if torch.is_grad_enabled():
+            seen.extend(row.points for row in rows)
+        return read(model, rows)
+
+    monkeypatch.setattr(MemGenModel, "token_logprobs", look)
+    whole = config.model_copy(update={"num_questions": 4, "num_train_epochs": 20, "eval_questions": 0})
+    run(home, tmp_path / "all", whole)
+    every = {points[0]: points for points in seen}  # a row is told by where its prompt ends
+    assert len(every) > 1
+    assert all(points == every[points[0]] for points in seen)
+    count = sum(map(len, seen))
+    seen.clear()
+    run(home, tmp_path / "some", whole.model_copy(update={"skip_probability": 0.4}))
+    assert sum(map(len, seen)) / count == pytest.approx(0.6, abs=0.1)
+    known = {point for points in every.values() for point in points}
+    assert {point for points in seen for point in points} <= known
+    assert len({tuple(points) for points in seen}) > 2 * len(every)
 
 
 def test_examples_that_are_too_long_are_left_out_and_counted(home: Path, tmp_path: Path, config: RunConfig) -> None:
