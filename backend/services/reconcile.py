@@ -4,12 +4,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from sqlmodel import Session
 
 from backend.db import Database
 from backend.models import Attempt, Run, Worker
-from backend.services import children, lifecycle
+from backend.services import children, ingest, lifecycle
 from backend.services.claim import queued
 from backend.services.ingest import live_attempts
 from backend.services.runs import resume_source
@@ -19,6 +20,7 @@ from memgen.contract.status import AttemptStatus, Cause, RunStatus
 
 log = logging.getLogger(__name__)
 ACTOR = "reconciler"
+MOST_TAKEN = 8 * 2**20  # bytes of a lost attempt's file
 
 
 class Reconciler:
@@ -129,11 +131,7 @@ class Reconciler:
     def _lose(self, session: Session, attempt: Attempt, now: float, heard: str) -> None:
         run = session.get_one(Run, attempt.run_id)
         log.warning("attempt %s of run %s is lost: %s", attempt.number, attempt.run_id, heard)
-        saved = attempt_dir(self._settings.home, attempt.run_id, attempt.number, run.stage).saved_steps()
-        if saved:  # the newest may not have been told any more
-            attempt.checkpoint_step = saved[-1]
-            session.add(attempt)
-            session.flush()
+        self._take_rest(session, attempt, run, now)
         lifecycle.change_attempt(
             session, attempt, AttemptStatus.LOST, actor=ACTOR, at=now, cause=Cause.LOST, detail=heard
         )
@@ -165,6 +163,27 @@ class Reconciler:
             lifecycle.add_attempt(session, run, at=now, resumes=resumes, not_before=now + pause)
         else:
             lifecycle.change_run(session, run, RunStatus.FAILED, actor=ACTOR, at=now, cause=Cause.LOST, detail=heard)
+
+    def _take_rest(self, session: Session, attempt: Attempt, run: Run, now: float) -> None:
+        """Take what a lost attempt wrote and nobody could report any more, where its folder can be seen from here."""
+        folder = attempt_dir(self._settings.home, attempt.run_id, attempt.number, run.stage)
+        events = _rest(folder.events, attempt.events_offset)
+        ingest.take_events(session, attempt, attempt.events_offset, events, at=now)
+        ingest.take_answers(session, attempt, attempt.answers_offset, _rest(folder.answers, attempt.answers_offset))
+        path = ingest.log_path(self._settings.logs_dir)(attempt.run_id, attempt.number)
+        if log_rest := _rest(folder.log, attempt.log_offset):
+            ingest.take_log(attempt, attempt.log_offset, log_rest, path)
+        session.flush()
+
+
+def _rest(path: Path, offset: int) -> bytes:
+    """What stands in a file behind an offset, as far as it is read at once."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(MOST_TAKEN)
+    except OSError:
+        return b""
 
 
 def _extend_leases(session: Session, until: float) -> None:

@@ -1,5 +1,6 @@
 """Leases and the reconciler, with clocks that the test moves."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -187,19 +188,25 @@ def test_clock_that_is_put_back_delays_neither_a_loss_nor_a_retry(backend: Backe
     assert backend.claim() is not None
 
 
-def test_checkpoint_that_was_not_told_any_more_is_resumed_from(backend: Backend) -> None:
+def test_what_a_lost_attempt_could_not_report_any_more_is_taken_from_its_folder(backend: Backend) -> None:
     backend.reconciler.round()
     attempt = backend.started(stage="weaver_sft", num_questions=None)
-    folder = backend.home / "runs" / "1" / "attempts" / "1" / "checkpoints"
-    for step in (4, 12, 8):
-        (folder / f"step-{step}").mkdir(parents=True)
+    folder = backend.home / "runs" / "1" / "attempts" / "1"
+    folder.mkdir(parents=True)
+    lines = [{"event": "metric", "name": "train/loss", "step": step, "value": 1.0} for step in (1, 2, 3)]
+    lines.append({"event": "checkpoint", "step": 3, "path": "checkpoints/step-3"})
+    attempt.say(lines[0])
+    told = b"".join(json.dumps({"time": 1.0, **line}).encode() + b"\n" for line in lines)
+    (folder / "events.jsonl").write_bytes(told + b'{"time": 1.0, "event": "met')
+    (folder / "log.txt").write_bytes(b"step 1\nstep 2\n")
+    attempt.send("log", b"step 1\n")
     wait_in_rounds(backend, 65)
     run = backend.run(1)
     assert (run["attempts"][0]["status"], run["attempts"][1]["resumes"]) == ("lost", 1)
+    assert run["attempts"][0]["log_bytes"] == 14
+    assert backend.get("/runs/1/metrics")["series"][0]["steps"] == [1, 2, 3]
+    assert backend.get("/runs/1/log", attempt=1)["text"] == "step 1\nstep 2\n"
     wait_in_rounds(backend, 5)
-    held = backend.held()
-    held.finish("failed", "error")
+    backend.held().finish("failed", "error")
     # the second never saved anything, so the first is what a third would go on from
-    assert backend.run(1)["can_resume"]
-    assert "step 12 of attempt 1" in backend.run(1)["resume_reason"]
-    assert attempt.beat().status_code == 409
+    assert "step 3 of attempt 1" in backend.run(1)["resume_reason"]

@@ -1,7 +1,6 @@
 """A supervisor with a real backend, real processes and a scripted trainer."""
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -275,14 +274,13 @@ def test_what_an_earlier_trainer_left_behind_is_ended_before_the_next_claim(
 def test_failure_on_a_full_disk_is_told_as_such(
     house: House, tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = shutil.disk_usage(house.settings.home)
     house.write_script("raise OSError(28, 'No space left on device')")
     run_id = submit(house, tiny_config)
-    monkeypatch.setattr("worker.verdict.shutil.disk_usage", lambda _: usage._replace(free=3_000_000))
+    monkeypatch.setattr("worker.verdict.LITTLE_DISK", 2**62)
     assert work(house) == EXIT_WORKED
     run = house.user.run(run_id)
     assert (run.status, run.cause) == (RunStatus.FAILED, Cause.ERROR)
     assert run.failure is not None
-    assert (run.failure.code, "3.0 MB" in run.failure.message) == ("disk_full", True)
+    assert (run.failure.code, "MB are left where it writes" in run.failure.message) == ("disk_full", True)
     assert run.traceback is not None
     assert "No space left" in run.traceback
