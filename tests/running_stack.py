@@ -17,8 +17,8 @@ from memgen.contract.status import RUN_ENDED
 from tests.ports import free_port
 
 
-def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Poll until a condition holds.
+def wait_until(condition: Callable[[], object], seconds: float, what: str, *, pause: float = 0.05) -> None:
+    """Poll until a condition holds, looking again after a pause in seconds.
 
     Raises:
         AssertionError: it does not hold in time.
@@ -26,7 +26,7 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def is_alive(pid: int) -> bool:

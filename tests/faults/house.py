@@ -188,6 +188,10 @@ class House(RunningStack):
         """Of an attempt."""
         return attempt_dir(self.home, run_id, attempt, "evaluate")  # the names beside the output are every stage's
 
+    def answers_written(self, run_id: int, attempt: int) -> int:
+        """Answers that an attempt's trainer has written, whatever the backend knows of them."""
+        return self.folder(run_id, attempt).answers.read_bytes().count(b"\n")
+
     def rows(self, query: str, *values: object) -> list[Any]:
         """What the database says, read beside the backend."""
         with sqlite3.connect(f"file:{self.home}/backend/memgen.db?mode=ro", uri=True, timeout=10) as connection:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 
 from memgen.contract.status import AttemptStatus as A
 from memgen.contract.status import Cause, RunStatus
@@ -67,7 +66,6 @@ def supervisor_frozen_past_its_lease(house: House) -> None:
     try:
         house.claimed(run_id, 2)  # in the other slot: the frozen one holds its own
         house.recovered()
-        time.sleep(LEASE / 4)
     finally:
         os.kill(pids["pid"], signal.SIGCONT)
     wait_until(lambda: not is_alive(pids["trainer_pid"]), 10, "end of the fenced trainer")

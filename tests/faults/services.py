@@ -8,6 +8,8 @@ from memgen.contract.status import AttemptStatus as A
 from memgen.contract.status import RunStatus
 from tests.faults.house import LEASE, House
 from tests.faults.registry import fault
+from tests.faults.trainer import ANSWER_SECONDS
+from tests.running_stack import wait_until
 
 
 def _restarted_during_a_run(house: House, services: Sequence[str], number: signal.Signals) -> None:
@@ -91,17 +93,21 @@ def redis_away_at_submission(house: House) -> None:
 @fault()
 def backend_away_for_three_leases(house: House) -> None:
     """No live run is lost, and none is started twice."""
-    runs = [house.launch(questions=150) for _ in range(2)]
+    runs = [house.launch(questions=200) for _ in range(2)]
     for run_id in runs:
         house.started(run_id)
     pid = house.signal_service("backend", signal.SIGSTOP)
+    there = {run_id: house.answers_written(run_id, 1) for run_id in runs}
+    more = round(3 * LEASE / ANSWER_SECONDS)  # each takes its time, so that many are three leases at least
     try:
-        time.sleep(3 * LEASE)
+        for run_id in runs:
+            enough = there[run_id] + more
+            wait_until(lambda r=run_id, n=enough: house.answers_written(r, 1) >= n, 60, "answers of three leases")
     finally:
         house.fault()
         house.resume_process(pid)
     for run_id in runs:
-        house.started(run_id, 100)
+        house.started(run_id, more)
     house.recovered()
     for run_id in runs:
         house.check(run_id, RunStatus.SUCCEEDED, [A.SUCCEEDED])

@@ -6,15 +6,18 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
+from threading import Timer
 
 from backend.client import ApiError, Unreachable
 from memgen.contract.status import ATTEMPT_LIVE, RunStatus
 from tests.faults.house import LEASE, House
 from tests.faults.real import EVALUATION
+from tests.running_stack import wait_until
 
 RUNS, REAL_RUNS, QUESTIONS = 60, 5, 8
 PAUSE = (1.0, 4.0)  # seconds between two faults
 LIMIT = 420.0  # seconds for everything
+ENDS = (RunStatus.SUCCEEDED, RunStatus.CANCELLED)  # what fails is resumed
 
 
 def soak(house: House, seed: int) -> str:
@@ -24,20 +27,20 @@ def soak(house: House, seed: int) -> str:
     runs += [house.launch(**{**EVALUATION, "num_questions": 6, "max_completion_length": 32}) for _ in range(REAL_RUNS)]
     cancelled: set[int] = set()
     done: dict[str, int] = {}
-    deadline = time.monotonic() + LIMIT
     next_fault = time.monotonic() + 2
-    while True:
+
+    def all_ended() -> bool:
+        nonlocal next_fault
         statuses = _tend(house)
-        if statuses and all(statuses[run_id] in (RunStatus.SUCCEEDED, RunStatus.CANCELLED) for run_id in runs):
-            break
-        assert time.monotonic() < deadline, f"after {LIMIT:.0f} s: {statuses}"
         if time.monotonic() >= next_fault:
             fault = random.choice(FAULTS)
             with suppress(ApiError, Unreachable, ProcessLookupError, LookupError):  # nothing there to harm
                 fault(house, random, cancelled)
                 done[fault.__name__] = done.get(fault.__name__, 0) + 1
             next_fault = time.monotonic() + random.uniform(*PAUSE)
-        time.sleep(0.3)
+        return bool(statuses) and all(statuses[run_id] in ENDS for run_id in runs)
+
+    wait_until(all_ended, LIMIT, "end of all runs", pause=0.3)
     for run_id in runs:
         with house.client() as client:
             run = client.run(run_id)
@@ -81,6 +84,16 @@ def _live(house: House, random: Random) -> dict[str, int]:
     return house.supervisor(run_id, number)
 
 
+def _thaw(pid: int, seconds: float) -> None:
+    """Let a frozen process go on after a while; other faults come meanwhile."""
+
+    def go_on() -> None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+    Timer(seconds, go_on).start()
+
+
 def kill_trainer(house: House, random: Random, _: set[int]) -> None:
     os.kill(_live(house, random)["trainer_pid"], signal.SIGKILL)
 
@@ -92,8 +105,7 @@ def kill_supervisor(house: House, random: Random, _: set[int]) -> None:
 def freeze_supervisor(house: House, random: Random, _: set[int]) -> None:
     pid = _live(house, random)["pid"]
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(LEASE * random.uniform(0.2, 1.5))
-    os.kill(pid, signal.SIGCONT)
+    _thaw(pid, LEASE * random.uniform(0.2, 1.5))
 
 
 def kill_worker(house: House, random: Random, _: set[int]) -> None:
@@ -106,8 +118,7 @@ def kill_backend(house: House, random: Random, _: set[int]) -> None:
 
 def freeze_backend(house: House, random: Random, _: set[int]) -> None:
     pid = house.signal_service("backend", signal.SIGSTOP)
-    time.sleep(LEASE * random.uniform(0.2, 2.0))
-    house.resume_process(pid)
+    _thaw(pid, LEASE * random.uniform(0.2, 2.0))
 
 
 def kill_redis(house: House, random: Random, _: set[int]) -> None:

@@ -21,6 +21,8 @@ MANNERS = ("steady", "deaf", "fertile", "flooding", "broken", "slow")
 """steady; deaf to stops and TERM; with children; one line of 100 MB; ends in an error; a tenth as fast."""
 REAL, REAL_IN_TWO_RANKS = 100, 200  # seeds
 ANSWER_SECONDS = 0.1
+CHILD = "import signal; signal.alarm(600); signal.pause()"
+"""A process that does nothing until it is killed; it ends by itself where a test could not end it."""
 FLOOD = 100 * 2**20  # bytes
 
 
@@ -53,9 +55,7 @@ def work(folder: RunDir, earlier: RunDir | None, manner: str, questions: int) ->
         stop.listen()
     if manner == "fertile":
         for own_session in (False, True):
-            subprocess.Popen(
-                [sys.executable, "-c", "import time; time.sleep(600)", str(folder.path)], start_new_session=own_session
-            )
+            subprocess.Popen([sys.executable, "-c", CHILD, str(folder.path)], start_new_session=own_session)
     folder.output.mkdir(parents=True)
     write_json(folder.environment, {"software": "none"})
     done = read_answers(earlier.answers)[0] if earlier is not None and earlier.answers.exists() else []

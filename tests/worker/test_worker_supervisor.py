@@ -256,7 +256,7 @@ def test_what_an_earlier_trainer_left_behind_is_ended_before_the_next_claim(
     house: House, tiny_config: dict[str, object], tmp_path: Path
 ) -> None:
     lock = SlotLock(house.settings.home, CPU)
-    words = [sys.executable, "-c", "import time; time.sleep(600)"]
+    words = [sys.executable, "-c", "import signal; signal.alarm(600); signal.pause()"]
     mine, others = (
         subprocess.Popen(words, start_new_session=True, env={**os.environ, MARK: str(path)})
         for path in (lock.path, lock.path.with_name("slot-0.lock"))
