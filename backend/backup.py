@@ -23,7 +23,16 @@ from memgen.contract.errors import BadInput
 FORMAT = 1
 ABOUT = "backup.json"
 DATABASE = "backend/memgen.db"
-LEFT_OUT = ("redis", "services", "worker", "launcher.lock", "backend/token", "backend/worker-token", "backend/url")
+LEFT_OUT = (
+    "redis",
+    "services",
+    "worker",
+    "launcher.lock",
+    "backend/token",
+    "backend/worker-token",
+    "backend/url",
+    "backend/instance",
+)
 """What belongs to processes of this machine, or is secret and made anew."""
 MODELS = "models"
 

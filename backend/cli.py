@@ -226,8 +226,10 @@ def delete(run_id: RunId, yes: Annotated[bool, typer.Option("--yes", help="Do no
         for path in preview.paths:
             say(f"  {path}")
         if yes or typer.confirm("Delete this for good?"):
-            api.delete(run_id, confirm=True)
-            say("deleted")
+            left = api.delete(run_id, confirm=True).left
+            say("deleted" + (f", but {len(left)} files or folders could not be removed:" if left else ""))
+            for line in left:
+                say(f"  {line}")
 
 
 @app.command()

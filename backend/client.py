@@ -53,16 +53,24 @@ class Client:
         url: address of the backend, e.g. `http://127.0.0.1:8000`.
         token: bearer token of a user, of a worker, or of one attempt.
         timeout: seconds until a call counts as unanswered.
+        instance: the home that the backend must serve; what answers for another one counts as no answer.
         transport: another way to reach the backend, for tests.
     """
 
     def __init__(
-        self, url: str, token: str, *, timeout: float = 10.0, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout: float = 10.0,
+        instance: str | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.url = url
+        self._instance = instance
         self._http = httpx.Client(
             base_url=url.rstrip("/") + API,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}"} | ({s.INSTANCE_HEADER: instance} if instance else {}),
             timeout=timeout,
             transport=transport,
             trust_env=False,  # a proxy in the environment is not for a service on this machine
@@ -311,6 +319,8 @@ class Client:
             response = self._http.request(method, path, **arguments)
         except httpx.HTTPError as error:
             raise Unreachable(self.url, type(error).__name__) from error
+        if self._instance is not None and response.headers.get(s.INSTANCE_HEADER) != self._instance:
+            raise Unreachable(self.url, "something else answers there")
         if response.is_error:
             raise ApiError(_problem_of(response))
         return response

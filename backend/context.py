@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
+from sqlmodel import Session
 
 from backend.db import Database
 from backend.enqueue import Doorbell
 from backend.services.claim import Patience
+from backend.services.disk import still_to_write
 from backend.services.ingest import log_path
 from backend.services.reconcile import Reconciler
 from backend.services.surroundings import Surroundings
@@ -28,6 +30,8 @@ class Context:
     reconciler: Reconciler
     user_token: str
     worker_token: str
+    instance: str
+    """Tells this home from all others."""
     clock: Callable[[], float] = field(default=time.time)
 
     @property
@@ -46,9 +50,15 @@ class Context:
         """Bytes free on the disk of the home folder."""
         return shutil.disk_usage(self.home).free
 
+    def spare_disk(self, session: Session) -> int:
+        """Of `free_disk` what no run under way may still write; may be negative."""
+        return self.free_disk - still_to_write(session, self.home)
+
     def look_around(self, *, ask_broker: bool = True) -> Surroundings:
         """What replies depend on beside the database. Not in a transaction: Redis may take a second not to answer."""
-        return Surroundings(self.clock(), self.doorbell.state() if ask_broker else "ok", self.free_disk)
+        broker = self.doorbell.state() if ask_broker else "ok"
+        with self.database.read() as session:
+            return Surroundings(self.clock(), broker, self.spare_disk(session))
 
     def log_path(self, run_id: int, attempt: int) -> Path:
         """The backend's copy of an attempt's log."""

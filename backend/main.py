@@ -12,6 +12,7 @@ from backend import errors
 from backend.context import Context
 from backend.db import Database
 from backend.enqueue import Doorbell
+from backend.identity import Identity
 from backend.routes import chain, compare, house, launch, pipelines, runs, worker
 from backend.schemas import Problem
 from backend.services.reconcile import Reconciler
@@ -43,6 +44,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
         reconciler=reconciler,
         user_token=settings.user_token(),
         worker_token=settings.workers_token(),
+        instance=settings.instance(),
         clock=clock,
     )
 
@@ -65,6 +67,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
     app.state.context = context
     errors.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Identity, instance=context.instance)
     for module in (launch, runs, pipelines, chain, compare, house, worker):
         app.include_router(module.router, prefix="/api/v1")
     return app

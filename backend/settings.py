@@ -2,8 +2,9 @@
 
 import secrets
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from memgen.contract.rundir import write_whole
@@ -36,10 +37,10 @@ class Settings(BaseSettings):
     """Time between two rounds of the reconciler."""
     stop_grace_seconds: float = Field(default=30.0, ge=0)
     """Time that a trainer has to end by itself after a stop before it is terminated, then killed."""
-    max_retries: int = Field(default=2, ge=0)
+    max_retries: int = Field(default=2, ge=0, le=1000)
     """How often a lost attempt is tried again."""
     retry_pause_seconds: float = Field(default=5.0, ge=0)
-    """Pause before the first retry of a lost attempt; doubles with each."""
+    """Pause before the first retry of a lost attempt; doubles with each, up to an hour."""
 
     @field_validator("home", "gsm8k_dir")
     @classmethod
@@ -52,6 +53,19 @@ class Settings(BaseSettings):
         if value and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("Redis is named by redis://HOST:PORT/DB or unix:///PATH")
         return value or "redis://127.0.0.1:6379/0"  # set to nothing counts as unset
+
+    @model_validator(mode="after")
+    def _beats_within_a_lease(self) -> Self:
+        if self.beat_seconds >= self.lease_seconds:
+            raise ValueError(
+                f"beat_seconds {self.beat_seconds:g} is not below lease_seconds {self.lease_seconds:g}: every run "
+                "would be lost between two beats"
+            )
+        return self
+
+    def retry_pause(self, retries: int) -> float:
+        """Seconds that a lost attempt rests after so many retries of its run."""
+        return min(max(3600.0, self.retry_pause_seconds), self.retry_pause_seconds * 2.0 ** min(retries, 60))
 
     @property
     def database(self) -> Path:
@@ -70,6 +84,10 @@ class Settings(BaseSettings):
     def workers_token(self) -> str:
         """The workers' token, made on first use."""
         return self.worker_token or read_or_make_token(self.home / "backend" / "worker-token")
+
+    def instance(self) -> str:
+        """Name of this home, made on first use; a restored backup gets another."""
+        return read_or_make_token(self.home / "backend" / "instance")
 
 
 def read_or_make_token(path: Path) -> str:

@@ -92,5 +92,8 @@ def _delete_dialog(run: RunDetail) -> None:
             if st.button("Keep it", key="cancel_delete"):
                 st.rerun()
         if confirmed:
-            api.client().delete(run.id, confirm=True)
-            st.switch_page("app_pages/runs.py")
+            left = api.client().delete(run.id, confirm=True).left
+            if not left:
+                st.switch_page("app_pages/runs.py")
+            st.warning(f"Run {run.id} is deleted, but these files could not be removed:")
+            st.code("\n".join(left), language=None, wrap_lines=True)

@@ -78,12 +78,10 @@ class Reporter:
 
 
 def stale_or(error: ApiError) -> Exception:
-    """`AttemptStale` if the backend has given the attempt up, `Unreachable` if it failed itself, else the error."""
+    """`AttemptStale` if the backend has given the attempt up; else it failed itself, and the trainer goes on."""
     if error.code in {"stale_attempt", "wrong_token"}:
         return AttemptStale(str(error))
-    if error.problem.status >= 500:
-        return Unreachable("", error.code)
-    return error
+    return Unreachable("", error.code)
 
 
 def _whole_lines(data: bytes, file: object) -> bytes:

@@ -12,6 +12,7 @@ import platform
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from backend.client import ApiError, Client, Unreachable
@@ -27,7 +28,7 @@ from worker.settings import Settings
 from worker.slots import Slot, SlotLock, boot_id
 from worker.strays import MARK, end_strays
 from worker.trainer import Trainer
-from worker.verdict import judge
+from worker.verdict import could_not_start, judge
 
 log = logging.getLogger("supervisor")
 EXIT_IDLE, EXIT_WORKED = 0, 10
@@ -78,9 +79,15 @@ class Supervisor:
         """Run the attempt to its end, whatever that is."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        self._prepare_folder()
-        trainer = self._start()
+        trainer: Trainer | None = None
         try:
+            try:
+                self._prepare_folder()
+                trainer = self._start()
+            except (OSError, BadInput) as error:
+                log.exception("attempt %s of run %s can't start", self._attempt.number, self._attempt.run_id)
+                self._deliver(could_not_start(error, self._folder))
+                return
             while trainer.exit_code() is None:
                 self._turn(trainer)
                 time.sleep(self._settings.poll_seconds)
@@ -92,7 +99,7 @@ class Supervisor:
                 "attempt %s of run %s is stale, its trainer ends: %s", self._attempt.number, self._attempt.run_id, stale
             )
         finally:
-            if trainer.exit_code() is None:
+            if trainer is not None and trainer.exit_code() is None:
                 trainer.kill()
                 end_strays(self._lock.path)
 
@@ -169,7 +176,8 @@ class Supervisor:
             return
         began = self._stop.asked_at if self._stop else now
         self._stop = _Stop(mode, began)
-        write_json(self._folder.stop, {"mode": mode.value})
+        with suppress(OSError):  # a full disk: it is terminated when its patience is over, which saves as well
+            write_json(self._folder.stop, {"mode": mode.value})
 
     def _pursue_stop(self, trainer: Trainer, now: float) -> None:
         if self._signalled and self._stop is None:
@@ -239,11 +247,12 @@ def supervise(settings: Settings, slot: Slot, threads: int) -> int:
     try:
         end_strays(lock.path)  # of a supervisor that was killed
         with Client(settings.backend_url, settings.token()) as client:
-            attempt = client.claim(slot.claim()).attempt
+            reply = client.claim(slot.claim())
+        attempt = reply.attempt
         if attempt is None:
             return EXIT_IDLE
         log.info("attempt %s of run %s on slot %s", attempt.number, attempt.run_id, slot.name)
-        with Client(settings.backend_url, attempt.token) as client:
+        with Client(settings.backend_url, attempt.token, instance=reply.instance) as client:
             Supervisor(settings, slot, lock, attempt, client, threads).work()
         return EXIT_WORKED
     finally:

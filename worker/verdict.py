@@ -1,6 +1,8 @@
 """What a trainer's end means: outcome, cause, and what it said last."""
 
+import errno
 import json
+import platform
 import re
 import shutil
 import signal
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from backend.schemas import FinishRequest, ProblemItem
+from memgen.contract.errors import BadInput
 from memgen.contract.events import EVENT_ADAPTER, Failed
 from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, RunDir
 from memgen.contract.status import Cause
@@ -64,6 +67,18 @@ def judge(exit_code: int, folder: RunDir, *, stop_asked: bool, was_forced: bool)
     item = ProblemItem(code="error", message=message, way_out="Look at the log.")
     cause = Cause.INVALID_CONFIG if exit_code == EXIT_BAD_INPUT else Cause.ERROR
     return end("failed", cause, item, _last_traceback(folder.log))
+
+
+def could_not_start(error: OSError | BadInput, folder: RunDir) -> FinishRequest:
+    """An attempt whose folder or trainer the supervisor could not set up."""
+    item = ProblemItem(
+        code="not_started",
+        message=f"The attempt could not be set up on {platform.node()}: {error}",
+        way_out="Mend that on the machine, then resume or retry.",
+    )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        item = _full_disk(next(path for path in folder.path.parents if path.exists())) or item
+    return FinishRequest(outcome="failed", cause=Cause.ERROR, exit_code=None, failure=item)
 
 
 def _full_disk(folder: Path) -> ProblemItem | None:

@@ -11,6 +11,7 @@ from backend.context import Context, ContextDep
 from backend.models import Run
 from backend.services import reading, runs, series, views
 from backend.services.checkpoints import check_parent, parent_of
+from backend.services.disk import size_of
 from backend.services.idempotency import once, replayed
 from backend.services.preflight import check, pin_revision
 from memgen.contract.config import parse_config, stored_config
@@ -147,8 +148,8 @@ def delete(
             .order_by(col(Run.ended_at).desc())
         ).first()
     # the rows went first: a file that stays behind harms nobody, a row without its files would
-    runs.delete_files(paths, context.home, config, left)
-    return preview
+    stuck = runs.delete_files(paths, context.home, config, left)
+    return preview.model_copy(update={"left": stuck})
 
 
 @router.get("/{run_id}/metrics")
@@ -222,4 +223,4 @@ def _start_again(run_id: int, context: Context, key: str | None, *, resume: bool
 def _preview(session: Session, context: Context, run: Run, *, deleted: bool) -> s.DeletePreview:
     paths = runs.paths_of(session, run, context.home, context.log_path)
     names = [str(path.relative_to(context.home)) for path in paths]
-    return s.DeletePreview(run_id=run.id or 0, paths=names, size_bytes=runs.size_of(paths), deleted=deleted)
+    return s.DeletePreview(run_id=run.id or 0, paths=names, size_bytes=size_of(paths), deleted=deleted)

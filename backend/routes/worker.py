@@ -49,8 +49,10 @@ def announce(body: s.Announce, context: ContextDep) -> None:
 def claim_work(body: s.ClaimRequest, context: ContextDep) -> s.ClaimReply:
     """Ask for the best waiting attempt that fits a slot."""
     with context.database.write() as session:
-        attempt = claim.claim(session, body, context.patience, at=context.clock(), free_disk=context.free_disk)
-    return s.ClaimReply(attempt=attempt)
+        attempt = claim.claim(
+            session, body, context.patience, at=context.clock(), free_disk=context.spare_disk(session)
+        )
+    return s.ClaimReply(attempt=attempt, instance=context.instance)
 
 
 @router.post("/attempts/{attempt_id}/heartbeat")

@@ -23,6 +23,7 @@ from backend.schemas.runs import (
     StopRequest,
 )
 from backend.schemas.workers import (
+    INSTANCE_HEADER,
     Announce,
     ClaimedAttempt,
     ClaimReply,
@@ -35,6 +36,7 @@ from backend.schemas.workers import (
 )
 
 __all__ = [
+    "INSTANCE_HEADER",
     "Announce",
     "AnswerPair",
     "AnswerPairs",

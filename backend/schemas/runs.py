@@ -117,6 +117,8 @@ class DeletePreview(ApiReply):
     paths: list[str]
     size_bytes: int
     deleted: bool
+    left: list[str] = Field(default_factory=list)
+    """What could not be removed, each path with the reason."""
 
 
 class MetricSeries(ApiReply):

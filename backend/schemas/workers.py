@@ -9,6 +9,9 @@ from backend.schemas.problems import ProblemItem
 from memgen.contract.placement import Placement
 from memgen.contract.status import Cause, StopMode
 
+INSTANCE_HEADER = "X-MemGen-Instance"
+"""Names the home that a request is meant for, and that a reply comes from."""
+
 
 class SlotReport(ApiRequest):
     """A slot as its worker sees it."""
@@ -78,6 +81,8 @@ class ClaimReply(ApiReply):
     """An attempt, or nothing to do."""
 
     attempt: ClaimedAttempt | None
+    instance: str
+    """Names the backend's home; reports carry it in the header X-MemGen-Instance, and so does every reply."""
 
 
 class HeartbeatReply(ApiReply):

@@ -15,22 +15,20 @@ from sqlmodel import Session, col, select
 
 from backend import schemas as s
 from backend.errors import LARGEST_INTEGER, NotFound
-from backend.models import Attempt, Checkpoint, Run
+from backend.models import Checkpoint, Run
 from backend.times import when
-from memgen.contract.config import InvalidConfig, RunConfig, stored_config
+from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import MANIFEST, Manifest, damage_of
-from memgen.contract.publish import publish
-from memgen.contract.rundir import attempt_dir, published_dir
 from memgen.contract.stage_configs import LENGTHS, LIMITS
-from memgen.contract.status import AttemptStatus, RunStatus
+from memgen.contract.status import RunStatus
 
 log = logging.getLogger(__name__)
 TRAININGS = ("weaver_sft", "trigger_grpo")
 WAY_OUT = "Choose another checkpoint; GET /checkpoints lists them with what each is good for."
 
 
-def register(session: Session, run: Run, home: Path, *, at: float, patience: float) -> Checkpoint | None:
+def register(session: Session, run: Run, home: Path, *, at: float) -> Checkpoint | None:
     """The checkpoint of a training that has succeeded, once it is published; None until then.
 
     Args:
@@ -38,16 +36,13 @@ def register(session: Session, run: Run, home: Path, *, at: float, patience: flo
         run: the training.
         home: folder of everything.
         at: seconds since 1970.
-        patience: seconds after the run's end in which its supervisor has the publishing to itself.
     """
     assert run.id is not None
     known = session.get(Checkpoint, run.id)
-    if known is not None or run.status != RunStatus.SUCCEEDED or run.stage not in TRAININGS:
+    if known is not None or run.status != RunStatus.SUCCEEDED or run.stage not in TRAININGS or not run.output:
         return known
-    folder = published_dir(home, stored_config(run.config), run.id)
+    folder = home / run.output
     try:
-        if not folder.exists() and at - (run.ended_at or at) > patience:
-            _publish_late(session, run, home)
         manifest = Manifest.model_validate(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
         size = sum(path.stat().st_size for path in folder.iterdir())
     except FileNotFoundError:
@@ -66,19 +61,6 @@ def register(session: Session, run: Run, home: Path, *, at: float, patience: flo
     session.add(checkpoint)
     session.flush()
     return checkpoint
-
-
-def _publish_late(session: Session, run: Run, home: Path) -> None:
-    """Publish what a supervisor that died between its last report and the publishing has left."""
-    assert run.id is not None
-    winners = session.exec(
-        select(Attempt).where(col(Attempt.run_id) == run.id, col(Attempt.status) == AttemptStatus.SUCCEEDED)
-    )
-    for attempt in winners:
-        folder = attempt_dir(home, run.id, attempt.number, run.stage)
-        if folder.output.exists():
-            log.warning("publishing the output of run %s, whose supervisor has not", run.id)
-            publish(home, run.config, run.id, folder)
 
 
 def check_parent(session: Session, config: RunConfig, home: Path) -> Run | None:

@@ -31,7 +31,7 @@ def settle(session: Session, home: Path, *, at: float, patience: float, actor: s
         elif parent.status in NEVER:
             _skip(session, run, blame(session, parent), at, actor)
         elif parent.status == RunStatus.SUCCEEDED:
-            if checkpoints.register(session, parent, home, at=at, patience=patience) is not None:
+            if checkpoints.register(session, parent, home, at=at) is not None:
                 detail = f"{name_of(parent)} has succeeded"
                 lifecycle.change_run(session, run, RunStatus.QUEUED, actor=actor, at=at, detail=detail)
                 lifecycle.add_attempt(session, run, at=at)
@@ -39,17 +39,17 @@ def settle(session: Session, home: Path, *, at: float, patience: float, actor: s
                 _skip(session, run, f"{name_of(parent)} has succeeded, but its checkpoint is not there", at, actor)
 
 
-def register_new(session: Session, home: Path, *, at: float, patience: float) -> None:
-    """Make known what finished trainings have published, whether a run waits for it or not."""
+def register_new(session: Session, home: Path, *, at: float, since: float) -> None:
+    """Make known what trainings that ended after `since` have published, whether a run waits for it or not."""
     known = select(Checkpoint.run_id)
     query = select(Run).where(
         col(Run.status) == RunStatus.SUCCEEDED,
         col(Run.stage).in_(checkpoints.TRAININGS),
         col(Run.id).not_in(known),
-        col(Run.ended_at) > at - 100 * patience,  # what is still not there after so long is not looked for for ever
+        col(Run.ended_at) > since,
     )
     for run in session.exec(query).all():
-        checkpoints.register(session, run, home, at=at, patience=patience)
+        checkpoints.register(session, run, home, at=at)
 
 
 def name_of(run: Run) -> str:

@@ -9,6 +9,7 @@ from sqlmodel import Session, col, func, select
 from backend.models import Attempt, Run, Switch, Worker
 from backend.schemas import Announce, ClaimedAttempt, ClaimRequest, SlotReport
 from backend.services import children, fit, lifecycle
+from backend.services.disk import disk_of
 from backend.services.surroundings import Surroundings
 from memgen.contract.config import parse_config
 from memgen.contract.placement import Placement
@@ -73,7 +74,7 @@ def claim(
     if paused(session):
         return None
     for attempt, run in queued(session):
-        if attempt.not_before > at or fit.disk_of(run) > free_disk:
+        if attempt.not_before > at or disk_of(run) > free_disk:
             continue
         placement = fit.place_run(run, request.slot.device, request.free_device_memory)
         if placement is not None:
@@ -90,10 +91,10 @@ def why_waiting(session: Session, run: Run, around: Surroundings) -> str:
         return "The queue is paused."
     if attempt.not_before > around.at:
         return f"A pause before the retry: {attempt.not_before - around.at:.0f} s left."
-    if (needed := fit.disk_of(run)) > around.free_disk:
+    if (needed := disk_of(run)) > around.free_disk:
         return (
-            f"It may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {around.free_disk / 1e9:.2f} GB free. "
-            "Make room, e.g. delete runs."
+            f"It may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {around.free_disk / 1e9:.2f} GB that "
+            "no running run may still need. Make room, e.g. delete runs."
         )
     workers = {w.host: w for w in session.exec(select(Worker)) if around.at - w.last_seen < ALIVE_SECONDS}
     slots = [(w.host, SlotReport.model_validate(slot)) for w in workers.values() for slot in w.slots]

@@ -1,12 +1,10 @@
-"""What a run needs, and which slots hold it and how, by the planner's arithmetic."""
+"""What memory a run needs, and which slots hold it and how, by the planner's arithmetic."""
 
 from collections.abc import Sequence
 
 from backend.models import Run
 from backend.schemas import SlotReport
 from memgen.contract.config import RunConfig, parse_config
-from memgen.contract.datasets import num_rows
-from memgen.contract.disk import output_bytes
 from memgen.contract.errors import BadInput
 from memgen.contract.memory import MemoryPlan, plan
 from memgen.contract.placement import Placement, gib, place
@@ -18,24 +16,6 @@ LOWER = "Lower batch_size or the lengths."
 def plan_on(config: RunConfig, device: str) -> MemoryPlan:
     """Memory of a config on a kind of device."""
     return plan(config, get_preset(config.preset), device)
-
-
-def disk_bytes(config: RunConfig, count: int | None = None) -> int:
-    """Bytes that a run may write below its home.
-
-    Args:
-        config: of the run.
-        count: questions or rows, where they are known already.
-    """
-    return output_bytes(config, get_preset(config.preset), num_rows(config) if count is None else count)
-
-
-def disk_of(run: Run) -> int:
-    """`disk_bytes` of a stored run; nothing if its preset is gone (its trainer will say so)."""
-    try:
-        return disk_bytes(parse_config(run.config))
-    except BadInput:
-        return 0
 
 
 def place_run(run: Run, device: str, memory: Sequence[int]) -> Placement | None:

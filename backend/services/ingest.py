@@ -187,10 +187,23 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
         if run.status == RunStatus.RUNNING:  # a signal stopped the trainer, not a request
             lifecycle.change_run(session, run, RunStatus.STOPPING, actor=actor, at=at)
         lifecycle.change_run(session, run, RunStatus.CANCELLED, actor=actor, at=at, cause=Cause.STOPPED)
+    elif run.status == RunStatus.RUNNING and _resumed_in_vain(session, attempt, request):
+        lifecycle.change_run(
+            session, run, RunStatus.QUEUED, actor=actor, at=at, cause=request.cause, detail=f"starts anew: {detail}"
+        )
+        lifecycle.add_attempt(session, run, at=at)
     else:
         to = RunStatus.SUCCEEDED if end is AttemptStatus.SUCCEEDED else RunStatus.FAILED
         lifecycle.change_run(session, run, to, actor=actor, at=at, cause=request.cause, detail=detail)
     return end is AttemptStatus.SUCCEEDED
+
+
+def _resumed_in_vain(session: Session, attempt: Attempt, request: FinishRequest) -> bool:
+    """Whether nobody but the reconciler wanted an attempt to go on with a lost one, and that can't be done here."""
+    if request.failure is None or request.failure.code != "resume_mismatch":
+        return False
+    before = lifecycle.attempts_of(session, attempt.run_id)[attempt.number - 2]
+    return attempt.resumes is not None and before.status == AttemptStatus.LOST
 
 
 def log_path(logs_dir: Path) -> Callable[[int, int], Path]:

@@ -42,7 +42,9 @@ def change_run(
         )
     values: dict[str, object] = {"status": to, "cause": cause}
     if to is RunStatus.QUEUED:
-        values |= {"queued_at": at, "ended_at": None, "failure": None, "traceback": None, "exit_code": None}
+        values |= {"ended_at": None, "failure": None, "traceback": None, "exit_code": None}
+        if before is not RunStatus.RUNNING:  # a lost run keeps its place
+            values["queued_at"] = at
     if to is RunStatus.WAITING:
         values |= {"ended_at": None, "failure": None}
     if to is RunStatus.RUNNING and run.started_at is None:
@@ -101,6 +103,9 @@ def add_attempt(
     number = len(attempts_of(session, run.id)) + 1
     attempt = Attempt(run_id=run.id, number=number, created_at=at, resumes=resumes, not_before=not_before)
     session.add(attempt)
+    if resumes is None:
+        run.summary = {}  # of what starts anew nothing is known yet
+        session.add(run)
     session.flush()
     return attempt
 

@@ -186,7 +186,9 @@ def continue_(session: Session, pipeline: Pipeline, *, at: float, retries: int, 
             lifecycle.change_run(session, run, RunStatus.WAITING, actor=actor, at=at, detail=detail)
             continue
         source, _ = runs.resume_source(lifecycle.attempts_of(session, run.id))
-        runs.start_again(session, run, resume=source is not None, at=at, retries=retries, actor=actor)
+        in_vain = (run.failure or {}).get("code") == "resume_mismatch"  # resuming once more would fail once more
+        resume = source is not None and not in_vain
+        runs.start_again(session, run, resume=resume, at=at, retries=retries, actor=actor)
 
 
 def stop(session: Session, pipeline: Pipeline, mode: StopMode, *, at: float) -> None:

@@ -13,6 +13,7 @@ from backend.errors import item_of
 from backend.models import Run, Worker
 from backend.services import checkpoints, fit, pipelines
 from backend.services.claim import ALIVE_SECONDS
+from backend.services.disk import disk_bytes
 from backend.services.surroundings import Surroundings
 from backend.settings import Settings
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
@@ -44,7 +45,7 @@ def check(config: RunConfig, settings: Settings) -> None:
         except BadInput as error:
             problems.append(error)
     free = shutil.disk_usage(settings.home).free
-    needed = fit.disk_bytes(config, count)
+    needed = disk_bytes(config, count)
     if needed > free:
         problems.append(_disk_full(needed, free, settings))
     if problems:
@@ -109,7 +110,7 @@ def check_all(configs: Mapping[StepName, RunConfig], settings: Settings) -> None
     for name, config in configs.items():
         try:
             check(config, settings)
-            needed += fit.disk_bytes(config)
+            needed += disk_bytes(config)
         except InvalidConfig as error:
             for problem in error.problems:
                 field = problem.field
@@ -157,7 +158,7 @@ def _describe(
         memory_device=device,
         fits=fits,
         placement=placement,
-        disk_bytes=fit.disk_bytes(config, count),
+        disk_bytes=disk_bytes(config, count),
         expected_seconds=_expected_seconds(session, config, count),
     )
 

@@ -10,8 +10,8 @@ from sqlmodel import Session
 
 from backend.db import Database
 from backend.models import Attempt, Run, Worker
-from backend.services import children, ingest, lifecycle
-from backend.services.claim import queued
+from backend.services import children, ingest, lifecycle, outputs
+from backend.services.claim import paused, queued
 from backend.services.ingest import live_attempts
 from backend.services.runs import resume_source
 from backend.settings import Settings
@@ -52,6 +52,7 @@ class Reconciler:
         self._thread: threading.Thread | None = None
         self._last_round: float | None = None
         self._last_time = 0.0
+        self._has_settled = False
 
     def start(self) -> None:
         """Begin to loop."""
@@ -84,11 +85,11 @@ class Reconciler:
                     self._lose(session, attempt, now, heard)
                 elif self._has_rebooted(session, attempt):
                     self._lose(session, attempt, now, f"{attempt.host} has been restarted since it was claimed")
+        self._last_round, self._last_time = self._monotonic(), self._clock()
         # apart from the leases: what goes wrong with files must not keep a lost run from being found
         with self._database.write() as session:
             self._settle(session, now)
-            waiting = any(attempt.not_before <= now for attempt, _ in queued(session))
-        self._last_round, self._last_time = self._monotonic(), self._clock()
+            waiting = not paused(session) and any(attempt.not_before <= now for attempt, _ in queued(session))
         if waiting:
             self._ring()
 
@@ -102,10 +103,14 @@ class Reconciler:
                 return
 
     def _settle(self, session: Session, now: float) -> None:
-        """Start children of finished parents, and make known what trainings have published."""
+        """Publish what was left, make known what trainings have published, and start their children."""
         home, patience = self._settings.home, self._settings.lease_seconds
-        children.register_new(session, home, at=now, patience=patience)
+        # what is still not there long after a run's end is not looked for for ever, but once at each start
+        since = now - 100 * patience if self._has_settled else 0.0
+        outputs.publish_late(session, home, since=since, until=now - patience)
+        children.register_new(session, home, at=now, since=since)
         children.settle(session, home, at=now, patience=patience, actor=ACTOR)
+        self._has_settled = True
 
     def _limit_times(self, session: Session, now: float) -> None:
         """No time of the future is further off than we ever set one: the clock may have been put back since."""
@@ -114,7 +119,7 @@ class Reconciler:
             if attempt.lease_until is not None and attempt.lease_until > latest:
                 attempt.lease_until = latest
                 session.add(attempt)
-        longest = self._settings.retry_pause_seconds * 2**self._settings.max_retries
+        longest = self._settings.retry_pause(self._settings.max_retries)
         for attempt, _ in queued(session):
             if attempt.not_before > now + longest:
                 attempt.not_before = now + longest
@@ -146,7 +151,7 @@ class Reconciler:
                 detail="lost while stopping",
             )
         elif run.retries_left > 0:
-            pause = self._settings.retry_pause_seconds * 2 ** (self._settings.max_retries - run.retries_left)
+            pause = self._settings.retry_pause(self._settings.max_retries - run.retries_left)
             run.retries_left -= 1
             session.add(run)
             session.flush()

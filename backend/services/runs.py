@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import delete as sql_delete
@@ -168,6 +167,11 @@ def resume_source(attempts: list[Attempt]) -> tuple[int | None, str]:
     return None, "Nothing was saved yet; retry starts again."
 
 
+def lacks_parent(session: Session, run: Run) -> bool:
+    """Whether the checkpoint that a run starts from is not there (yet, or any more)."""
+    return run.parent_id is not None and session.get(Checkpoint, run.parent_id) is None
+
+
 def start_again(session: Session, run: Run, *, resume: bool, at: float, retries: int, actor: str = "user") -> None:
     """Queue the next attempt of a run that failed or was cancelled.
 
@@ -183,7 +187,7 @@ def start_again(session: Session, run: Run, *, resume: bool, at: float, retries:
             value=run.id,
             way_out="Only failed and cancelled runs start again; launch a new run instead.",
         )
-    if run.parent_id is not None and session.get(Checkpoint, run.parent_id) is None:
+    if lacks_parent(session, run):
         raise Conflict(
             "no_parent",
             f"run {run.id} starts from checkpoint {run.parent_id}, which is not there",
@@ -214,19 +218,6 @@ def paths_of(session: Session, run: Run, home: Path, log_path: Callable[[int, in
     ]
     candidates += [log_link(home, run.id), *logs]
     return [path for path in candidates if path.exists() or path.is_symlink()]
-
-
-def size_of(paths: list[Path]) -> int:
-    """Bytes below these paths; links count nothing."""
-    total = 0
-    for path in paths:
-        if path.is_symlink():
-            continue
-        files = [path] if path.is_file() else [Path(root) / name for root, _, names in os.walk(path) for name in names]
-        for file in files:
-            with suppress(FileNotFoundError):  # a running run's temporary files come and go
-                total += file.lstat().st_size
-    return total
 
 
 def delete(session: Session, run: Run) -> None:
@@ -266,15 +257,25 @@ def _delete_pipeline_without_runs(session: Session, pipeline_id: int) -> None:
     session.execute(sql_delete(Pipeline).where(col(Pipeline.id) == pipeline_id))
 
 
-def delete_files(paths: list[Path], home: Path, config: RunConfig, newest_left: int | None) -> None:
-    """Remove a deleted run's files and point the newest-run link at what is left."""
+def delete_files(paths: list[Path], home: Path, config: RunConfig, newest_left: int | None) -> list[str]:
+    """Remove a deleted run's files and point the newest-run link at what is left.
+
+    Returns:
+        For each file or folder that could not be removed its path below the home, and why.
+    """
+    left = []
     for path in paths:
-        if path.is_symlink() or path.is_file():
-            path.unlink(missing_ok=True)
-        else:
-            shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
+        try:  # once more for the reason, if something stays
+            if path.is_symlink() or path.is_file():
+                path.unlink()
+            elif path.exists():
+                shutil.rmtree(path)
+        except OSError as error:
+            left.append(f"{path.relative_to(home)}: {error.strerror}")
     link = newest_link(home, config)
     if link.is_symlink() and not link.exists():
         link.unlink()
         if newest_left is not None and published_dir(home, config, newest_left).exists():
             link.symlink_to(os.path.relpath(published_dir(home, config, newest_left), link.parent))
+    return left

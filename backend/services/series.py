@@ -10,7 +10,7 @@ from sqlmodel import Session, col, func, select, text
 
 from backend import schemas as s
 from backend.errors import LARGEST_INTEGER
-from backend.models import Metric
+from backend.models import Attempt, Metric
 
 Point = tuple[int, float, float]
 """Step, value and time in seconds since 1970."""
@@ -22,6 +22,7 @@ _SEEK = text(
     SELECT DISTINCT (
         SELECT step FROM metric
         WHERE run_id = :run AND name = :name AND step >= :first + (:last - :first) * k / (:points - 1)
+            AND attempt >= :start
         ORDER BY step LIMIT 1
     ) AS found FROM place ORDER BY found
     """
@@ -31,7 +32,7 @@ _SEEK = text(
 def metrics(
     session: Session, run_id: int, *, name: str | None, since: int | None, max_points: int
 ) -> list[s.MetricSeries]:
-    """Metrics of a run; of a step that several attempts reported the last one's counts.
+    """Metrics of a run since it last started from nothing; of a step that several attempts reported the last counts.
 
     Args:
         session: a view of the database.
@@ -46,7 +47,8 @@ def metrics(
     if since is not None and abs(since) > LARGEST_INTEGER:
         raise OverflowError(f"since={since}")
     names = list(_names(session, run_id)) if name is None else [name]
-    found = {one: _points(session, run_id, one, since, max_points) for one in names}
+    start = _start(session, run_id)
+    found = {one: _points(session, run_id, one, since, max_points, start) for one in names}
     return [
         s.MetricSeries(
             name=one,
@@ -68,8 +70,18 @@ def _names(session: Session, run_id: int) -> Iterator[str]:
         found = session.exec(behind).one()
 
 
-def _points(session: Session, run_id: int, name: str, since: int | None, max_points: int) -> list[Point]:
+def _start(session: Session, run_id: int) -> int:
+    """The newest attempt that started from nothing; what others left before it is no part of the run's result."""
+    fresh = select(func.max(Attempt.number)).where(
+        col(Attempt.run_id) == run_id, col(Attempt.resumes).is_(None), col(Attempt.claimed_at).is_not(None)
+    )
+    return session.exec(fresh).one() or 1
+
+
+def _points(session: Session, run_id: int, name: str, since: int | None, max_points: int, start: int) -> list[Point]:
     own = [col(Metric.run_id) == run_id, col(Metric.name) == name]
+    if start > 1:
+        own.append(col(Metric.attempt) >= start)
     if since is not None:
         own.append(col(Metric.step) > since)
     query = select(Metric.step, Metric.value, Metric.time).where(*own).order_by(col(Metric.step), col(Metric.attempt))
@@ -82,7 +94,7 @@ def _points(session: Session, run_id: int, name: str, since: int | None, max_poi
     if len(points) <= max_points:
         return list(points.values())
     first, last = session.exec(select(func.min(Metric.step), func.max(Metric.step)).where(*own)).one()
-    asked = {"run": run_id, "name": name, "first": first, "last": last, "points": max_points}
+    asked = {"run": run_id, "name": name, "first": first, "last": last, "points": max_points, "start": start}
     steps = [step for (step,) in session.execute(_SEEK, asked)]
     wanted = select(Metric.step, Metric.value, Metric.time).where(*own, col(Metric.step).in_(steps))
     rows = session.exec(wanted.order_by(col(Metric.step), col(Metric.attempt)))

@@ -12,4 +12,4 @@ class Surroundings:
     broker: str
     """`ok`, or why Redis can't be reached."""
     free_disk: int
-    """Bytes free on the disk of the home folder."""
+    """Bytes of the disk of the home folder that are free and that no run under way may still write."""

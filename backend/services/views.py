@@ -7,7 +7,7 @@ from sqlmodel import Session, col, func, select
 from backend import schemas as s
 from backend.models import Attempt, Run, RunEvent, Worker
 from backend.services import claim, lifecycle
-from backend.services.runs import resume_source
+from backend.services.runs import lacks_parent, resume_source
 from backend.services.surroundings import Surroundings
 from backend.times import when
 from memgen.contract.status import ATTEMPT_ENDED, CAUSE_TEXT, RUN_ENDED, AttemptStatus, Cause, RunStatus
@@ -30,6 +30,8 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
     assert run.id is not None
     attempts = lifecycle.attempts_of(session, run.id)
     source, reason = resume_source(attempts)
+    if lacks_parent(session, run):
+        source, reason = None, f"Checkpoint {run.parent_id}, which it starts from, is not there."
     restartable = run.status in {RunStatus.FAILED, RunStatus.CANCELLED}
     if not restartable:
         reason = f"A run that is {run.status} is not resumed."

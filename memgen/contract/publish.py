@@ -1,5 +1,6 @@
 """Putting a finished run's output where users look for it; done by the attempt that won, safe to do twice."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -23,10 +24,35 @@ def publish(home: Path, config: dict[str, object], run_id: int, folder: RunDir) 
         raise FileExistsError(f"{target} is taken; the output of run {run_id} stays in {folder.output}")
     if folder.output.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder.output.rename(target)
+        _move(folder.output, target)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)  # nobody resumes what has succeeded
     if target.exists():
         point(newest_link(home, parsed), target)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename; where the target's folder is on another disk, copy first, so that it appears whole or not at all."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        temporary = target.with_name(f".{target.name}.copying")
+        _remove(temporary)
+        if source.is_dir():
+            shutil.copytree(source, temporary)
+        else:
+            shutil.copy2(source, temporary)
+        os.sync()
+        temporary.rename(target)
+        _remove(source)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def link_log(home: Path, run_id: int, folder: RunDir) -> None:

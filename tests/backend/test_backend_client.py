@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 
+import httpx
 import pytest
 
 from backend.client import ApiError, Client, Unreachable
-from backend.schemas import Announce, ClaimRequest, FinishRequest, SlotReport
+from backend.schemas import INSTANCE_HEADER, Announce, ClaimRequest, FinishRequest, SlotReport
 from memgen.contract.status import Cause, RunStatus, StopMode
-from tests.backend.conftest import MEMORY, Backend, answer_line
+from tests.backend.conftest import MEMORY, Backend, answer_line, check_problem
 from tests.ports import free_port
 from tests.serving import serving
 
@@ -101,3 +102,29 @@ def test_odd_addresses_and_large_bodies_get_a_problem_over_a_real_socket(url: st
 def test_backend_that_does_not_answer_is_unreachable() -> None:
     with Client(f"http://127.0.0.1:{free_port()}", "t") as client, pytest.raises(Unreachable, match="make up"):
         client.health()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        httpx.Response(401, json={"code": "wrong_token"}),
+        httpx.Response(404),
+        httpx.Response(200, text="<html>something else</html>"),
+    ],
+    ids=["a stranger's backend", "another server", "a page"],
+)
+def test_what_answers_for_another_home_counts_as_no_answer(reply: httpx.Response) -> None:
+    transport = httpx.MockTransport(lambda _: reply)
+    client = Client("http://nowhere", "t", instance="mine", transport=transport)
+    with client, pytest.raises(Unreachable, match="something else answers there"):
+        client.heartbeat(1)
+
+
+def test_backend_refuses_what_is_meant_for_another_home_and_names_itself(start: Callable[..., Backend]) -> None:
+    backend = start()
+    own = backend.context.instance
+    for wanted, status in ((own, 200), ("another", 421)):
+        reply = backend.user("GET", "/runs", headers={INSTANCE_HEADER: wanted})
+        assert (reply.status_code, reply.headers[INSTANCE_HEADER]) == (status, own)
+    check_problem(reply, 421, "other_instance")
+    assert start().context.instance == own

@@ -50,6 +50,7 @@ def test_preview_lists_paths_and_size_and_changes_nothing(backend: Backend) -> N
         "paths": ["runs/1", "evaluate/wordproblems/qwen2-242k/1", "logs/1.log", "backend/attempts/1-1.log"],
         "size_bytes": 3 * 1024,
         "deleted": False,
+        "left": [],
     }
     assert files(backend) == before
     assert backend.run(run_id)["status"] == "succeeded"
@@ -138,3 +139,18 @@ def test_run_whose_preset_is_gone_still_ends_and_is_deleted(
     assert attempt.finish().status_code == 200
     assert backend.run(attempt.run_id)["status"] == "succeeded"
     assert backend.user("DELETE", f"/runs/{attempt.run_id}", params={"confirm": True}).json()["deleted"]
+
+
+def test_files_that_can_not_be_removed_are_named(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = finished(backend)
+    monkeypatch.setattr("os.unlink", refuse)
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    reply = backend.user("DELETE", f"/runs/{run_id}", params={"confirm": True})
+    assert reply.status_code == 200
+    assert reply.json()["deleted"]
+    assert reply.json()["left"] == [f"{path}: Permission denied" for path in reply.json()["paths"]]
+    check_problem(backend.user("GET", f"/runs/{run_id}"), 404, "run_not_found")
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise PermissionError(13, "Permission denied")

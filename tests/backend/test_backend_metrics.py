@@ -62,3 +62,14 @@ def test_metric_that_is_no_number_leaves_a_gap(backend: Backend, attempt: Held) 
     reply = backend.user("GET", "/runs/1/metrics")
     assert reply.json()["series"][0]["steps"] == [1, 4]
     assert b"null" not in reply.content
+
+
+def test_run_that_started_anew_shows_nothing_of_what_was_before(backend: Backend, attempt: Held) -> None:
+    attempt.say(*({"event": "metric", "name": "train/loss", "step": step, "value": 1.0} for step in range(1, 6)))
+    attempt.finish("failed", "error")
+    assert backend.run(1)["summary"] == {"loss": 1.0}
+    backend.user("POST", "/runs/1/retry")
+    assert backend.run(1)["summary"] == {}
+    backend.held().say({"event": "metric", "name": "train/loss", "step": 1, "value": 2.0})
+    [series] = backend.get("/runs/1/metrics")["series"]
+    assert (series["steps"], series["values"]) == ([1], [2.0])

@@ -348,3 +348,16 @@ def test_deeply_nested_value_is_refused_and_no_error_of_the_server(backend: Back
         nested = [nested]
     spec = backend.spec(steps={"weaver_sft": {"learning_rate": nested}})
     assert backend.user("POST", "/pipelines", json=spec).status_code == 422
+
+
+def test_continue_starts_a_step_anew_that_could_not_be_resumed(backend: Backend) -> None:
+    backend.submit_pipeline()
+    backend.work()
+    held = backend.held()
+    held.say({"event": "checkpoint", "step": 8, "path": "checkpoints/step-8"})
+    held.finish("failed", "killed")
+    backend.user("POST", "/pipelines/1/continue", json={})
+    mismatch = {"code": "resume_mismatch", "message": "another model", "way_out": "Retry."}
+    backend.held().finish("failed", "invalid_config", failure=mismatch)
+    backend.user("POST", "/pipelines/1/continue", json={})
+    assert backend.held().resumes is None

@@ -2,10 +2,12 @@
 
 import shutil
 
+from backend.services.disk import disk_bytes
 from memgen.contract.config import parse_config
 from memgen.contract.memory import plan
 from memgen.contract.placement import gib, share
 from memgen.contract.presets import get_preset
+from memgen.contract.rundir import attempt_dir
 from tests.backend.conftest import SLOT, Backend, check_problem
 
 
@@ -241,6 +243,22 @@ def test_run_whose_output_the_disk_can_not_hold_waits_and_says_so(backend: Backe
     assert backend.claim() is None
     said = waits_for(backend, large)
     assert said.startswith("It may write ")
-    assert "has 0.00 GB free. Make room" in said
+    assert "has 0.00 GB that no running run may still need. Make room" in said
     monkeypatch.undo()
     assert backend.held().run_id == large
+
+
+def test_claim_leaves_room_for_what_running_runs_may_still_write(backend: Backend, monkeypatch) -> None:
+    first, second = (backend.submit(stage="weaver_sft", num_questions=None) for _ in range(2))
+    most = disk_bytes(parse_config(backend.config | {"stage": "weaver_sft", "num_questions": None}))
+    usage = shutil.disk_usage(backend.home)
+    monkeypatch.setattr("backend.context.shutil.disk_usage", lambda _: usage._replace(free=int(1.5 * most)))
+    held = backend.held()
+    assert held.run_id == first
+    assert backend.claim(slot="cpu1") is None
+    assert "no running run may still need" in waits_for(backend, second)
+    folder = attempt_dir(backend.home, first, 1, "weaver_sft").path
+    folder.mkdir(parents=True)
+    with (folder / "log.txt").open("wb") as file:
+        file.truncate(most)  # it has written all that it may
+    assert backend.held(slot="cpu1").run_id == second

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from backend.settings import Settings
+from memgen.contract.rundir import attempt_dir
 from tests.backend.conftest import Backend, Held, check_problem
 
 
@@ -210,3 +213,93 @@ def test_what_a_lost_attempt_could_not_report_any_more_is_taken_from_its_folder(
     backend.held().finish("failed", "error")
     # the second never saved anything, so the first is what a third would go on from
     assert "step 3 of attempt 1" in backend.run(1)["resume_reason"]
+
+
+def test_lost_run_keeps_its_place_in_the_queue(backend: Backend, attempt: Held) -> None:
+    backend.clock.pass_time(1)
+    younger = backend.submit()
+    wait_in_rounds(backend, 75)
+    assert [backend.held().run_id for _ in range(2)] == [attempt.run_id, younger]
+
+
+def test_doorbell_is_not_rung_while_the_queue_is_paused(backend: Backend) -> None:
+    rung: list[float] = []
+    backend.reconciler._ring = lambda: rung.append(backend.clock.now)  # type: ignore[method-assign]
+    backend.submit()
+    backend.user("POST", "/queue/pause", json={"paused": True})
+    backend.reconciler.round()
+    assert rung == []
+    backend.user("POST", "/queue/pause", json={"paused": False})
+    backend.reconciler.round()
+    assert len(rung) == 1
+
+
+def test_trouble_with_files_keeps_no_lost_run_from_being_found_round_after_round(
+    backend: Backend, attempt: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr("backend.services.outputs.publish_late", fail)
+    for _ in range(20):
+        backend.clock.pass_time(5)
+        with pytest.raises(OSError, match="the disk is gone"):
+            backend.reconciler.round()
+    assert backend.run(1)["attempts"][0]["status"] == "lost"
+
+
+def left_unpublished(backend: Backend) -> Path:
+    """An evaluation that succeeded and whose supervisor died before it published."""
+    held = backend.started()
+    output = attempt_dir(backend.home, held.run_id, 1, "evaluate").output
+    output.mkdir(parents=True)
+    (output / "answer.json").write_text("answers")
+    assert held.finish().json()["publish"]
+    return backend.home / str(backend.run(held.run_id)["output"]) / "answer.json"
+
+
+def test_evaluation_whose_supervisor_died_before_publishing_is_published(backend: Backend) -> None:
+    answers = left_unpublished(backend)
+    wait_in_rounds(backend, 50)
+    assert not answers.exists()  # its supervisor may still be at it
+    wait_in_rounds(backend, 20)
+    assert answers.read_text() == "answers"
+
+
+def test_output_of_a_run_that_ended_long_before_the_backend_came_back_is_published(
+    backend: Backend, start: Callable[..., Backend]
+) -> None:
+    answers = left_unpublished(backend)
+    backend.clock.pass_time(30 * 86400)
+    start(clock=backend.clock).reconciler.round()
+    assert answers.read_text() == "answers"
+
+
+def test_lost_run_that_can_not_go_on_elsewhere_starts_anew_by_itself(backend: Backend, attempt: Held) -> None:
+    attempt.answer(0)
+    wait_in_rounds(backend, 75)
+    second = backend.held()
+    assert second.resumes == 1
+    mismatch = {"code": "resume_mismatch", "message": "torch 1 -> 2", "way_out": "Retry."}
+    second.finish("failed", "invalid_config", failure=mismatch)
+    run = backend.run(1)
+    assert (run["status"], run["failure"], run["attempts"][2]["resumes"]) == ("queued", None, None)
+    assert "starts anew: torch 1 -> 2" in [event["detail"] for event in backend.history(1)]
+    third = backend.held()
+    third.finish("failed", "invalid_config", failure=mismatch)
+    assert backend.run(1)["status"] == "failed"
+
+
+def test_resume_that_a_user_asked_for_and_that_can_not_be_fails_with_the_reason(backend: Backend) -> None:
+    held = backend.started()
+    held.answer(0)
+    held.finish("failed", "error")
+    backend.user("POST", "/runs/1/resume")
+    mismatch = {"code": "resume_mismatch", "message": "torch 1 -> 2", "way_out": "Retry."}
+    backend.held().finish("failed", "invalid_config", failure=mismatch)
+    assert (backend.run(1)["status"], backend.run(1)["failure"]["code"]) == ("failed", "resume_mismatch")
+
+
+@pytest.mark.parametrize(("retries", "seconds"), [(0, 5), (3, 40), (20, 3600), (1000, 3600)])
+def test_pause_before_a_retry_doubles_up_to_an_hour(home: Path, retries: int, seconds: float) -> None:
+    assert Settings().retry_pause(retries) == seconds

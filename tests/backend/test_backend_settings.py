@@ -108,3 +108,9 @@ def test_home_that_is_a_file_and_a_damaged_database_end_the_service_with_the_way
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     assert "memgen.db" in done.stderr
     assert "backup" in done.stderr
+
+
+def test_beats_must_come_within_a_lease(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMGEN_LEASE_SECONDS", "5")
+    with pytest.raises(ValidationError, match="beat_seconds 5 is not below lease_seconds 5"):
+        Settings()

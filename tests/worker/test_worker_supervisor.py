@@ -1,5 +1,6 @@
 """A supervisor with a real backend, real processes and a scripted trainer."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from backend.schemas import RunDetail
@@ -284,3 +286,52 @@ def test_failure_on_a_full_disk_is_told_as_such(
     assert (run.failure.code, "MB are left where it writes" in run.failure.message) == ("disk_full", True)
     assert run.traceback is not None
     assert "No space left" in run.traceback
+
+
+def test_attempt_that_can_not_be_set_up_fails_and_says_why(house: House, tiny_config: dict[str, object]) -> None:
+    run_id = submit(house, tiny_config)
+    folder = attempt_dir(house.settings.home, run_id, 1, "evaluate").path
+    folder.mkdir(parents=True)
+    assert work(house) == EXIT_WORKED
+    run = house.user.run(run_id)
+    assert (run.status, run.cause) == (RunStatus.FAILED, Cause.ERROR)
+    assert run.failure is not None
+    assert run.failure.code == "not_started"
+    assert str(folder) in run.failure.message
+
+
+def test_strange_server_at_the_backends_address_ends_no_trainer(
+    house: House, tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.write_script("answer(0)\ntime.sleep(0.5)\nanswer(1)\nfinish()\n")
+    run_id = submit(house, tiny_config)
+    real, asked = httpx.Client.request, itertools.count()
+
+    def request(self: httpx.Client, method: str, url: str, **arguments: object) -> httpx.Response:
+        if "/attempts/" in url and 2 < next(asked) < 6:
+            return httpx.Response(401, json={"code": "wrong_token"}, request=httpx.Request(method, "http://other"))
+        return real(self, method, url, **arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(httpx.Client, "request", request)
+    assert work(house) == EXIT_WORKED
+    run = house.user.run(run_id)
+    assert (run.status, run.num_attempts, next(asked) > 6) == (RunStatus.SUCCEEDED, 1, True)
+
+
+def test_stop_on_a_full_disk_still_lets_the_trainer_save(
+    house: House, tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.write_script("signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))\nanswer(0)\ntime.sleep(600)\n")
+    run_id = submit(house, tiny_config)
+
+    def stop() -> None:
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("worker.supervisor.write_json", full)
+        house.user.stop(run_id)
+
+    later(has_answers(house, run_id, 1), stop)
+    assert work(house) == EXIT_WORKED
+    run = house.user.run(run_id)
+    assert (run.status, run.can_resume) == (RunStatus.CANCELLED, True)

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,20 @@ def test_output_that_is_there_already_is_neither_replaced_nor_taken_for_ours(
     assert (taken / "answer.json").read_text() == "of an earlier life"
     assert won.answers.read_text() == "answers"
     assert not (taken.parent.parent / "evaluate").exists()
+
+
+def test_output_goes_to_another_disk_as_a_whole(home: Path, won: RunDir, tiny_config, monkeypatch) -> None:
+    real = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if self == won.output:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    place = home / "evaluate" / "wordproblems" / "qwen2-242k" / "7"
+    (place / ".evaluate.copying").mkdir(parents=True)  # of one that was killed while it copied
+    publish(home, tiny_config, 7, won)
+    assert (place / "evaluate" / "answer.json").read_text() == "answers"
+    assert [path.name for path in place.iterdir()] == ["evaluate"]
+    assert not won.output.exists()
