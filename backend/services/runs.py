@@ -20,13 +20,11 @@ from memgen.contract.status import ATTEMPT_LIVE, RUN_ENDED, AttemptStatus, Cause
 
 
 def skip_used_ids(session: Session, home: Path) -> None:
-    """Let ids go on behind those that folders carry, where the database is new and the home is not."""
-    if session.exec(select(Run.id).limit(1)).first() is not None:
-        return
+    """Let ids go on behind those that folders carry: the database may be new, or restored into a home with more."""
     areas = {output.area for output in OUTPUTS.values()}
     places = [home / "runs", *(place for area in areas for place in (home / area).glob("*/*"))]
     names = [path.name for place in places if place.is_dir() for path in place.iterdir()]
-    largest = max((int(name) for name in names if name.isdecimal()), default=0)
+    largest = max((int(name) for name in names if name.isdecimal() and len(name) < 19), default=0)
     # the sequence may be ahead: of runs that were deleted
     known = session.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'run'")).scalar()
     if largest > (known or 0):

@@ -1,6 +1,8 @@
 """Backup and restore of a home, while runs are under way and afterwards."""
 
+import errno
 import json
+import os
 import sqlite3
 import tarfile
 from collections.abc import Callable
@@ -8,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from backend import backup as module
 from backend.backup import ABOUT, back_up, restore
+from memgen.contract.config import parse_config
 from memgen.contract.errors import BadInput
-from tests.backend.conftest import Backend
+from memgen.contract.publish import link_log, publish
+from memgen.contract.rundir import RunDir, attempt_dir, log_link, newest_link, published_dir
+from tests.backend.conftest import Backend, Held
 
 
 def quiet(_: str) -> None:
@@ -20,6 +26,38 @@ def quiet(_: str) -> None:
 def names_in(archive: Path) -> set[str]:
     with tarfile.open(archive) as file:
         return set(file.getnames())
+
+
+def prepared(backend: Backend, held: Held) -> RunDir:
+    """The folder of an attempt with a config, a log and an answer, made as its supervisor and trainer make it."""
+    folder = attempt_dir(backend.home, held.run_id, held.number, "evaluate")
+    folder.path.mkdir(parents=True)
+    folder.config.write_text("{}")
+    folder.log.write_text("log")
+    folder.answers.parent.mkdir()
+    folder.answers.write_text(f"answers of run {held.run_id}")
+    link_log(backend.home, held.run_id, folder)
+    held.send("log", b"log")
+    held.answer(0)
+    return folder
+
+
+def published(backend: Backend, held: Held, folder: RunDir) -> None:
+    """Let an attempt win, and publish what it left."""
+    assert held.finish(result={"num_questions": 1, "accuracy": 1.0}).status_code == 200
+    publish(backend.home, backend.config, held.run_id, folder)
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
+    """Let something happen when the database has been copied and no file has."""
+    copy = module._copy_database
+
+    def copy_and_act(source: Path, target: Path) -> object:
+        copied = copy(source, target)
+        action()
+        return copied
+
+    monkeypatch.setattr(module, "_copy_database", copy_and_act)
 
 
 @pytest.fixture
@@ -91,7 +129,8 @@ def test_backup_into_the_home_itself_leaves_earlier_backups_out(backend: Backend
     assert not [name for name in names_in(kept / "two.tar") if name.startswith("backups")]
     beside = backend.home / "three.tar"
     back_up(backend.home, beside, models=False, say=quiet)
-    assert not [name for name in names_in(beside) if "partial" in name or name.startswith("memgen-backup")]
+    assert not [name for name in names_in(beside) if "memgen-backup" in name or name.endswith(".tar")]
+    assert not [path for path in backend.home.rglob("*") if "memgen-backup" in path.name]
 
 
 def test_nothing_is_overwritten_and_nothing_half_written_stays(backend: Backend, archive: Path, tmp_path: Path) -> None:
@@ -135,3 +174,198 @@ def test_path_out_of_the_home_is_refused(tmp_path: Path) -> None:
         restore(bad, tmp_path / "home" / "new", quiet)
     assert refusal.value.code == "bad_backup"
     assert not (tmp_path / "home" / "outside").exists()
+
+
+def test_runs_that_begin_during_a_backup_stay_out_and_their_ids_are_free_in_the_restored_home(
+    backend: Backend, tmp_path: Path, start: Callable[..., Backend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = backend.started()
+    published(backend, first, prepared(backend, first))
+    second = backend.started()  # under way when the database is copied
+    folder = prepared(backend, second)
+    backend.submit()  # queued then
+
+    def go_on() -> None:
+        published(backend, second, folder)
+        for held in (backend.held(), backend.started()):
+            published(backend, held, prepared(backend, held))
+
+    meanwhile(monkeypatch, go_on)
+    said: list[str] = []
+    back_up(backend.home, tmp_path / "b.tar", models=False, say=said.append)
+    assert "meanwhile" in said[-1]
+    home = tmp_path / "new"
+    restore(tmp_path / "b.tar", home, quiet)
+    config = parse_config(backend.config)
+    there = {run_id: published_dir(home, config, run_id).exists() for run_id in (1, 2, 3, 4)}
+    assert there == {1: True, 2: False, 3: False, 4: False}
+    assert sorted(path.name for path in (home / "runs").iterdir()) == ["1", "2"]
+    assert sorted(path.name for path in (home / "backend" / "attempts").iterdir()) == ["1-1.log", "2-1.log"]
+    assert sorted(path.name for path in (home / "logs").iterdir()) == ["1.log", "2.log"]
+    assert newest_link(home, config).resolve() == published_dir(home, config, 1)
+
+    other = start(home=home)
+    assert other.submit() == 4
+    for _ in range(4):
+        other.reconciler.round()
+        other.clock.pass_time(30)
+    for _ in range(3):  # whatever is left can begin, and is published at its place
+        held = other.held()
+        folder = prepared(other, held)
+        folder.answers.write_text(f"anew {held.run_id}")
+        published(other, held, folder)
+        assert (published_dir(home, config, held.run_id) / "answer.json").read_text() == f"anew {held.run_id}"
+    assert (published_dir(home, config, 1) / "answer.json").read_text() == "answers of run 1"
+
+
+def test_attempt_that_begins_during_a_backup_stays_out_and_those_before_it_stay_in(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = backend.started()
+    prepared(backend, held)
+    held.finish("failed", "error")
+
+    def try_again() -> None:
+        assert backend.user("POST", f"/runs/{held.run_id}/resume").status_code == 200
+        again = backend.held()
+        published(backend, again, prepared(backend, again))
+
+    meanwhile(monkeypatch, try_again)
+    back_up(backend.home, tmp_path / "b.tar", models=False, say=quiet)
+    home = tmp_path / "new"
+    restore(tmp_path / "b.tar", home, quiet)
+    assert attempt_dir(home, 1, 1, "evaluate").answers.read_text() == "answers of run 1"
+    assert not attempt_dir(home, 1, 2, "evaluate").path.exists()
+    assert [path.name for path in (home / "backend" / "attempts").iterdir()] == ["1-1.log"]
+    assert log_link(home, 1).resolve() == attempt_dir(home, 1, 1, "evaluate").log
+    assert not (home / "evaluate").exists()
+
+
+def test_folders_of_runs_that_the_database_forgot_are_kept(backend: Backend, tmp_path: Path) -> None:
+    held = backend.started()
+    published(backend, held, prepared(backend, held))
+    with sqlite3.connect(backend.context.settings.database) as database:
+        for table in ("metric", "answer", "run_event", "attempt", "run"):
+            database.execute(f"DELETE FROM {table}")
+    (backend.home / "runs" / "1" / "attempts" / "notes.txt").write_text("mine")
+    (backend.home / "runs" / "notes").mkdir()
+    back_up(backend.home, tmp_path / "b.tar", models=False, say=quiet)
+    assert {"runs/1/attempts/1/log.txt", "runs/1/attempts/notes.txt", "runs/notes"} <= names_in(tmp_path / "b.tar")
+    assert "evaluate/wordproblems/qwen2-242k/1/evaluate/answer.json" in names_in(tmp_path / "b.tar")
+
+
+def test_output_that_is_published_while_files_are_copied_is_in_the_backup(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = backend.started()
+    folder = prepared(backend, held)
+    assert held.finish(result={"num_questions": 1, "accuracy": 1.0}).status_code == 200
+    (backend.home / "a").write_text("")  # looked at between the areas and the runs, were they sorted by name
+    (backend.home / "o").write_text("")
+    add = tarfile.TarFile.addfile
+
+    def add_and_publish(self: tarfile.TarFile, info: tarfile.TarInfo, *rest: object) -> None:
+        add(self, info, *rest)  # type: ignore[arg-type]
+        if info.name in {"a", "o"} and folder.output.exists():
+            publish(backend.home, backend.config, held.run_id, folder)
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", add_and_publish)
+    back_up(backend.home, tmp_path / "b.tar", models=False, say=quiet)
+    assert [name for name in names_in(tmp_path / "b.tar") if name.endswith("answer.json")]
+
+
+def test_folder_that_lies_on_another_disk_comes_back_as_a_plain_folder(backend: Backend, tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    (big / "train" / "gsm8k" / "m" / "1" / "weaver_sft").mkdir(parents=True)
+    (big / "train" / "gsm8k" / "m" / "1" / "weaver_sft" / "weights").write_text("w")
+    (big / "train" / "gsm8k" / "m" / "weaver_sft").symlink_to("1/weaver_sft")
+    (big / "models").mkdir()
+    (big / "empty").mkdir()
+    with sqlite3.connect(backend.context.settings.database) as database:
+        database.execute("INSERT INTO sqlite_sequence VALUES ('run', 1)")  # a run that was deleted
+    for name in ("train", "models", "empty"):
+        (backend.home / name).symlink_to(big / name)
+    back_up(backend.home, big / "train" / "b.tar", models=False, say=quiet)
+    home = tmp_path / "new"
+    restore(big / "train" / "b.tar", home, quiet)
+    assert not (home / "train").is_symlink()
+    assert (home / "train" / "gsm8k" / "m" / "weaver_sft" / "weights").read_text() == "w"
+    assert not [name for name in names_in(big / "train" / "b.tar") if "memgen-backup" in name or name.endswith(".tar")]
+
+
+def test_absolute_link_inside_the_home_points_into_the_restored_home(
+    backend: Backend, archive: Path, tmp_path: Path
+) -> None:
+    (backend.home / "best").symlink_to(backend.home / "evaluate" / "wordproblems" / "m" / "1")
+    back_up(backend.home, tmp_path / "b.tar", models=False, say=quiet)
+    home = tmp_path / "new"
+    restore(tmp_path / "b.tar", home, quiet)
+    assert (home / "best").resolve() == home / "evaluate" / "wordproblems" / "m" / "1"
+
+
+@pytest.mark.parametrize("name", ["train/gsm8k", "notes.txt", "gone", "above"])
+def test_other_link_out_of_the_home_is_refused_by_name_before_anything_is_written(
+    backend: Backend, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "big").mkdir()
+    (tmp_path / "big" / "notes.txt").write_text("")
+    places = {"train/gsm8k": tmp_path / "big", "notes.txt": tmp_path / "big" / "notes.txt", "above": tmp_path}
+    link = backend.home / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(places.get(name, tmp_path / "not mounted"))
+    with pytest.raises(BadInput) as refusal:
+        back_up(backend.home, tmp_path / "kept" / "b.tar", models=False, say=quiet)
+    assert (refusal.value.code, refusal.value.value) == ("link_leaves_home", str(link)[:200])
+    assert refusal.value.way_out
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_folder_or_file_that_cannot_be_read_is_named_and_no_backup_is_left(
+    backend: Backend, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    # by hand: tests may run as root, who reads everything
+    closed = backend.home / "runs" / "1" / ("attempts" if what == "folder" else "attempts/1/config.json")
+
+    def refuse(path: object, *_: object, **__: object) -> None:
+        if str(path) == str(closed):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    def guarded(call: Callable[..., object]) -> Callable[..., object]:
+        return lambda path, *rest, **more: refuse(path) or call(path, *rest, **more)
+
+    for owner, name in ((os, "scandir"), (os, "listdir"), (Path, "open")):
+        monkeypatch.setattr(owner, name, guarded(getattr(owner, name)))
+    with pytest.raises(BadInput, match="Permission denied") as refusal:
+        back_up(backend.home, tmp_path / "new" / "b.tar", models=False, say=quiet)
+    assert (refusal.value.code, refusal.value.value) == ("unreadable", str(closed)[:200])
+    assert not list((tmp_path / "new").glob("*"))
+
+
+def test_backup_into_a_folder_of_runs_leaves_none_of_them_out(backend: Backend, archive: Path) -> None:
+    back_up(backend.home, backend.home / "runs" / "1" / "b.tar", models=False, say=quiet)
+    second = backend.home / "runs" / "c.tar"
+    back_up(backend.home, second, models=False, say=quiet)
+    assert names_in(second) == names_in(archive)
+
+
+def test_path_may_hold_what_means_something_in_an_address(backend: Backend, archive: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "a#b?c=%41%"
+    back_up(backend.home, odd / "#1?.tar", models=False, say=quiet)
+    restore(odd / "#1?.tar", odd / "home", quiet)
+    back_up(odd / "home", odd / "again.tar", models=False, say=quiet)
+    assert names_in(odd / "again.tar") == names_in(archive)
+
+
+def test_full_disk_during_a_restore_is_told_apart_from_a_bad_backup(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tarfile, "copyfileobj", full)
+    with pytest.raises(BadInput, match="No space left") as refusal:
+        restore(archive, tmp_path / "new", quiet)
+    assert (refusal.value.code, refusal.value.field) == ("restore_failed", "MEMGEN_HOME")
+    assert "room" in refusal.value.way_out
+    assert list((tmp_path / "new").iterdir()) == []

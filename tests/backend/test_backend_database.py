@@ -121,6 +121,15 @@ def test_new_database_in_an_old_home_counts_on_behind_the_folders(start: Callabl
     assert start().submit() == 46
 
 
+def test_restored_database_counts_on_behind_the_folders_of_runs_that_it_does_not_know(
+    start: Callable[..., Backend], home: Path
+) -> None:
+    start().submit()
+    (home / "train" / "gsm8k" / "some-model" / "7").mkdir(parents=True)
+    (home / "runs" / "20261124200000000000000").mkdir(parents=True)  # no id of ours, and none that SQLite could hold
+    assert start().submit() == 8
+
+
 def test_rows_of_the_first_version_come_through_the_second_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "memgen.db"
     config = Config()
