@@ -106,6 +106,16 @@ class House(RunningStack):
         finally:
             self.resume_process(pid)
 
+    @contextmanager
+    def launcher_held(self) -> Iterator[None]:
+        """Inside the block nothing that ends is started again."""
+        assert self.launcher is not None
+        os.kill(self.launcher.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.resume_process(self.launcher.pid)
+
     def claim_and_vanish(self, boot_id: str | None = None) -> None:
         """Claim the next attempt as a supervisor would, and say nothing any more."""
         slot = Slot("cpu0").claim()

@@ -4,12 +4,15 @@ import signal
 import time
 from collections.abc import Sequence
 
+from backend.main import create_app
+from backend.settings import Settings
 from memgen.contract.status import AttemptStatus as A
 from memgen.contract.status import RunStatus
 from tests.faults.house import LEASE, House
 from tests.faults.registry import fault
 from tests.faults.trainer import ANSWER_SECONDS
-from tests.running_stack import wait_until
+from tests.running_stack import is_alive, wait_until
+from tests.serving import serving
 
 
 def _restarted_during_a_run(house: House, services: Sequence[str], number: signal.Signals) -> None:
@@ -111,3 +114,22 @@ def backend_away_for_three_leases(house: House) -> None:
     house.recovered()
     for run_id in runs:
         house.check(run_id, RunStatus.SUCCEEDED, [A.SUCCEEDED])
+
+
+@fault()
+def another_homes_backend_at_its_address(house: House) -> None:
+    """It knows nothing of the run and refuses its reports for a lease; the trainer goes on until its own is back."""
+    run_id = house.launch(questions=200)
+    house.started(run_id)
+    other = Settings(home=house.home.parent / "other", redis_url="unix:///nowhere/redis.sock")
+    with house.launcher_held():
+        pid = house.signal_service("backend", signal.SIGKILL)
+        wait_until(lambda: not is_alive(pid), 10, "end of the backend")
+        enough = house.answers_written(run_id, 1) + round(LEASE / ANSWER_SECONDS)
+        with serving(create_app(other), house.backend_port):
+            wait_until(lambda: house.answers_written(run_id, 1) >= enough, 60, "answers of a lease")
+        house.fault()
+    house.restarted("backend", pid)
+    house.started(run_id, enough)
+    house.recovered()
+    house.check(run_id, RunStatus.SUCCEEDED, [A.SUCCEEDED])
