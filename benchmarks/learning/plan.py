@@ -33,6 +33,7 @@ QUICK = Scale(60, "validation", 96, sft_steps=120, sft_rows=8, grpo_steps=10, lt
 RATE, OWN_RATE = 1e-3, 3e-3  # of LoRA, and of what starts from nothing: latents and projections
 TRIGGER_RATE, HEAD_RATE = 1e-4, 1e-3
 RANK, ALPHA, DROPOUT = 16, 32, 0.1
+SKIP = 0.3  # points left out in training, or the weaver knows no answer with fewer insertions than all
 
 Done = Mapping[str, dict[str, float]]
 """Results of the steps so far, by name."""
@@ -65,6 +66,7 @@ def _training(scale: Scale, seed: int, _: Done) -> dict[str, Any]:
         "lora_r": RANK,
         "lora_alpha": ALPHA,
         "lora_dropout": DROPOUT,
+        "skip_probability": SKIP,
         "eval_questions": 64,
         "save_steps": 50,
     }
@@ -99,6 +101,7 @@ def _evaluation(**fields: Any) -> Callable[[Scale, int, Done], dict[str, Any]]:
             "split": scale.split,
             "num_questions": scale.questions,
             "max_completion_length": scale.max_tokens,
+            "batch_size": 25,
             **fields,
         }
 

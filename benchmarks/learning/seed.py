@@ -71,11 +71,12 @@ def _config(step: Step, scale: Scale, seed: int, done: Done, folder: Path) -> Ru
 def _run(config: RunConfig, folder: Path, environment: Mapping[str, str]) -> None:
     plan = folder.with_suffix(".json")
     write_json(plan, config.model_dump(mode="json"))
+    environment = {**environment, "MEMGEN_SUPERVISOR_PID": str(os.getpid())}  # it ends with this process
     command = [sys.executable, "-m", "memgen", "run", str(plan), "--out", str(folder)]
     command += ["--resume", str(folder)] if (folder / "config.json").exists() else []
     log = folder.with_suffix(".log")
     with log.open("a", encoding="utf-8") as out:
-        code = subprocess.run(command, env=dict(environment), stdout=out, stderr=out, check=False).returncode
+        code = subprocess.run(command, env=environment, stdout=out, stderr=out, check=False).returncode
     if code:
         lines = log.read_text(encoding="utf-8").splitlines()[-3:]
         raise SystemExit(f"the step ended with exit code {code}; {log}:\n" + "\n".join(lines))
