@@ -31,9 +31,9 @@ FULL = Scale(200, "test", 96, sft_steps=400, sft_rows=8, grpo_steps=60, ltpo_ste
 QUICK = Scale(60, "validation", 96, sft_steps=120, sft_rows=8, grpo_steps=10, ltpo_steps=4)
 
 RATE, OWN_RATE = 1e-3, 3e-3  # of LoRA, and of what starts from nothing: latents and projections
-TRIGGER_RATE, HEAD_RATE = 1e-4, 1e-3
+TRIGGER_RATE, PENALTY, BETA = 2e-4, 0.7, 0.05
 RANK, ALPHA, DROPOUT = 16, 32, 0.1
-SKIP = 0.3  # points left out in training, or the weaver knows no answer with fewer insertions than all
+SKIP = 0.5  # of the delimiters get no latents in training, or the weaver knows no answer with fewer insertions than all
 
 Done = Mapping[str, dict[str, float]]
 """Results of the steps so far, by name."""
@@ -83,9 +83,8 @@ def _grpo(scale: Scale, seed: int, _: Done) -> dict[str, Any]:
         "batch_size": 32,
         "num_generations": 8,
         "learning_rate": TRIGGER_RATE,
-        "head_learning_rate": HEAD_RATE,
-        "sample_tokens": True,
-        "insertion_penalty": 0.1,
+        "insertion_penalty": PENALTY,
+        "beta": BETA,
         "max_completion_length": scale.max_tokens,
         "save_steps": 10,
     }

@@ -208,8 +208,9 @@ class WeaverSftConfig(Training):
     max_inference_aug_num: int = Field(default=5, ge=0, le=1000)
     """Most insertions behind delimiters in an answer."""
     skip_probability: float = Field(default=0.0, ge=0, lt=1)
-    """How likely a point of a training example gets no latents, drawn anew at each step. A weaver that has always seen
-    all of them is at a loss where a trigger leaves some out; 0, as the method has it, leaves out none."""
+    """How likely a delimiter of a training example gets no latents, drawn anew at each step; the prompt keeps its own.
+    A weaver that has always seen all of them is at a loss where a trigger leaves some out; 0, as the method has it,
+    leaves out none."""
     lora_r: int = Field(default=16, ge=1, le=1024)
     """Rank of both adapters' LoRA on q_proj and v_proj."""
     lora_alpha: int = Field(default=32, ge=1, le=4096)

@@ -137,11 +137,13 @@ class Teacher:
         return -torch.cat(self._model.token_logprobs(rows)).sum()
 
     def _thinned(self, row: Row, number: int, place: int) -> Row:
-        """A row of a step with some of its points left out; the same in every process and after every resume."""
-        if not self._config.skip_probability:
+        """A row of a step with some delimiters' points left out; the same in every process and after every resume."""
+        skipped = self._config.skip_probability
+        if not skipped:
             return row
         chance = Random(seed_of(self._config.seed, "points", number, place))
-        return replace(row, points=[point for point in row.points if chance.random() >= self._config.skip_probability])
+        prompt = row.first_label  # where the prompt ends, the first label stands
+        return replace(row, points=[point for point in row.points if point == prompt or chance.random() >= skipped])
 
     def _rows(self, examples: Sequence[Example]) -> list[Row]:
         device = self._model.base.device
