@@ -51,8 +51,8 @@ class Context:
         return shutil.disk_usage(self.home).free
 
     def spare_disk(self, session: Session) -> int:
-        """Of `free_disk` what no run under way may still write; may be negative."""
-        return self.free_disk - still_to_write(session, self.home)
+        """Of `free_disk` what no run under way may still write."""
+        return max(0, self.free_disk - still_to_write(session, self.home))
 
     def look_around(self, *, ask_broker: bool = True) -> Surroundings:
         """What replies depend on beside the database. Not in a transaction: Redis may take a second not to answer."""

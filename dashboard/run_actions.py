@@ -13,6 +13,8 @@ STOP_WORDS: dict[StopMode, tuple[str, str]] = {
     StopMode.DISCARD: ("Discard", "Ends at the next step without saving; a resume may have to start over."),
     StopMode.FORCE: ("Force", "Kills the trainer and its children at once; for a run that does not react."),
 }
+LEFT_BEHIND = "left_behind"
+"""In the session: files of a run just deleted that could not be removed."""
 _CAN_STOP = frozenset({RunStatus.WAITING, RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.STOPPING})
 _CAN_START_AGAIN = frozenset({RunStatus.FAILED, RunStatus.CANCELLED})
 
@@ -92,8 +94,5 @@ def _delete_dialog(run: RunDetail) -> None:
             if st.button("Keep it", key="cancel_delete"):
                 st.rerun()
         if confirmed:
-            left = api.client().delete(run.id, confirm=True).left
-            if not left:
-                st.switch_page("app_pages/runs.py")
-            st.warning(f"Run {run.id} is deleted, but these files could not be removed:")
-            st.code("\n".join(left), language=None, wrap_lines=True)
+            st.session_state[LEFT_BEHIND] = api.client().delete(run.id, confirm=True).left
+            st.switch_page("app_pages/runs.py")

@@ -7,7 +7,9 @@ import streamlit as st
 from backend.schemas import RunOut
 from dashboard import api
 from dashboard.demo_offer import demo_offer
+from dashboard.run_actions import LEFT_BEHIND
 from dashboard.runs_table import COLUMNS, any_live, runs_frame
+from dashboard.text import escape_markdown
 from dashboard.url_state import keep_in_url, start_from_url
 from memgen.contract.status import RunStatus
 
@@ -109,6 +111,9 @@ heading, action = st.columns([4, 1], vertical_alignment="bottom")
 heading.title("Runs", anchor=False)
 if action.button("Launch a run", key="to_launch", icon=":material/rocket_launch:", width="stretch"):
     st.switch_page("app_pages/launch.py")
+if left_behind := st.session_state.pop(LEFT_BEHIND, None):
+    lines = "\n".join(f"- {escape_markdown(line)}" for line in left_behind)
+    st.warning(f"The run is deleted, but these of its files could not be removed:\n{lines}", icon=":material/warning:")
 chosen = choose_filters()
 if st.session_state.get(FILTER) != chosen or PAGES not in st.session_state:
     st.session_state[FILTER], st.session_state[PAGES] = chosen, 1

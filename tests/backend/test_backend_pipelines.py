@@ -120,13 +120,17 @@ def test_continue_runs_the_failed_step_and_what_was_skipped_and_nothing_else(bac
     check_problem(backend.user("POST", "/pipelines/1/continue", json={}), 409, "nothing_to_continue")
 
 
-def test_continue_resumes_a_training_from_its_checkpoint(backend: Backend) -> None:
+def training_killed_behind_step_8(backend: Backend) -> None:
     backend.submit_pipeline()
     backend.work()
     held = backend.held()
     held.say({"event": "checkpoint", "step": 8, "path": "checkpoints/step-8"})
     held.finish("failed", "killed")
     backend.reconciler.round()
+
+
+def test_continue_resumes_a_training_from_its_checkpoint(backend: Backend) -> None:
+    training_killed_behind_step_8(backend)
     assert backend.run(2)["resume_reason"] == "Goes on behind step 8 of attempt 1."
     backend.user("POST", "/pipelines/1/continue", json={})
     assert backend.held().resumes == 1
@@ -351,11 +355,7 @@ def test_deeply_nested_value_is_refused_and_no_error_of_the_server(backend: Back
 
 
 def test_continue_starts_a_step_anew_that_could_not_be_resumed(backend: Backend) -> None:
-    backend.submit_pipeline()
-    backend.work()
-    held = backend.held()
-    held.say({"event": "checkpoint", "step": 8, "path": "checkpoints/step-8"})
-    held.finish("failed", "killed")
+    training_killed_behind_step_8(backend)
     backend.user("POST", "/pipelines/1/continue", json={})
     mismatch = {"code": "resume_mismatch", "message": "another model", "way_out": "Retry."}
     backend.held().finish("failed", "invalid_config", failure=mismatch)

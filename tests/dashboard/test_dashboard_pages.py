@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard
 from dashboard.health import health_troubles
+from dashboard.run_actions import LEFT_BEHIND
 
 MAIN = Path(dashboard.__file__).parent / "main.py"
 
@@ -39,6 +40,13 @@ def button_keys(app: AppTest) -> set[str | None]:
 
 def test_no_runs_invite_to_launch(backend: Any) -> None:
     assert "No runs yet" in shown(open_page())
+
+
+def test_files_that_a_deletion_left_behind_are_named_once(backend: Any) -> None:
+    app = open_page()
+    app.session_state[LEFT_BEHIND] = ["runs/1: Operation not permitted"]
+    assert "- runs/1\\: Operation not permitted" in shown(app.run())
+    assert "could not be removed" not in shown(app.run())
 
 
 def test_filter_from_the_address_reaches_the_backend(backend: Any) -> None:
