@@ -27,7 +27,7 @@ class Scale:
     ltpo_steps: int
 
 
-FULL = Scale(200, "test", 96, sft_steps=400, sft_rows=8, grpo_steps=60, ltpo_steps=10)
+FULL = Scale(200, "test", 96, sft_steps=240, sft_rows=8, grpo_steps=24, ltpo_steps=6)
 QUICK = Scale(60, "validation", 96, sft_steps=120, sft_rows=8, grpo_steps=10, ltpo_steps=4)
 
 RATE, OWN_RATE = 1e-3, 3e-3  # of LoRA, and of what starts from nothing: latents and projections
