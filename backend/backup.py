@@ -31,6 +31,7 @@ LEFT_OUT = (
     "services",
     "worker",
     "launcher.lock",
+    "backend.lock",
     "backend/token",
     "backend/worker-token",
     "backend/url",

@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 bad input, 1 the backend refused or does not answer.
 
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -69,14 +70,23 @@ def serve() -> None:
     from sqlalchemy.exc import DatabaseError
 
     from backend.main import create_app
+    from backend.only_one import only_one
     from backend.stack import check_port, shown_url
     from memgen.contract.rundir import backend_url_file, write_whole
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    with errors():
+    with errors(), ExitStack() as held:
         known = settings()
         check_port(known.host, known.port, "MEMGEN_PORT")
         try:
+            held.enter_context(
+                only_one(
+                    known.home,
+                    "backend.lock",
+                    running="another backend serves this folder already",
+                    way_out="End it, or name another folder.",
+                )
+            )
             application = create_app(known)
         except OSError as error:
             raise BadInput(
@@ -94,8 +104,8 @@ def serve() -> None:
                 value=known.database,
                 way_out="Restore a backup of this file, or move it away to start empty.",
             ) from error
-    write_whole(backend_url_file(known.home), shown_url(known.host, known.port) + "\n")
-    uvicorn.run(application, host=known.host, port=known.port, log_level="warning", timeout_graceful_shutdown=3)
+        write_whole(backend_url_file(known.home), shown_url(known.host, known.port) + "\n")
+        uvicorn.run(application, host=known.host, port=known.port, log_level="warning", timeout_graceful_shutdown=3)
 
 
 @app.command()

@@ -13,8 +13,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -22,6 +22,7 @@ import psutil
 import redis
 
 from backend.client import ApiError, Client, Unreachable
+from backend.only_one import holder, only_one
 from backend.redis_server import server_command, socket_path
 from backend.service_process import ServiceProcess, ServiceSpec, end_process, find_process
 from backend.settings import Settings
@@ -30,6 +31,7 @@ from memgen.contract.rundir import write_json
 from memgen.contract.status import StopMode
 
 Say = Callable[[str], None]
+LOCK = "launcher.lock"
 
 
 class Stack:
@@ -58,7 +60,12 @@ class Stack:
         Raises:
             BadInput: `already_running`, `port_in_use`, `no_redis_server`, `service_failed`.
         """
-        with _only_one(self._settings.home):
+        with only_one(
+            self._settings.home,
+            LOCK,
+            running="MemGen Studio already runs on this folder",
+            way_out="`make down` stops it.",
+        ):
             end_left_over(self._settings.home, self._say)
             self._check_ports()
             specs = self._specs()
@@ -176,11 +183,11 @@ def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
     Raises:
         BadInput: `still_running`, if a trainer did not end in time.
     """
-    launcher = _launcher(settings.home)
+    launcher = holder(settings.home, LOCK)
     if launcher is not None:
         say("stopping the services")
         os.kill(launcher, signal.SIGTERM)
-        _wait(lambda: _launcher(settings.home) is None, 60)
+        _wait(lambda: holder(settings.home, LOCK) is None, 60)
     end_left_over(settings.home, say)
     if not busy_slots(settings.home):
         say("nothing runs" if launcher is None else "stopped")
@@ -270,42 +277,6 @@ def check_port(host: str, port: int, setting: str) -> None:
                 value=port,
                 way_out=f"End what listens there, or choose another: {setting}=N make up.",
             ) from error
-
-
-@contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    """Hold the home's launcher lock; the kernel frees it when the launcher dies."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "launcher.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BadInput(
-                "already_running",
-                "MemGen Studio already runs on this folder",
-                field="MEMGEN_HOME",
-                value=home,
-                way_out="`make down` stops it.",
-            ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-def _launcher(home: Path) -> int | None:
-    """Process id of the launcher that runs on this home."""
-    path = home / "launcher.lock"
-    if not path.exists():
-        return None
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            return int(file.read() or 0) or None
-    return None
 
 
 def _state_file(home: Path) -> Path:

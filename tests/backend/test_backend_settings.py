@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from backend.only_one import only_one
 from backend.settings import Settings
 from tests.backend.conftest import Backend
 from tests.ports import free_port
@@ -83,6 +84,14 @@ def test_port_in_use_ends_the_service_and_is_named(home: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: MEMGEN_PORT: 127.0.0.1 port {port} can't be used (Address already in use)")
     assert "Traceback" not in done.stderr
+
+
+def test_second_backend_on_a_home_is_refused(home: Path) -> None:
+    with only_one(home, "backend.lock", running="", way_out=""):
+        done = command("serve", MEMGEN_PORT=str(free_port()))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: MEMGEN_HOME: another backend serves this folder already")
+    assert not (home / "backend" / "memgen.db").exists()
 
 
 def test_command_without_a_service_says_how_to_start_it(home: Path) -> None:
