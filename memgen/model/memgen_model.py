@@ -140,10 +140,21 @@ class MemGenModel(nn.Module):
             Hidden states (n_i, D) of the reasoner's rows, and latents (K, D), in the reasoner's space, of the weaver's.
         """
         queries = [self._queries(one) for one in prompt]
+        hidden, woven = self._read_together(reasoner, replace(weaver, queries=queries))
+        return hidden, [self._out_of_weaver(own[-len(last) :]) for own, last in zip(woven, queries, strict=True)]
+
+    def read_ahead(self, reasoner: Reading, weaver: Reading, trigger: Reading | None) -> None:
+        """Let rows of each role read embeddings (n_i, D) behind which nothing is wanted yet."""
+        self._read_together(reasoner, weaver)
+        if trigger is not None:
+            with self.adapters.on("trigger"):
+                read_together([trigger])
+
+    def _read_together(self, reasoner: Reading, weaver: Reading) -> list[list[torch.Tensor]]:
+        """Hidden states of both, in one pass of the base."""
         chunks = [self._into_weaver(chunk) for chunk in weaver.chunks]
         with self.adapters.on_from("weaver", sum(len(chunk) for chunk in reasoner.chunks)):
-            hidden, woven = read_together([reasoner, replace(weaver, chunks=chunks, queries=queries)])
-        return hidden, [self._out_of_weaver(own[-len(last) :]) for own, last in zip(woven, queries, strict=True)]
+            return read_together([reasoner, replace(weaver, chunks=chunks)])
 
     def _queries(self, prompt: bool) -> torch.Tensor:
         """(K, D)"""

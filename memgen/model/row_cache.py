@@ -58,11 +58,15 @@ class RowStream:
         """Forget what a row has read."""
         self.lengths[row] = 0
 
+    def copy(self, source: int, target: int) -> None:
+        """Let one row have read what another has."""
+        self._buffers.copy(source, target, self.lengths[source])
+        self.lengths[target] = self.lengths[source]
+
     def move(self, source: int, target: int) -> None:
         """Put what one row has read into another row's place."""
-        self._buffers.move(source, target, self.lengths[source])
-        self.lengths[target] = self.lengths[source]
-        self.lengths[source] = 0
+        self.copy(source, target)
+        self.clear(source)
 
     def part(self, rows: Sequence[int], chunks: Sequence[torch.Tensor]) -> "tuple[_Buffers, list[_Run]]":
         """Where these rows keep keys and values, and which lie side by side."""
@@ -176,7 +180,7 @@ class _Buffers:
                 bigger[:, :, :room] = buffer
                 self.layers[layer][kind] = bigger
 
-    def move(self, source: int, target: int, size: int) -> None:
+    def copy(self, source: int, target: int, size: int) -> None:
         """Copy a row's first `size` positions into another row."""
         for pair in self.layers:
             for buffer in pair:

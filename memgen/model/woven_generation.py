@@ -2,7 +2,8 @@
 
 Behind the prompt, and behind each token that ends in a delimiter, latents are inserted; with an active trigger only
 where it says so. Reasoner and weaver share each pass of the base: while the weaver makes a row's latents the others get
-their next tokens, so an insertion costs its row one pass and the others nothing.
+their next tokens, so an insertion costs its row one pass and the others nothing. A prompt that several rows begin with
+together, as a rollout's do, is read once.
 """
 
 from collections import deque
@@ -166,11 +167,34 @@ class _Generation:
 
     def _admit(self) -> None:
         """Let waiting prompts take free places."""
+        by_prompt: dict[tuple[int, ...], list[int]] = {}
         while self._waiting and len(self._rows) < self._width:
             number = self._waiting.popleft()
+            by_prompt.setdefault(tuple(self._prompts[number].tolist()), []).append(len(self._rows))
             prompt = self._model.embed(self._prompts[number])
             self._rows.append(_Row(number, self._out[number], prompt, [prompt], [prompt]))
             self._on_start(number)
+        self._read_once([places for prompt, places in by_prompt.items() if len(places) > 1 and len(prompt) > 1])
+
+    def _read_once(self, alike: Sequence[list[int]]) -> None:
+        """Let the first of each of these lists of places read the prompt they share, and the others have read it, too.
+
+        Each then reads the prompt's last token itself, behind which it goes its own way.
+        """
+        if not alike:
+            return
+        first = [places[0] for places in alike]
+        heads = [self._rows[place].reasoner[:-1] for place in first]
+        roles = [Reading(stream, first, heads) for stream in self._streams]
+        self._model.read_ahead(roles[0], roles[1], roles[2] if self._trigger else None)
+        for source, *others in alike:
+            for target in others:
+                for stream in self._streams:
+                    stream.copy(source, target)
+            for place in (source, *others):
+                row = self._rows[place]
+                row.reasoner = row.reasoner[-1:]
+                row.weaver, row.trigger = [row.reasoner], [row.reasoner]
 
     def _is_point(self, row: _Row) -> bool:
         """Whether latents may be inserted behind what the row has so far."""

@@ -1,6 +1,7 @@
 """Generation with latents: whatever stands beside a row, when it came and what was cached, its answer is the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -98,6 +99,45 @@ def test_an_insertion_takes_a_pass_from_its_own_row_and_none_from_others(prompts
     each = [len(one.ids) + sum(d.inserted for d in one.decisions) for one in done]
     assert len(set(each)) > 1
     assert passes == max(each)
+
+
+@pytest.mark.parametrize("trigger", [False, True])
+def test_completions_of_one_prompt_read_it_once_and_are_those_of_each_alone(
+    model: MemGenModel, prompts, trigger: bool
+) -> None:
+    """As in a rollout: groups of one prompt, each completion with draws of its own."""
+    grouped = [prompts[number] for number in (0, 0, 0, 1, 2, 2, 6, 6)]
+
+    def drawn(numbers: Sequence[int]) -> tuple[list[Completion], int]:
+        sampling = Sampling(4.0, True, [torch.Generator().manual_seed(number) for number in numbers])
+        some = [grouped[number] for number in numbers]
+        with positions_read(model) as counts:
+            return generate_woven(model, some, LENGTH, trigger=trigger, sampling=sampling), sum(counts)
+
+    together, read = drawn(range(len(grouped)))
+    alone = [drawn([number]) for number in range(len(grouped))]
+    assert told(together) == told([one for (one,), _ in alone])
+    assert len({tuple(one.ids) for one in together[:3]}) == 3
+    heads = [(range(3), len(prompts[0]) - 1), (range(4, 6), len(prompts[2]) - 1)]
+    own_roles = 2 if trigger else 1  # reasoner and trigger; alone, the weaver reads only for a row that gets latents
+    weaving = [any(d.inserted for d in one.decisions) for one in together]
+    saved = sum(
+        head * (own_roles * (len(group) - 1) + sum(weaving[number] for number in group) - 1) for group, head in heads
+    )
+    assert sum(positions for _, positions in alone) - read == saved > 0
+
+
+@contextmanager
+def positions_read(model: MemGenModel) -> Iterator[list[int]]:
+    """How many positions the base reads, pass by pass."""
+    counts: list[int] = []
+
+    def count(_: object, __: object, given: dict[str, torch.Tensor]) -> None:
+        counts.append(given["inputs_embeds"].shape[1])
+
+    handle = model.decoder.register_forward_pre_hook(count, with_kwargs=True)
+    yield counts
+    handle.remove()
 
 
 def test_order_of_prompts_has_no_part_in_the_answers(model: MemGenModel, prompts) -> None:
