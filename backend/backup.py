@@ -62,7 +62,8 @@ def back_up(home: Path, target: Path, *, models: bool, say: Say) -> int:
         Bytes of the archive.
 
     Raises:
-        BadInput: `no_database`, `backup_exists`, `link_leaves_home`, `unreadable`, `backup_failed`.
+        BadInput: `no_database`, `backup_exists`, `link_leaves_home`, `unreadable`, `database_damaged`,
+            `backup_failed`.
     """
     home = home.resolve()
     if not (home / DATABASE).exists():
@@ -193,16 +194,27 @@ def _number(name: str) -> int:
 
 def _copy_database(source: Path, target: Path) -> _Copied:
     """Make a consistent copy, and look through it."""
-    with closing(_reader(source)) as database:
-        database.execute("VACUUM INTO ?", (str(target),))
-    return _look_through(target)
+    try:
+        with closing(_reader(source)) as database:
+            database.execute("VACUUM INTO ?", (str(target),))
+        return _look_through(target)
+    except sqlite3.OperationalError:  # no room, no permission
+        raise
+    except sqlite3.DatabaseError as error:
+        raise BadInput(
+            "database_damaged",
+            f"the database can't be read: {error}",
+            field="MEMGEN_HOME",
+            value=source,
+            way_out="Restore an earlier backup, or repair the file with sqlite3's .recover.",
+        ) from error
 
 
 def _look_through(path: Path) -> _Copied:
     with closing(_reader(path)) as copy:
         found = copy.execute("PRAGMA integrity_check").fetchall()
         if found != [("ok",)]:
-            raise sqlite3.DatabaseError(f"the database is damaged: {found[0][0]}")
+            raise sqlite3.DatabaseError(f"damaged: {found[0][0]}")
         last = copy.execute("SELECT seq FROM sqlite_sequence WHERE name = 'run'").fetchone()
         runs = copy.execute("SELECT id, status = 'succeeded' FROM run")
         return _Copied(

@@ -23,7 +23,7 @@ from memgen.stages.training import batch_of, drawn
 
 
 def train(config: RunConfig, home: Path, folder: Path) -> dict[str, float]:
-    """Train, merge the LoRA into the base and save it as a model of its own; returns loss and seconds.
+    """Train, merge the LoRA into the base and save it as a model of its own; returns its last loss and seconds.
 
     Goes on from trl's newest checkpoint in the folder, if there is one.
     """
@@ -72,7 +72,8 @@ def train(config: RunConfig, home: Path, folder: Path) -> dict[str, float]:
     merged.save_pretrained(folder / "model")
     base.tokenizer.save_pretrained(folder / "model")
     shutil.rmtree(work, ignore_errors=True)
-    return {"loss": float(done.training_loss), "seconds": float(done.metrics["train_runtime"])}
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return {"steps": config.max_steps, "loss": float(losses[-1]), "seconds": float(done.metrics["train_runtime"])}
 
 
 def rows(config: WeaverSftConfig, base: BaseModel) -> Dataset:

@@ -22,6 +22,19 @@ PAIRS = (
     ("ltpo_noise", "trigger_eval"),
 )
 TITLES = {step.name: step.title for step in STEPS}
+SIGNALS = (
+    ("steps", "steps", "d"),
+    ("last loss", "loss", ".3f"),
+    ("validation loss before", "eval_loss_before", ".3f"),
+    ("after", "eval_loss", ".3f"),
+    ("latent norm over token norm", "latent_norm", ".1f"),
+    ("similarity between slots", "latent_similarity", ".2f"),
+    ("last reward", "reward", ".2f"),
+    ("last insert rate", "insert_rate", ".2f"),
+    ("groups without variance", "frac_reward_zero_std", ".0%"),
+    ("seconds", "seconds", ".0f"),
+)
+"""Columns of the trainings: title, name in the training's result, format."""
 
 
 def table(folder: Path) -> str:
@@ -73,19 +86,14 @@ def _differences(seeds: dict[str, list[Line]]) -> Iterator[str]:
 
 
 def _trainings(seeds: dict[str, list[Line]]) -> Iterator[str]:
-    yield "| training | seed | steps | loss at the end | validation loss | reward | seconds |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| training | seed | " + " | ".join(title for title, _, _ in SIGNALS) + " |"
+    yield "|---" * (2 + len(SIGNALS)) + "|"
     for name in TRAININGS:
         for seed, lines in seeds.items():
             own = numbers(lines, name)
-            if not own:
-                continue
-            validation = f"{own['eval_loss_before']:.3f} to {own['eval_loss']:.3f}" if "eval_loss" in own else "-"
-            reward = f"{own['reward']:.2f}" if "reward" in own else "-"
-            yield (
-                f"| {TITLES[name]} | {seed} | {own.get('steps', '-')} | {own['loss']:.3f} | {validation} | {reward} "
-                f"| {own['seconds']:.0f} |"
-            )
+            if own:
+                said = [f"{own[key]:{form}}" if key in own else "-" for _, key, form in SIGNALS]
+                yield f"| {TITLES[name]} | {seed} | {' | '.join(said)} |"
 
 
 def _share(values: Iterator[bool]) -> str:

@@ -148,6 +148,16 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(backend: Backend,
     assert list(archive.parent.iterdir()) == [archive]
 
 
+def test_damaged_database_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    database = tmp_path / "home" / "backend" / "memgen.db"
+    database.parent.mkdir(parents=True)
+    database.write_bytes(b"no database at all " * 1000)
+    with pytest.raises(BadInput) as refusal:
+        back_up(tmp_path / "home", tmp_path / "backups" / "x.tar", models=False, say=quiet)
+    assert (refusal.value.code, refusal.value.value) == ("database_damaged", str(database))
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
 @pytest.mark.parametrize("harm", ["torn", "no database", "other format", "not a tar"])
 def test_damaged_backup_is_refused_and_leaves_the_home_empty(archive: Path, tmp_path: Path, harm: str) -> None:
     bad, home = tmp_path / "bad.tar", tmp_path / "new"

@@ -44,4 +44,4 @@ def test_table_pairs_answers_by_question(tmp_path: Path) -> None:
     assert "| weaver | 5 | 10 | 90.0 % (59.6-98.2) | 100 % | 0 % | 30 | 3.00 | 0.75 | 0 |" in said
     assert "| weaver against base | 5 | 10 | +70.0 (" in said
     assert "| 8 / 1 | 0.039 |" in said
-    assert "| weaver SFT | 5 | 7 | 0.500 | 2.000 to 0.400 | - | 61 |" in said
+    assert "| weaver SFT | 5 | 7 | 0.500 | 2.000 | 0.400 | - | - | - | - | - | 61 |" in said
