@@ -27,11 +27,12 @@ class Scale:
     ltpo_steps: int
 
 
-FULL = Scale(200, "test", 96, sft_steps=240, sft_rows=8, grpo_steps=24, ltpo_steps=6)
-QUICK = Scale(60, "validation", 96, sft_steps=120, sft_rows=8, grpo_steps=10, ltpo_steps=4)
+FULL = Scale(200, "test", 96, sft_steps=240, sft_rows=8, grpo_steps=48, ltpo_steps=6)
+QUICK = Scale(30, "validation", 96, sft_steps=60, sft_rows=4, grpo_steps=6, ltpo_steps=2)
 
 RATE, OWN_RATE = 1e-3, 3e-3  # of LoRA, and of what starts from nothing: latents and projections
-TRIGGER_RATE, PENALTY, BETA = 2e-4, 0.7, 0.05
+TRIGGER_RATE, PENALTY, BETA = 3e-4, 0.9, 0.05
+CLIP = 0.05  # of the trigger's gradients: those of the first steps are 50 times the later ones, which Adam then barely sees
 RANK, ALPHA, DROPOUT = 16, 32, 0.1
 SKIP = 0.5  # of the delimiters get no latents in training, or the weaver knows no answer with fewer insertions than all
 
@@ -83,6 +84,8 @@ def _grpo(scale: Scale, seed: int, _: Done) -> dict[str, Any]:
         "batch_size": 32,
         "num_generations": 8,
         "learning_rate": TRIGGER_RATE,
+        "lr_scheduler_type": "constant",
+        "max_grad_norm": CLIP,
         "insertion_penalty": PENALTY,
         "beta": BETA,
         "max_completion_length": scale.max_tokens,
