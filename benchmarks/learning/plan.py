@@ -32,7 +32,7 @@ QUICK = Scale(30, "validation", 96, sft_steps=60, sft_rows=4, grpo_steps=6, ltpo
 
 RATE, OWN_RATE = 1e-3, 3e-3  # of LoRA, and of what starts from nothing: latents and projections
 TRIGGER_RATE, PENALTY, BETA = 3e-4, 0.9, 0.05
-CLIP = 0.05  # of the trigger's gradients: those of the first steps are 50 times the later ones, which Adam then barely sees
+CLIP = 0.05  # of the trigger's gradients, or Adam remembers the large ones of the first steps and the rest move nothing
 RANK, ALPHA, DROPOUT = 16, 32, 0.1
 SKIP = 0.5  # of the delimiters get no latents in training, or the weaver knows no answer with fewer insertions than all
 
