@@ -3,7 +3,8 @@
 Behind the prompt, and behind each token that ends in a delimiter, latents are inserted; with an active trigger only
 where it says so. Reasoner and weaver share each pass of the base: while the weaver makes a row's latents the others get
 their next tokens, so an insertion costs its row one pass and the others nothing. A prompt that several rows begin with
-together, as a rollout's do, is read once.
+together, as a rollout's do, is read once. With LTPO a row waits in front of its insertion until half of the rows
+have come to one: a step of the search takes hardly longer for many rows than for one.
 """
 
 from collections import deque
@@ -83,6 +84,8 @@ class _Row:
     inserted: int = 0
     decided: bool = False
     """Whether the decision in front of its next token was made."""
+    due: bool = False
+    """Whether it gets latents next."""
 
 
 def generate_woven(
@@ -114,7 +117,8 @@ def generate_woven(
         on_start: called once per prompt as its completion begins.
         on_row: called once per prompt as its completion ends.
         should_stop: asked after each pass; True ends the call and what is not done stays untold.
-        on_pass: called after each pass of the base, in which every completion under way gets a token or latents.
+        on_pass: called after each pass of the base, in which every completion under way gets a token or latents, or
+            waits for the others' insertions.
 
     Returns:
         A completion per prompt, in the prompts' order.
@@ -160,7 +164,8 @@ class _Generation:
             self._admit()
             if not self._rows:
                 return self._out
-            self._step(self._decide())
+            self._decide()
+            self._step(self._due())
             on_pass()
             if should_stop():
                 return self._out
@@ -205,8 +210,8 @@ class _Generation:
             return settings.max_prompt_aug_num > 0
         return row.inserted < settings.max_inference_aug_num and self._model.is_delimiter(ids[-1])
 
-    def _decide(self) -> list[int]:
-        """Places of the rows that get latents now; each decision is written into its completion."""
+    def _decide(self) -> None:
+        """Decide where rows are at a point; each decision is written into its completion."""
         points = [place for place, row in enumerate(self._rows) if self._is_point(row)]
         inserting, logprobs = [True] * len(points), [0.0] * len(points)
         if self._choose_points is not None:
@@ -224,39 +229,44 @@ class _Generation:
         for place, inserts, logprob in zip(points, inserting, logprobs, strict=True):
             row = self._rows[place]
             row.trigger.clear()
-            row.decided = True
+            row.decided, row.due = True, inserts
             row.completion.decisions.append(Decision(len(row.completion.ids), self._trigger, inserts, logprob))
-        return [place for place, inserts in zip(points, inserting, strict=True) if inserts]
+
+    def _due(self) -> list[int]:
+        """Places of the rows that get latents in this pass."""
+        due = [place for place, row in enumerate(self._rows) if row.due]
+        return [] if self._improve is not None and 2 * len(due) < len(self._rows) else due
 
     def _step(self, weaving: list[int]) -> None:
-        """One pass: the reasoner reads what is new in each row, and each row gets its next token, or else latents."""
+        """One pass: the reasoner reads what is new in each row, and each gets its next token or latents, or waits."""
         rows = self._rows
-        reading = Reading(self._reasoner, range(len(rows)), [row.reasoner for row in rows])
+        going_on = [place for place, row in enumerate(rows) if not row.due]
+        places = sorted(going_on + weaving)
+        reading = Reading(self._reasoner, places, [rows[place].reasoner for place in places])
         fresh = [torch.cat(rows[place].weaver) for place in weaving]
         prompt = [not rows[place].completion.ids for place in weaving]
-        hidden, latents = self._model.read_and_weave(reading, Reading(self._weaver, weaving, fresh), prompt=prompt)
+        read, latents = self._model.read_and_weave(reading, Reading(self._weaver, weaving, fresh), prompt=prompt)
+        hidden = dict(zip(places, read, strict=True))
         if self._improve is not None:
             latents = self._improved(weaving, latents)
         for place, own, first in zip(weaving, latents, prompt, strict=True):
             row = rows[place]
-            row.reasoner, row.weaver = own, [own]
+            row.reasoner, row.weaver, row.due = own, [own], False
             row.inserted += not first
-        going_on = [place for place in range(len(rows)) if place not in weaving]
         if going_on:
             logits = self._model.logits(torch.stack([hidden[place][-1] for place in going_on]))
             self._take(going_on, self._choose(logits, [rows[place].number for place in going_on]))
 
     def _improved(self, places: Sequence[int], latents: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Latents (K, D) in the place of these; those of prompts apart, as they may be of another number."""
+        """Latents (K, D) in the place of these; each number K apart, as a prompt's may differ from the others."""
         assert self._improve is not None
         found = dict(zip(places, latents, strict=True))
-        for prompt in (True, False):
-            some = [place for place in places if prompt == (not self._rows[place].completion.ids)]
-            if some:
-                rows = [self._rows[place] for place in some]
-                numbers, tokens = [row.number for row in rows], [len(row.completion.ids) for row in rows]
-                start = torch.stack([found[place] for place in some])
-                found |= zip(some, self._improve(self._reasoner.prefix(some), start, numbers, tokens), strict=True)
+        for count in {len(own) for own in latents}:
+            some = [place for place in places if len(found[place]) == count]
+            rows = [self._rows[place] for place in some]
+            numbers, tokens = [row.number for row in rows], [len(row.completion.ids) for row in rows]
+            start = torch.stack([found[place] for place in some])
+            found |= zip(some, self._improve(self._reasoner.prefix(some), start, numbers, tokens), strict=True)
         return [found[place] for place in places]
 
     def _choose(self, logits: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:

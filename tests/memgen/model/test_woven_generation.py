@@ -204,6 +204,32 @@ def test_ltpo_continuous_equals_one_by_one(model: MemGenModel, prompts, trigger:
     assert all(torch.allclose(together[place], latents, atol=1e-3) for place, latents in alone.items())
 
 
+def test_ltpo_searches_for_half_of_the_rows_at_least_in_a_pass(prompts) -> None:
+    model = loaded("a")
+    under_way: set[int] = set()
+    searched: list[set[int]] = []
+    passes: list[tuple[int, int]] = []
+
+    def search(_: Peekable, latents: torch.Tensor, numbers: list[int], __: list[int]) -> torch.Tensor:
+        searched.append(set(numbers))
+        assert searched[-1] <= under_way
+        return latents
+
+    def look() -> None:
+        if searched:
+            passes.append((len(set.union(*searched)), len(under_way)))
+        searched.clear()
+
+    done = generate_woven(
+        model, prompts, LENGTH, trigger=False, width=4, improve=search, on_pass=look,
+        on_start=under_way.add, on_row=lambda number, _: under_way.remove(number),
+    )  # fmt: skip
+    assert told(done) == told(generate_woven(model, prompts, LENGTH, trigger=False, width=4))
+    assert sum(rows for rows, _ in passes) == sum(d.inserted for one in done for d in one.decisions)
+    assert all(2 * rows >= beside for rows, beside in passes)
+    assert any(rows < beside for rows, beside in passes), "and does not wait for the last"
+
+
 @pytest.mark.parametrize("tokens", [False, True])
 def test_sampling_with_the_same_seed_is_reproducible(model: MemGenModel, prompts, tokens: bool) -> None:
     def drawn(seed: int) -> list[tuple[list[int], bool, list[tuple[int, bool, bool]]]]:
