@@ -1,8 +1,9 @@
 """`python -m benchmarks.learning --seed N [--quick]`: does the pipeline learn, with controls, on held-out questions.
 
 Each step is a run of its own under MEMGEN_HOME/learning and stays there: the same command goes on where it ended. When
-all steps of a seed are done its answers are written to docs/learning/ (`--quick`: beside the runs, as it measures on
-the validation split, for tuning). A seed takes about 100 minutes on 2 cores. `--table` prints the paired table of all seeds that are there.
+all steps of a seed are done (about 100 minutes on 2 cores, 15 with `--quick`) its answers are written to docs/learning/
+(`--quick`: beside the runs, as it measures on the validation split, for tuning). `--table` prints the paired table of all
+seeds that are there.
 """
 
 import argparse
