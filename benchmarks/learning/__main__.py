@@ -2,8 +2,8 @@
 
 Each step is a run of its own under MEMGEN_HOME/learning and stays there: the same command goes on where it ended. When
 all steps of a seed are done (about 100 minutes on 2 cores, 15 with `--quick`) its answers are written to docs/learning/
-(`--quick`: beside the runs, as it measures on the validation split, for tuning). `--table` prints the paired table of all
-seeds that are there.
+(`--quick`: beside the runs, as it measures on the validation split, for tuning). `--table` prints the paired table of
+all seeds that are there.
 """
 
 import argparse
