@@ -28,7 +28,7 @@ class Scale:
 
 
 FULL = Scale(200, "test", 96, sft_steps=240, sft_rows=8, grpo_steps=48, ltpo_steps=6)
-QUICK = Scale(25, "validation", 96, sft_steps=28, sft_rows=8, grpo_steps=4, ltpo_steps=2)
+QUICK = Scale(20, "validation", 96, sft_steps=28, sft_rows=8, grpo_steps=3, ltpo_steps=2)
 
 RATE, OWN_RATE = 1e-3, 3e-3  # of LoRA, and of what starts from nothing: latents and projections
 TRIGGER_RATE, PENALTY, BETA = 3e-4, 0.9, 0.05
