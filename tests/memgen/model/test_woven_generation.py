@@ -136,8 +136,10 @@ def positions_read(model: MemGenModel) -> Iterator[list[int]]:
         counts.append(given["inputs_embeds"].shape[1])
 
     handle = model.decoder.register_forward_pre_hook(count, with_kwargs=True)
-    yield counts
-    handle.remove()
+    try:
+        yield counts
+    finally:
+        handle.remove()
 
 
 def test_order_of_prompts_has_no_part_in_the_answers(model: MemGenModel, prompts) -> None:
