@@ -11,7 +11,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import URL, Engine, create_engine, event, text
 from sqlmodel import Session
 
 from memgen.contract.errors import BadInput
@@ -26,6 +26,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._url = URL.create("sqlite", database=str(path))  # a text would end at a `?` of the path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._writer = self._engine(begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0, pool_timeout=30)
         self._reader = self._engine(begin="BEGIN", query_only=True, pool_size=8, max_overflow=8, pool_timeout=30)
@@ -50,7 +51,7 @@ class Database:
         Raises:
             BadInput: `database_damaged`, if rows point at nothing afterwards.
         """
-        engine = create_engine(f"sqlite:///{self._path}")
+        engine = create_engine(self._url)
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with engine.connect() as connection:
@@ -76,7 +77,7 @@ class Database:
         self._reader.dispose()
 
     def _engine(self, *, begin: str, query_only: bool = False, **pool: Any) -> Engine:
-        engine = create_engine(f"sqlite:///{self._path}", connect_args={"check_same_thread": False}, **pool)
+        engine = create_engine(self._url, connect_args={"check_same_thread": False}, **pool)
 
         @event.listens_for(engine, "connect")
         def connect(connection: Any, _: object) -> None:

@@ -37,6 +37,15 @@ def test_migrations_make_exactly_the_tables_of_the_models(tmp_path: Path) -> Non
     engine.dispose()
 
 
+def test_any_path_will_do(tmp_path: Path) -> None:
+    path = tmp_path / "why? 100%25 #1" / "memgen.db"
+    database = Database(path)
+    database.migrate()
+    database.close()
+    assert [one.name for one in tmp_path.iterdir()] == ["why? 100%25 #1"]
+    assert "memgen.db" in {one.name for one in path.parent.iterdir()}
+
+
 def test_populated_database_survives_another_migration(backend: Backend) -> None:
     attempt = backend.started()
     attempt.answer(0)
