@@ -3,8 +3,9 @@
 Behind the prompt, and behind each token that ends in a delimiter, latents are inserted; with an active trigger only
 where it says so. Reasoner and weaver share each pass of the base: while the weaver makes a row's latents the others get
 their next tokens, so an insertion costs its row one pass and the others nothing. A prompt that several rows begin with
-together, as a rollout's do, is read once. With LTPO a row waits in front of its insertion until half of the rows
-have come to one: a step of the search takes hardly longer for many rows than for one.
+together, as a rollout's do, is read once. With LTPO a row waits in front of its insertion, `PATIENCE` passes at most,
+until half of the rows that can still come to one have done so: a step of the search takes hardly longer for many rows
+than for one.
 """
 
 from collections import deque
@@ -22,6 +23,8 @@ Improve = Callable[[Peekable, torch.Tensor, list[int], list[int]], torch.Tensor]
 that follow, to the latents (n, K, D) to use."""
 Choose = Callable[[int, int], bool]
 """From a prompt's number and the completion token that follows to whether latents are inserted."""
+
+PATIENCE = 32  # passes, more than usually lie between two delimiters, that a row waits for others before LTPO's search
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ class _Row:
     """Whether the decision in front of its next token was made."""
     due: bool = False
     """Whether it gets latents next."""
+    waited: int = 0
+    """Passes that it has waited for others since it was due."""
 
 
 def generate_woven(
@@ -234,8 +239,15 @@ class _Generation:
 
     def _due(self) -> list[int]:
         """Places of the rows that get latents in this pass."""
-        due = [place for place, row in enumerate(self._rows) if row.due]
-        return [] if self._improve is not None and 2 * len(due) < len(self._rows) else due
+        due = [row for row in self._rows if row.due]
+        if self._improve is not None:
+            most = self._model.settings.max_inference_aug_num
+            may_come = sum(row.due or row.inserted < most for row in self._rows)
+            if 2 * len(due) < may_come and all(row.waited < PATIENCE for row in due):
+                for row in due:
+                    row.waited += 1
+                return []
+        return [place for place, row in enumerate(self._rows) if row.due]
 
     def _step(self, weaving: list[int]) -> None:
         """One pass: the reasoner reads what is new in each row, and each gets its next token or latents, or waits."""
@@ -251,7 +263,7 @@ class _Generation:
             latents = self._improved(weaving, latents)
         for place, own, first in zip(weaving, latents, prompt, strict=True):
             row = rows[place]
-            row.reasoner, row.weaver, row.due = own, [own], False
+            row.reasoner, row.weaver, row.due, row.waited = own, [own], False, 0
             row.inserted += not first
         if going_on:
             logits = self._model.logits(torch.stack([hidden[place][-1] for place in going_on]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from memgen.model.base import load_base
 from memgen.model.fetch import LocalModel
 from memgen.model.ltpo import LtpoSettings, Peekable, optimise
 from memgen.model.memgen_model import MemGenModel, Row
-from memgen.model.woven_generation import Completion, Improve, Sampling, generate_woven
+from memgen.model.woven_generation import PATIENCE, Completion, Improve, Sampling, generate_woven
 from tests.conftest import GOLDEN
 
 LENGTH = 48
@@ -206,30 +207,73 @@ def test_ltpo_continuous_equals_one_by_one(model: MemGenModel, prompts, trigger:
     assert all(torch.allclose(together[place], latents, atol=1e-3) for place, latents in alone.items())
 
 
-def test_ltpo_searches_for_half_of_the_rows_at_least_in_a_pass(prompts) -> None:
-    model = loaded("a")
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_ltpo_searches_for_half_of_those_that_may_come_to_an_insertion(prompts, name: str) -> None:
+    model = loaded(name)
     under_way: set[int] = set()
-    searched: list[set[int]] = []
-    passes: list[tuple[int, int]] = []
+    inserted = [0] * len(prompts)
+    searching: list[tuple[int, int]] = []  # of the pass under way: a prompt's number and the token behind its latents
+    searched: list[tuple[int, int]] = []
 
-    def search(_: Peekable, latents: torch.Tensor, numbers: list[int], __: list[int]) -> torch.Tensor:
-        searched.append(set(numbers))
-        assert searched[-1] <= under_way
+    def search(_: Peekable, latents: torch.Tensor, numbers: list[int], tokens: list[int]) -> torch.Tensor:
+        searching.extend(zip(numbers, tokens, strict=True))
+        assert under_way.issuperset(numbers)
         return latents
 
-    def look() -> None:
-        if searched:
-            passes.append((len(set.union(*searched)), len(under_way)))
-        searched.clear()
+    def on_pass() -> None:
+        if searching:
+            may_come = {one for one in under_way if inserted[one] < model.settings.max_inference_aug_num}
+            searched.append((len(searching), len(may_come.union(number for number, _ in searching))))
+        for number, token in searching:
+            inserted[number] += token > 0
+        searching.clear()
 
     done = generate_woven(
-        model, prompts, LENGTH, trigger=False, width=4, improve=search, on_pass=look,
+        model, prompts, LENGTH, trigger=False, width=4, improve=search, on_pass=on_pass,
         on_start=under_way.add, on_row=lambda number, _: under_way.remove(number),
     )  # fmt: skip
     assert told(done) == told(generate_woven(model, prompts, LENGTH, trigger=False, width=4))
-    assert sum(rows for rows, _ in passes) == sum(d.inserted for one in done for d in one.decisions)
-    assert all(2 * rows >= beside for rows, beside in passes)
-    assert any(rows < beside for rows, beside in passes), "and does not wait for the last"
+    assert sum(rows for rows, _ in searched) == sum(d.inserted for one in done for d in one.decisions)
+    assert all(2 * rows >= may_come for rows, may_come in searched)
+    assert any(rows < may_come for rows, may_come in searched), "and does not wait for the last"
+
+
+def test_ltpo_waits_for_no_row_that_has_all_its_insertions(prompts) -> None:
+    model = loaded("b")
+    model.settings = replace(model.settings, max_inference_aug_num=0)
+    told_of: list[str] = []
+
+    def search(_: Peekable, latents: torch.Tensor, numbers: list[int], __: list[int]) -> torch.Tensor:
+        told_of.extend(f"latents of {number}" for number in numbers)
+        return latents
+
+    generate_woven(
+        model, prompts, LENGTH, trigger=False, width=3, improve=search,
+        on_start=lambda number: told_of.append(f"start of {number}"), on_pass=lambda: told_of.append("pass"),
+    )  # fmt: skip
+    passes = "\n".join(told_of).split("pass")
+    for number in range(len(prompts)):
+        assert any(f"start of {number}\n" in one and f"latents of {number}\n" in one for one in passes)
+
+
+def test_ltpo_waits_for_rows_that_do_not_insert_for_a_while_only(prompts) -> None:
+    searched: list[int] = []
+    passes = 0
+
+    def search(_: Peekable, latents: torch.Tensor, __: list[int], ___: list[int]) -> torch.Tensor:
+        searched.append(passes)
+        return latents
+
+    def count() -> None:
+        nonlocal passes
+        passes += 1
+
+    done = generate_woven(
+        loaded("a"), [prompts[0]] + prompts * 3, 2 * PATIENCE, trigger=False, width=4, improve=search,
+        choose=lambda number, token: number == 0 and token == 0, on_pass=count,
+    )  # fmt: skip
+    assert [d.token for one in done for d in one.decisions if d.inserted] == [0]
+    assert searched == [PATIENCE]
 
 
 @pytest.mark.parametrize("tokens", [False, True])
