@@ -8,7 +8,7 @@ import sys
 import threading
 
 from backend.client import ApiError, Client, Unreachable
-from backend.schemas import Announce
+from backend.schemas import Announce, SlotReport
 from memgen.contract.errors import BadInput
 from memgen.contract.rundir import EXIT_BAD_INPUT
 from worker.app import QUEUE, make_app
@@ -69,15 +69,29 @@ def _announce(settings: Settings, token: str, slots: list[Slot]) -> None:
     said = ""
     with Client(settings.backend_url, token) as client:
         while True:
-            reports = [slot.report() for slot in slots]  # anew: with what is free now
+            reports, trouble = reports_of(slots)  # anew: with what is free now
+            heard = True
             try:
                 client.announce(Announce(host=platform.node(), boot_id=boot_id(), pid=os.getpid(), slots=reports))
-                said = ""
             except (Unreachable, ApiError) as error:
-                if str(error) != said:  # once per reason, not every few seconds
-                    said = str(error)
-                    log.warning("%s", error)
-            threading.Event().wait(settings.announce_seconds if not said else min(2.0, settings.announce_seconds))
+                heard = False
+                trouble.append(str(error))
+            if (now := "; ".join(trouble)) != said:  # once per reason, not every few seconds
+                said = now
+                if said:
+                    log.warning("%s", said)
+            threading.Event().wait(settings.announce_seconds if heard else min(2.0, settings.announce_seconds))
+
+
+def reports_of(slots: list[Slot]) -> tuple[list[SlotReport], list[str]]:
+    """How the backend is to see the slots; one that can't be looked at, as its GPU is gone, is left out, and why."""
+    reports, trouble = [], []
+    for slot in slots:
+        try:
+            reports.append(slot.report())
+        except Exception as error:  # NVML's errors have no common ground; the other slots go on working
+            trouble.append(f"slot {slot.name} can't be used now: {error}")
+    return reports, trouble
 
 
 if __name__ == "__main__":

@@ -54,15 +54,17 @@ class SlotRunner:
         while not self._over.is_set():
             self._rung.wait()
             self._rung.clear()
-            # a supervisor of an earlier worker may hold the slot: the reconciler rings until it is free
-            while not self._over.is_set() and self._lock.is_free():
-                try:
-                    code = self._start(self._slot, self._threads)
-                except OSError:  # e.g. no process or file handle left: the next ring tries again
-                    log.exception("slot %s could not start a supervisor", self._slot.name)
-                    break
-                if code != EXIT_WORKED:
-                    break
+            try:
+                self._work()
+            except OSError:  # e.g. no process or file handle left: the next ring tries again
+                log.exception("slot %s could not start a supervisor", self._slot.name)
+
+    def _work(self) -> None:
+        """Start supervisors one after the other, until one finds nothing to do."""
+        # a supervisor of an earlier worker may hold the slot: the reconciler rings until it is free
+        while not self._over.is_set() and self._lock.is_free():
+            if self._start(self._slot, self._threads) != EXIT_WORKED:
+                return
 
     def _start_process(self, slot: Slot, threads: int) -> int:
         command = [sys.executable, "-m", "worker.supervisor", "--slot", slot.name, "--threads", str(threads)]

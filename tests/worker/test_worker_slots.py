@@ -1,3 +1,5 @@
+import errno
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -5,6 +7,7 @@ import pynvml
 import pytest
 
 from memgen.contract.errors import BadInput
+from worker.__main__ import reports_of
 from worker.runners import SlotRunner
 from worker.settings import Settings
 from worker.slots import Slot, SlotLock, check_slots, threads_per_trainer
@@ -55,6 +58,18 @@ def test_gpu_slot_reports_memory_of_each_gpu(monkeypatch: pytest.MonkeyPatch) ->
     assert (claim.slot.total_memory, claim.slot.gpu_memory, claim.slot.device_memory) == (17, [8, 9], [8, 9])
 
 
+def test_gpu_that_is_gone_leaves_the_other_slots_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(gpu: int) -> int:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lost)
+    reports, trouble = reports_of([Slot("0"), Slot("cpu")])
+    assert [report.name for report in reports] == ["cpu"]
+    assert len(trouble) == 1
+    assert trouble[0].startswith("slot 0 can't be used now")
+
+
 def test_lock_is_held_by_one_and_free_after_release(tmp_path: Path) -> None:
     first, second = SlotLock(tmp_path, Slot("0")), SlotLock(tmp_path, Slot("0"))
     assert first.take()
@@ -71,8 +86,6 @@ def test_threads_are_shared_between_slots() -> None:
 
 
 def test_runner_starts_supervisors_until_nothing_fits(home: Path) -> None:
-    import threading
-
     codes = iter([10, 10, 0, 10, 0])
     started: list[str] = []
     idle = threading.Event()
@@ -92,4 +105,25 @@ def test_runner_starts_supervisors_until_nothing_fits(home: Path) -> None:
     runner.ring()
     assert idle.wait(10)
     assert len(started) == 5
+    runner.stop()
+
+
+def test_runner_outlives_a_home_that_is_out_of_reach_for_a_while(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, started = threading.Event(), threading.Event()
+
+    def away(_: SlotLock) -> bool:
+        tried.set()
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    def start(_: Slot, __: int) -> int:
+        started.set()
+        return 0
+
+    with monkeypatch.context() as while_away:
+        while_away.setattr(SlotLock, "take", away)
+        runner = SlotRunner(Slot("cpu"), Settings(), 1, start=start)
+        runner.start()
+        assert tried.wait(10)
+    runner.ring()
+    assert started.wait(10)
     runner.stop()
