@@ -25,7 +25,8 @@ def publish(home: Path, config: dict[str, object], run_id: int, folder: RunDir) 
     if folder.output.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         _move(folder.output, target)
-        shutil.rmtree(folder.checkpoints, ignore_errors=True)  # nobody resumes what has succeeded
+        for attempt in folder.path.parent.iterdir():  # nobody resumes what has succeeded
+            shutil.rmtree(RunDir(attempt).checkpoints, ignore_errors=True)
     if target.exists():
         point(newest_link(home, parsed), target)
 

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from transformers.utils import logging as transformers_logging
 from transformers.utils.import_utils import is_flash_attn_2_available
 
+from memgen.contract.errors import BadInput
 from memgen.contract.memory import bytes_per_number
 from memgen.model.attention import IMPLEMENTATION
 from memgen.model.chat import end_token_id
@@ -42,10 +43,11 @@ def load_base(source: LocalModel, dtype: str, *, plain: bool = False) -> BaseMod
             installed and device and numbers suit it.
 
     Raises:
-        BadInput: `no_chatml`, if the tokenizer does not know ChatML.
+        BadInput: `no_cuda`, if GPUs are named and can't be used; `no_chatml`, if the tokenizer does not know ChatML.
     """
     transformers_logging.disable_progress_bar()  # its bars fill a log file
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _refuse_cpu_for_gpu(device)
     tokenizer = AutoTokenizer.from_pretrained(source.folder)
     eos_id = end_token_id(tokenizer)
     number = torch.float32 if bytes_per_number(dtype, device.type) == 4 else torch.bfloat16
@@ -63,6 +65,21 @@ def load_base(source: LocalModel, dtype: str, *, plain: bool = False) -> BaseMod
     # decoding into sampling (Qwen3) or adds a repetition penalty (Qwen2.5): replace it whole.
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=eos_id, pad_token_id=pad_id)
     return BaseModel(model, tokenizer, device, eos_id, pad_id)
+
+
+def _refuse_cpu_for_gpu(device: torch.device) -> None:
+    """A run that was planned for a GPU would take days on the CPU, in other numbers, and nobody would be told."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if device.type == "cuda" or named in {"", "-1", "NoDevFiles"}:
+        return
+    raise BadInput(
+        "no_cuda",
+        f"torch {torch.__version__} can't use a GPU here: it is built for the CPU, or the driver is too old or gone",
+        field="CUDA_VISIBLE_DEVICES",
+        value=named,
+        way_out="Install torch's CUDA build or a newer driver (`nvidia-smi` tells whether there is one); to run on the "
+        "CPU, serve the slot `cpu` or unset CUDA_VISIBLE_DEVICES.",
+    )
 
 
 def _spreads() -> bool:

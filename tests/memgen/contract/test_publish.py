@@ -29,14 +29,16 @@ def test_output_gets_its_place_and_the_newest_link_once_and_again(home: Path, wo
 
 
 def test_checkpoints_to_resume_from_go_once_a_training_is_published(home: Path, tiny_config) -> None:
-    folder = attempt_dir(home, 8, 1, "weaver_sft")
-    for path in (folder.output, folder.checkpoint(4)):
+    lost, folder = (attempt_dir(home, 8, number, "weaver_sft") for number in (1, 2))
+    for path in (lost.checkpoint(2), folder.output, folder.checkpoint(4)):
         path.mkdir(parents=True)
         (path / "manifest.json").write_text("{}")
     config = {"stage": "weaver_sft", "preset": tiny_config["preset"], "data": "wordproblems"}
     publish(home, config, 8, folder)
     assert (home / "train" / "wordproblems" / "qwen2-242k" / "8" / "weaver_sft" / "manifest.json").exists()
     assert not folder.checkpoints.exists()
+    assert not lost.checkpoints.exists()
+    assert lost.path.exists()
 
 
 def test_output_that_is_there_already_is_neither_replaced_nor_taken_for_ours(

