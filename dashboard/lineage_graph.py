@@ -30,12 +30,12 @@ def lineage_dot(nodes: Sequence[LineageNode], *, marked: int | None = None) -> s
     """The graph from the base models on the left to the evaluations on the right.
 
     Args:
-        nodes: runs; a parent that is not among them stands as a deleted run.
+        nodes: runs; a parent that is not among them stands as deleted, or as not shown.
         marked: number of the run whose border is drawn thick.
     """
     known = {node.run_id for node in nodes}
     presets = {preset: f"base_{number}" for number, preset in enumerate(dict.fromkeys(node.preset for node in nodes))}
-    gone = {node.parent_id: node.preset for node in nodes if node.parent_id is not None and node.parent_id not in known}
+    missing = {node.parent_id: node for node in nodes if node.parent_id is not None and node.parent_id not in known}
     lines = [
         "digraph lineage {",
         '  graph [rankdir=LR, bgcolor="transparent", nodesep=0.18, ranksep=0.55, pad=0.1]',
@@ -45,12 +45,13 @@ def lineage_dot(nodes: Sequence[LineageNode], *, marked: int | None = None) -> s
     ]
     for preset, name in presets.items():
         lines.append(f'  {name} [label={_label(["base model", preset])}, fillcolor="#ffffff", color="{_EDGE}"]')
-    for number, preset in gone.items():
+    for number, child in missing.items():
+        why = "deleted" if child.parent_deleted else "not shown"
         lines.append(
-            f'  run_{number} [label={_label([f"run {number}", "deleted"])}, style="rounded,dashed,filled", '
+            f'  run_{number} [label={_label([f"run {number}", why])}, style="rounded,dashed,filled", '
             f'fillcolor="#f4f4f4", color="{_EDGE}"]'
         )
-        lines.append(f"  {presets[preset]} -> run_{number} [style=dashed]")
+        lines.append(f"  {presets[child.preset]} -> run_{number} [style=dashed]")
     notes = {node.run_id: node.note for node in nodes}
     for node in nodes:
         # one note for a whole pipeline is said where it begins

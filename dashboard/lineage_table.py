@@ -13,16 +13,15 @@ from dashboard.lineage_graph import stage_words
 
 def lineage_frame(nodes: Sequence[LineageNode]) -> pd.DataFrame:
     """One row per run, in the given order."""
-    known = {node.run_id for node in nodes}
-    return pd.DataFrame([_row(node, known) for node in nodes], columns=list(COLUMNS))
+    return pd.DataFrame([_row(node) for node in nodes], columns=list(COLUMNS))
 
 
-def _row(node: LineageNode, known: set[int]) -> dict[str, Any]:
+def _row(node: LineageNode) -> dict[str, Any]:
     return {
         "run": node.run_id,
         "status": [node.status.value],
         "stage": stage_words(node),
-        "from": parent_words(node, known),
+        "from": parent_words(node),
         "checkpoint": node.content_hash or "",
         "accuracy": None if node.accuracy is None else round(node.accuracy * 100, 1),
         "n": node.num_questions,
@@ -32,12 +31,11 @@ def _row(node: LineageNode, known: set[int]) -> dict[str, Any]:
     }
 
 
-def parent_words(node: LineageNode, known: set[int]) -> str:
+def parent_words(node: LineageNode) -> str:
     """`base model`, `run 3`, `run 3 (deleted)`."""
     if node.parent_id is None:
         return "base model"
-    gone = node.parent_deleted or node.parent_id not in known
-    return f"run {node.parent_id}" + (" (deleted)" if gone else "")
+    return f"run {node.parent_id}" + (" (deleted)" if node.parent_deleted else "")
 
 
 def attempts_words(node: LineageNode) -> str:

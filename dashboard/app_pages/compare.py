@@ -16,6 +16,7 @@ from dashboard.compare_table import (
     verdict_text,
 )
 from dashboard.components import facts
+from dashboard.row_clicks import clicked
 from dashboard.text import sentence, words
 
 ROW_PIXELS = 36
@@ -38,9 +39,9 @@ def show_results(reply: CompareOut) -> None:
         key="compare_results",
         alt="Accuracy of each evaluation and its change against the base; selecting a cell opens the run of its row",
     )
-    if event.selection.cells:
-        row = event.selection.cells[0][0]
-        st.switch_page("app_pages/run.py", query_params={"run": str(reply.items[row].run_id)})
+    wanted = clicked("compare_results", event, [one.run_id for one in reply.items])
+    if wanted is not None:
+        st.switch_page("app_pages/run.py", query_params={"run": str(wanted)})
     show_verdicts(reply)
     show_charts(reply)
     st.caption("How the answers look, and what they took")

@@ -9,6 +9,7 @@ from dashboard.lineage_families import families_of, newest_families
 from dashboard.lineage_graph import lineage_dot
 from dashboard.lineage_table import COLUMNS, lineage_frame
 from dashboard.link_row import link_row
+from dashboard.row_clicks import clicked
 from dashboard.text import escape_markdown
 
 RUNS_IN_A_GRAPH = 40
@@ -104,9 +105,9 @@ def show_table(nodes: list[LineageNode]) -> None:
         key="lineage_table",
         alt="Table of the runs; selecting a cell opens the run of its row",
     )
-    if event.selection.cells:
-        row = event.selection.cells[0][0]
-        st.switch_page("app_pages/run.py", query_params={"run": str(nodes[row].run_id)})
+    wanted = clicked("lineage_table", event, [one.run_id for one in nodes])
+    if wanted is not None:
+        st.switch_page("app_pages/run.py", query_params={"run": str(wanted)})
     st.caption("Click a row, or a box of the graph, to open its run.")
 
 

@@ -8,6 +8,7 @@ from backend.schemas import PipelineOut
 from dashboard import api
 from dashboard.demo_offer import demo_offer
 from dashboard.pipelines_table import COLUMNS, any_moving, pipelines_frame
+from dashboard.row_clicks import clicked
 
 PAGE_SIZE = 20
 REFRESH_SECONDS = 3
@@ -56,9 +57,9 @@ def show_table(found: list[PipelineOut], more: bool) -> None:
         key="pipelines_table",
         alt="Table of pipelines; selecting a cell opens the pipeline of its row",
     )
-    if event.selection.cells:
-        row = event.selection.cells[0][0]
-        st.switch_page("app_pages/pipeline.py", query_params={"pipeline": str(found[row].id)})
+    wanted = clicked("pipelines_table", event, [one.id for one in found])
+    if wanted is not None:
+        st.switch_page("app_pages/pipeline.py", query_params={"pipeline": str(wanted)})
     st.caption("Click a row to open its pipeline.")
     if more and st.button("Load more", key="load_more", icon=":material/expand_more:"):
         st.session_state[PAGES] += 1

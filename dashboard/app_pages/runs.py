@@ -7,6 +7,7 @@ import streamlit as st
 from backend.schemas import RunOut
 from dashboard import api
 from dashboard.demo_offer import demo_offer
+from dashboard.row_clicks import clicked
 from dashboard.run_actions import LEFT_BEHIND
 from dashboard.runs_table import COLUMNS, any_live, runs_frame
 from dashboard.text import escape_markdown
@@ -86,9 +87,9 @@ def show_table(runs: list[RunOut], more: bool) -> None:
         key="runs_table",
         alt="Table of runs; selecting a cell opens the run of its row",
     )
-    if event.selection.cells:
-        row = event.selection.cells[0][0]
-        st.switch_page("app_pages/run.py", query_params={"run": str(runs[row].id)})
+    wanted = clicked("runs_table", event, [one.id for one in runs])
+    if wanted is not None:
+        st.switch_page("app_pages/run.py", query_params={"run": str(wanted)})
     st.caption("Click a row to open its run.")
     if more and st.button("Load more", key="load_more", icon=":material/expand_more:"):
         st.session_state[PAGES] += 1

@@ -83,6 +83,11 @@ def test_deleted_parent_stands_as_such() -> None:
     assert lineage_frame([node(3, 2, parent_deleted=True)])["from"].tolist() == ["run 2 (deleted)"]
 
 
+def test_parent_that_is_only_not_shown_is_not_called_deleted() -> None:
+    assert 'run_2 [label="run 2\\nnot shown"' in lineage_dot([node(3, 2)])
+    assert lineage_frame([node(3, 2)])["from"].tolist() == ["run 2"]
+
+
 def test_node_says_status_checkpoint_accuracy_and_attempts() -> None:
     attempts = [
         {"number": 2, "status": "running", "cause": None},
