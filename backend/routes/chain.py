@@ -20,7 +20,7 @@ def list_checkpoints(
     preset: Annotated[str | None, Query(description="Model of that run.")] = None,
     prompt_latents_len: int | None = None,
     inference_latents_len: int | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+    limit: Annotated[int, Query(ge=1, le=500, description="Most that can be used, and most of the others.")] = 200,
 ) -> s.CheckpointList:
     """What training runs left, newest first, and why a run like the one asked about can't start from it."""
     wanted = {

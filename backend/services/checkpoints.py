@@ -156,12 +156,12 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any], *,
 
 def _leaks(session: Session, run: Run, child: Mapping[str, Any]) -> BadInput | None:
     """The validation split is drawn by the seed: under another seed it holds rows that were trained on."""
-    if child.get("split") != "validation" or child.get("data") != run.data:
+    if child.get("split") != "validation":
         return None
     ancestor: Run | None = run
     while ancestor is not None:
         seed = ancestor.config.get("seed")
-        if seed != child.get("seed"):
+        if ancestor.data == child.get("data") and seed != child.get("seed"):
             return BadInput(
                 "other_seed",
                 f"run {ancestor.id} was trained with seed {seed}: the validation split of another seed holds questions "
@@ -186,9 +186,24 @@ def _unfit(code: str, reason: str, run: Run, way_out: str) -> BadInput:
 
 
 def listed(session: Session, home: Path, child: Mapping[str, Any], *, limit: int) -> list[s.CheckpointOut]:
-    """All trainings, newest first, each with why a run like `child` can't start from it."""
-    query = select(Run).where(col(Run.stage).in_(TRAININGS)).order_by(col(Run.id).desc()).limit(limit)
-    return [_out(session, run, why_not(session, run, home, child)) for run in session.exec(query)]
+    """Trainings, newest first, each with why a run like `child` can't start from it.
+
+    Args:
+        session: a transaction.
+        home: folder of everything.
+        child: as of `why_not`.
+        limit: most that can be used, and most of the others, so that these crowd none out.
+    """
+    usable: list[s.CheckpointOut] = []
+    others: list[s.CheckpointOut] = []
+    for run in session.exec(select(Run).where(col(Run.stage).in_(TRAININGS)).order_by(col(Run.id).desc())):
+        problem = why_not(session, run, home, child)
+        kept = others if problem else usable
+        if len(kept) < limit:
+            kept.append(_out(session, run, problem))
+        if len(usable) == limit:
+            break
+    return sorted([*usable, *others], key=lambda out: out.id, reverse=True)
 
 
 def one(session: Session, checkpoint_id: int, home: Path) -> s.CheckpointOut:

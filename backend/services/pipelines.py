@@ -288,15 +288,20 @@ def status_of(there: list[Run], num_steps: int) -> PipelineStatus:
 
 
 def _fallen(session: Session, rows: list[tuple[PipelineStep, Run | None]]) -> list[Run]:
-    """Runs that *continue* starts again or lets wait, parents first; not those whose parent was deleted."""
-    return [
-        run
-        for row, run in rows
-        if run is not None
-        and not row.reused
-        and run.status in FELL
-        and (run.parent_id is None or session.get(Run, run.parent_id) is not None)
-    ]
+    """Runs that *continue* starts again or lets wait, parents first; not those that nothing can come to any more."""
+    found: list[Run] = []
+    for row, run in rows:
+        if run is not None and not row.reused and run.status in FELL and _comes_to_a_parent(session, run, found):
+            found.append(run)
+    return found
+
+
+def _comes_to_a_parent(session: Session, run: Run, again: list[Run]) -> bool:
+    """Whether the run needs no checkpoint, or its parent has one or may yet have: it goes on, or is run again."""
+    if run.parent_id is None:
+        return True
+    parent = session.get(Run, run.parent_id)
+    return parent is not None and (parent.status not in FELL or parent in again)
 
 
 def _reason(run: Run | None, shown: Mapping[int, s.RunOut]) -> str:

@@ -10,6 +10,7 @@ from backend import schemas as s
 from backend.errors import LARGEST_INTEGER, NotFound, ServiceError
 from backend.models import Answer, Attempt, Run, RunEvent
 from backend.services import views
+from backend.services.series import start_of
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.status import ATTEMPT_ENDED, RunStatus
 
@@ -131,7 +132,10 @@ def answers(
             value=show,
             way_out=f"Known: {', '.join(SHOWS)}.",
         )
-    newest = session.exec(select(func.max(Answer.attempt)).where(col(Answer.run_id) == run_id)).one()
+    start = start_of(session, run_id)  # what a discarded attempt answered is no part of the run's result
+    newest = session.exec(
+        select(func.max(Answer.attempt)).where(col(Answer.run_id) == run_id, col(Answer.attempt) >= start)
+    ).one()
     mine = (col(Answer.run_id) == run_id, col(Answer.attempt) == newest)
     counts = {
         name: session.exec(

@@ -177,7 +177,10 @@ class Reconciler:
         ingest.take_answers(session, attempt, attempt.answers_offset, _rest(folder.answers, attempt.answers_offset))
         path = ingest.log_path(self._settings.logs_dir)(attempt.run_id, attempt.number)
         if log_rest := _rest(folder.log, attempt.log_offset):
-            ingest.take_log(attempt, attempt.log_offset, log_rest, path)
+            try:
+                ingest.take_log(attempt, attempt.log_offset, log_rest, path)
+            except OSError as error:  # a run is lost, whether or not its last lines can be kept
+                log.warning("the end of the log of run %s can't be kept: %s", attempt.run_id, error)
         session.flush()
 
 

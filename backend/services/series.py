@@ -47,7 +47,7 @@ def metrics(
     if since is not None and abs(since) > LARGEST_INTEGER:
         raise OverflowError(f"since={since}")
     names = list(_names(session, run_id)) if name is None else [name]
-    start = _start(session, run_id)
+    start = start_of(session, run_id)
     found = {one: _points(session, run_id, one, since, max_points, start) for one in names}
     return [
         s.MetricSeries(
@@ -70,7 +70,7 @@ def _names(session: Session, run_id: int) -> Iterator[str]:
         found = session.exec(behind).one()
 
 
-def _start(session: Session, run_id: int) -> int:
+def start_of(session: Session, run_id: int) -> int:
     """The newest attempt that started from nothing; what others left before it is no part of the run's result."""
     fresh = select(func.max(Attempt.number)).where(
         col(Attempt.run_id) == run_id, col(Attempt.resumes).is_(None), col(Attempt.claimed_at).is_not(None)

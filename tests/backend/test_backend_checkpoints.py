@@ -141,7 +141,29 @@ def test_run_takes_the_revision_of_its_checkpoint(backend: Backend, weaver: int)
     check_problem(backend.user("POST", "/runs", json=config), 422, "foreign_base")
 
 
+def test_running_and_failed_trainings_crowd_no_checkpoint_out(backend: Backend, weaver: int) -> None:
+    for _ in range(4):
+        backend.submit(stage="weaver_sft", num_questions=8, batch_size=4)
+    items = backend.get("/checkpoints", stage="evaluate", setting="weaver", preset=TINY, limit=2)["items"]
+    assert [(one["id"], one["usable"]) for one in items] == [(5, False), (4, False), (weaver, True)]
+
+
 def test_validation_questions_of_another_seed_may_have_been_trained_on(backend: Backend, weaver: int) -> None:
     config = evaluation(backend, checkpoint=str(weaver), split="validation", seed=7)
     assert check_problem(backend.user("POST", "/runs", json=config), 422, "other_seed")["field"] == "seed"
     backend.submit(setting="weaver", checkpoint=str(weaver), split="validation")
+
+
+@pytest.mark.parametrize(("data", "seed", "leaks"), [("gsm8k", 7, False), ("wordproblems", 7, True)])
+def test_validation_questions_count_as_trained_on_by_those_trained_on_that_data_alone(
+    backend: Backend, weaver: int, data: str, seed: int, leaks: bool
+) -> None:
+    backend.submit(stage="trigger_grpo", checkpoint=str(weaver), data=data, seed=seed, num_questions=2, batch_size=8)
+    trigger = backend.work()
+    backend.reconciler.round()
+    reply = backend.user(
+        "POST", "/runs", json=evaluation(backend, checkpoint=str(trigger), split="validation", data="wordproblems")
+    )
+    assert reply.status_code == (422 if leaks else 201), reply.text
+    other = evaluation(backend, checkpoint=str(trigger), split="validation", data="wordproblems", seed=7)
+    check_problem(backend.user("POST", "/runs", json=other), 422, "other_seed")  # the weaver's

@@ -296,6 +296,16 @@ def test_step_whose_parent_was_deleted_is_not_continued_and_keeps_no_other_from_
     assert backend.run(1)["status"] == "queued"
 
 
+def test_what_comes_from_a_step_that_can_not_go_on_is_not_offered_for_ever(backend: Backend) -> None:
+    backend.submit_pipeline()
+    backend.work()
+    backend.work("failed")  # the weaver's training
+    backend.reconciler.round()
+    assert backend.user("DELETE", "/runs/2", params={"confirm": True}).status_code == 200
+    assert not backend.get("/pipelines/1")["can_continue"]
+    check_problem(backend.user("POST", "/pipelines/1/continue", json={}), 409, "nothing_to_continue")
+
+
 def test_pipeline_that_is_still_stopping_is_not_continued(backend: Backend) -> None:
     backend.submit_pipeline()
     held = backend.held()

@@ -248,6 +248,15 @@ def test_trouble_with_files_keeps_no_lost_run_from_being_found_round_after_round
     assert backend.run(1)["attempts"][0]["status"] == "lost"
 
 
+def test_log_that_can_not_be_kept_keeps_no_run_from_being_found_lost(backend: Backend, attempt: Held) -> None:
+    folder = backend.home / "runs" / "1" / "attempts" / "1"
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_bytes(b"its last words")
+    (backend.home / "backend" / "attempts").write_text("no folder")
+    wait_in_rounds(backend, 70)
+    assert [one["status"] for one in backend.run(1)["attempts"]] == ["lost", "queued"]
+
+
 def left_unpublished(backend: Backend) -> Path:
     """An evaluation that succeeded and whose supervisor died before it published."""
     held = backend.started()

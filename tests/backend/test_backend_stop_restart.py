@@ -95,6 +95,18 @@ def test_retry_starts_from_nothing(backend: Backend) -> None:
     assert backend.held().resumes is None
 
 
+def test_answers_of_a_discarded_attempt_are_not_those_of_the_retried_run(backend: Backend) -> None:
+    attempt = backend.started()
+    attempt.answer(0, 1)
+    attempt.finish("failed", "error")
+    again(backend, "retry")
+    assert backend.get("/runs/1/answers")["counts"]["all"] == 2  # until the next attempt begins
+    second = backend.held()
+    assert (backend.get("/runs/1/answers")["items"], backend.get("/runs/1/answers")["counts"]["all"]) == ([], 0)
+    second.answer(0)
+    assert backend.get("/runs/1/answers")["counts"]["all"] == 1
+
+
 def test_saved_stop_is_resumable_and_a_discarded_one_is_not(backend: Backend) -> None:
     stopped(backend, "save")
     assert backend.run(1)["can_resume"]
