@@ -44,7 +44,10 @@ def moments(config: RunConfig, dims: Dimensions, size: int, device: str, shape: 
 
 
 def _generation(config: RunConfig, dims: Dimensions, size: int, shape: Shape) -> Moment:
-    """Answers under way: a cache per role, and the prompts' way through a layer or the next tokens' logits."""
+    """Answers under way: a cache per role, and the prompts' way through a layer or the next tokens' logits.
+
+    Reasoner and weaver read the prompts in one pass; a rollout's group reads its prompt once, in less room.
+    """
     first = Pass(shape.prompt, shape.prompt)
     positions = shape.positions
     if has_latents(config):
@@ -53,6 +56,8 @@ def _generation(config: RunConfig, dims: Dimensions, size: int, shape: Shape) ->
         if woven:
             first = woven[0]
             positions += _room(first.seen, woven[-1].seen)
+            if shape.prompt_insertions and not isinstance(config, TriggerGrpoConfig):
+                first = Pass(shape.prompt + first.new, first.seen)
         if isinstance(config, TriggerGrpoConfig) or (isinstance(config, Evaluation) and config.uses_trigger):
             positions += _room(shape.prompt, shape.prompt + shape.completion)
     logits = shape.rows * dims.vocab_size * (size + FLOAT)

@@ -54,11 +54,14 @@ def has_latents(config: RunConfig) -> bool:
 
 
 def fullest_batch(config: RunConfig) -> Shape:
-    """The batch with most tokens, by limits and data: one row may be the longest, more hardly are together.
+    """The batch with most tokens, by limits and data.
 
-    Generated answers may all reach their limit. What is empty in the config is what checkpoints have.
+    Of training rows one may be the longest, more hardly are together. A rollout's completions share a prompt, which may
+    be the longest, and room for an answer under way is made in all rows as for the longest. Generated answers may all
+    reach their limit. What is empty in the config is what checkpoints have.
     """
-    known_prompt, known_answer = (FULLEST if config.batch_size > 1 else LONGEST)[config.data]
+    packed = isinstance(config, WeaverSftConfig) and config.batch_size > 1
+    known_prompt, known_answer = (FULLEST if packed else LONGEST)[config.data]
     prompt, completion = min(config.max_prompt_length, known_prompt), config.max_completion_length
     if isinstance(config, WeaverSftConfig):
         completion = min(completion, known_answer)

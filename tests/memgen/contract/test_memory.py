@@ -62,7 +62,8 @@ def test_weaver_reads_each_token_once_and_latents_with_the_next_tokens() -> None
 def test_rows_are_as_long_as_data_and_limits_allow() -> None:
     assert fullest_batch(WeaverSftConfig(data="wordproblems")) == Shape(4, 80, 72)
     assert fullest_batch(WeaverSftConfig(max_prompt_length=50, max_completion_length=40)) == Shape(4, 50, 40)
-    assert fullest_batch(EvaluateConfig(batch_size=2)) == Shape(2, 170, 1024, prompt_insertions=0, insertions=0)
+    assert fullest_batch(EvaluateConfig(batch_size=2)) == Shape(2, 300, 1024, prompt_insertions=0, insertions=0)
+    assert fullest_batch(TriggerGrpoConfig(checkpoint="x")).prompt == 300
     config = parse_config({"stage": "evaluate", "setting": "weaver", "checkpoint": "x", "inference_latents_len": 4})
     assert fullest_batch(config).inference_latents == 4
 

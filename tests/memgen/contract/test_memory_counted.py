@@ -114,16 +114,14 @@ def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset,
     ids = [torch.empty(prompt, dtype=torch.long, device="meta") for prompt in PROMPTS]
     everyone = range(len(ids))
 
-    def weave(chunks: list[torch.Tensor], *, prompt: bool) -> list[torch.Tensor]:
-        nothing, own = Reading(reasoner, [], []), Reading(weaver, everyone, chunks)
-        return model.read_and_weave(nothing, own, prompt=[prompt] * len(ids))[1]
+    def weave(chunks: list[torch.Tensor], beside: Reading, *, prompt: bool) -> list[torch.Tensor]:
+        return model.read_and_weave(beside, Reading(weaver, everyone, chunks), prompt=[prompt] * len(ids))[1]
 
     with Peak(parameters_of(model)) as peak, torch.no_grad():
         reasoner, weaver, trigger = (model.row_stream(len(ids)) for _ in range(3))
         prompts = [model.embed(own) for own in ids]
-        reasoner.read(everyone, [own[:-1] for own in prompts])
         model.decide(trigger, everyone, prompts)
-        latents = weave(prompts, prompt=True)
+        latents = weave(prompts, Reading(reasoner, everyone, prompts), prompt=True)
         answer = model.embed(torch.empty(SHAPE.completion, dtype=torch.long, device="meta"))
         for start, end in zip(POINTS, (*POINTS[1:], SHAPE.completion), strict=True):
             fresh = answer[start:end]
@@ -131,7 +129,8 @@ def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset,
             model.logits(torch.stack([own[-1] for own in hidden]))
             if end < SHAPE.completion:
                 model.decide(trigger, everyone, [fresh] * len(ids))
-                latents = weave([torch.cat([own, fresh]) for own in latents], prompt=False)
+                chunks = [torch.cat([own, fresh]) for own in latents]
+                latents = weave(chunks, Reading(reasoner, [], []), prompt=False)
     caches = sum(size_of(buffers(stream)) for stream in (reasoner, weaver, trigger))
     whole, moment = said(EvaluateConfig(setting="weaver+trigger", checkpoint="x", batch_size=4), preset, "generation")
     assert (whole.gradients, whole.optimizer) == (0, 0)
