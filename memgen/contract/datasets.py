@@ -14,7 +14,7 @@ SPLIT_SIZES: dict[str, dict[str, int]] = {
 }
 # longest prompt and longest solution in tokens, a little above what SmolLM2's tokenizer makes of them
 LONGEST = {"gsm8k": (300, 512), "wordproblems": (100, 96), "wordproblems_easy": (90, 48)}
-# tokens per row of the fullest batch of two training rows or more, rows being packed: of 6,700 random batches of four training
+# tokens per row of the fullest batch of two training rows or more, rows being packed: of 6,700 random batches of four
 # rows of GSM8K none had more than 400 per row, of larger batches less; of two rows one in some thousands has more
 FULLEST = {"gsm8k": (170, 300), "wordproblems": (80, 72), "wordproblems_easy": (70, 40)}
 GSM8K_FILES = ("train.jsonl", "test.jsonl")

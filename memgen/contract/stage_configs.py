@@ -174,6 +174,13 @@ class Training(StageConfig):
     """Steps between two checkpoints from which the training can be resumed; the last two are kept."""
 
 
+def _some_insertion(value: int | None, info: ValidationInfo) -> int | None:
+    """Refuse limits under which a training would have nothing to train."""
+    if value == 0 and info.data.get("max_prompt_aug_num") == 0:
+        raise PydanticCustomError("no_insertion", "without any insertion there is nothing to train")
+    return value
+
+
 class WeaverSftConfig(Training):
     """Train the weaver on solutions: latents, projections and its LoRA; the reasoner stays frozen."""
 
@@ -222,12 +229,7 @@ class WeaverSftConfig(Training):
     eval_steps: int = Field(default=100, ge=1, le=10_000_000)
     """Steps between two measurements of the validation loss; it is measured at start and end, too."""
 
-    @field_validator("max_inference_aug_num")
-    @classmethod
-    def _something_is_inserted(cls, value: int, info: ValidationInfo) -> int:
-        if value == 0 and info.data.get("max_prompt_aug_num") == 0:
-            raise PydanticCustomError("no_insertion", "without any insertion there is nothing to train")
-        return value
+    _something_is_inserted = field_validator("max_inference_aug_num")(_some_insertion)
 
 
 class TriggerGrpoConfig(Training):
@@ -276,6 +278,8 @@ class TriggerGrpoConfig(Training):
     """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's."""
     max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)
     """Most insertions behind delimiters in an answer; empty takes the checkpoint's."""
+
+    _something_is_inserted = field_validator("max_inference_aug_num")(_some_insertion)
 
     @field_validator("num_generations")
     @classmethod

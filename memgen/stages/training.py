@@ -70,7 +70,10 @@ def batch_of(count: int, size: int, number: int, seed: int) -> list[int]:
 
 
 def resume_point(context: Context) -> tuple[Path, int] | None:
-    """Newest whole checkpoint of the attempt to resume, and its step; None to start from the beginning."""
+    """Newest whole checkpoint of the attempt to resume, and its step; None to start from the beginning.
+
+    Damaged ones are skipped; in the folder that the run goes on in they also make room for those that it will save.
+    """
     if context.resume is None:
         return None
     for step in reversed(context.resume.saved_steps()):
@@ -79,6 +82,10 @@ def resume_point(context: Context) -> tuple[Path, int] | None:
             verify(folder)
         except BadInput as error:
             context.monitor.warn("checkpoint_damaged", f"the checkpoint of step {step} can't be used: {error.message}")
+            if context.resume.path == context.run_dir.path and context.team.is_main:
+                aside = folder.with_name(f"damaged-{folder.name}")
+                shutil.rmtree(aside, ignore_errors=True)
+                folder.rename(aside)
             continue
         context.monitor.say(f"resumed: going on behind step {step}")
         return folder, step

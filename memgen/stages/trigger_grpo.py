@@ -190,6 +190,14 @@ def _models(config: TriggerGrpoConfig, loaded: Loaded, resumed: Path | None) -> 
             way_out="Choose the checkpoint of a weaver_sft run.",
         )
     model = loaded.model(config, loaded.checkpoint)
+    if not (model.settings.max_prompt_aug_num or model.settings.max_inference_aug_num):
+        raise BadInput(
+            "no_insertion",
+            "with these limits and the checkpoint's nothing is ever inserted, and there is nothing to decide",
+            field="max_inference_aug_num",
+            value=model.settings.max_inference_aug_num,
+            way_out="Set max_inference_aug_num or max_prompt_aug_num above 0.",
+        )
     initial = [parameter.detach().clone() for parameter in trigger_parameters(model)]
     if resumed is not None:
         restore(model, resumed)

@@ -208,6 +208,7 @@ def test_weaver_that_was_never_trained_is_refused(home: Path, tmp_path: Path, co
         ({"num_generations": 1}, "num_generations"),
         ({"temperature": 0}, "temperature"),
         ({"inference_latent_len": 4}, "inference_latent_len"),
+        ({"max_prompt_aug_num": 0, "max_inference_aug_num": 0}, "max_inference_aug_num"),
     ],
 )
 def test_config_that_makes_no_sense_is_refused_by_field(config: RunConfig, change: dict, field: str) -> None:
@@ -220,6 +221,8 @@ def test_damaged_or_changed_parent_is_refused(home: Path, tmp_path: Path, config
     run(home, tmp_path / "first", config.model_copy(update={"max_steps": 2}))
     with pytest.raises(BadInput, match="prompt_latents_len 8"):
         run(home, tmp_path / "lengths", config.model_copy(update={"prompt_latents_len": 4}))
+    with pytest.raises(BadInput, match="nothing is ever inserted"):
+        run(home, tmp_path / "limits", config.model_copy(update={"max_inference_aug_num": 0, "max_prompt_aug_num": 0}))
     path = weaver / "weaver.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1

@@ -109,6 +109,23 @@ def test_damaged_newest_checkpoint_is_said_and_the_one_before_is_taken(
     assert min(metric(tmp_path / "second", "train/loss")) == 3
 
 
+def test_damaged_checkpoints_of_the_own_folder_make_room_for_new_ones(
+    home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunDir(tmp_path / "run", "weaver_sft")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, 5)
+        run(home, folder.path, config)
+    for step in folder.saved_steps():
+        (folder.checkpoint(step) / "optimizer.pt").unlink()
+    assert folder.saved_steps() == [2, 4]
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, 5)
+        run(home, folder.path, config, resume=folder.path)
+    assert folder.saved_steps() == [2, 4]
+    assert all((folder.checkpoint(step) / "optimizer.pt").exists() for step in (2, 4))
+
+
 def test_resume_under_another_seed_is_refused(home: Path, tmp_path: Path, config: RunConfig) -> None:
     run(home, tmp_path / "first", config)
     with pytest.raises(BadInput, match="config_hash"):
