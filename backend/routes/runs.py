@@ -34,9 +34,8 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
     check(config, context.settings)
     with context.database.read() as session:  # hashes files: not in the writer's transaction
         parent = check_parent(session, config, context.home)
-        if parent is not None and config.revision is None:
-            config = config.model_copy(update={"revision": parent.config.get("revision")})
-    pinned = pin_revision(config)
+        kin = [parent] if parent is not None else []
+    pinned = pin_revision(config, kin)
     around = context.look_around()
     with context.database.write() as session:
 

@@ -95,11 +95,13 @@ def _why_not_reused(session: Session, spec: PipelineSpec, name: StepName, run: R
     for field in fields:
         if getattr(config, field) != wanted[field]:
             return f"run {run.id} has {field} {getattr(config, field)}, and the pipeline {wanted[field]}"
-    revisions = {run.config.get("revision"), spec.shared.get("revision")} | {
-        other.config.get("revision") for other in (session.get(Run, number) for number in spec.reuse.values()) if other
-    }
-    if len(revisions - {None}) > 1:
-        return f"the model's revisions differ: {', '.join(sorted(str(one) for one in revisions - {None}))}"
+    kin = [run, *(other for number in spec.reuse.values() if (other := session.get(Run, number)) is not None)]
+    revisions = {spec.shared.get("revision"), *(one.config.get("revision") for one in kin)} - {None}
+    if len(revisions) > 1:
+        return f"the model's revisions differ: {', '.join(sorted(str(one) for one in revisions))}"
+    weights = {str(one.environment["model"]) for one in kin if "model" in one.environment}
+    if len(weights) > 1:
+        return f"the model's weights differ: {', '.join(sorted(weights))}"
     for child in spec.to_run:
         if STEPS[child].parent == name:
             wanted = planned_config(spec, child).model_dump(exclude_none=True)

@@ -127,10 +127,8 @@ def check_all(configs: Mapping[StepName, RunConfig], settings: Settings) -> None
 
 
 def pin_all(configs: Mapping[StepName, RunConfig], reused: Sequence[Run]) -> dict[StepName, RunConfig]:
-    """The configs with one revision of their model for all: that of reused runs, else the hub's newest commit."""
-    revisions = [run.config.get("revision") for run in reused]
-    first = next(iter(configs.values()))
-    known = next((revision for revision in revisions if revision), None) or pin_revision(first).revision
+    """The configs with one revision of their model for all, as of `pin_revision`."""
+    known = pin_revision(next(iter(configs.values())), reused).revision
     return {
         name: config if config.revision else config.model_copy(update={"revision": known})
         for name, config in configs.items()
@@ -163,10 +161,22 @@ def _describe(
     )
 
 
-def pin_revision(config: RunConfig) -> RunConfig:
-    """The config with the hub's newest commit of its model, where the hub can be asked within seconds."""
+def pin_revision(config: RunConfig, kin: Sequence[Run]) -> RunConfig:
+    """The config with the commit of its model.
+
+    Args:
+        config: of a run to come.
+        kin: runs whose checkpoint or answers it is to go with: theirs is its commit, and where their weights came from
+            no hub it has none, either, as any commit would be other weights. Without such runs the hub's newest is
+            taken, where the hub can be asked within seconds.
+    """
+    if config.revision is not None:
+        return config
+    if kin:
+        known = next((revision for run in kin if (revision := _revision_of(run))), None)
+        return config.model_copy(update={"revision": known})
     preset = get_preset(config.preset)
-    if config.revision is not None or preset.repo is None:
+    if preset.repo is None:
         return config
     from huggingface_hub import HfApi
 
@@ -176,6 +186,13 @@ def pin_revision(config: RunConfig) -> RunConfig:
         log.info("revision of %s not pinned: %s", preset.repo, type(error).__name__)
         return config
     return config.model_copy(update={"revision": commit})
+
+
+def _revision_of(run: Run) -> str | None:
+    """The commit that a run's config names, or from which its weights came."""
+    named = run.config.get("revision")
+    source, _, commit = str(run.environment.get("model", "")).partition("@")
+    return named or (commit if source.startswith("hub:") else None) or None
 
 
 def _disk_full(needed: int, free: int, settings: Settings) -> BadInput:

