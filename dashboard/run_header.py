@@ -39,6 +39,7 @@ def _moving_part(shown: RunDetail) -> None:
         if (run.status, run.num_attempts) != (shown.status, shown.num_attempts):
             st.rerun(scope="app")  # badge, buttons and the other parts follow the status
         _state(run)
+        _warnings(run)
         facts(run_figures(run, datetime.now(UTC), _newest_metrics(run)))
         with st.container(horizontal=True, gap="medium"):
             time_caption("submitted", run.created_at)
@@ -64,6 +65,15 @@ def _state(run: RunDetail) -> None:
     if run.progress is not None and run.status in {RunStatus.RUNNING, RunStatus.STOPPING}:
         with st.container(key="progress"):
             progress_bar(run.progress)
+
+
+def _warnings(run: RunDetail) -> None:
+    """What the trainer warned of, in one block."""
+    if run.warnings:
+        lines = [f"{sentence(one[:1].upper() + one[1:].rstrip('.'))}." for one in run.warnings]
+        text = lines[0] if len(lines) == 1 else "\n".join(f"- {line}" for line in lines)
+        with st.container(key="warnings"):
+            st.warning(text, icon=":material/warning:")
 
 
 def waiting_words(run: RunDetail) -> str:

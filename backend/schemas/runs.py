@@ -88,6 +88,8 @@ class RunDetail(RunOut):
     """Published output, relative to the home folder."""
     environment: dict[str, Any]
     attempts: list[AttemptOut]
+    warnings: list[str]
+    """What its trainer warned of, each once; nothing from before a retry."""
 
 
 class RunList(ApiReply):

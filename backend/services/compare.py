@@ -9,7 +9,8 @@ from sqlmodel import Session, col, func, select
 from backend import schemas as s
 from backend.errors import LARGEST_INTEGER, ServiceError, no_such_run
 from backend.models import Answer, Run
-from backend.services import evidence
+from backend.services import evidence, lifecycle
+from backend.services.lineage import ancestors
 from backend.services.reading import cursor_number
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.pipeline import EXPECTED_POINTS
@@ -61,7 +62,7 @@ def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.
     return s.CompareOut(
         base_id=base.id or 0,
         conditions=_conditions(base),
-        warnings=_warnings(base, ordered),
+        warnings=[*_warnings(base, ordered), *_said(session, ordered)],
         items=[_compared(run, base, right[run.id], right[base.id]) for run in ordered],
     )
 
@@ -177,6 +178,16 @@ def _warnings(base: Run, runs: Sequence[Run]) -> list[str]:
         if run.config.get("batch_size") != base.config.get("batch_size"):
             warnings.append(f"Run {run.id} has batch_size {run.config.get('batch_size')}; seconds are not comparable.")
     return warnings
+
+
+def _said(session: Session, runs: Sequence[Run]) -> list[str]:
+    """What the trainers of these runs, and of those that they start from, warned of."""
+    line = {one.id or 0 for run in runs for one in ancestors(session, run.id)}
+    said: dict[str, list[str]] = {}
+    for run_id in sorted(line):
+        for warning in lifecycle.warnings_of(session, run_id):
+            said.setdefault(warning.rstrip("."), []).append(str(run_id))
+    return [f"Run{'s' * (len(ids) > 1)} {', '.join(ids)}: {warning}." for warning, ids in said.items()]
 
 
 def _right(session: Session, run_id: int) -> dict[str, bool]:

@@ -1,7 +1,7 @@
 """The one place where a status changes: a compare-and-set along the contract's tables, written into the history."""
 
 from sqlalchemy import update
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from backend.errors import Conflict
 from backend.models import Attempt, Run, RunEvent
@@ -14,6 +14,8 @@ from memgen.contract.status import (
     Cause,
     RunStatus,
 )
+
+MOST_WARNINGS = 20  # that are shown of a run; its history has all
 
 
 def change_run(
@@ -113,6 +115,27 @@ def add_attempt(
 def attempts_of(session: Session, run_id: int) -> list[Attempt]:
     """All attempts of a run, first to last."""
     query = select(Attempt).where(col(Attempt.run_id) == run_id).order_by(col(Attempt.number))
+    return list(session.exec(query))
+
+
+def start_of(session: Session, run_id: int) -> int:
+    """The newest attempt that started from nothing; what others left before it is no part of the run's result."""
+    fresh = select(func.max(Attempt.number)).where(
+        col(Attempt.run_id) == run_id, col(Attempt.resumes).is_(None), col(Attempt.claimed_at).is_not(None)
+    )
+    return session.exec(fresh).one() or 1
+
+
+def warnings_of(session: Session, run_id: int) -> list[str]:
+    """What the trainers of a run's result warned of, each once, in the order in which it was first said."""
+    query = (
+        select(RunEvent.detail)
+        .where(col(RunEvent.run_id) == run_id, RunEvent.kind == "warning")
+        .where(col(RunEvent.attempt) >= start_of(session, run_id))
+        .group_by(col(RunEvent.detail))
+        .order_by(func.min(RunEvent.id))
+        .limit(MOST_WARNINGS)
+    )
     return list(session.exec(query))
 
 

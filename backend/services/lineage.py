@@ -15,7 +15,7 @@ def lineage(session: Session, *, run_id: int | None, pipeline_id: int | None) ->
         found = _family(session, run_id)
     elif pipeline_id is not None:
         steps = session.exec(select(PipelineStep.run_id).where(col(PipelineStep.pipeline_id) == pipeline_id))
-        found = {ancestor.id: ancestor for step in steps for ancestor in _ancestors(session, step)}
+        found = {ancestor.id: ancestor for step in steps for ancestor in ancestors(session, step)}
     else:
         newest = session.exec(select(Run).order_by(col(Run.id).desc()).limit(MOST_RUNS))
         found = {run.id: run for run in newest}
@@ -52,7 +52,7 @@ def _node(session: Session, run: Run, attempts: list[s.AttemptBrief]) -> s.Linea
     )
 
 
-def _ancestors(session: Session, run_id: int | None) -> list[Run]:
+def ancestors(session: Session, run_id: int | None) -> list[Run]:
     """A run and what it descends from, itself first."""
     found: list[Run] = []
     while run_id is not None:
@@ -66,7 +66,7 @@ def _ancestors(session: Session, run_id: int | None) -> list[Run]:
 
 def _family(session: Session, run_id: int) -> dict[int | None, Run]:
     """All descendants of a run's oldest ancestor."""
-    line = _ancestors(session, run_id)
+    line = ancestors(session, run_id)
     found = {line[-1].id: line[-1]} if line else {}
     generation = list(found)
     while generation:

@@ -10,7 +10,7 @@ from backend import schemas as s
 from backend.errors import LARGEST_INTEGER, NotFound, ServiceError
 from backend.models import Answer, Attempt, Run, RunEvent
 from backend.services import views
-from backend.services.series import start_of
+from backend.services.lifecycle import start_of
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.status import ATTEMPT_ENDED, RunStatus
 

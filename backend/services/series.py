@@ -10,7 +10,8 @@ from sqlmodel import Session, col, func, select, text
 
 from backend import schemas as s
 from backend.errors import LARGEST_INTEGER
-from backend.models import Attempt, Metric
+from backend.models import Metric
+from backend.services import lifecycle
 
 Point = tuple[int, float, float]
 """Step, value and time in seconds since 1970."""
@@ -47,7 +48,7 @@ def metrics(
     if since is not None and abs(since) > LARGEST_INTEGER:
         raise OverflowError(f"since={since}")
     names = list(_names(session, run_id)) if name is None else [name]
-    start = start_of(session, run_id)
+    start = lifecycle.start_of(session, run_id)
     found = {one: _points(session, run_id, one, since, max_points, start) for one in names}
     return [
         s.MetricSeries(
@@ -68,14 +69,6 @@ def _names(session: Session, run_id: int) -> Iterator[str]:
         yield found
         behind = select(func.min(Metric.name)).where(col(Metric.run_id) == run_id, col(Metric.name) > found)
         found = session.exec(behind).one()
-
-
-def start_of(session: Session, run_id: int) -> int:
-    """The newest attempt that started from nothing; what others left before it is no part of the run's result."""
-    fresh = select(func.max(Attempt.number)).where(
-        col(Attempt.run_id) == run_id, col(Attempt.resumes).is_(None), col(Attempt.claimed_at).is_not(None)
-    )
-    return session.exec(fresh).one() or 1
 
 
 def _points(session: Session, run_id: int, name: str, since: int | None, max_points: int, start: int) -> list[Point]:

@@ -47,6 +47,7 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
         output=run.output,
         environment=run.environment,
         attempts=[_attempt(attempt) for attempt in attempts],
+        warnings=lifecycle.warnings_of(session, run.id),
     )
 
 

@@ -81,6 +81,24 @@ def test_what_may_matter_a_little_is_a_warning(backend: Backend) -> None:
     assert reply["items"][1]["change"]["num_questions"] == 1
 
 
+def test_what_trainers_warned_of_is_told_also_of_the_training(backend: Backend) -> None:
+    slow = {"event": "warning", "code": "c", "message": "this is slow"}
+    backend.submit(stage="weaver_sft", num_questions=8, batch_size=4)
+    held = backend.held()
+    held.say(slow, {"event": "warning", "code": "nothing_learned", "message": "nothing was learned"})
+    held.finish()
+    backend.publish_checkpoint(1)
+    backend.reconciler.round()
+    for changes in ({}, {"setting": "weaver", "checkpoint": "1"}):
+        backend.submit(num_questions=None, **changes)
+        held = backend.held()
+        held.say(slow)
+        held.answer(0)
+        held.finish(environment={"model": "folder:1", "prompt_hash": "p"})
+    reply = backend.get("/compare", runs="2,3")
+    assert reply["warnings"] == ["Runs 1, 2, 3: this is slow.", "Run 1: nothing was learned."]
+
+
 def test_texts_of_two_evaluations_stand_side_by_side(backend: Backend) -> None:
     before, after = evaluation(backend, [True, True, False, False]), evaluation(backend, [True, False, True, False])
     reply = backend.get("/compare/answers", before=before, after=after)

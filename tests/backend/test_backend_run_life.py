@@ -43,6 +43,7 @@ def test_submitted_run_is_claimed_reported_and_succeeds_with_a_history_of_each_c
     assert run["summary"] == {"num_questions": 6.0, "accuracy": 0.5}
     assert run["output"] == f"evaluate/wordproblems/qwen2-242k/{run_id}/evaluate"
     assert run["environment"] == {"torch": "2.13.0"}
+    assert run["warnings"] == ["this is slow"]
     assert (run["progress"], run["can_resume"], run["waits_for"]) == (None, False, None)
     told = [
         (e["kind"], e["attempt"], e["from_status"], e["to_status"], e["cause"], e["actor"])

@@ -107,6 +107,17 @@ def test_answers_of_a_discarded_attempt_are_not_those_of_the_retried_run(backend
     assert backend.get("/runs/1/answers")["counts"]["all"] == 1
 
 
+def test_warnings_are_told_once_and_not_from_before_a_retry(backend: Backend) -> None:
+    attempt = backend.started()
+    for message in ("first", "second", "first"):
+        attempt.say({"event": "warning", "code": "c", "message": message})
+    attempt.finish("failed", "error")
+    assert backend.run(1)["warnings"] == ["first", "second"]
+    again(backend, "retry")
+    backend.held().say({"event": "warning", "code": "c", "message": "third"})
+    assert backend.run(1)["warnings"] == ["third"]
+
+
 def test_saved_stop_is_resumable_and_a_discarded_one_is_not(backend: Backend) -> None:
     stopped(backend, "save")
     assert backend.run(1)["can_resume"]

@@ -84,6 +84,7 @@ class FakeBackend:
             "output": None,
             "environment": {},
             "attempts": [],
+            "warnings": [],
         } | changes
 
     def add_checkpoint(self, run_id: int, stage: str = "weaver_sft", reason: str = "", **changes: Any) -> None:

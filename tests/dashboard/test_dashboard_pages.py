@@ -154,6 +154,18 @@ def test_failed_run_shows_cause_field_and_traceback(backend: Any) -> None:
     assert "stop" not in button_keys(app)
 
 
+@pytest.mark.parametrize(
+    ("warnings", "said"),
+    [
+        (["the hub is away"], "The hub is away."),
+        (["the hub is away", "*half* is left out."], "- The hub is away.\n- \\*half\\* is left out."),
+    ],
+)
+def test_what_the_trainer_warned_of_stands_at_the_top(backend: Any, warnings: list[str], said: str) -> None:
+    backend.add_run(3, warnings=warnings)
+    assert [warning.value for warning in open_page("run", run="3").warning] == [said]
+
+
 def test_queued_run_says_why_it_waits_and_can_only_be_stopped(backend: Any) -> None:
     backend.add_run(5, "queued", waits_for="no slot is free")
     app = open_page("run", run="5")
