@@ -1,17 +1,15 @@
-"""Handing out work: which queued attempt a slot gets, and why a run waits."""
+"""Handing out work: which queued attempt a slot gets."""
 
 import hashlib
 import secrets
 from dataclasses import dataclass
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 
 from backend.models import Attempt, Run, Switch, Worker
-from backend.schemas import Announce, ClaimedAttempt, ClaimRequest, SlotReport
-from backend.services import children, fit, lifecycle
+from backend.schemas import Announce, ClaimedAttempt, ClaimRequest
+from backend.services import fit, lifecycle
 from backend.services.disk import disk_of
-from backend.services.surroundings import Surroundings
-from memgen.contract.config import parse_config
 from memgen.contract.placement import Placement
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, RunStatus
 
@@ -45,8 +43,8 @@ def queued(session: Session) -> list[tuple[Attempt, Run]]:
     return list(rows)
 
 
-def _queued_ids(session: Session) -> list[int]:
-    """Runs of `queued`, without reading their configs: asked once for each run of a page."""
+def queued_ids(session: Session) -> list[int]:
+    """Runs of `queued`, without reading their configs."""
     rows = session.exec(
         select(Attempt.run_id)
         .join(Run, col(Run.id) == col(Attempt.run_id))
@@ -80,56 +78,6 @@ def claim(
         if placement is not None:
             return _hand_out(session, attempt, run, request, placement, patience, at)
     return None
-
-
-def why_waiting(session: Session, run: Run, around: Surroundings) -> str:
-    """One sentence that says what a run waits for that has not started."""
-    if run.status == RunStatus.WAITING:
-        return children.why_waiting(session, run)
-    attempt = lifecycle.attempts_of(session, run.id or 0)[-1]
-    if paused(session):
-        return "The queue is paused."
-    if attempt.not_before > around.at:
-        return f"A pause before the retry: {attempt.not_before - around.at:.0f} s left."
-    if (needed := disk_of(run)) > around.free_disk:
-        return (
-            f"It may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {around.free_disk / 1e9:.2f} GB that "
-            "no running run may still need. Make room, e.g. delete runs."
-        )
-    workers = {w.host: w for w in session.exec(select(Worker)) if around.at - w.last_seen < ALIVE_SECONDS}
-    slots = [(w.host, SlotReport.model_validate(slot)) for w in workers.values() for slot in w.slots]
-    if not slots:
-        return "No worker is alive. Start one with `make up`."
-    fitting = [(host, slot) for host, slot in slots if fit.place_run(run, slot.device, slot.device_memory)]
-    if not fitting:
-        said = fit.too_large(parse_config(run.config), [slot for _, slot in slots])
-        return f"{said[:1].upper()}{said[1:]} {fit.LOWER}"
-    busy = busy_slots(session)
-    free = [(host, slot) for host, slot in fitting if (host, slot.name) not in busy]
-    ahead = _queued_ids(session).index(run.id or 0)
-    before = f"{ahead} run{'' if ahead == 1 else 's'} {'stands' if ahead == 1 else 'stand'} before it"
-    if not free:
-        host, slot = fitting[0]
-        said = f"Slot {slot.name} of {host} is busy with run {busy[host, slot.name]}"
-        return f"{said}, and {before}." if ahead else f"{said}."
-    if ahead:
-        return f"{before}."
-    if around.broker != "ok":
-        return f"Redis can't be reached ({around.broker}); the doorbell is rung again every few seconds."
-    host, slot = free[0]
-    # what a slot has told while it worked is no news of others
-    told = [(host, slot) for host, slot in free if _last_end(session, host, slot.name) < workers[host].last_seen]
-    held = [(host, slot, fit.held_by_others(run, slot)) for host, slot in told]
-    if len(told) == len(free) and all(reason for *_, reason in held):
-        host, slot, reason = held[0]
-        return f"Slot {slot.name} of {host} is free, but {reason}."
-    return f"Slot {slot.name} of {host} is about to take it; if it stays so, less memory is free there than it needs."
-
-
-def _last_end(session: Session, host: str, slot: str) -> float:
-    """When the last attempt on a slot ended."""
-    ended = select(func.max(Attempt.ended_at)).where(col(Attempt.host) == host, col(Attempt.slot) == slot)
-    return session.exec(ended).one() or 0.0
 
 
 def busy_slots(session: Session) -> dict[tuple[str, str], int]:

@@ -9,6 +9,7 @@ from backend.models import Attempt, Run, RunEvent, Worker
 from backend.services import claim, lifecycle
 from backend.services.runs import lacks_parent, resume_source
 from backend.services.surroundings import Surroundings
+from backend.services.waiting import Waiting
 from backend.times import when
 from memgen.contract.status import ATTEMPT_ENDED, CAUSE_TEXT, RUN_ENDED, AttemptStatus, Cause, RunStatus
 
@@ -22,7 +23,8 @@ def runs_out(session: Session, runs: list[Run], around: Surroundings) -> list[s.
     last = dict(session.exec(newest.group_by(col(Attempt.run_id))).all())
     rows = session.exec(select(Attempt).where(col(Attempt.run_id).in_(ids)))
     attempts = {attempt.run_id: attempt for attempt in rows if attempt.number == last[attempt.run_id]}
-    return [s.RunOut(**_fields(session, run, attempts.get(run.id or 0), around)) for run in runs]
+    waiting = Waiting(session, around)
+    return [s.RunOut(**_fields(run, attempts.get(run.id or 0), waiting)) for run in runs]
 
 
 def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
@@ -36,7 +38,7 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
     if not restartable:
         reason = f"A run that is {run.status} is not resumed."
     return s.RunDetail(
-        **_fields(session, run, attempts[-1] if attempts else None, around),
+        **_fields(run, attempts[-1] if attempts else None, Waiting(session, around)),
         config=run.config,
         config_hash=run.config_hash,
         failure=s.ProblemItem.model_validate(run.failure) if run.failure else None,
@@ -76,8 +78,8 @@ def worker_out(worker: Worker, busy: dict[tuple[str, str], int], *, at: float) -
     return s.WorkerOut(host=worker.host, alive=alive, last_seen=seen, slots=slots)
 
 
-def _fields(session: Session, run: Run, attempt: Attempt | None, around: Surroundings) -> dict[str, Any]:
-    waits = claim.why_waiting(session, run, around) if run.status in NOT_STARTED else None
+def _fields(run: Run, attempt: Attempt | None, waiting: Waiting) -> dict[str, Any]:
+    waits = waiting.why(run) if run.status in NOT_STARTED else None
     cause = Cause(run.cause) if run.cause else None
     return {
         "id": run.id,

@@ -1,0 +1,107 @@
+"""Why a run has not started, in one sentence."""
+
+from functools import cached_property
+
+from sqlmodel import Session, col, func, select
+
+from backend.models import Attempt, Run, Worker
+from backend.schemas import SlotReport
+from backend.services import children, fit, lifecycle
+from backend.services.claim import ALIVE_SECONDS, busy_slots, paused, queued_ids
+from backend.services.disk import disk_of
+from backend.services.surroundings import Surroundings
+from memgen.contract.config import parse_config
+from memgen.contract.status import RunStatus
+
+
+class Waiting:
+    """Why runs wait: what they have in common is read once, when it is first asked for.
+
+    Args:
+        session: a transaction, of one reply.
+        around: what the reply depends on beside it.
+    """
+
+    def __init__(self, session: Session, around: Surroundings) -> None:
+        self._session = session
+        self._around = around
+
+    @cached_property
+    def _paused(self) -> bool:
+        return paused(self._session)
+
+    @cached_property
+    def _ahead(self) -> dict[int, int]:
+        """How many runs stand before each queued one."""
+        return {run_id: ahead for ahead, run_id in enumerate(queued_ids(self._session))}
+
+    @cached_property
+    def _workers(self) -> dict[str, Worker]:
+        """Those that are alive."""
+        rows = self._session.exec(select(Worker))
+        return {worker.host: worker for worker in rows if self._around.at - worker.last_seen < ALIVE_SECONDS}
+
+    @cached_property
+    def _slots(self) -> list[tuple[str, SlotReport]]:
+        return [(w.host, SlotReport.model_validate(slot)) for w in self._workers.values() for slot in w.slots]
+
+    @cached_property
+    def _busy(self) -> dict[tuple[str, str], int]:
+        return busy_slots(self._session)
+
+    def why(self, run: Run) -> str:
+        """One sentence that says what a run waits for that has not started."""
+        if run.status == RunStatus.WAITING:
+            return children.why_waiting(self._session, run)
+        around = self._around
+        attempt = lifecycle.attempts_of(self._session, run.id or 0)[-1]
+        if self._paused:
+            return "The queue is paused."
+        if attempt.not_before > around.at:
+            return f"A pause before the retry: {attempt.not_before - around.at:.0f} s left."
+        if (needed := disk_of(run)) > around.free_disk:
+            return (
+                f"It may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {around.free_disk / 1e9:.2f} GB "
+                "that no running run may still need. Make room, e.g. delete runs."
+            )
+        if not self._slots:
+            return "No worker is alive. Start one with `make up`."
+        fitting = [(host, slot) for host, slot in self._slots if fit.place_run(run, slot.device, slot.device_memory)]
+        if not fitting:
+            said = fit.too_large(parse_config(run.config), [slot for _, slot in self._slots])
+            return f"{said[:1].upper()}{said[1:]} {fit.LOWER}"
+        free = [(host, slot) for host, slot in fitting if (host, slot.name) not in self._busy]
+        ahead = self._ahead[run.id or 0]
+        before = f"{ahead} run{'' if ahead == 1 else 's'} {'stands' if ahead == 1 else 'stand'} before it"
+        if not free:
+            host, slot = fitting[0]
+            said = f"Slot {slot.name} of {host} is busy with run {self._busy[host, slot.name]}"
+            return f"{said}, and {before}." if ahead else f"{said}."
+        if ahead:
+            return f"{before}."
+        if around.broker != "ok":
+            return f"Redis can't be reached ({around.broker}); the doorbell is rung again every few seconds."
+        return self._why_not_taken(run, free)
+
+    def _why_not_taken(self, run: Run, free: list[tuple[str, SlotReport]]) -> str:
+        """Of the first run of the queue, that slots are free for."""
+        # what a slot has told while it worked is no news of others
+        told = [
+            (host, slot)
+            for host, slot in free
+            if _last_end(self._session, host, slot.name) < self._workers[host].last_seen
+        ]
+        held = [(host, slot, fit.held_by_others(run, slot)) for host, slot in told]
+        if len(told) == len(free) and all(reason for *_, reason in held):
+            host, slot, reason = held[0]
+            return f"Slot {slot.name} of {host} is free, but {reason}."
+        host, slot = free[0]
+        return (
+            f"Slot {slot.name} of {host} is about to take it; if it stays so, less memory is free there than it needs."
+        )
+
+
+def _last_end(session: Session, host: str, slot: str) -> float:
+    """When the last attempt on a slot ended."""
+    ended = select(func.max(Attempt.ended_at)).where(col(Attempt.host) == host, col(Attempt.slot) == slot)
+    return session.exec(ended).one() or 0.0
