@@ -38,9 +38,12 @@ SIGNALS = (
 
 
 def table(folder: Path) -> str:
-    """Accuracies, then paired differences, then the trainings; of each seed found in the folder."""
+    """Accuracies, paired differences, these over the seeds, and the trainings; of all seeds found in the folder."""
     seeds = {path.stem.removeprefix("seed-"): read(path) for path in sorted(folder.glob("seed-*.jsonl"))}
-    parts = [list(_accuracies(seeds)), list(_differences(seeds)), list(_trainings(seeds))]
+    parts = [list(_accuracies(seeds)), list(_differences(seeds))]
+    if len(seeds) > 1:
+        parts.append(list(_over_seeds(seeds)))
+    parts.append(list(_trainings(seeds)))
     return "\n\n".join("\n".join(part) for part in parts)
 
 
@@ -71,18 +74,38 @@ def _differences(seeds: dict[str, list[Line]]) -> Iterator[str]:
     for after, before in PAIRS:
         for seed, lines in seeds.items():
             one, other = answers(lines, before), answers(lines, after)
-            shared = [question for question in one if question in other]
-            if not shared:
-                continue
-            was, now = [one[key].right for key in shared], [other[key].right for key in shared]
-            found = change(was, now)
-            fixed = sum(new and not old for old, new in zip(was, now, strict=True))
-            broken = sum(old and not new for old, new in zip(was, now, strict=True))
+            found = _paired(one, other)
+            if found is not None:
+                was, now = found
+                said = change(was, now)
+                fixed = sum(new and not old for old, new in zip(was, now, strict=True))
+                broken = sum(old and not new for old, new in zip(was, now, strict=True))
+                yield (
+                    f"| {TITLES[after]} against {TITLES[before]} | {seed} | {len(was)} "
+                    f"| {said.points:+.1f} ({said.low:+.1f} to {said.high:+.1f}) | {fixed} / {broken} "
+                    f"| {said.p_value:.2g} | {_fewer(one, other)} | {_moved(other.values())} |"
+                )
+
+
+def _over_seeds(seeds: dict[str, list[Line]]) -> Iterator[str]:
+    """The questions are the same in each seed, so seeds are no further questions: their spread is shown instead."""
+    yield "| against | seeds | points, mean | lowest | highest | largest p |"
+    yield "|---|---|---|---|---|---|"
+    for after, before in PAIRS:
+        each = [_paired(answers(lines, before), answers(lines, after)) for lines in seeds.values()]
+        found = [change(*one) for one in each if one is not None]
+        if found:
+            points = [one.points for one in found]
             yield (
-                f"| {TITLES[after]} against {TITLES[before]} | {seed} | {len(shared)} "
-                f"| {found.points:+.1f} ({found.low:+.1f} to {found.high:+.1f}) | {fixed} / {broken} "
-                f"| {found.p_value:.2g} | {_fewer(one, other)} | {_moved(other.values())} |"
+                f"| {TITLES[after]} against {TITLES[before]} | {len(found)} | {statistics.fmean(points):+.1f} "
+                f"| {min(points):+.1f} | {max(points):+.1f} | {max(one.p_value for one in found):.2g} |"
             )
+
+
+def _paired(before: dict[str, Line], after: dict[str, Line]) -> tuple[list[bool], list[bool]] | None:
+    """Whether each question that both settings have was answered right; None if there is none."""
+    shared = [question for question in before if question in after]
+    return ([before[key].right for key in shared], [after[key].right for key in shared]) if shared else None
 
 
 def _trainings(seeds: dict[str, list[Line]]) -> Iterator[str]:

@@ -45,3 +45,12 @@ def test_table_pairs_answers_by_question(tmp_path: Path) -> None:
     assert "| weaver against base | 5 | 10 | +70.0 (" in said
     assert "| 8 / 1 | 0.039 |" in said
     assert "| weaver SFT | 5 | 7 | 0.500 | 2.000 | 0.400 | - | - | - | - | - | 61 |" in said
+    assert "| against | seeds |" not in said
+
+
+def test_table_shows_the_spread_over_seeds(tmp_path: Path) -> None:
+    for seed, right in ((0, 9), (1, 7)):
+        own = [*lines("base", [False] * 8 + [True] * 2), *lines("weaver_eval", [True] * right + [False] * (10 - right))]
+        path = tmp_path / f"seed-{seed}.jsonl"
+        path.write_text("".join(f"{line.model_dump_json(exclude_defaults=True)}\n" for line in own))
+    assert "| weaver against base | 2 | +60.0 | +50.0 | +70.0 | 0.18 |" in table(tmp_path)
