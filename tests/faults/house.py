@@ -131,6 +131,11 @@ class House(RunningStack):
             assert bell.ring() == "ok"
         bell.close()
 
+    def rings(self) -> int:
+        """How many rings Redis holds for the worker."""
+        with redis.Redis.from_url(self._redis_url, socket_timeout=5) as server:
+            return int(server.llen(QUEUE))  # type: ignore[arg-type]
+
     def drop_messages(self) -> None:
         """Lose what Redis holds for the worker."""
         with redis.Redis.from_url(self._redis_url, socket_timeout=5) as server:
