@@ -82,7 +82,12 @@ def change_chart(frame: pd.DataFrame) -> alt.LayerChart:
         )
         + zero.encode(x="zero:Q")
         + base.mark_rule(strokeWidth=3, color=_INTERVAL).encode(
-            x=alt.X("change_low:Q", title="change in points, 95 % interval; band: expected"), x2="change_high:Q"
+            x=alt.X(
+                "change_low:Q",
+                title="change in points, 95 % interval; band: expected",
+                scale=alt.Scale(domain=alt.DomainUnionWith(unionWith=[-1, 1])),  # no change at all has an axis, too
+            ),
+            x2="change_high:Q",
         )
         + base.mark_point(filled=True, size=90, color=_INTERVAL, opacity=1).encode(x="change:Q")
     ).properties(height=_height(frame))
