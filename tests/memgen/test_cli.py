@@ -26,7 +26,7 @@ def test_memory_prints_the_parts_and_says_whether_the_gpus_hold_the_run() -> Non
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "evaluate weaver of Qwen/Qwen3-14B on cuda, weights in bfloat16"
-    assert lines[1].endswith("8 rows of 170 prompt and 1024 completion tokens, 6 insertions with 48 latents")
+    assert lines[1].endswith("8 rows of 300 prompt and 1024 completion tokens, 6 insertions with 48 latents")
     assert "torch's sdpa" in lines[2]
     assert lines[-1].startswith("Its layers are spread over the 2 GPUs, at most")
     parts = [float(line[12:21]) for line in lines if line[12:].strip()[:1].isdigit() and " GiB" in line[21:25]]
