@@ -261,6 +261,10 @@ class Client:
             "/compare/answers", s.AnswerPairs, before=before, after=after, show=show, cursor=cursor, limit=limit
         )
 
+    def insertion_patterns(self, before: int, after: int) -> s.InsertionPatterns:
+        """Where the second evaluation inserted latents, and how both fared there."""
+        return self._get("/compare/insertions", s.InsertionPatterns, before=before, after=after)
+
     # the house
 
     def workers(self) -> s.WorkerList:

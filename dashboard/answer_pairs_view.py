@@ -7,6 +7,7 @@ from dashboard import api
 from dashboard.answers_view import answer_facts, plain_text, question_of
 from dashboard.compare_table import run_label
 from dashboard.components import Colour
+from dashboard.insertions_view import insertions_view
 from dashboard.latents_view import latents_view
 from dashboard.pager import cursors_of, pager
 from dashboard.text import count
@@ -49,6 +50,7 @@ def answer_pairs_view(items: list[ComparedRun]) -> None:
     if before == after:
         st.info("Choose two different evaluations.", icon=":material/compare_arrows:")
         return
+    st.fragment(insertions_view)(int(before), int(after))
     st.fragment(_pairs)(int(before), int(after), labels)
 
 

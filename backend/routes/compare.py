@@ -8,6 +8,7 @@ from backend import schemas as s
 from backend.auth import require_user
 from backend.context import ContextDep
 from backend.services import compare as service
+from backend.services import insertions as decisions
 
 router = APIRouter(prefix="/compare", dependencies=[Depends(require_user)], tags=["compare"])
 
@@ -35,3 +36,10 @@ def answers(
     """Question by question: what two evaluations said."""
     with context.database.read() as session:
         return service.answer_pairs(session, before, after, show=show, cursor=cursor, limit=limit)
+
+
+@router.get("/insertions")
+def insertions(context: ContextDep, before: int, after: int) -> s.InsertionPatterns:
+    """Where the second evaluation inserted latents, and how many answers of each are right there."""
+    with context.database.read() as session:
+        return decisions.insertion_patterns(session, before, after)

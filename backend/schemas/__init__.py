@@ -1,7 +1,15 @@
 """What goes over HTTP: requests and replies, shared by the routes and the client; a module per noun."""
 
 from backend.schemas.checkpoints import AttemptBrief, CheckpointList, CheckpointOut, LineageNode, LineageOut
-from backend.schemas.compare import AnswerPair, AnswerPairs, ChangeOut, ComparedRun, CompareOut
+from backend.schemas.compare import (
+    AnswerPair,
+    AnswerPairs,
+    ChangeOut,
+    ComparedRun,
+    CompareOut,
+    InsertionPattern,
+    InsertionPatterns,
+)
 from backend.schemas.house import HealthOut, PauseRequest, QueueOut, SlotOut, WorkerList, WorkerOut
 from backend.schemas.launch import PreflightReply, PresetOut, RunCreate
 from backend.schemas.pipelines import PipelineList, PipelineOut, PipelinePreflight, PipelineStepOut
@@ -56,6 +64,8 @@ __all__ = [
     "FinishRequest",
     "HealthOut",
     "HeartbeatReply",
+    "InsertionPattern",
+    "InsertionPatterns",
     "LineageNode",
     "LineageOut",
     "LogOut",

@@ -78,3 +78,25 @@ class AnswerPairs(ApiReply):
     """Pairs that match the filter."""
     counts: dict[str, int]
     """`all`, `fixed`, `broken`, `both_right`, `both_wrong`."""
+
+
+class InsertionPattern(ApiReply):
+    """Questions at which the second evaluation decided alike where to insert latents."""
+
+    decisions: list[bool] | None
+    """At the first decision points, in the order of the text, whether latents were inserted; None: rarer patterns."""
+    more_points: bool
+    """Whether further decision points follow."""
+    num_questions: int
+    right_before: int
+    """How many of them the first evaluation answered rightly."""
+    right_after: int
+    """How many the second."""
+    fixed: int
+    broken: int
+
+
+class InsertionPatterns(ApiReply):
+    """Where the second evaluation inserted latents, the commonest pattern first; nothing where it has none."""
+
+    items: list[InsertionPattern]

@@ -52,11 +52,11 @@ def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.
             value=",".join(map(str, run_ids)),
             way_out=f"Name 1 to {MOST_RUNS} evaluations, e.g. runs=3,5,6.",
         )
-    runs = [_evaluation(session, run_id) for run_id in chosen]
+    runs = [evaluation(session, run_id) for run_id in chosen]
     plain = [run for run in runs if run.setting == "base"]
     base = next((run for run in runs if run.id == base_id), None) or (plain[0] if plain else runs[0])
     for run in runs:
-        _check_alike(base, run)
+        check_alike(base, run)
     right = {run.id: _right(session, run.id or 0) for run in runs}
     ordered = [base, *(run for run in runs if run is not base)]
     return s.CompareOut(
@@ -83,9 +83,9 @@ def answer_pairs(
             value=show,
             way_out=f"Known: all, {', '.join(KINDS)}.",
         )
-    before, after = _evaluation(session, before_id), _evaluation(session, after_id)
-    _check_alike(before, after)
-    old, new = _verdicts(session, before_id), _verdicts(session, after_id)
+    before, after = evaluation(session, before_id), evaluation(session, after_id)
+    check_alike(before, after)
+    old, new = verdicts(session, before_id), verdicts(session, after_id)
     common = sorted((index, question) for question, (index, _) in old.items() if question in new)
     kinds = {question: _kind(old[question][1], new[question][1]) for _, question in common}
     counts = Counter(kinds.values())
@@ -108,7 +108,13 @@ def answer_pairs(
     )
 
 
-def _evaluation(session: Session, run_id: int) -> Run:
+def evaluation(session: Session, run_id: int) -> Run:
+    """An evaluation that has succeeded.
+
+    Raises:
+        NotFound: there is no such run.
+        NotComparable: `not_an_evaluation` or `not_finished`.
+    """
     run = session.get(Run, run_id) if abs(run_id) <= LARGEST_INTEGER else None
     if run is None:
         raise no_such_run(run_id)
@@ -131,8 +137,12 @@ def _evaluation(session: Session, run_id: int) -> Run:
     return run
 
 
-def _check_alike(one: Run, other: Run) -> None:
-    """Refuse what differs in something that moves accuracy by itself."""
+def check_alike(one: Run, other: Run) -> None:
+    """Refuse what differs in something that moves accuracy by itself.
+
+    Raises:
+        NotComparable: `not_comparable`.
+    """
     differing = [
         f"{name} ({one.config.get(name)} and {other.config.get(name)})"
         for name in FROM_CONFIG
@@ -192,10 +202,10 @@ def _said(session: Session, runs: Sequence[Run]) -> list[str]:
 
 def _right(session: Session, run_id: int) -> dict[str, bool]:
     """Whether each question was answered rightly, by the question's id."""
-    return {question: right for question, (_, right) in _verdicts(session, run_id).items()}
+    return {question: right for question, (_, right) in verdicts(session, run_id).items()}
 
 
-def _verdicts(session: Session, run_id: int) -> dict[str, tuple[int, bool]]:
+def verdicts(session: Session, run_id: int) -> dict[str, tuple[int, bool]]:
     """Place and verdict of each question in the newest attempt that answered any, by the question's id."""
     newest = select(func.max(Answer.attempt)).where(col(Answer.run_id) == run_id).scalar_subquery()
     rows = session.exec(

@@ -1,31 +1,31 @@
 """The control: plain LoRA SFT through trl's SFTTrainer, on the rows, in the order and for the steps of the weaver's."""
 
-import shutil
+import json
+import time
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import PreTrainedModel, set_seed
+from transformers import PreTrainedModel, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]
 
+from benchmarks.learning.rows import trained_on
 from memgen.contract.config import RunConfig
-from memgen.contract.datasets import num_rows
 from memgen.contract.presets import get_preset
+from memgen.contract.rundir import write_json
 from memgen.contract.stage_configs import WeaverSftConfig
-from memgen.data import load_questions
 from memgen.model.base import BaseModel, load_base, use_threads
 from memgen.model.chat import END, question_messages, render
 from memgen.model.checkpoint import TARGETS
 from memgen.model.fetch import fetch_model
 from memgen.monitor import Monitor
-from memgen.stages.training import batch_of, drawn
 
 
 def train(config: RunConfig, home: Path, folder: Path) -> dict[str, float]:
     """Train, merge the LoRA into the base and save it as a model of its own; returns its last loss and seconds.
 
-    Goes on from trl's newest checkpoint in the folder, if there is one.
+    Goes on from trl's newest whole checkpoint in the folder, if there is one.
     """
     assert isinstance(config, WeaverSftConfig)
     assert config.max_steps is not None
@@ -66,24 +66,47 @@ def train(config: RunConfig, home: Path, folder: Path) -> dict[str, float]:
             task_type="CAUSAL_LM",
         ),
     )
-    done = trainer.train(resume_from_checkpoint=any(work.glob("checkpoint-*")))
+    start = newest(work)
+    clock = Clock(folder / "seconds.json", goes_on=start is not None)
+    trainer.add_callback(clock)
+    trainer.train(resume_from_checkpoint=start)
+    seconds = clock.seconds()
     adapted: Any = trainer.model
     merged: PreTrainedModel = adapted.merge_and_unload()
     merged.save_pretrained(folder / "model")
     base.tokenizer.save_pretrained(folder / "model")
-    shutil.rmtree(work, ignore_errors=True)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return {"steps": config.max_steps, "loss": float(losses[-1]), "seconds": float(done.metrics["train_runtime"])}
+    return {"steps": config.max_steps, "loss": float(losses[-1]), "seconds": seconds}
+
+
+class Clock(TrainerCallback):
+    """Seconds of training up to here, those up to the checkpoint that it goes on from included."""
+
+    def __init__(self, path: Path, *, goes_on: bool) -> None:
+        self._path, self._began = path, time.perf_counter()
+        self._before = json.loads(path.read_text(encoding="utf-8"))["seconds"] if goes_on and path.exists() else 0.0
+
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return float(self._before + time.perf_counter() - self._began)
+
+    def on_save(self, *_: object, **__: object) -> None:
+        """Keep them beside the checkpoint that was just written."""
+        write_json(self._path, {"seconds": self.seconds()})
+
+
+def newest(folder: Path) -> str | None:
+    """Newest checkpoint that was written to its end: the trainer writes its state last."""
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
 
 
 def rows(config: WeaverSftConfig, base: BaseModel) -> Dataset:
     """What the weaver's steps read, one behind the other, in tokens."""
-    questions = drawn(load_questions(config.data, "train", seed=config.seed), num_rows(config), config.seed)
     encode: Any = base.tokenizer.encode
     found = []
-    for number in range(config.max_steps or 0):
-        for index in batch_of(len(questions), config.batch_size, number, config.seed):
-            prompt = encode(render(question_messages(questions[index].question)), add_special_tokens=False)
-            answer = encode(f"{questions[index].solution}{END}\n", add_special_tokens=False)
-            found.append({"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)})
+    for question in trained_on(config):
+        prompt = encode(render(question_messages(question.question)), add_special_tokens=False)
+        answer = encode(f"{question.solution}{END}\n", add_special_tokens=False)
+        found.append({"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)})
     return Dataset.from_list(found)

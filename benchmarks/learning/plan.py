@@ -143,3 +143,8 @@ STEPS = (
     Step("ltpo_noise", "the same, LTPO with noise alone", _ltpo(update="noise"), "trigger_grpo"),
 )
 TRAININGS = ("weaver_sft", "lora_sft", "trigger_grpo")
+
+
+def is_evaluation(step: Step) -> bool:
+    """Whether a step answers questions."""
+    return step.name not in TRAININGS

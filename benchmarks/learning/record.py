@@ -1,14 +1,14 @@
 """What is kept of a seed: one line per question and step, and one per training; `docs/learning/` holds them."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from benchmarks import machine
-from benchmarks.learning.plan import STEPS, Done, Scale
-from benchmarks.learning.seed import answers_of, is_evaluation
+from benchmarks.learning.plan import STEPS, Done, Scale, is_evaluation
+from benchmarks.learning.seed import MACHINE, answers_of
 from memgen.contract.rundir import write_whole
 
 
@@ -25,6 +25,8 @@ class Line(BaseModel):
     tokens: int = 0
     insertions: int = 0
     points: int = 0
+    decisions: str = ""
+    """One mark per decision point, in the order of the text: I inserted, - skipped. Older records have none."""
     seconds: float = 0.0
     distance: float | None = None
     """Mean distance that LTPO moved the latents of this question."""
@@ -33,10 +35,10 @@ class Line(BaseModel):
 
 def write(path: Path, scale: Scale, seed: int, folder: Path, done: Done) -> None:
     """Write the lines of a seed; the first names scale and machine."""
-    facts = {"seed": seed, **vars(scale), **machine.describe()}
-    lines = [Line(step="machine", numbers=facts)]
+    begun_on = json.loads((folder / MACHINE).read_text(encoding="utf-8"))
+    lines = [Line(step="machine", numbers={"seed": seed, **vars(scale), **begun_on})]
     for step in STEPS:
-        lines.append(Line(step=step.name, numbers=dict(done[step.name])))
+        lines.append(Line(step=step.name, numbers={**done[step.name], **_made_with(folder / step.name)}))
         if not is_evaluation(step):
             continue
         for answer in answers_of(folder, step):
@@ -51,12 +53,20 @@ def write(path: Path, scale: Scale, seed: int, folder: Path, done: Done) -> None
                     tokens=answer.completion_tokens,
                     insertions=sum(point.inserted for point in answer.augmentations),
                     points=len(answer.augmentations),
+                    decisions="".join("I" if point.inserted else "-" for point in answer.augmentations),
                     seconds=answer.seconds,
                     distance=round(sum(moved) / len(moved), 4) if moved else None,
                 )
             )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, "".join(line.model_dump_json(exclude_defaults=True) + "\n" for line in lines))
+
+
+def _made_with(folder: Path) -> dict[str, Any]:
+    """Hash of the config and the code's revision, where the step is a run of the core."""
+    path = folder / "environment.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {name: found[name] for name in ("config_hash", "git_revision") if name in found}
 
 
 def read(path: Path) -> list[Line]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -9,13 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.learning.plan import LORA_PRESET, STEPS, TRAININGS, Done, Scale, Step
+from benchmarks import machine
+from benchmarks.learning.plan import LORA_PRESET, STEPS, Done, Scale, Step
 from memgen.contract.answers import AnswerRecord, read_answers
 from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.rundir import RunDir, write_json
 
+MACHINE = "machine.json"
+"""What the seed was begun on."""
 
-def run_seed(scale: Scale, seed: int, folder: Path, home: Path, only: str | None = None) -> Done:
+
+def run_seed(scale: Scale, seed: int, folder: Path, home: Path, until: str | None = None) -> Done:
     """Run what is missing; returns the results of all steps.
 
     Args:
@@ -23,23 +28,27 @@ def run_seed(scale: Scale, seed: int, folder: Path, home: Path, only: str | None
         seed: of everything that is drawn.
         folder: where the steps of this seed lie.
         home: MEMGEN_HOME, for weights.
-        only: stop behind this step.
+        until: stop behind this step.
 
     Raises:
-        SystemExit: a step failed; its log says why, and the next call goes on from there.
+        SystemExit: a step failed (its log says why, and the next call goes on from there), or was begun with other
+            settings than the plan's.
     """
     done: dict[str, dict[str, float]] = {}
     presets = folder / "presets.json"
     folder.mkdir(parents=True, exist_ok=True)
     model = (folder / "lora_sft" / "model").resolve()
+    if not (folder / MACHINE).exists():
+        write_json(folder / MACHINE, machine.describe())
     write_json(presets, [{"name": LORA_PRESET, "folder": str(model)}] if (model / "config.json").exists() else [])
     environment = {**os.environ, "MEMGEN_HOME": str(home), "MEMGEN_PRESETS": str(presets)}
     os.environ["MEMGEN_PRESETS"] = str(presets)
     for step in STEPS:
         result = folder / step.name / "result.json"
+        config = _config(step, scale, seed, done, folder)
+        _check_begun(step, config, folder / step.name)
         if not result.exists():
             began = time.perf_counter()
-            config = _config(step, scale, seed, done, folder)
             print(f"seed {seed}: {step.title} ...", flush=True)
             if step.name == "lora_sft":
                 _train_lora(config, home, folder / step.name)
@@ -49,7 +58,7 @@ def run_seed(scale: Scale, seed: int, folder: Path, home: Path, only: str | None
             print(f"seed {seed}: {step.title} took {time.perf_counter() - began:.0f} s", flush=True)
         done[step.name] = json.loads(result.read_text(encoding="utf-8"))
         print(f"seed {seed}: {step.title}: {_said(done[step.name])}", flush=True)
-        if step.name == only:
+        if step.name == until:
             break
     return done
 
@@ -66,6 +75,23 @@ def _config(step: Step, scale: Scale, seed: int, done: Done, folder: Path) -> Ru
     if step.checkpoint is not None:
         fields["checkpoint"] = str((folder / step.checkpoint / step.checkpoint).resolve())
     return parse_config(fields)
+
+
+def _check_begun(step: Step, config: RunConfig, folder: Path) -> None:
+    """What lies there must have been made with the same settings, or a table would mix two plans."""
+    stored = folder / "config.json"
+    if not stored.exists():
+        return
+    old, new = (
+        one.model_dump(mode="json", exclude={"checkpoint"})  # the folder may have moved
+        for one in (parse_config(json.loads(stored.read_text(encoding="utf-8"))), config)
+    )
+    differing = [f"{name} ({old.get(name)}, now {value})" for name, value in new.items() if old.get(name) != value]
+    if differing:
+        raise SystemExit(
+            f"{step.title} was begun with other settings: {'; '.join(differing)}. Remove {folder} and what builds on "
+            "it, or take another seed."
+        )
 
 
 def _run(config: RunConfig, folder: Path, environment: Mapping[str, str]) -> None:
@@ -85,8 +111,9 @@ def _run(config: RunConfig, folder: Path, environment: Mapping[str, str]) -> Non
 def _train_lora(config: RunConfig, home: Path, folder: Path) -> None:
     from benchmarks.learning.plain_lora import train
 
-    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config.model_dump(mode="json"))
     write_json(folder / "result.json", train(config, home, folder))
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
 def _said(result: Mapping[str, Any]) -> str:
@@ -101,8 +128,3 @@ def _said(result: Mapping[str, Any]) -> str:
         "reward",
     )
     return ", ".join(f"{name} {result[name]:.3g}" for name in (*names, "seconds") if name in result)
-
-
-def is_evaluation(step: Step) -> bool:
-    """Whether a step answers questions."""
-    return step.name not in TRAININGS

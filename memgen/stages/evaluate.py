@@ -133,11 +133,19 @@ def _by_chance(config: EvaluateConfig | LtpoEvaluateConfig, question_ids: list[s
         return None
     probability, seed = config.insert_probability, config.seed
 
-    def choose(number: int, token: int) -> bool:
-        digest = hashlib.sha256(f"{seed}:insert:{question_ids[number]}:{token}".encode()).digest()
-        return int.from_bytes(digest[:7], "big") / 2**56 < probability
+    return lambda number, token: chance(seed, question_ids[number], token) < probability
 
-    return choose
+
+def chance(seed: int, question_id: str, token: int) -> float:
+    """What insertion by chance compares with its probability: in [0, 1), from seed, question and place alone.
+
+    Args:
+        seed: of the run.
+        question_id: as in the answer file.
+        token: index of the completion token in front of which latents would stand; 0 is the end of the prompt.
+    """
+    digest = hashlib.sha256(f"{seed}:insert:{question_id}:{token}".encode()).digest()
+    return int.from_bytes(digest[:7], "big") / 2**56
 
 
 def _text(base: BaseModel, ids: list[int]) -> str:

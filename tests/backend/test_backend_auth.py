@@ -13,6 +13,7 @@ USER_ROUTES = [
     ("POST", "/pipelines"), ("POST", "/pipelines/preflight"), ("GET", "/pipelines"), ("GET", "/pipelines/1"),
     ("POST", "/pipelines/1/continue"), ("POST", "/pipelines/1/stop"), ("GET", "/checkpoints"),
     ("GET", "/checkpoints/1"), ("GET", "/lineage"), ("GET", "/compare"), ("GET", "/compare/answers"),
+    ("GET", "/compare/insertions"),
 ]  # fmt: skip
 WORKER_ROUTES = [("POST", "/worker/announce"), ("POST", "/worker/claim")]
 ATTEMPT_ROUTES = [("POST", f"/worker/attempts/1/{name}") for name in ("heartbeat", "log", "events", "answers")]

@@ -9,11 +9,22 @@ from tests.backend.conftest import Backend, answer_line, check_problem
 CONDITIONS = {"model": "folder:1", "prompt_hash": "p", "device": "cpu"}
 
 
-def evaluation(backend: Backend, right: list[bool], environment: dict[str, str] | None = None, **config: Any) -> int:
-    """A finished evaluation with these verdicts."""
+def evaluation(
+    backend: Backend,
+    right: list[bool],
+    environment: dict[str, str] | None = None,
+    decisions: list[str] | None = None,
+    **config: Any,
+) -> int:
+    """A finished evaluation with these verdicts; `decisions` such as `I-`: inserted, skipped."""
     backend.submit(**config)
     held = backend.held()
-    held.send("answers", b"".join(answer_line(number, right=value) for number, value in enumerate(right)))
+    lines = []
+    for number, value in enumerate(right):
+        made = enumerate(decisions[number]) if decisions else ()
+        points = [{"token": token, "asked": True, "inserted": mark == "I"} for token, mark in made]
+        lines.append(answer_line(number, right=value, augmentations=points))
+    held.send("answers", b"".join(lines))
     result = {"num_questions": len(right), "accuracy": sum(right) / len(right)}
     held.finish(result=result, environment=CONDITIONS | (environment or {}))
     return held.run_id
@@ -69,6 +80,7 @@ def test_what_differs_in_more_than_the_setting_is_refused(backend: Backend, conf
     for path, params in (
         ("/compare", {"runs": f"{first},{second}"}),
         ("/compare/answers", {"before": first, "after": second}),
+        ("/compare/insertions", {"before": first, "after": second}),
     ):
         body = check_problem(backend.user("GET", path, params=params), 422, "not_comparable")
         assert said in body["title"]
@@ -109,6 +121,25 @@ def test_texts_of_two_evaluations_stand_side_by_side(backend: Backend) -> None:
     page = backend.get("/compare/answers", before=before, after=after, limit=3)
     rest = backend.get("/compare/answers", before=before, after=after, limit=3, cursor=page["next_cursor"])
     assert ([pair["id"] for pair in rest["items"]], rest["next_cursor"]) == (["t:3"], None)
+
+
+def test_answers_are_counted_by_where_latents_were_inserted(backend: Backend) -> None:
+    before = evaluation(backend, [True, True, False, False, True, True])
+    marks = ["II", "I-", "I-", "I-", "I-", ""]
+    after = evaluation(backend, [True, False, True, False, True], decisions=marks)
+    reply = backend.get("/compare/insertions", before=before, after=after)
+    rows = [tuple(item.values()) for item in reply["items"]]
+    assert rows == [([True, False], False, 4, 2, 2, 1, 1), ([True, True], False, 1, 1, 1, 0, 0)]
+    assert backend.get("/compare/insertions", before=after, after=before) == {"items": []}
+
+
+def test_long_and_rare_patterns_of_insertions_are_counted_together(backend: Backend) -> None:
+    marks = ["I" * 12, "I" * 13, "I" * 14, *["-" * n for n in range(12)]]
+    before, after = evaluation(backend, [True] * 15), evaluation(backend, [True] * 15, decisions=marks)
+    items = backend.get("/compare/insertions", before=before, after=after)["items"]
+    assert (items[0]["decisions"], items[0]["more_points"], items[0]["num_questions"]) == ([True] * 12, True, 2)
+    assert (len(items), items[-1]["decisions"], items[-1]["num_questions"]) == (11, None, 4)
+    assert sum(item["num_questions"] for item in items) == 15
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.schemas import CompareOut
+from backend.schemas import CompareOut, InsertionPatterns
 from dashboard.compare_charts import accuracy_chart, change_chart, interval_frame
 from dashboard.compare_choice import run_numbers
 from dashboard.compare_table import cost_frame, p_value, points, result_frame, verdict_text
+from dashboard.insertions_view import pattern_frame
 from tests.dashboard.test_dashboard_pages import open_page, shown
 
 
@@ -178,18 +179,45 @@ def test_texts_of_both_evaluations_stand_side_by_side_as_plain_text(page_of_thre
     assert [code.value for code in app.code] == ["**four**", "$three$", "#### 3"]
     assert [text.value for text in app.text] == ["How *many*?"]
     assert "Question 4" in shown(app)
-    asked = _asked_pairs(page_of_three)[-1]
+    asked = _asked(page_of_three, "answers")[-1]
     assert dict(asked.params) == {"before": "1", "after": "5", "show": "all", "limit": "10"}
 
 
 def test_pairs_follow_the_filter_and_the_two_chosen(page_of_three: Any) -> None:
     app = open_page("compare", runs="1,5,6", pairs="broken", after="6")
     assert "No question matches" in shown(app)
-    asked = _asked_pairs(page_of_three)[-1]
+    asked = _asked(page_of_three, "answers")[-1]
     assert (asked.params["after"], asked.params["show"]) == ("6", "broken")
     app.selectbox(key="before").select("6").run()
     assert "Choose two different evaluations" in shown(app)
 
 
-def _asked_pairs(backend: Any) -> list[httpx.URL]:
-    return [request.url for request in backend.asked if request.url.path.endswith("/compare/answers")]
+def test_insertions_are_fetched_when_unfolded(page_of_three: Any) -> None:
+    app = open_page("compare", runs="1,5,6")
+    assert not _asked(page_of_three, "insertions")
+    page_of_three.patterns = [pattern([True, False], 150), pattern(None, 50)]
+    app.session_state["insertion_patterns"] = True
+    app.run()
+    assert dict(_asked(page_of_three, "insertions")[-1].params) == {"before": "1", "after": "5"}
+    assert app.dataframe[-1].value["decisions"].tolist() == ["● ○", "all others"]
+    page_of_three.patterns = []
+    assert "decided nowhere about latents" in shown(app.run())
+
+
+def test_decisions_in_marks() -> None:
+    rows = [pattern([True, False], 3, more_points=True), pattern([], 2), pattern(None, 1)]
+    frame = pattern_frame(InsertionPatterns.model_validate({"items": rows}))
+    assert frame["decisions"].tolist() == ["● ○ …", "no decision point", "all others"]
+    assert frame.loc[0, ["n", "before", "after", "fixed", "broken"]].tolist() == [3, 2, 1, 0, 1]
+
+
+def pattern(decisions: list[bool] | None, n: int, **changes: Any) -> dict[str, Any]:
+    """Questions with the same decisions, of which one broke."""
+    return {
+        "decisions": decisions, "more_points": False, "num_questions": n, "right_before": n - 1, "right_after": n - 2,
+        "fixed": 0, "broken": 1,
+    } | changes  # fmt: skip
+
+
+def _asked(backend: Any, part: str) -> list[httpx.URL]:
+    return [request.url for request in backend.asked if request.url.path.endswith(f"/compare/{part}")]
