@@ -29,8 +29,12 @@ def insertions_view(before: int, after: int) -> None:
 
 def _table(reply: InsertionPatterns) -> None:
     if not reply.items:
-        st.info("The evaluation under After decided nowhere about latents.", icon=":material/memory:")
+        st.info("The evaluation under After inserts no latents.", icon=":material/memory:")
         return
+    st.caption(
+        f"At the decision points of After in the order of the text, the end of the prompt first: {INSERTED} latents "
+        f"inserted, {SKIPPED} skipped."
+    )
     st.dataframe(
         pattern_frame(reply),
         column_config=COLUMNS,
@@ -66,11 +70,7 @@ def decision_words(item: InsertionPattern) -> str:
 
 
 COLUMNS: dict[str, Any] = {
-    "decisions": st.column_config.TextColumn(
-        "Decisions of After",
-        help=f"At its decision points in the order of the text: {INSERTED} latents inserted, {SKIPPED} skipped",
-        width=220,
-    ),
+    "decisions": st.column_config.TextColumn("Decisions of After", width=220),
     "n": st.column_config.NumberColumn("Questions", format="localized", width=84),
     "before": st.column_config.NumberColumn("Before right", format="localized", width=96),
     "after": st.column_config.NumberColumn("After right", format="localized", width=96),

@@ -201,7 +201,7 @@ def test_insertions_are_fetched_when_unfolded(page_of_three: Any) -> None:
     assert dict(_asked(page_of_three, "insertions")[-1].params) == {"before": "1", "after": "5"}
     assert app.dataframe[-1].value["decisions"].tolist() == ["● ○", "all others"]
     page_of_three.patterns = []
-    assert "decided nowhere about latents" in shown(app.run())
+    assert "inserts no latents" in shown(app.run())
 
 
 def test_decisions_in_marks() -> None:
