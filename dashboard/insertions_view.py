@@ -32,8 +32,8 @@ def _table(reply: InsertionPatterns) -> None:
         st.info("The evaluation under After inserts no latents.", icon=":material/memory:")
         return
     st.caption(
-        f"At the decision points of After in the order of the text, the end of the prompt first: {INSERTED} latents "
-        f"inserted, {SKIPPED} skipped."
+        "At the decision points of After in the order of the text, usually the end of the prompt first: "
+        f"{INSERTED} latents inserted, {SKIPPED} skipped."
     )
     st.dataframe(
         pattern_frame(reply),
