@@ -261,9 +261,9 @@ class Client:
             "/compare/answers", s.AnswerPairs, before=before, after=after, show=show, cursor=cursor, limit=limit
         )
 
-    def insertion_patterns(self, before: int, after: int) -> s.InsertionPatterns:
-        """Where the second evaluation inserted latents, and how both fared there."""
-        return self._get("/compare/insertions", s.InsertionPatterns, before=before, after=after)
+    def insertion_groups(self, before: int, after: int) -> s.InsertionGroups:
+        """Questions by the insertions of the second evaluation, and how many of them both answered rightly."""
+        return self._get("/compare/insertions", s.InsertionGroups, before=before, after=after)
 
     # the house
 

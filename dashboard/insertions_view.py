@@ -1,14 +1,15 @@
-"""Answers of two evaluations by where the second inserted latents: shows what leaving out insertions costs."""
+"""Right answers of two evaluations by the insertions of the second: shows what leaving out latents costs."""
 
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from backend.schemas import InsertionPattern, InsertionPatterns
+from backend.schemas import InsertionGroup, InsertionGroups
 from dashboard import api
+from dashboard.text import MISSING
 
-INSERTED, SKIPPED = "●", "○"
+AT_PROMPT = {True: "inserted", False: "skipped", None: MISSING}
 
 
 def insertions_view(before: int, after: int) -> None:
@@ -19,40 +20,37 @@ def insertions_view(before: int, after: int) -> None:
         after: id of the one whose insertions are looked at.
     """
     with st.expander(
-        "Right answers by where latents were inserted", key="insertion_patterns", icon=":material/memory:",
-        on_change="rerun",
-    ) as folded:  # fmt: skip
+        "Right answers by insertions of latents", key="insertions", icon=":material/memory:", on_change="rerun"
+    ) as folded:
         if folded.open:
             with api.part_errors():
-                _table(api.client().insertion_patterns(before, after))
+                _table(api.client().insertion_groups(before, after))
 
 
-def _table(reply: InsertionPatterns) -> None:
+def _table(reply: InsertionGroups) -> None:
     if not reply.items:
         st.info("The evaluation under After inserts no latents.", icon=":material/memory:")
         return
-    st.caption(
-        "At the decision points of After in the order of the text, usually the end of the prompt first: "
-        f"{INSERTED} latents inserted, {SKIPPED} skipped."
-    )
+    st.caption("Questions by what the evaluation under After inserted in its answer.")
     st.dataframe(
-        pattern_frame(reply),
+        insertions_frame(reply),
         column_config=COLUMNS,
         hide_index=True,
         placeholder="",
-        key="insertion_patterns_table",
-        alt="Right answers of both evaluations by where the second inserted latents",
+        key="insertions_table",
+        alt="Right answers of both evaluations by the insertions of the second",
     )
 
 
-def pattern_frame(reply: InsertionPatterns) -> pd.DataFrame:
-    """One row per pattern, the commonest first."""
+def insertions_frame(reply: InsertionGroups) -> pd.DataFrame:
+    """One row per group."""
     return pd.DataFrame([_row(item) for item in reply.items], columns=list(COLUMNS))
 
 
-def _row(item: InsertionPattern) -> dict[str, Any]:
+def _row(item: InsertionGroup) -> dict[str, Any]:
     return {
-        "decisions": decision_words(item),
+        "prompt": AT_PROMPT[item.at_prompt],
+        "completion": item.in_completion,
         "n": item.num_questions,
         "before": item.right_before,
         "after": item.right_after,
@@ -61,16 +59,11 @@ def _row(item: InsertionPattern) -> dict[str, Any]:
     }
 
 
-def decision_words(item: InsertionPattern) -> str:
-    """`● ○ ● …`: inserted, skipped, inserted, and more points behind."""
-    if item.decisions is None:
-        return "all others"
-    marks = [INSERTED if inserted else SKIPPED for inserted in item.decisions] + ["…"] * item.more_points
-    return " ".join(marks) or "no decision point"
-
-
 COLUMNS: dict[str, Any] = {
-    "decisions": st.column_config.TextColumn("Decisions of After", width=220),
+    "prompt": st.column_config.TextColumn("At the prompt", help="Latents at the end of the prompt", width=110),
+    "completion": st.column_config.NumberColumn(
+        "In the completion", help="Insertions behind delimiters of the completion", width=130
+    ),
     "n": st.column_config.NumberColumn("Questions", format="localized", width=84),
     "before": st.column_config.NumberColumn("Before right", format="localized", width=96),
     "after": st.column_config.NumberColumn("After right", format="localized", width=96),

@@ -8,7 +8,7 @@ from backend import schemas as s
 from backend.auth import require_user
 from backend.context import ContextDep
 from backend.services import compare as service
-from backend.services import insertions as decisions
+from backend.services.insertions import insertion_groups
 
 router = APIRouter(prefix="/compare", dependencies=[Depends(require_user)], tags=["compare"])
 
@@ -39,7 +39,7 @@ def answers(
 
 
 @router.get("/insertions")
-def insertions(context: ContextDep, before: int, after: int) -> s.InsertionPatterns:
-    """Where the second evaluation inserted latents, and how many answers of each are right there."""
+def insertions(context: ContextDep, before: int, after: int) -> s.InsertionGroups:
+    """Questions by the insertions of the second evaluation, and how many of them both answered rightly."""
     with context.database.read() as session:
-        return decisions.insertion_patterns(session, before, after)
+        return insertion_groups(session, before, after)

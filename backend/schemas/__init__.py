@@ -7,8 +7,8 @@ from backend.schemas.compare import (
     ChangeOut,
     ComparedRun,
     CompareOut,
-    InsertionPattern,
-    InsertionPatterns,
+    InsertionGroup,
+    InsertionGroups,
 )
 from backend.schemas.house import HealthOut, PauseRequest, QueueOut, SlotOut, WorkerList, WorkerOut
 from backend.schemas.launch import PreflightReply, PresetOut, RunCreate
@@ -64,8 +64,8 @@ __all__ = [
     "FinishRequest",
     "HealthOut",
     "HeartbeatReply",
-    "InsertionPattern",
-    "InsertionPatterns",
+    "InsertionGroup",
+    "InsertionGroups",
     "LineageNode",
     "LineageOut",
     "LogOut",

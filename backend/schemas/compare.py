@@ -80,13 +80,13 @@ class AnswerPairs(ApiReply):
     """`all`, `fixed`, `broken`, `both_right`, `both_wrong`."""
 
 
-class InsertionPattern(ApiReply):
-    """Questions at which the second evaluation decided alike where to insert latents."""
+class InsertionGroup(ApiReply):
+    """Questions in whose answers the second evaluation inserted latents alike."""
 
-    decisions: list[bool] | None
-    """At the first decision points, in the order of the text, whether latents were inserted; None: rarer patterns."""
-    more_points: bool
-    """Whether further decision points follow."""
+    at_prompt: bool | None
+    """Whether it inserted at the end of the prompt; None where no decision was taken there."""
+    in_completion: int
+    """Insertions in the completion."""
     num_questions: int
     right_before: int
     """How many of them the first evaluation answered rightly."""
@@ -96,7 +96,7 @@ class InsertionPattern(ApiReply):
     broken: int
 
 
-class InsertionPatterns(ApiReply):
-    """Where the second evaluation inserted latents, the commonest pattern first; nothing where it has none."""
+class InsertionGroups(ApiReply):
+    """Questions by the insertions of the second evaluation; no group where it has no decision points."""
 
-    items: list[InsertionPattern]
+    items: list[InsertionGroup]

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, select
 
 from backend import schemas as s
@@ -205,14 +206,15 @@ def _right(session: Session, run_id: int) -> dict[str, bool]:
     return {question: right for question, (_, right) in verdicts(session, run_id).items()}
 
 
+def answered_by(run_id: int) -> tuple[ColumnElement[bool], ...]:
+    """Conditions on `Answer`: of this run, by the newest attempt that answered any question."""
+    newest = select(func.max(Answer.attempt)).where(col(Answer.run_id) == run_id).scalar_subquery()
+    return col(Answer.run_id) == run_id, col(Answer.attempt) == newest
+
+
 def verdicts(session: Session, run_id: int) -> dict[str, tuple[int, bool]]:
     """Place and verdict of each question in the newest attempt that answered any, by the question's id."""
-    newest = select(func.max(Answer.attempt)).where(col(Answer.run_id) == run_id).scalar_subquery()
-    rows = session.exec(
-        select(Answer.question_id, Answer.index, Answer.right).where(
-            col(Answer.run_id) == run_id, col(Answer.attempt) == newest
-        )
-    )
+    rows = session.exec(select(Answer.question_id, Answer.index, Answer.right).where(*answered_by(run_id)))
     return {question: (index, right) for question, index, right in rows}
 
 

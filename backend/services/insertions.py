@@ -1,79 +1,61 @@
-"""Where an evaluation inserted latents, and how its answers fared there beside another evaluation's."""
+"""How many latents an evaluation inserted in each answer, and how these fared beside another evaluation's."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, select
 
 from backend import schemas as s
 from backend.models import Answer
-from backend.services.compare import check_alike, evaluation, verdicts
+from backend.services.compare import answered_by, check_alike, evaluation, verdicts
 from memgen.contract.answers import AnswerRecord, Augmentation
 
-MOST_POINTS = 12
-MOST_PATTERNS = 10
-Pattern = tuple[tuple[bool, ...], bool]
-"""Decisions at the first points, and whether further points follow."""
+PROMPT_FIRST = (True, False, None)
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """One question that both evaluations answered."""
-
-    pattern: Pattern
-    before: bool
-    after: bool
-
-
-def insertion_patterns(session: Session, before_id: int, after_id: int) -> s.InsertionPatterns:
-    """The second evaluation's decisions, and how many answers of each evaluation are right where it decided so.
+def insertion_groups(session: Session, before_id: int, after_id: int) -> s.InsertionGroups:
+    """Questions by the insertions of the second evaluation, and how many each evaluation answered rightly.
 
     Args:
         session: a transaction.
         before_id: the evaluation compared with, e.g. of a weaver that inserts everywhere.
-        after_id: whose decisions are looked at, e.g. the trigger's.
+        after_id: whose insertions are looked at, e.g. the trigger's.
 
     Returns:
-        The commonest patterns, then all others together; empty if the second evaluation knows no decision points.
+        One group for each decision at the prompt and number of insertions in the completion; none if the second
+        evaluation has no decision points.
 
     Raises:
         NotComparable: as `compare`.
     """
     before, after = evaluation(session, before_id), evaluation(session, after_id)
     check_alike(before, after)
-    right_before = {question: right for question, (_, right) in verdicts(session, before_id).items()}
-    newest = select(func.max(Answer.attempt)).where(col(Answer.run_id) == after_id).scalar_subquery()
-    rows = session.exec(
-        select(Answer.question_id, Answer.right, Answer.record).where(
-            col(Answer.run_id) == after_id, col(Answer.attempt) == newest
-        )
-    )
-    pairs = [
-        _Pair(_pattern(AnswerRecord.model_validate_json(record).augmentations), right_before[question], right)
-        for question, right, record in rows
-        if question in right_before
-    ]
-    if not any(decisions for decisions, _ in (pair.pattern for pair in pairs)):
-        return s.InsertionPatterns(items=[])
-    numbers = Counter(pair.pattern for pair in pairs)
-    common = sorted(numbers, key=lambda pattern: (-numbers[pattern], pattern))[:MOST_PATTERNS]
-    items = [_counted(pattern, [pair for pair in pairs if pair.pattern == pattern]) for pattern in common]
-    others = [pair for pair in pairs if pair.pattern not in common]
-    return s.InsertionPatterns(items=items + ([_counted(None, others)] if others else []))
+    was = {question: right for question, (_, right) in verdicts(session, before_id).items()}
+    rows = session.exec(select(Answer.question_id, Answer.right, Answer.record).where(*answered_by(after_id)))
+    groups: dict[tuple[bool | None, int], list[tuple[bool, bool]]] = defaultdict(list)
+    any_point = False
+    for question, right, record in rows:
+        if question in was:
+            points = AnswerRecord.model_validate_json(record).augmentations
+            any_point = any_point or bool(points)
+            groups[_insertions(points)].append((was[question], right))
+    ordered = sorted(groups, key=lambda key: (PROMPT_FIRST.index(key[0]), key[1]))
+    return s.InsertionGroups(items=[_counted(key, groups[key]) for key in ordered] if any_point else [])
 
 
-def _pattern(points: Sequence[Augmentation]) -> Pattern:
-    return tuple(point.inserted for point in points[:MOST_POINTS]), len(points) > MOST_POINTS
+def _insertions(points: Sequence[Augmentation]) -> tuple[bool | None, int]:
+    """The decision at the prompt, and the number of insertions in the completion."""
+    at_prompt = next((point.inserted for point in points if point.token == 0), None)
+    return at_prompt, sum(point.inserted for point in points if point.token > 0)
 
 
-def _counted(pattern: Pattern | None, pairs: Sequence[_Pair]) -> s.InsertionPattern:
-    return s.InsertionPattern(
-        decisions=None if pattern is None else list(pattern[0]),
-        more_points=pattern is not None and pattern[1],
-        num_questions=len(pairs),
-        right_before=sum(pair.before for pair in pairs),
-        right_after=sum(pair.after for pair in pairs),
-        fixed=sum(pair.after and not pair.before for pair in pairs),
-        broken=sum(pair.before and not pair.after for pair in pairs),
+def _counted(key: tuple[bool | None, int], answers: Sequence[tuple[bool, bool]]) -> s.InsertionGroup:
+    return s.InsertionGroup(
+        at_prompt=key[0],
+        in_completion=key[1],
+        num_questions=len(answers),
+        right_before=sum(was for was, _ in answers),
+        right_after=sum(now for _, now in answers),
+        fixed=sum(now and not was for was, now in answers),
+        broken=sum(was and not now for was, now in answers),
     )

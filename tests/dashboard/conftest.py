@@ -30,7 +30,7 @@ class FakeBackend:
     series: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     compared: dict[str, Any] = field(default_factory=dict)
-    patterns: list[dict[str, Any]] = field(default_factory=list)
+    insertions: list[dict[str, Any]] = field(default_factory=list)
     pairs: list[dict[str, Any]] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
     checkpoints: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -229,7 +229,7 @@ class FakeBackend:
             reply = {"items": items, "next_cursor": None, "total": len(items), "counts": counts}
             return httpx.Response(200, json=reply)
         if part == "insertions":
-            return httpx.Response(200, json={"items": self.patterns})
+            return httpx.Response(200, json={"items": self.insertions})
         return httpx.Response(self.compared.get("status", 200), json=self.compared)
 
     def _get_lineage(self, _request: httpx.Request) -> httpx.Response:

@@ -5,11 +5,11 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.schemas import CompareOut, InsertionPatterns
+from backend.schemas import CompareOut, InsertionGroups
 from dashboard.compare_charts import accuracy_chart, change_chart, interval_frame
 from dashboard.compare_choice import run_numbers
 from dashboard.compare_table import cost_frame, p_value, points, result_frame, verdict_text
-from dashboard.insertions_view import pattern_frame
+from dashboard.insertions_view import insertions_frame
 from tests.dashboard.test_dashboard_pages import open_page, shown
 
 
@@ -195,28 +195,28 @@ def test_pairs_follow_the_filter_and_the_two_chosen(page_of_three: Any) -> None:
 def test_insertions_are_fetched_when_unfolded(page_of_three: Any) -> None:
     app = open_page("compare", runs="1,5,6")
     assert not _asked(page_of_three, "insertions")
-    page_of_three.patterns = [pattern([True, False], 150), pattern(None, 50)]
-    app.session_state["insertion_patterns"] = True
+    page_of_three.insertions = [group(True, 0, 150), group(None, 2, 50)]
+    app.session_state["insertions"] = True
     app.run()
     assert dict(_asked(page_of_three, "insertions")[-1].params) == {"before": "1", "after": "5"}
-    assert app.dataframe[-1].value["decisions"].tolist() == ["● ○", "all others"]
-    page_of_three.patterns = []
+    assert app.dataframe[-1].value["n"].tolist() == [150, 50]
+    page_of_three.insertions = []
     assert "inserts no latents" in shown(app.run())
 
 
-def test_decisions_in_marks() -> None:
-    rows = [pattern([True, False], 3, more_points=True), pattern([], 2), pattern(None, 1)]
-    frame = pattern_frame(InsertionPatterns.model_validate({"items": rows}))
-    assert frame["decisions"].tolist() == ["● ○ …", "no decision point", "all others"]
-    assert frame.loc[0, ["n", "before", "after", "fixed", "broken"]].tolist() == [3, 2, 1, 0, 1]
+def test_rows_of_insertions() -> None:
+    groups = [group(True, 3, 9), group(False, 1, 2), group(None, 0, 2)]
+    frame = insertions_frame(InsertionGroups.model_validate({"items": groups}))
+    assert frame["prompt"].tolist() == ["inserted", "skipped", "–"]
+    assert frame.loc[0, ["completion", "n", "before", "after", "fixed", "broken"]].tolist() == [3, 9, 8, 7, 0, 1]
 
 
-def pattern(decisions: list[bool] | None, n: int, **changes: Any) -> dict[str, Any]:
-    """Questions with the same decisions, of which one broke."""
+def group(at_prompt: bool | None, in_completion: int, n: int) -> dict[str, Any]:
+    """Questions with the same insertions, of which one broke."""
     return {
-        "decisions": decisions, "more_points": False, "num_questions": n, "right_before": n - 1, "right_after": n - 2,
-        "fixed": 0, "broken": 1,
-    } | changes  # fmt: skip
+        "at_prompt": at_prompt, "in_completion": in_completion, "num_questions": n, "right_before": n - 1,
+        "right_after": n - 2, "fixed": 0, "broken": 1,
+    }  # fmt: skip
 
 
 def _asked(backend: Any, part: str) -> list[httpx.URL]:
