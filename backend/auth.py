@@ -1,16 +1,73 @@
 """Who may ask: users, workers, and supervisors with the token of their attempt."""
 
+import asyncio
 import hmac
+import re
+from collections import OrderedDict
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import Scope
 
-from backend.context import ContextDep
+from backend.context import Context, ContextDep
 from backend.errors import Unauthorized
+from backend.services import ingest
+from backend.services.claim import hash_token
 
 _bearer = HTTPBearer(auto_error=False, description="The token that `make up` prints.")
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+_ATTEMPT = re.compile(r"/api/v1/worker/attempts/([^/]*)(/.*)?")
+MOST_KNOWN = 10_000  # attempts whose token was seen to be right; it never changes
+AT_ONCE = 2  # tokens of attempts that are looked up in the database
+
+
+class Guard:
+    """Looks at the token of a request before anything else is done with it.
+
+    Args:
+        context: with the tokens, and the database that knows those of the attempts.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._seen: OrderedDict[tuple[int, str], None] = OrderedDict()
+        self._looking = asyncio.Semaphore(AT_ONCE)
+
+    async def __call__(self, credentials: HTTPAuthorizationCredentials | None, scope: Scope) -> None:
+        """Refuse a request without the token that its path asks for.
+
+        Raises:
+            Unauthorized: `no_token`, `wrong_token`.
+        """
+        path: str = scope["path"]
+        if path == "/api/v1/openapi.json":
+            return
+        attempt = _ATTEMPT.fullmatch(path)
+        if attempt is not None:
+            await self._check_attempt(attempt[1], given(credentials))
+        elif path.startswith("/api/v1/worker/"):
+            require_worker(self._context, credentials)
+        else:
+            require_user(self._context, credentials)
+
+    async def _check_attempt(self, number: str, token: str) -> None:
+        attempt_id = int(number) if re.fullmatch(r"[0-9]{1,18}", number) else 0
+        key = attempt_id, hash_token(token)
+        if key not in self._seen:
+            async with self._looking:
+                await to_thread.run_sync(self._look_up, attempt_id, token)
+            self._seen[key] = None
+        self._seen.move_to_end(key)
+        while len(self._seen) > MOST_KNOWN:
+            self._seen.popitem(last=False)
+
+    def _look_up(self, attempt_id: int, token: str) -> None:
+        with self._context.database.read() as session:
+            ingest.attempt_of(session, attempt_id, token)
 
 
 def require_user(context: ContextDep, credentials: _Credentials) -> None:

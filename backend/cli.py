@@ -71,6 +71,7 @@ def serve() -> None:
 
     from backend.main import create_app
     from backend.only_one import only_one
+    from backend.slow_clients import server_options
     from backend.stack import check_port, shown_url
     from memgen.contract.rundir import backend_url_file, write_whole
 
@@ -105,7 +106,14 @@ def serve() -> None:
                 way_out="Restore a backup of this file, or move it away to start empty.",
             ) from error
         write_whole(backend_url_file(known.home), shown_url(known.host, known.port) + "\n")
-        uvicorn.run(application, host=known.host, port=known.port, log_level="warning", timeout_graceful_shutdown=3)
+        uvicorn.run(
+            application,
+            host=known.host,
+            port=known.port,
+            log_level="warning",
+            timeout_graceful_shutdown=3,
+            **server_options(),
+        )
 
 
 @app.command()

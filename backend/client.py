@@ -1,6 +1,7 @@
 """Typed HTTP client: one method per route. Command line, dashboard and worker all use it."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from uuid import uuid4
@@ -14,6 +15,8 @@ from memgen.contract.status import StopMode
 
 _T = TypeVar("_T", bound=BaseModel)
 API = "/api/v1"
+TRIES = 3  # of a request that a busy backend turns away
+LONGEST_PAUSE = 5.0  # seconds between two of them, whatever it asks for
 Stream = Literal["log", "events", "answers"]
 
 
@@ -55,6 +58,7 @@ class Client:
         timeout: seconds until a call counts as unanswered.
         instance: the home that the backend must serve; what answers for another one counts as no answer.
         transport: another way to reach the backend, for tests.
+        sleep: waits some seconds, where a busy backend says when to come again.
     """
 
     def __init__(
@@ -65,8 +69,10 @@ class Client:
         timeout: float = 10.0,
         instance: str | None = None,
         transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = url
+        self._sleep = sleep
         self._instance = instance
         self._http = httpx.Client(
             base_url=url.rstrip("/") + API,
@@ -319,15 +325,25 @@ class Client:
         return model.model_validate(self._send("POST", path, json=body, headers=headers).json())
 
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        try:
-            response = self._http.request(method, path, **arguments)
-        except httpx.HTTPError as error:
-            raise Unreachable(self.url, type(error).__name__) from error
+        for again in reversed(range(TRIES)):
+            try:
+                response = self._http.request(method, path, **arguments)
+            except httpx.HTTPError as error:
+                raise Unreachable(self.url, type(error).__name__) from error
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or not again:
+                break
+            self._sleep(_come_again(response))  # it was refused before anything was done, so it may be sent again
         if self._instance is not None and response.headers.get(s.INSTANCE_HEADER) != self._instance:
             raise Unreachable(self.url, "something else answers there")
         if response.is_error:
             raise ApiError(_problem_of(response))
         return response
+
+
+def _come_again(response: httpx.Response) -> float:
+    """Seconds after which a busy backend wants to be asked again."""
+    header = response.headers.get("Retry-After", "")
+    return min(float(header), LONGEST_PAUSE) if header.isdecimal() else 1.0
 
 
 def _problem_of(response: httpx.Response) -> s.Problem:

@@ -54,11 +54,20 @@ class Context:
         """Of `free_disk` what no run under way may still write."""
         return max(0, self.free_disk - still_to_write(session, self.home))
 
-    def look_around(self, *, ask_broker: bool = True) -> Surroundings:
-        """What replies depend on beside the database. Not in a transaction: Redis may take a second not to answer."""
+    def look_around(self, session: Session) -> Surroundings:
+        """What a reply that only reads depends on beside the database, asked as the reply comes to need it."""
+        return Surroundings(self.clock(), self.doorbell.state, lambda: self.spare_disk(session))
+
+    def look_around_first(self, *, ask_broker: bool = True) -> Surroundings:
+        """The same for a reply that writes, asked now: Redis may take a second not to answer, and folders are walked.
+
+        Not to be called while a session is open: a request that waits for its second connection while it holds its
+        first can wait for itself.
+        """
         broker = self.doorbell.state() if ask_broker else "ok"
         with self.database.read() as session:
-            return Surroundings(self.clock(), broker, self.spare_disk(session))
+            spare = self.spare_disk(session)
+        return Surroundings(self.clock(), lambda: broker, lambda: spare)
 
     def log_path(self, run_id: int, attempt: int) -> Path:
         """The backend's copy of an attempt's log."""

@@ -4,6 +4,7 @@ SQLite loses updates and answers "locked" with SQLAlchemy's defaults; what stand
 BEGIN IMMEDIATE on one pooled writer, WAL, full sync, and a reader engine that can't write.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ from sqlalchemy import URL, Engine, create_engine, event, text
 from sqlmodel import Session
 
 from memgen.contract.errors import BadInput
+
+READERS = 16  # connections that read: one for each request that may be in work at once (backend.lanes), and the rest
+PATIENCE = 5.0  # seconds that a request waits for a connection before it is told to come again
 
 
 class Database:
@@ -28,20 +32,46 @@ class Database:
         self._path = path
         self._url = URL.create("sqlite", database=str(path))  # a text would end at a `?` of the path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = self._engine(begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0, pool_timeout=30)
-        self._reader = self._engine(begin="BEGIN", query_only=True, pool_size=8, max_overflow=8, pool_timeout=30)
+        self.commits = 0
+        """How many transactions have been committed: while it stays, every reply that reads stays true."""
+        self._in_use = threading.local()
+        self._writer = self._engine(begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0, pool_timeout=PATIENCE)
+        self._reader = self._engine(
+            begin="BEGIN", query_only=True, pool_size=READERS, max_overflow=0, pool_timeout=PATIENCE
+        )
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One transaction that is committed when the block ends and undone when it raises."""
-        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+        """One transaction that is committed when the block ends and undone when it raises.
+
+        Raises:
+            sqlalchemy.exc.TimeoutError: others kept the connection for longer than `PATIENCE`.
+            RuntimeError: this thread holds a connection already.
+        """
+        with self._alone(), Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
+        self.commits += 1
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A consistent view that can't write."""
-        with Session(self._reader) as session:
+        """A consistent view that can't write.
+
+        Raises:
+            sqlalchemy.exc.TimeoutError, RuntimeError: as `write`.
+        """
+        with self._alone(), Session(self._reader) as session:
             yield session
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Refuses a second connection to a thread that holds one: enough of them at once would wait for themselves."""
+        if getattr(self._in_use, "held", False):
+            raise RuntimeError("this thread holds a database connection already; use its session")
+        self._in_use.held = True
+        try:
+            yield
+        finally:
+            self._in_use.held = False
 
     def migrate(self) -> None:
         """Bring the tables to the newest version.

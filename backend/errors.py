@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from backend.schemas import Problem, ProblemItem
@@ -16,6 +17,7 @@ from memgen.contract.errors import BadInput
 log = logging.getLogger(__name__)
 MOST_PROBLEMS = 100  # of one reply
 LARGEST_INTEGER = 2**63 - 1  # that the database can hold
+COME_AGAIN = 2  # seconds, where there is too much to do
 
 
 class ServiceError(BadInput):
@@ -62,6 +64,19 @@ class WrongOffset(Conflict):
         )
 
 
+class Refused(HTTPException):
+    """An error while a body is read: FastAPI calls any exception of another class a body that can't be parsed.
+
+    Args:
+        error: what is wrong.
+        headers: of the reply.
+    """
+
+    def __init__(self, error: ServiceError, headers: dict[str, str]) -> None:
+        super().__init__(error.status, error.message, headers)
+        self.error = error
+
+
 def no_such_run(run_id: int) -> NotFound:
     """The error for a run id that does not exist."""
     return NotFound(
@@ -94,9 +109,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(BadInput)
     def bad_input(_: Request, error: BadInput) -> JSONResponse:
-        status = error.status if isinstance(error, ServiceError) else 422
-        errors = [item_of(item) for item in error.problems[:MOST_PROBLEMS]] if isinstance(error, InvalidConfig) else []
-        return _reply(status, error, errors)
+        return reply_to(error)
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -105,6 +118,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error, Refused):
+            return reply_to(error.error, dict(error.headers or {}))
         known = {400: "unparsable_body", 404: "no_such_route", 405: "method_not_allowed", 413: "body_too_large"}
         code = known.get(error.status_code, "http_error")
         problem = BadInput(
@@ -119,6 +134,11 @@ def install(app: FastAPI) -> None:
             "number_too_large", "a number of this request is too large", way_out="Numbers stay below 2**63."
         )
         return _reply(422, problem, [])
+
+    @app.exception_handler(PoolTimeout)
+    def no_connection(_: Request, error: PoolTimeout) -> JSONResponse:
+        log.warning("the database is busy: %s", error)
+        return busy()
 
     @app.exception_handler(OperationalError)
     @app.exception_handler(OSError)
@@ -144,6 +164,23 @@ def install(app: FastAPI) -> None:
         return _reply(500, problem, [])
 
 
+def reply_to(error: BadInput, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An error as it goes out."""
+    status = error.status if isinstance(error, ServiceError) else 422
+    errors = [item_of(item) for item in error.problems[:MOST_PROBLEMS]] if isinstance(error, InvalidConfig) else []
+    return _reply(status, error, errors, headers)
+
+
+def busy() -> JSONResponse:
+    """The reply to a request that has waited for too long; nothing of it was done."""
+    problem = BadInput(
+        "backend_busy",
+        "the backend is busy with other requests",
+        way_out=f"Nothing was changed. Send the request again in {COME_AGAIN} s.",
+    )
+    return _reply(503, problem, [], {"Retry-After": str(COME_AGAIN)})
+
+
 def _reply(
     status: int, error: BadInput, errors: list[ProblemItem], headers: dict[str, str] | None = None
 ) -> JSONResponse:
@@ -164,7 +201,7 @@ def _reply(
 
 def _invalid_item(item: dict[str, Any]) -> BadInput:
     place, *names = [str(part) for part in item["loc"]]
-    field = ".".join(names) or place
+    field = (".".join(names) or place)[:200]
     code = "invalid_request"
     if item["type"] == "json_invalid":
         code, field = "unparsable_body", "body"

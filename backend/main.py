@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend import errors
+from backend.auth import Guard
 from backend.context import Context
 from backend.db import Database
+from backend.doors import Doors, Pace
 from backend.enqueue import Doorbell
 from backend.identity import Identity
+from backend.lanes import Lanes
 from backend.routes import chain, compare, house, launch, pipelines, runs, worker
 from backend.schemas import Problem
 from backend.services.reconcile import Reconciler
@@ -20,15 +21,14 @@ from backend.services.runs import skip_used_ids
 from backend.settings import Settings
 from memgen import __version__
 
-LARGEST_BODY = worker.MAX_BODY + 2**20  # bytes; a report of a trainer's files is the largest and has its own limit
 
-
-def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) -> FastAPI:
+def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pace: Pace | None = None) -> FastAPI:
     """Build the application: migrate the database, then serve.
 
     Args:
         settings: where it lives and how patient it is.
         clock: seconds since 1970.
+        pace: how long a client may take; usual times if None.
     """
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
@@ -66,32 +66,12 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time) ->
     )
     app.state.context = context
     errors.install(app)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(Lanes, commits=lambda: database.commits)  # the innermost comes first here
+    app.add_middleware(Doors, guard=Guard(context), pace=pace or Pace())
     app.add_middleware(Identity, instance=context.instance)
     for module in (launch, runs, pipelines, chain, compare, house, worker):
         app.include_router(module.router, prefix="/api/v1")
     return app
-
-
-class BodyLimit:
-    """Refuses a body larger than any request of ours: it is read before the token is looked at."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, counting its bytes."""
-        taken = 0
-
-        async def limited() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > LARGEST_BODY:
-                raise HTTPException(413, f"A request has at most {LARGEST_BODY} bytes.")
-            return message
-
-        await self._app(scope, limited, send)
 
 
 def _ignore(_: str) -> None:

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from backend.slow_clients import server_options
 from tests.running_stack import wait_until
 
 
 @contextmanager
 def serving(app: FastAPI, port: int) -> Iterator[str]:
     """Serve an application while the block runs; gives its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", **server_options()))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Depends, Query
 from backend import schemas as s
 from backend.auth import require_user
 from backend.context import ContextDep
+from backend.routes.route import Route
 from backend.services import checkpoints, lineage, pipelines, runs
 
-router = APIRouter(dependencies=[Depends(require_user)], tags=["checkpoints"])
+router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags=["checkpoints"])
 
 
 @router.get("/checkpoints")

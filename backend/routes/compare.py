@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, Query
 from backend import schemas as s
 from backend.auth import require_user
 from backend.context import ContextDep
+from backend.routes.route import Route
 from backend.services import compare as service
 from backend.services.insertions import insertion_groups
 
-router = APIRouter(prefix="/compare", dependencies=[Depends(require_user)], tags=["compare"])
+router = APIRouter(route_class=Route, prefix="/compare", dependencies=[Depends(require_user)], tags=["compare"])
 
 
 @router.get("")

@@ -7,10 +7,11 @@ from backend import schemas as s
 from backend.auth import require_user
 from backend.context import Context, ContextDep
 from backend.models import Worker
+from backend.routes.route import Route
 from backend.services import claim, views
 from memgen import __version__
 
-router = APIRouter(dependencies=[Depends(require_user)], tags=["house"])
+router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags=["house"])
 
 
 @router.get("/health")
@@ -61,5 +62,5 @@ def pause(body: s.PauseRequest, context: ContextDep) -> s.QueueOut:
 def _queue(context: Context) -> s.QueueOut:
     with context.database.read() as session:
         rows = [run for _, run in claim.queued(session)]
-        items = views.runs_out(session, rows, context.look_around())
+        items = views.runs_out(session, rows, context.look_around(session))
         return s.QueueOut(paused=claim.paused(session), items=items)

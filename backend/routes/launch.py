@@ -8,12 +8,13 @@ from pydantic import BaseModel, ConfigDict
 from backend import schemas as s
 from backend.auth import require_user
 from backend.context import ContextDep
+from backend.routes.route import Route
 from backend.services.preflight import preflight
 from memgen.contract.config import stage_class
 from memgen.contract.memory import weights_bytes
 from memgen.contract.presets import load_presets
 
-router = APIRouter(dependencies=[Depends(require_user)], tags=["launch"])
+router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags=["launch"])
 
 
 class PresetList(BaseModel):
@@ -56,6 +57,6 @@ def schema(stage: str) -> dict[str, Any]:
 @router.post("/preflight")
 def try_config(body: PreflightRequest, context: ContextDep) -> s.PreflightReply:
     """Would it work, and why not. Changes nothing."""
-    around = context.look_around()
+    around = context.look_around_first()
     with context.database.read() as session:
         return preflight(session, body.config, context.settings, around)

@@ -9,11 +9,12 @@ from backend import schemas as s
 from backend.auth import require_user
 from backend.context import Context, ContextDep
 from backend.models import Pipeline
+from backend.routes.route import Route
 from backend.services import pipelines, preflight
 from backend.services.idempotency import once, replayed
 from memgen.contract.pipeline import PipelineSpec, plan_pipeline
 
-router = APIRouter(prefix="/pipelines", dependencies=[Depends(require_user)], tags=["pipelines"])
+router = APIRouter(route_class=Route, prefix="/pipelines", dependencies=[Depends(require_user)], tags=["pipelines"])
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)]
 
 
@@ -27,10 +28,10 @@ def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.Pipeli
     if known is not None:
         return known
     preflight.check_all(configs, context.settings)
-    with context.database.read() as session:  # hashes files and asks the hub: not in the writer's transaction
+    with context.database.read() as session:  # hashes files: not in the writer's transaction
         reusable = pipelines.check_reuse(session, body, context.home)
-        pinned = preflight.pin_all(configs, list(reusable.values()))
-    around = context.look_around()
+    pinned = preflight.pin_all(configs, list(reusable.values()))  # may ask the hub: in no transaction
+    around = context.look_around_first()
     with context.database.write() as session:
 
         def make() -> s.PipelineOut:
@@ -47,7 +48,7 @@ def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.Pipeli
 @router.post("/preflight")
 def try_out(body: PipelineSpec, context: ContextDep) -> s.PipelinePreflight:
     """Would this pipeline run, and what would its steps take."""
-    around = context.look_around()
+    around = context.look_around_first()
     with context.database.read() as session:
         return preflight.pipeline_preflight(session, body, context.settings, around)
 
@@ -57,8 +58,8 @@ def list_pipelines(
     context: ContextDep, cursor: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> s.PipelineList:
     """Pipelines, newest first."""
-    around = context.look_around()
     with context.database.read() as session:
+        around = context.look_around(session)
         rows, following = pipelines.listed(session, cursor=cursor, limit=limit)
         items = pipelines.page(session, rows, around)
     return s.PipelineList(items=items, next_cursor=following)
@@ -67,9 +68,8 @@ def list_pipelines(
 @router.get("/{pipeline_id}")
 def get(pipeline_id: int, context: ContextDep) -> s.PipelineOut:
     """One pipeline with its steps."""
-    around = context.look_around()
     with context.database.read() as session:
-        return pipelines.view(session, pipelines.get(session, pipeline_id), around)
+        return pipelines.view(session, pipelines.get(session, pipeline_id), context.look_around(session))
 
 
 @router.post("/{pipeline_id}/continue")
@@ -95,7 +95,7 @@ def stop(pipeline_id: int, body: s.StopRequest, context: ContextDep, key: Key = 
 def _change(
     context: Context, pipeline_id: int, word: str, body: object, key: str | None, act: pipelines.Act
 ) -> s.PipelineOut:
-    around = context.look_around()
+    around = context.look_around_first()
     with context.database.write() as session:
 
         def make() -> s.PipelineOut:

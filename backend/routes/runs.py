@@ -9,6 +9,7 @@ from backend import schemas as s
 from backend.auth import require_user
 from backend.context import Context, ContextDep
 from backend.models import Run
+from backend.routes.route import Route
 from backend.services import reading, runs, series, views
 from backend.services.checkpoints import check_parent, parent_of
 from backend.services.disk import size_of
@@ -17,7 +18,7 @@ from backend.services.preflight import check, pin_revision
 from memgen.contract.config import parse_config, stored_config
 from memgen.contract.status import RunStatus
 
-router = APIRouter(prefix="/runs", dependencies=[Depends(require_user)], tags=["runs"])
+router = APIRouter(route_class=Route, prefix="/runs", dependencies=[Depends(require_user)], tags=["runs"])
 Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
@@ -36,7 +37,7 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
         parent = check_parent(session, config, context.home)
         kin = [parent] if parent is not None else []
     pinned = pin_revision(config, kin)
-    around = context.look_around()
+    around = context.look_around_first()
     with context.database.write() as session:
 
         def make() -> s.RunDetail:
@@ -67,7 +68,7 @@ def list_runs(
         rows, next_cursor = reading.list_runs(
             session, status=status, stage=stage, preset=preset, setting=setting, text=text, cursor=cursor, limit=limit
         )
-        items = views.runs_out(session, rows, context.look_around())
+        items = views.runs_out(session, rows, context.look_around(session))
     return s.RunList(items=items, next_cursor=next_cursor)
 
 
@@ -76,14 +77,13 @@ def get(run_id: int, context: ContextDep) -> s.RunDetail:
     """One run."""
     with context.database.read() as session:
         run = runs.get(session, run_id)
-        around = context.look_around(ask_broker=run.status == RunStatus.QUEUED)
-        return views.run_detail(session, run, around)
+        return views.run_detail(session, run, context.look_around(session))
 
 
 @router.post("/{run_id}/stop")
 def stop(run_id: int, body: s.StopRequest, context: ContextDep, key: Key = None) -> s.RunDetail:
     """Ask a run to stop: save and stop, discard, or force."""
-    around = context.look_around(ask_broker=False)
+    around = context.look_around_first(ask_broker=False)
     with context.database.write() as session:
 
         def make() -> s.RunDetail:
@@ -98,7 +98,7 @@ def stop(run_id: int, body: s.StopRequest, context: ContextDep, key: Key = None)
 @router.post("/{run_id}/priority")
 def set_priority(run_id: int, body: s.PriorityRequest, context: ContextDep, key: Key = None) -> s.RunDetail:
     """Let a run that has not started stand further to the front of the queue, or to its back."""
-    around = context.look_around()
+    around = context.look_around_first()
     with context.database.write() as session:
 
         def make() -> s.RunDetail:
@@ -204,7 +204,7 @@ def events(run_id: int, context: ContextDep, cursor: str | None = None, limit: L
 
 
 def _start_again(run_id: int, context: Context, key: str | None, *, resume: bool) -> s.RunDetail:
-    around = context.look_around()
+    around = context.look_around_first()
     with context.database.write() as session:
 
         def make() -> s.RunDetail:

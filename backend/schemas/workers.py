@@ -1,8 +1,8 @@
 """What workers and supervisors say and hear."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from backend.schemas.base import ApiReply, ApiRequest
 from backend.schemas.problems import ProblemItem
@@ -13,18 +13,39 @@ INSTANCE_HEADER = "X-MemGen-Instance"
 """Names the home that a request is meant for, and that a reply comes from."""
 
 
+Bytes = Annotated[int, Field(ge=0, le=2**60)]
+Pid = Annotated[int, Field(ge=0, le=2**31)]
+Host = Annotated[str, Field(min_length=1, max_length=200)]
+MOST_GPUS, MOST_SLOTS = 64, 128  # of a slot, of a worker
+
+
 class SlotReport(ApiRequest):
     """A slot as its worker sees it."""
 
     name: str = Field(max_length=50, pattern=r"^[\w,\-]+$")
     device: Literal["cpu", "cuda"]
-    gpus: list[int] = Field(default_factory=list)
-    total_memory: int = Field(ge=0)
+    gpus: list[Annotated[int, Field(ge=0, le=10_000)]] = Field(default_factory=list, max_length=MOST_GPUS)
+    total_memory: Bytes
     """Bytes of all its devices together."""
-    gpu_memory: list[int] = Field(default_factory=list)
+    gpu_memory: list[Bytes] = Field(default_factory=list, max_length=MOST_GPUS)
     """Bytes of each of its GPUs; empty on a CPU."""
-    free: list[int] = Field(default_factory=list)
+    free: list[Bytes] = Field(default_factory=list, max_length=MOST_GPUS)
     """Bytes free on each of its devices when it was told; empty if it was not."""
+
+    @model_validator(mode="after")
+    def _one_figure_for_each_device(self) -> Self:
+        """What is stored here is read by everybody who asks why a run waits."""
+        if self.device == "cpu" and (self.gpus or self.gpu_memory):
+            raise ValueError(f"slot {self.name} is a CPU and names GPUs")
+        if self.device == "cuda" and (not self.gpus or len(set(self.gpus)) < len(self.gpus)):
+            raise ValueError(f"slot {self.name} has GPUs and names none of them, or one twice")
+        if self.gpu_memory and len(self.gpu_memory) != len(self.gpus):
+            raise ValueError(f"slot {self.name} has {len(self.gpus)} GPUs and the memory of {len(self.gpu_memory)}")
+        if self.free and len(self.free) != len(self.device_memory):
+            raise ValueError(
+                f"slot {self.name} has {len(self.device_memory)} devices and tells what is free on {len(self.free)}"
+            )
+        return self
 
     @property
     def device_memory(self) -> list[int]:
@@ -35,23 +56,39 @@ class SlotReport(ApiRequest):
 class Announce(ApiRequest):
     """A worker says that it is alive."""
 
-    host: str = Field(min_length=1, max_length=200)
+    host: Host
     boot_id: str = Field(max_length=100)
-    pid: int
-    slots: list[SlotReport]
+    pid: Pid
+    slots: list[SlotReport] = Field(max_length=MOST_SLOTS)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [slot.name for slot in self.slots]
+        if len(set(names)) < len(names):
+            raise ValueError("two slots of a worker have one name")
+        return self
 
 
 class ClaimRequest(ApiRequest):
     """A supervisor asks for work for its slot."""
 
-    host: str = Field(min_length=1, max_length=200)
+    host: Host
     boot_id: str = Field(max_length=100)
-    pid: int
+    pid: Pid
     slot: SlotReport
-    free_memory: int = Field(ge=0)
+    free_memory: Bytes
     """Bytes free now on all devices of the slot together."""
-    free_gpu_memory: list[int] = Field(default_factory=list)
+    free_gpu_memory: list[Bytes] = Field(default_factory=list, max_length=MOST_GPUS)
     """Bytes free now on each GPU of the slot; empty on a CPU."""
+
+    @model_validator(mode="after")
+    def _one_figure_for_each_gpu(self) -> Self:
+        if len(self.free_gpu_memory) != len(self.slot.gpu_memory):
+            raise ValueError(
+                f"slot {self.slot.name} has the memory of {len(self.slot.gpu_memory)} GPUs and tells what is free on "
+                f"{len(self.free_gpu_memory)}"
+            )
+        return self
 
     @property
     def free_device_memory(self) -> list[int]:
@@ -103,7 +140,7 @@ class FinishRequest(ApiRequest):
 
     outcome: Literal["succeeded", "failed", "stopped"]
     cause: Cause
-    exit_code: int | None
+    exit_code: Annotated[int, Field(ge=-(2**31), le=2**32)] | None
     """Of the trainer; negative is minus the signal."""
     failure: ProblemItem | None = None
     traceback: str | None = Field(default=None, max_length=20_000)

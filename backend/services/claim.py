@@ -1,18 +1,21 @@
 """Handing out work: which queued attempt a slot gets."""
 
 import hashlib
+import logging
 import secrets
 from dataclasses import dataclass
 
+from pydantic import ValidationError
 from sqlmodel import Session, col, select
 
 from backend.models import Attempt, Run, Switch, Worker
-from backend.schemas import Announce, ClaimedAttempt, ClaimRequest
+from backend.schemas import Announce, ClaimedAttempt, ClaimRequest, SlotReport
 from backend.services import fit, lifecycle
 from backend.services.disk import disk_of
 from memgen.contract.placement import Placement
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, RunStatus
 
+log = logging.getLogger(__name__)
 _ORDER = (col(Run.priority).desc(), col(Run.queued_at), col(Run.id))  # in which attempts are handed out
 ALIVE_SECONDS = 60.0  # a worker announces itself four times in that time
 
@@ -30,6 +33,17 @@ def announce(session: Session, worker: Announce, *, at: float) -> None:
     """Remember that a worker is alive."""
     slots = [slot.model_dump() for slot in worker.slots]
     session.merge(Worker(host=worker.host, boot_id=worker.boot_id, pid=worker.pid, slots=slots, last_seen=at))
+
+
+def slots_of(worker: Worker) -> list[SlotReport]:
+    """A worker's slots; what an older version stored and no reader of today can bear is left out."""
+    reports: list[SlotReport] = []
+    for slot in worker.slots:
+        try:
+            reports.append(SlotReport.model_validate(slot))
+        except ValidationError:
+            log.warning("a slot of %s is left out, as its report makes no sense: %s", worker.host, slot)
+    return reports
 
 
 def queued(session: Session) -> list[tuple[Attempt, Run]]:

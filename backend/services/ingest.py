@@ -31,10 +31,10 @@ def authorize(session: Session, attempt_id: int, token: str) -> Attempt:
     """The live attempt that this token speaks for.
 
     Raises:
-        Unauthorized: the token is not that attempt's.
-        Stale: the attempt has ended, or never was.
+        Unauthorized: the token is not that attempt's, or the attempt never was.
+        Stale: the attempt has ended.
     """
-    attempt = _own(session, attempt_id, token)
+    attempt = attempt_of(session, attempt_id, token)
     if attempt.status not in ATTEMPT_LIVE:
         raise Stale(f"attempt {attempt.number} of run {attempt.run_id} is {attempt.status}")
     return attempt
@@ -46,22 +46,26 @@ def repeated_finish(session: Session, attempt_id: int, token: str, request: Fini
     Raises:
         Unauthorized, Stale: as `authorize`.
     """
-    attempt = _own(session, attempt_id, token)
+    attempt = attempt_of(session, attempt_id, token)
     if attempt.status != request.outcome:
         return None
     return request.outcome == "succeeded"
 
 
-def _own(session: Session, attempt_id: int, token: str) -> Attempt:
+def attempt_of(session: Session, attempt_id: int, token: str) -> Attempt:
+    """The attempt that this token speaks for, live or not.
+
+    Raises:
+        Unauthorized: `wrong_token`, whether the attempt is another's or never was: attempts can't be counted.
+    """
     attempt = session.get(Attempt, attempt_id) if abs(attempt_id) <= LARGEST_INTEGER else None
-    if attempt is None:
-        raise Stale(f"there is no attempt {attempt_id}")
-    if not hmac.compare_digest(attempt.token_hash or "", hash_token(token)):
+    stored = (attempt.token_hash if attempt is not None else None) or ""
+    if attempt is None or not hmac.compare_digest(stored, hash_token(token)):
         raise Unauthorized(
             "wrong_token",
             "the token is not that of this attempt",
             field="Authorization",
-            way_out="Use the token that the claim gave.",
+            way_out="Use the token that the claim gave; an attempt that was deleted takes no reports.",
         )
     return attempt
 

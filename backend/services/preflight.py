@@ -12,7 +12,7 @@ from backend import schemas as s
 from backend.errors import item_of
 from backend.models import Run, Worker
 from backend.services import checkpoints, fit, pipelines
-from backend.services.claim import ALIVE_SECONDS
+from backend.services.claim import ALIVE_SECONDS, slots_of
 from backend.services.disk import disk_bytes
 from backend.services.surroundings import Surroundings
 from backend.settings import Settings
@@ -138,7 +138,7 @@ def pin_all(configs: Mapping[StepName, RunConfig], reused: Sequence[Run]) -> dic
 def _slots(session: Session, at: float) -> tuple[list[s.SlotReport], str]:
     """Slots that are alive, and the kind of device that a run would get."""
     workers = [worker for worker in session.exec(select(Worker)) if at - worker.last_seen < ALIVE_SECONDS]
-    slots = [s.SlotReport.model_validate(slot) for worker in workers for slot in worker.slots]
+    slots = [slot for worker in workers for slot in slots_of(worker)]
     return slots, "cuda" if any(slot.device == "cuda" for slot in slots) else "cpu"
 
 

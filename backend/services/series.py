@@ -77,18 +77,12 @@ def _points(session: Session, run_id: int, name: str, since: int | None, max_poi
         own.append(col(Metric.attempt) >= start)
     if since is not None:
         own.append(col(Metric.step) > since)
-    query = select(Metric.step, Metric.value, Metric.time).where(*own).order_by(col(Metric.step), col(Metric.attempt))
-    points: dict[int, Point] = {}
-    # columns, not rows of the model: those are ten times slower
-    for step, value, time in session.exec(query.execution_options(yield_per=1000)):
-        points[step] = step, value, time
-        if len(points) > max_points:
-            break
-    if len(points) <= max_points:
-        return list(points.values())
-    first, last = session.exec(select(func.min(Metric.step), func.max(Metric.step)).where(*own)).one()
-    asked = {"run": run_id, "name": name, "first": first, "last": last, "points": max_points, "start": start}
-    steps = [step for (step,) in session.execute(_SEEK, asked)]
-    wanted = select(Metric.step, Metric.value, Metric.time).where(*own, col(Metric.step).in_(steps))
-    rows = session.exec(wanted.order_by(col(Metric.step), col(Metric.attempt)))
+    columns = select(Metric.step, Metric.value, Metric.time).where(*own).order_by(col(Metric.step), col(Metric.attempt))
+    steps = select(Metric.step).where(*own).distinct().limit(max_points + 1).subquery()
+    if session.exec(select(func.count()).select_from(steps)).one() > max_points:
+        first, last = session.exec(select(func.min(Metric.step), func.max(Metric.step)).where(*own)).one()
+        asked = {"run": run_id, "name": name, "first": first, "last": last, "points": max_points, "start": start}
+        columns = columns.where(col(Metric.step).in_([step for (step,) in session.execute(_SEEK, asked)]))
+    # on the connection: rows that pass the session take twice as long
+    rows = session.connection().execute(columns)
     return list({step: (step, value, time) for step, value, time in rows}.values())

@@ -73,7 +73,9 @@ def worker_out(worker: Worker, busy: dict[tuple[str, str], int], *, at: float) -
     """A worker with what its slots do."""
     seen = when(worker.last_seen)
     assert seen is not None
-    slots = [s.SlotOut(**slot, run_id=busy.get((worker.host, slot["name"]))) for slot in worker.slots]
+    slots = [
+        s.SlotOut(**slot.model_dump(), run_id=busy.get((worker.host, slot.name))) for slot in claim.slots_of(worker)
+    ]
     alive = at - worker.last_seen < claim.ALIVE_SECONDS
     return s.WorkerOut(host=worker.host, alive=alive, last_seen=seen, slots=slots)
 

@@ -7,7 +7,7 @@ from sqlmodel import Session, col, func, select
 from backend.models import Attempt, Run, Worker
 from backend.schemas import SlotReport
 from backend.services import children, fit, lifecycle
-from backend.services.claim import ALIVE_SECONDS, busy_slots, paused, queued_ids
+from backend.services.claim import ALIVE_SECONDS, busy_slots, paused, queued_ids, slots_of
 from backend.services.disk import disk_of
 from backend.services.surroundings import Surroundings
 from memgen.contract.config import parse_config
@@ -43,7 +43,7 @@ class Waiting:
 
     @cached_property
     def _slots(self) -> list[tuple[str, SlotReport]]:
-        return [(w.host, SlotReport.model_validate(slot)) for w in self._workers.values() for slot in w.slots]
+        return [(w.host, slot) for w in self._workers.values() for slot in slots_of(w)]
 
     @cached_property
     def _busy(self) -> dict[tuple[str, str], int]:

@@ -1,9 +1,11 @@
 """`python -m benchmarks.service --json FILE [--quick] [--without-mlflow]`: the service with 10,000 runs, 10^7 metrics.
 
 With 20 pages that poll and 4 supervisors that report: seconds (95th percentile) of the list of runs, of one run's
-metrics, of a submission, and from a trainer's print to the API; then metrics per second at full speed. An MLflow
-tracking server on SQLite, installed into MEMGEN_HOME for this alone, does the same in the same run; ratios are theirs
-over ours (of rates ours over theirs), so more than 1 is in our favour. `--quick` is small, to see that it works.
+metrics, of a submission, and from a trainer's print to the API; then metrics per second at full speed; then 200 reads
+at once on each route (`burst`: seconds of the slowest; `burst_stop`, `burst_beat`: of a stop and of heartbeats that
+come in meanwhile; `burst_refused`: how many did not answer 200). An MLflow tracking server on SQLite, installed into
+MEMGEN_HOME for this alone, does the same in the same run as far as it can; ratios are theirs over ours (of rates ours
+over theirs), so more than 1 is in our favour. `--quick` is small, to see that it works.
 """
 
 import argparse
@@ -13,16 +15,18 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import machine
+from benchmarks.service.burst import Request, bursts
 from benchmarks.service.load import ingest_rate, load
 from benchmarks.service.ours import Ours
 from benchmarks.service.plan import FULL, QUICK, Scale, p95
 from benchmarks.service.theirs import VERSION, Theirs
 
 SHARED = ("list_runs", "list_filtered", "read_metric")
+SHARED_BURSTS = tuple(f"burst_{key}" for key in SHARED)
 
 
 def main() -> int:
@@ -41,7 +45,7 @@ def main() -> int:
     figures: dict[str, object] = {"scale": vars(scale), "mlflow": VERSION, **machine.describe()}
     ours = measure_ours(Ours(folder, free_port(), scale), scale, say)
     theirs = {} if given.without_mlflow else measure_theirs(Theirs(folder, free_port(), scale), scale, say)
-    ratios = {key: theirs[key] / ours[key] for key in SHARED if theirs}
+    ratios = {key: theirs[key] / ours[key] for key in (*SHARED, *SHARED_BURSTS) if theirs}
     if theirs:
         ratios["ingest"] = ours["ingest"] / theirs["ingest"]
     figures |= {"ours": ours, "theirs": theirs, "ratios": ratios}
@@ -66,6 +70,8 @@ def measure_ours(ours: Ours, scale: Scale, tell: Callable[[str], None]) -> dict[
         if wrong:
             raise RuntimeError(f"{len(wrong)} requests of the load failed: {wrong[0]}")
         found["ingest"] = ingest_rate(ours, scale.seconds)
+        tell("200 requests at once on each route")
+        found |= burst_figures(ours.port, ours.burst_routes(), ours.urgent)
         found["locked"] = ours.locked()
     finally:
         ours.stop()
@@ -84,9 +90,29 @@ def measure_theirs(theirs: Theirs, scale: Scale, tell: Callable[[str], None]) ->
             found = {name: p95(getattr(theirs, name), scale.asked) for name in SHARED}
         found["failed"] = float(len(wrong))
         found["ingest"] = ingest_rate(theirs, scale.seconds)
+        tell("200 requests at once on each route of MLflow that has a counterpart")
+        found |= burst_figures(theirs.port, theirs.burst_routes(), list)
     finally:
         theirs.stop()
     return found
+
+
+def burst_figures(
+    port: int, routes: Mapping[str, Callable[[int], Request]], urgent: Callable[[], Sequence[Request]]
+) -> dict[str, float]:
+    """Seconds of the slowest request of a burst on any route and on those that both sides have, and who was hurt."""
+    done = bursts(port, routes, urgent)
+    figures = {f"burst_{name}": done[name].slowest for name in SHARED}
+    figures["burst"] = max(one.slowest for one in done.values())
+    figures["burst_refused"] = float(
+        sum(count for one in done.values() for s, count in one.statuses.items() if s != 200)
+    )
+    if replies := [one.urgent for one in done.values() if one.urgent]:
+        if any(status != 200 for one in replies for status, _ in one):
+            raise RuntimeError(f"what is urgent was refused: {replies}")
+        figures["burst_stop"] = max(one[0][1] for one in replies)
+        figures["burst_beat"] = max(seconds for one in replies for _, seconds in one[1:])
+    return figures
 
 
 def free_port() -> int:

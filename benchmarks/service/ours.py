@@ -6,16 +6,17 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from backend.client import Client, Unreachable
+from backend.client import API, Client, Unreachable
 from backend.db import Database
 from backend.models import Run
 from backend.schemas import ClaimedAttempt, ClaimRequest, SlotReport
 from backend.services import runs
 from backend.settings import Settings
+from benchmarks.service.burst import Request
 from benchmarks.service.plan import PAGE, REPORTERS, SERIES, SHOWN, Scale, percentile
 from memgen.contract.config import parse_config
 from memgen.contract.status import RunStatus
@@ -44,6 +45,7 @@ class Ours:
 
     def __init__(self, folder: Path, port: int, scale: Scale) -> None:
         self._home = folder / "home"
+        self.port = port
         self._url = f"http://127.0.0.1:{port}"
         dropped = ("MEMGEN_", "REDIS_URL")
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
@@ -78,8 +80,8 @@ class Ours:
             connection.executemany(
                 "INSERT INTO attempt (run_id, number, status, not_before, created_at, log_offset, events_offset, "
                 "answers_offset, num_answers, num_right, phase, phase_detail, progress_unit) "
-                "VALUES (?, 1, 'succeeded', 0, 1, 0, 0, 0, 0, 0, '', '', '')",
-                ((number,) for number in range(1, self._scale.runs + 1)),
+                "VALUES (?, 1, ?, 0, 1, 0, 0, 0, 0, 0, '', '', '')",
+                ((n, "queued" if self._is_queued(n) else "succeeded") for n in range(1, self._scale.runs + 1)),
             )
             connection.executemany("INSERT INTO metric VALUES (?, ?, ?, ?, ?, ?)", self._metric_rows(connection))
             connection.commit()
@@ -89,10 +91,17 @@ class Ours:
         for number in range(1, self._scale.runs + 1):
             stage, setting = ("evaluate", "weaver") if number % 2 else ("weaver_sft", "")
             status = RunStatus.FAILED if number % 10 == 0 else RunStatus.SUCCEEDED
+            ended: float | None = float(number)
+            if self._is_queued(number):
+                status, ended = RunStatus.QUEUED, None
             own = {"stage": stage, "setting": setting, "status": status.value, "note": f"number {number}"}
-            row = {**template, **own, "ended_at": float(number)}
+            row = {**template, **own, "ended_at": ended}
             values = (row[name] for name in columns)
             yield [number, *(json.dumps(one) if isinstance(one, dict) else one for one in values)]
+
+    def _is_queued(self, number: int) -> bool:
+        """The newest runs wait."""
+        return number > self._scale.runs - self._scale.queued
 
     def _metric_rows(self, connection: sqlite3.Connection) -> Iterator[list[object]]:
         order = [row[1] for row in connection.execute("PRAGMA table_info(metric)")]
@@ -123,6 +132,7 @@ class Ours:
             else:
                 break
         self._user = self.client()
+        self._token = self._settings.user_token()
         self._held = [self._claimed() for _ in range(REPORTERS)]
 
     def stop(self) -> None:
@@ -175,6 +185,46 @@ class Ours:
             for step in range(first, first + count)
         )
         offset[0] = client.send_stream(attempt.attempt_id, "events", offset[0], lines.encode())
+
+    def burst_routes(self) -> dict[str, Callable[[int], Request]]:
+        """What is read in bursts: each route, of runs that differ where it is of a run."""
+        runs = self._scale.runs
+
+        def read(path: str) -> Callable[[int], Request]:
+            return lambda n: Request("GET", API + path.format(n=n % runs + 1, back=runs - n % runs), self._token)
+
+        paths = {
+            "list_runs": "/runs",
+            "list_filtered": "/runs?status=failed&stage=weaver_sft",
+            "list_searched": "/runs?text=number+{n}",
+            "run": "/runs/{n}",
+            "queued_run": "/runs/{back}",
+            "read_metric": f"/runs/1/metrics?name=train/m0&max_points={SHOWN}",
+            "metrics": "/runs/{n}/metrics",
+            "log": "/runs/{n}/log",
+            "answers": "/runs/{n}/answers",
+            "events": "/runs/{n}/events",
+            "queue": "/queue",
+            "workers": "/workers",
+            "health": "/health",
+            "presets": "/presets",
+            "schema": "/schema/evaluate",
+            "pipelines": "/pipelines",
+            "checkpoints": "/checkpoints",
+            "lineage": "/lineage",
+            "lineage_of_run": "/lineage?run={n}",
+        }
+        return {name: read(path) for name, path in paths.items()}
+
+    def urgent(self) -> list[Request]:
+        """What must be answered during a burst: a stop, and the heartbeats of runs under way."""
+        waiting = self._user.submit(CONFIG).id
+        stop = Request("POST", f"{API}/runs/{waiting}/stop", self._token, b'{"mode": "save"}')
+        beats = [
+            Request("POST", f"{API}/worker/attempts/{attempt.attempt_id}/heartbeat", attempt.token)
+            for _, attempt, _ in self._held
+        ]
+        return [stop, *beats]
 
     def log_delay(self) -> float:
         """Seconds from a trainer's print to its appearance in the API, 95th percentile, through a real supervisor."""

@@ -20,6 +20,8 @@ class Scale:
     """Requests of each kind."""
     seconds: float
     """Of ingestion at full speed."""
+    queued: int = 0
+    """Runs among them that wait in the queue."""
 
     @property
     def points_of_each(self) -> int:
@@ -27,8 +29,8 @@ class Scale:
         return (self.points - self.points_of_one) // max(1, self.runs - 1)
 
 
-FULL = Scale(runs=10_000, points_of_one=1_000_000, points=10_000_000, asked=60, seconds=10.0)
-QUICK = Scale(runs=300, points_of_one=20_000, points=100_000, asked=15, seconds=2.0)
+FULL = Scale(runs=10_000, points_of_one=1_000_000, points=10_000_000, asked=60, seconds=10.0, queued=1000)
+QUICK = Scale(runs=300, points_of_one=20_000, points=100_000, asked=15, seconds=2.0, queued=30)
 
 SERIES = 10  # metrics of the largest run, equally long
 BATCH = 1000  # metrics of a request at full speed: the most that MLflow takes

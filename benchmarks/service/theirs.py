@@ -1,22 +1,25 @@
 """Their side: an MLflow tracking server on SQLite, in an environment of its own, filled and asked the same."""
 
+import json
 import os
 import sqlite3
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from benchmarks.service.burst import Request
 from benchmarks.service.plan import PAGE, REPORTERS, SERIES, SHOWN, Scale
 
 VERSION = "3.17.2"
 API = "/api/2.0/mlflow"
+FAILED = "attributes.status = 'FAILED' and tags.stage = 'weaver_sft'"
 
 
 class Theirs:
@@ -30,7 +33,7 @@ class Theirs:
 
     def __init__(self, folder: Path, port: int, scale: Scale) -> None:
         self._folder = folder
-        self._port = port
+        self.port = port
         self._scale = scale
         self._database = folder / "mlflow.db"
         self._python = folder / "mlflow" / "bin" / "python"
@@ -109,7 +112,7 @@ class Theirs:
     def start(self) -> None:
         """Serve, with one process as ours."""
         words = ["-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{self._database}", "--workers", "1"]
-        words += ["--host", "127.0.0.1", "--port", str(self._port)]
+        words += ["--host", "127.0.0.1", "--port", str(self.port)]
         words += ["--default-artifact-root", str(self._folder / "artifacts")]
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
@@ -148,7 +151,7 @@ class Theirs:
 
     def list_filtered(self, _: int) -> None:
         """The first page of those of one stage that failed."""
-        found = self._search("attributes.status = 'FAILED' and tags.stage = 'weaver_sft'")
+        found = self._search(FAILED)
         assert found
         assert all(run["info"]["status"] == "FAILED" for run in found)
 
@@ -161,6 +164,19 @@ class Theirs:
         reply.raise_for_status()
         assert len(reply.json()["metrics"]) >= min(SHOWN, self._scale.points_of_one // SERIES)
 
+    def burst_routes(self) -> dict[str, Callable[[int], Request]]:
+        """What is read in bursts of what both sides have."""
+        charts = "/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval"
+        metric = f"{charts}?run_ids={self._ids[0]}&metric_key=train/m0&max_results={SHOWN}"
+        return {
+            "list_runs": lambda _: self._search_request(""),
+            "list_filtered": lambda _: self._search_request(FAILED),
+            "read_metric": lambda _: Request("GET", metric),
+        }
+
+    def _search_request(self, words: str) -> Request:
+        return Request("POST", f"{API}/runs/search", body=json.dumps(_search_body(words)).encode())
+
     def log_metrics(self, reporter: int, first: int, count: int) -> None:
         """Log that many metrics of a run, from a step on."""
         metrics = [
@@ -170,14 +186,17 @@ class Theirs:
         self._post("runs/log-batch", {"run_id": self._reported[reporter], "metrics": metrics})
 
     def _search(self, words: str) -> list[Any]:
-        body = {"experiment_ids": ["0"], "filter": words, "max_results": PAGE, "order_by": ["start_time DESC"]}
-        runs: list[Any] = self._post("runs/search", body)["runs"]
+        runs: list[Any] = self._post("runs/search", _search_body(words))["runs"]
         return runs
 
     def _post(self, path: str, body: dict[str, object]) -> Any:
         reply = self._http.post(f"{API}/{path}", json=body)
         reply.raise_for_status()
         return reply.json()
+
+
+def _search_body(words: str) -> dict[str, object]:
+    return {"experiment_ids": ["0"], "filter": words, "max_results": PAGE, "order_by": ["start_time DESC"]}
 
 
 def _metric(run_id: str, name: str, step: int) -> dict[str, object]:

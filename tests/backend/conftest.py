@@ -133,7 +133,11 @@ class Backend:
         self, free_memory: int = MEMORY, host: str = "lab", slot: str = "cpu", gpus: list[int] | None = None
     ) -> Held | None:
         """Ask for work; `gpus` are bytes free on each GPU of a slot of several."""
-        report = SLOT | {"name": slot} | ({"device": "cuda", "gpus": list(range(len(gpus)))} if gpus else {})
+        report = (
+            SLOT
+            | {"name": slot}
+            | ({"device": "cuda", "gpus": list(range(len(gpus))), "gpu_memory": [MEMORY] * len(gpus)} if gpus else {})
+        )
         body = {"host": host, "boot_id": "b", "pid": 7, "slot": report, "free_memory": free_memory}
         body |= {"free_gpu_memory": gpus or []}
         reply = self.worker("claim", json=body)

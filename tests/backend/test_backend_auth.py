@@ -64,9 +64,15 @@ def test_token_of_an_attempt_is_stale_after_its_end(backend: Backend) -> None:
     check_problem(attempt.finish("stopped", "stopped"), 409, "stale_attempt")
 
 
-def test_attempt_that_never_was_is_stale(backend: Backend) -> None:
-    for attempt_id in (0, -1, 999, 2**63, 2**70):
-        check_problem(backend.worker(f"attempts/{attempt_id}/heartbeat"), 409, "stale_attempt")
+def test_attempts_cannot_be_counted(backend: Backend) -> None:
+    there = backend.started()
+    replies = [
+        backend.worker(f"attempts/{attempt_id}/heartbeat")
+        for attempt_id in (there.id, 0, -1, 999, 2**63, 2**70, "x", "１", "1/")
+    ]
+    for reply in replies:
+        check_problem(reply, 401, "wrong_token")
+    assert len({reply.text for reply in replies}) == 1
 
 
 def test_queued_attempt_has_no_token_yet(backend: Backend) -> None:

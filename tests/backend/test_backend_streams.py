@@ -175,7 +175,7 @@ def test_warning_may_hold_a_nul_and_a_long_text(backend: Backend) -> None:
 
 def test_report_above_eight_mib_is_refused_and_one_of_eight_is_taken(backend: Backend) -> None:
     attempt = backend.started()
-    check_problem(attempt.send("log", b"x" * (8 * 2**20 + 1)), 400, "body_too_large")
+    check_problem(attempt.send("log", b"x" * (8 * 2**20 + 1)), 413, "body_too_large")
     assert attempt.send("log", b"x" * 8 * 2**20).json() == {"offset": 8 * 2**20}
 
 

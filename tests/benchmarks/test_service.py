@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.service import ours as own
-from benchmarks.service.__main__ import SHARED, free_port, measure_ours
+from benchmarks.service.__main__ import SHARED, SHARED_BURSTS, free_port, measure_ours
 from benchmarks.service.ours import Ours
 from benchmarks.service.plan import FULL, POLLERS, REPORTERS, Scale, percentile
 
@@ -14,13 +14,14 @@ def test_every_figure_of_ours_is_measured_through_http(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, presets_file: Path
 ) -> None:
     monkeypatch.setattr(own, "LINES", 6)
-    scale = Scale(runs=120, points_of_one=30_000, points=40_000, asked=3, seconds=0.5)
+    scale = Scale(runs=120, points_of_one=30_000, points=40_000, asked=3, seconds=0.5, queued=20)
     told: list[str] = []
     found = measure_ours(Ours(tmp_path, free_port(), scale), scale, told.append)
-    assert set(found) == {*SHARED, "read_all_metrics", "submit", "print_to_api", "ingest", "locked"}
-    assert all(value > 0 for key, value in found.items() if key != "locked")
-    assert found["locked"] == 0
-    assert told == ["filling our database"]
+    bursts = {*SHARED_BURSTS, "burst", "burst_refused", "burst_stop", "burst_beat"}
+    assert set(found) == {*SHARED, *bursts, "read_all_metrics", "submit", "print_to_api", "ingest", "locked"}
+    assert all(value > 0 for key, value in found.items() if key not in ("locked", "burst_refused"))
+    assert (found["locked"], found["burst_refused"]) == (0, 0)
+    assert told == ["filling our database", "200 requests at once on each route"]
 
 
 def test_sizes_are_those_to_hold() -> None:

@@ -1,0 +1,5 @@
+"""The backend's fixtures: attacks go to a real application."""
+
+from tests.backend.conftest import backend, migrated, portal, settings, start
+
+__all__ = ["backend", "migrated", "portal", "settings", "start"]
