@@ -41,8 +41,8 @@ class Golden:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.facts = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
-        self.tensors = load_file(folder / "golden.safetensors")
         base = load_base(LocalModel(folder.parent / "tiny_base", "golden"), "float32")
+        self.tensors = load_file(folder / "golden.safetensors", device=str(base.device))
         self.model: MemGenModel = load_authors(folder / "checkpoint", base).model.eval()
 
     def row(self, number: int) -> tuple[Row, torch.Tensor]:
@@ -88,11 +88,11 @@ def _gradients(golden: Golden) -> Iterator[Difference]:
         name if "_to_" in name else f"weaver.{name}": parameter.grad
         for name, parameter in model.weaver.named_parameters()
     }
-    ours = {**lora, **parts}
+    ours = {name: gradient for name, gradient in {**lora, **parts}.items() if gradient is not None}
     norms = golden.facts["gradient_norms_of_summed_loss"]
-    missing = sum(ours.get(name) is None for name in norms)
-    yield Difference("gradients that did not arrive", missing + len(ours) - len(norms), EXACT)
-    gaps = [_relative(ours[name].norm(), norm) for name, norm in norms.items() if ours.get(name) is not None]
+    missing = sum(name not in ours for name in norms)
+    yield Difference("gradients that did not arrive", missing + len(lora) + len(parts) - len(norms), EXACT)
+    gaps = [_relative(ours[name].norm(), norm) for name, norm in norms.items() if name in ours]
     yield Difference("gradient norms (relative)", max(gaps, default=NOTHING), 1e-3)
     theirs = {key.removeprefix("grad/"): value for key, value in golden.tensors.items() if key.startswith("grad/")}
     gaps = [float((ours[key] - value).norm() / value.norm()) for key, value in theirs.items() if key in ours]
@@ -163,7 +163,7 @@ def _until_end(ids: list[int], eos_id: int) -> int:
 
 
 def _gap(mine: torch.Tensor, theirs: torch.Tensor) -> float:
-    return float((mine - theirs).abs().max()) if mine.shape == theirs.shape else float("inf")
+    return float((mine.cpu() - theirs.cpu()).abs().max()) if mine.shape == theirs.shape else float("inf")
 
 
 def _relative(mine: torch.Tensor, theirs: float) -> float:
