@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.tuners.tuners_utils import BaseTunerLayer, cast_adapter_dtype
 from torch import nn
 
 Adapter = Literal["weaver", "trigger"]
@@ -34,6 +34,8 @@ class Adapters:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # two adapters are meant
                 inject_adapter_in_model(configs[name], base, adapter_name=name)
+            # PEFT gives LoRA the base's number format here; in bfloat16 a step of 1e-5 is lost in the rounding
+            cast_adapter_dtype(base, adapter_name=name)
         self._layers = _lora_layers(base)
         self._parameters: dict[Adapter, dict[str, nn.Parameter]] = {
             name: {

@@ -8,9 +8,10 @@ from safetensors.torch import load_file
 
 from memgen.model.authors_layout import load_authors
 from memgen.model.base import load_base
+from memgen.model.checkpoint import new_model
 from memgen.model.fetch import LocalModel
 from memgen.model.ltpo import LtpoSettings, optimise, score_logits
-from memgen.model.memgen_model import MemGenModel, Row
+from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.model.row_cache import Reading
 from memgen.model.woven_generation import generate_woven
 from memgen.stages.signals import latent_signals
@@ -47,6 +48,14 @@ def test_generation_batched_equals_one_by_one(model: MemGenModel, prompts: list[
         assert [(one.token, one.inserted) for one in row.decisions] == [
             (one.token, one.inserted) for one in alone.decisions
         ]
+
+
+def test_trained_numbers_are_float32_whatever_the_weights_are() -> None:
+    base = load_base(LocalModel(GOLDEN / "tiny_base", "golden"), "bfloat16")
+    model = new_model(base, LatentSettings(), lora_r=4, lora_alpha=8, lora_dropout=0.0)
+    trained = [one for part in ("weaver", "trigger") for group in model.train_part(part).values() for one in group]
+    assert {one.dtype for one in trained} == {torch.float32}
+    assert base.model.dtype is torch.bfloat16
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
