@@ -15,7 +15,7 @@ from rich.table import Table
 
 from backend import pipeline_cli
 from backend.client import Client
-from backend.terminal import assignments, client, errors, read_json, say, settings
+from backend.terminal import assignments, client, errors, read_json, say, settings, tidy_end
 from memgen.contract.errors import BadInput
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
 
@@ -290,7 +290,7 @@ def backup(
     """Write database and files of MEMGEN_HOME into one archive; the service may run meanwhile."""
     from backend.backup import back_up
 
-    with errors():
+    with errors(), tidy_end():
         size = back_up(settings().home, file.resolve(), models=models, say=say)
         say(f"{file}: {size / 1e6:.1f} MB")
 
@@ -298,9 +298,9 @@ def backup(
 @app.command()
 def restore(file: Annotated[Path, typer.Argument(help="An archive that `backup` has written.")]) -> None:
     """Put a backup into an empty MEMGEN_HOME; runs that were under way are tried again after the next start."""
-    from backend.backup import restore as put_back
+    from backend.restore import restore as put_back
 
-    with errors():
+    with errors(), tidy_end():
         home = settings().home
         put_back(file.resolve(), home, say)
         say(f"restored into {home}; `make up` starts it")

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from backend import backup as module
-from backend.backup import ABOUT, back_up, restore
+from backend import restore as restoring
+from backend.archive import ABOUT
+from backend.backup import back_up
+from backend.restore import restore
 from memgen.contract.config import parse_config
 from memgen.contract.errors import BadInput
 from memgen.contract.publish import link_log, publish
@@ -50,14 +53,14 @@ def published(backend: Backend, held: Held, folder: RunDir) -> None:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
     """Let something happen when the database has been copied and no file has."""
-    copy = module._copy_database
+    copy = module.copy_database
 
     def copy_and_act(source: Path, target: Path) -> object:
         copied = copy(source, target)
         action()
         return copied
 
-    monkeypatch.setattr(module, "_copy_database", copy_and_act)
+    monkeypatch.setattr(module, "copy_database", copy_and_act)
 
 
 @pytest.fixture
@@ -373,7 +376,7 @@ def test_full_disk_during_a_restore_is_told_apart_from_a_bad_backup(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(tarfile, "copyfileobj", full)
+    monkeypatch.setattr(restoring, "_copy", full)
     with pytest.raises(BadInput, match="No space left") as refusal:
         restore(archive, tmp_path / "new", quiet)
     assert (refusal.value.code, refusal.value.field) == ("restore_failed", "MEMGEN_HOME")

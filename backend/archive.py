@@ -1,0 +1,140 @@
+"""What a backup is, for those who write and those who read one: its own files, its names, and what it never holds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+FORMAT = 2
+READABLE_FORMATS = (1, 2)
+"""The first has no table of files, so nobody can tell whether its files are whole."""
+ABOUT = "backup.json"
+"""The first file of an archive."""
+TABLE = "backup-files.jsonl"
+"""The last one: a line for each file, folder and link before it."""
+DATABASE = "backend/memgen.db"
+MODELS = "models"
+LEFT_OUT = (
+    "redis",
+    "services",
+    "worker",
+    "launcher.lock",
+    "backend.lock",
+    "backend/token",
+    "backend/worker-token",
+    "backend/url",
+    "backend/instance",
+    f"{DATABASE}-wal",
+    f"{DATABASE}-shm",
+    f"{DATABASE}-journal",
+)
+"""What belongs to processes of this machine, or is secret and made anew. It is neither backed up nor restored: whoever
+hands out an archive with a token in it could log in afterwards."""
+LOST_AND_FOUND = "lost+found"
+"""A folder that a file system makes for itself at its top."""
+BACKING_UP, RESTORING = ".memgen-backup-", ".restore-"
+"""How the folder begins in which a backup is made, beside its place, and that into which one is unpacked."""
+
+LONGEST_NAME, LONGEST_PART, DEEPEST = 2048, 255, 64
+"""Limits of a name below the home: bytes, bytes between two slashes, and how many folders lie in each other."""
+
+
+class BadArchive(ValueError):
+    """An archive that can't be used; the text goes on from "this backup can't be used:"."""
+
+
+class About(BaseModel):
+    """What an archive says of itself."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    format: int
+    time: float = Field(ge=0, lt=2**35, allow_inf_nan=False)
+    """When it was made, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the table: a file with its size and hash, a link with its target, or a folder."""
+
+    name: str
+    size: int = 0
+    sha256: str | None = None
+    link: str | None = None
+
+    def __str__(self) -> str:
+        """As JSON, which also bears names that are no UTF-8."""
+        fields = {"name": self.name, "size": self.size, "sha256": self.sha256, "link": self.link}
+        return json.dumps(fields) + "\n"
+
+
+def read_about(data: bytes) -> About:
+    """Read the first file of an archive.
+
+    Raises:
+        BadArchive: no such object, or another format.
+    """
+    try:
+        about = About.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadArchive(f"in its {ABOUT}, {where or 'the JSON'} is wrong: {first['msg']}") from None
+    if about.format not in READABLE_FORMATS:
+        raise BadArchive(f"its format is {about.format}, and this version reads {READABLE_FORMATS}")
+    return about
+
+
+def read_line(data: bytes) -> Line:
+    """Read a line of the table. What it holds is only ever compared, so types are not looked at.
+
+    Raises:
+        BadArchive: no JSON object of these fields.
+    """
+    try:
+        return Line(**json.loads(data))
+    except (ValueError, TypeError, RecursionError):
+        raise BadArchive(f"a line of its {TABLE} is damaged: {shown(data.decode(errors='replace'))}") from None
+
+
+def stays_out(parts: Sequence[str]) -> bool:
+    """Whether this name below the home is neither backed up nor restored."""
+    return (
+        parts[0] in LEFT_OUT
+        or "/".join(parts[:2]) in LEFT_OUT
+        or parts[0].startswith(RESTORING)
+        or any(part == LOST_AND_FOUND or part.startswith(BACKING_UP) for part in parts)
+        or (len(parts) > 1 and parts[0] == "backend" and parts[1].startswith("."))  # half-written, also of tokens
+    )
+
+
+def is_private(parts: Sequence[str]) -> bool:
+    """Whether a link may not lead here, since it would show what is left out or what the service alone writes."""
+    return not parts or parts[0].casefold() in _PRIVATE
+
+
+_PRIVATE = {name.partition("/")[0] for name in LEFT_OUT}
+
+
+def name_problem(parts: Sequence[str]) -> str | None:
+    """Why a name below the home can be in no archive; None if it can."""
+    name = "/".join(parts)
+    if any(part in {"", ".", ".."} for part in parts):
+        return "a name that is not simply a path below the home"
+    if any(letter == "\\" or ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
+        return "a name with a backslash or a control character"
+    if len(parts) > DEEPEST:
+        return f"a name of more than {DEEPEST} folders in each other"
+    if len(_bytes(name)) > LONGEST_NAME or any(len(_bytes(part)) > LONGEST_PART for part in parts):
+        return f"a name of more than {LONGEST_NAME} bytes, or with more than {LONGEST_PART} between two slashes"
+    return None
+
+
+def shown(name: str) -> str:
+    """A name from an archive for people: short, and without characters that a terminal obeys."""
+    return repr(name) if len(name) <= 100 else f"{name[:100]!r}..."
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
