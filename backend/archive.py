@@ -14,6 +14,7 @@ ABOUT = "backup.json"
 TABLE = "backup-files.jsonl"
 """The last one: a line for each file, folder and link before it."""
 DATABASE = "backend/memgen.db"
+LOGS = "backend/attempts"
 MODELS = "models"
 LEFT_OUT = (
     "redis",
@@ -132,8 +133,14 @@ def name_problem(parts: Sequence[str]) -> str | None:
 
 
 def shown(name: str) -> str:
-    """A name from an archive for people: short, and without characters that a terminal obeys."""
-    return repr(name) if len(name) <= 100 else f"{name[:100]!r}..."
+    """A name from an archive for people, in quotes."""
+    return f"'{plain(name)}'"
+
+
+def plain(text: str) -> str:
+    """Text from an archive for people: short, and without characters that a terminal obeys."""
+    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:201])
+    return text if len(text) <= 200 else text[:200] + "..."
 
 
 def _bytes(name: str) -> bytes:

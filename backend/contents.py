@@ -9,6 +9,7 @@ from typing import BinaryIO
 from backend.archive import (
     ABOUT,
     DATABASE,
+    LOGS,
     MODELS,
     TABLE,
     About,
@@ -20,6 +21,7 @@ from backend.archive import (
     shown,
     stays_out,
 )
+from backend.home_files import OUR_FOLDERS
 from backend.tar_reader import MOST_EXTRA, Member, members, read_small
 
 
@@ -75,6 +77,9 @@ def read_contents(archive: BinaryIO, *, models: bool) -> Contents:
     for name in contents.folders:
         if name in contents.files or name in contents.links:
             raise BadArchive(f"{shown(name)} is a folder in it, and also a file or a link")
+    for name in OUR_FOLDERS | {LOGS}:
+        if name in contents.files:
+            raise BadArchive(f"{name} is a file in it; it must be a folder")
     if DATABASE not in contents.files:
         raise BadArchive(f"it holds no {DATABASE}")
     return contents
@@ -140,6 +145,6 @@ def _put(contents: Contents, member: Member) -> None:
     elif member.kind == "link":
         # as a name from the home, so that no `..` is left that could lead out by way of another link
         target = os.path.normpath(posixpath.join(posixpath.dirname(name), member.target))
-        if target != "." and name_problem(target.split("/")):
+        if not member.target or (target != "." and name_problem(target.split("/"))):
             raise BadArchive(f"the link {shown(name)} in it leads to {shown(member.target)}, out of the home")
         contents.links[name] = target

@@ -5,6 +5,7 @@ files are written, one by one, into a private folder inside the home, their hash
 through; only then all of it moves to its place.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from backend.archive import DATABASE, LEFT_OUT, LOST_AND_FOUND, MODELS, RESTORING, BadArchive, is_private, shown
+from backend.archive import DATABASE, LEFT_OUT, LOST_AND_FOUND, MODELS, RESTORING, BadArchive, is_private, plain, shown
 from backend.backup import MOST_NAMED, Say
 from backend.contents import Contents, read_contents
 from backend.decompress import MOST_TIMES, decompressed, most_bytes
@@ -51,9 +52,10 @@ def restore(source: Path, home: Path, say: Say) -> None:
                     _check_empty(home, but=Path(folder).name)
                     _move_all(place, home)
     except (BadArchive, sqlite3.Error) as error:
+        what = "its database" if isinstance(error, sqlite3.Error) else "this backup"
         raise BadInput(
             "bad_backup",
-            f"this backup can't be used: {error}",
+            f"{what} can't be used: {plain(str(error))}",
             field="FILE",
             value=source,
             way_out="Name a file that `backup` has written with this version or an older one.",
@@ -210,12 +212,20 @@ def _make_links(contents: Contents, place: Path) -> None:
     for name, target in contents.links.items():
         (place / name).symlink_to(os.path.relpath(target, posixpath.dirname(name) or "."))
     root = place.resolve()
-    for name in contents.links:
-        end = Path(os.path.realpath(place / name))
-        shows_private_files = is_private(name.split("/")) or is_private(end.relative_to(root).parts)
-        if shows_private_files or end.is_symlink():  # the latter goes round for ever
-            (place / name).unlink()
-            contents.left_out.append(name)
+    bad_links = [name for name in contents.links if is_private(name.split("/")) or not _leads_to_open_files(root, name)]
+    for name in bad_links:
+        (place / name).unlink()
+    contents.left_out += bad_links
+
+
+def _leads_to_open_files(root: Path, name: str) -> bool:
+    """Whether a link ends at what others may see; False also where it goes round."""
+    try:
+        (root / name).stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+    return not is_private(Path(os.path.realpath(root / name)).relative_to(root).parts)
 
 
 def _move_all(place: Path, home: Path) -> None:

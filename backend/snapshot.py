@@ -5,9 +5,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.archive import shown
+from backend.archive import name_problem, plain, shown
 from backend.home_files import AREAS
 from memgen.contract.errors import BadInput
+
+PATHS = (("run", "output"), ("checkpoint", "folder"))
+"""Columns with names below the home. The service reads what they point at."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def copy_database(source: Path, target: Path) -> Snapshot:
     except sqlite3.DatabaseError as error:
         raise BadInput(
             "database_damaged",
-            f"the database can't be read: {error}",
+            f"the database can't be used: {plain(str(error))}",
             field="MEMGEN_HOME",
             value=source,
             way_out="Restore an earlier backup, or repair the file with sqlite3's .recover.",
@@ -77,15 +80,7 @@ def look_through(path: Path) -> Snapshot:
         sqlite3.Error: it is damaged, or holds other things than tables.
     """
     with closing(_reader(path, "&immutable=1")) as copy:
-        # asked first: a view in a table's place could compute for ever, and triggers would run in the service
-        odd = copy.execute(
-            "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR coalesce(rootpage, 0) = 0"
-        ).fetchone()
-        if odd:
-            raise sqlite3.DatabaseError(f"the {odd[0]} {shown(str(odd[1]))} in it is none of the service's")
-        damage = copy.execute("PRAGMA integrity_check").fetchone()[0]
-        if damage != "ok":
-            raise sqlite3.DatabaseError(f"damaged: {shown(damage)}")
+        _check_tables(copy)
         last = copy.execute("SELECT seq FROM sqlite_sequence WHERE name = 'run'").fetchone()
         runs = copy.execute("SELECT id, status = 'succeeded' FROM run")
         return Snapshot(
@@ -93,6 +88,23 @@ def look_through(path: Path) -> Snapshot:
             succeeded={run: bool(succeeded) for run, succeeded in runs},
             claimed=set(copy.execute("SELECT run_id, number FROM attempt WHERE claimed_at IS NOT NULL")),
         )
+
+
+def _check_tables(copy: sqlite3.Connection) -> None:
+    # asked first: a view in a table's place could compute for ever, and triggers would run in the service
+    odd = copy.execute(
+        "SELECT type, name FROM sqlite_master WHERE type NOT IN ('table', 'index') OR coalesce(rootpage, 0) = 0"
+    ).fetchone()
+    if odd:
+        raise sqlite3.DatabaseError(f"its {odd[0]} {shown(str(odd[1]))} is none of the service's")
+    damage = copy.execute("PRAGMA integrity_check").fetchone()[0]
+    if damage != "ok":
+        raise sqlite3.DatabaseError(f"it is damaged: {damage}")
+    for table, column in PATHS:
+        if column in {info[1] for info in copy.execute(f"PRAGMA table_info({table})")}:
+            for (name,) in copy.execute(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL"):
+                if not isinstance(name, str) or name_problem(name.split("/")):
+                    raise sqlite3.DatabaseError(f"its table {table} names {shown(str(name))}, out of the home")
 
 
 def _number(name: str) -> int:

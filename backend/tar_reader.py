@@ -54,7 +54,7 @@ def members(file: BinaryIO) -> Iterator[Member]:
     place = 0
     extra: dict[str, str] = {}
     while (header := _header(file, place)) is not None:
-        size = header.size if header.type in EXTRA else _size(header, extra)
+        size = _size(header, extra)
         data = place + BLOCK
         place = data + -(-size // BLOCK) * BLOCK
         if place > end:
@@ -91,8 +91,9 @@ def _header(file: BinaryIO, place: int) -> tarfile.TarInfo | None:
 
 
 def _size(header: tarfile.TarInfo, extra: dict[str, str]) -> int:
-    size = int(extra.get("size", header.size))
-    if size < 0 or (size and _KINDS.get(header.type) != "file"):
+    is_extra = header.type in EXTRA
+    size = header.size if is_extra else int(extra.get("size", header.size))
+    if size < 0 or (size and not is_extra and _KINDS.get(header.type) != "file"):
         raise BadArchive(f"{shown(header.name)} can't have {size} bytes")
     return size
 

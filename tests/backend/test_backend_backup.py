@@ -1,19 +1,24 @@
 """Backup and restore of a home, while runs are under way and afterwards."""
 
 import errno
+import hashlib
 import json
 import os
+import signal
+import socket
 import sqlite3
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from backend import backup as module
 from backend import restore as restoring
-from backend.archive import ABOUT
+from backend.archive import ABOUT, TABLE
 from backend.backup import back_up
+from backend.cli import app
 from backend.restore import restore
 from memgen.contract.config import parse_config
 from memgen.contract.errors import BadInput
@@ -333,15 +338,11 @@ def test_other_link_out_of_the_home_is_refused_by_name_before_anything_is_writte
     assert not (tmp_path / "kept").exists()
 
 
-@pytest.mark.parametrize("what", ["folder", "file"])
-def test_folder_or_file_that_cannot_be_read_is_named_and_no_backup_is_left(
-    backend: Backend, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    # by hand: tests may run as root, who reads everything
-    closed = backend.home / "runs" / "1" / ("attempts" if what == "folder" else "attempts/1/config.json")
+def close(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
+    """Let files and folders be unreadable; by hand, as tests may run as root, who reads everything."""
 
     def refuse(path: object, *_: object, **__: object) -> None:
-        if str(path) == str(closed):
+        if str(path) in map(str, paths):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     def guarded(call: Callable[..., object]) -> Callable[..., object]:
@@ -349,10 +350,156 @@ def test_folder_or_file_that_cannot_be_read_is_named_and_no_backup_is_left(
 
     for owner, name in ((os, "scandir"), (os, "listdir"), (Path, "open")):
         monkeypatch.setattr(owner, name, guarded(getattr(owner, name)))
+
+
+@pytest.mark.parametrize("name", ["runs/1/attempts", "runs/1/attempts/1/config.json", "runs", "backend/memgen.db"])
+def test_folder_or_file_that_cannot_be_read_is_named_and_no_backup_is_left(
+    backend: Backend, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    close(monkeypatch, backend.home / name)
     with pytest.raises(BadInput, match="Permission denied") as refusal:
         back_up(backend.home, tmp_path / "new" / "b.tar", models=False, say=quiet)
-    assert (refusal.value.code, refusal.value.value) == ("unreadable", str(closed)[:200])
+    assert (refusal.value.code, refusal.value.value) == ("unreadable", str(backend.home / name)[:200])
     assert not list((tmp_path / "new").glob("*"))
+
+
+@pytest.mark.parametrize(
+    "name", ["found", "notes.txt", ".Trash-1000", "runs/.snapshot", "runs/aquota.user", "train/gsm8k/.nfs0001"]
+)
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_cannot_be_read_and_is_not_the_services_is_named_and_left_out(
+    backend: Backend, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
+    path = backend.home / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.write_text("x")
+    close(monkeypatch, path)
+    lines: list[str] = []
+    back_up(backend.home, tmp_path / "b.tar", models=False, say=lines.append)
+    left_out = [line for line in lines if line.startswith("left out: ")]
+    assert left_out == [f"left out: {name!r}: it can't be read (Permission denied), and the service did not make it"]
+    assert names_in(tmp_path / "b.tar") - {path.parent.name, "train/gsm8k"} == names_in(archive)
+
+
+@pytest.mark.parametrize("name", ["lost+found", "runs/lost+found", "train/lost+found"])
+def test_folder_of_the_file_system_stops_no_backup_wherever_a_disk_begins(
+    backend: Backend, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (backend.home / name).mkdir(parents=True)
+    close(monkeypatch, backend.home / name)
+    lines: list[str] = []
+    back_up(backend.home, tmp_path / "b.tar", models=False, say=lines.append)
+    assert f"left out: {name!r}: it belongs to the file system" in lines
+    assert not [name for name in names_in(tmp_path / "b.tar") if "lost" in name]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "backslash", "line break", "deep", "backup.json", "table",
+                                  "link to secrets", "link to home", "link among secrets"])  # fmt: skip
+def test_what_no_archive_can_hold_is_named_and_the_rest_can_be_restored(
+    backend: Backend, archive: Path, tmp_path: Path, kind: str
+) -> None:
+    home = backend.home
+    deep = home / "notes" / "/".join(["d"] * 70)
+    with socket.socket(socket.AF_UNIX) as server:
+        {
+            "pipe": lambda: os.mkfifo(home / "odd"),
+            "socket": lambda: server.bind(os.path.relpath(home / "odd")),
+            "backslash": lambda: (home / "a\\b").write_text("x"),
+            "line break": lambda: (home / "a\nb").write_text("x"),
+            "deep": lambda: deep.mkdir(parents=True),
+            "backup.json": lambda: (home / ABOUT).write_text("{}"),
+            "table": lambda: (home / TABLE).write_text(""),
+            "link to secrets": lambda: (home / "secrets").symlink_to("backend/token"),
+            "link to home": lambda: (home / "all").symlink_to("."),
+            "link among secrets": lambda: (home / "backend" / "other").symlink_to("../runs"),
+        }[kind]()
+    lines: list[str] = []
+    back_up(home, tmp_path / "b.tar", models=False, say=lines.append)
+    assert len([line for line in lines if line.startswith("left out: ")]) == 1
+    assert all(line.isprintable() for line in lines)
+    said: list[str] = []
+    restore(tmp_path / "b.tar", tmp_path / "new", said.append)
+    assert len(said) == 1
+    assert (tmp_path / "new" / "runs/1/attempts/1/config.json").exists()
+
+
+def test_many_things_that_stay_out_are_counted(backend: Backend, archive: Path, tmp_path: Path) -> None:
+    for number in range(30):
+        os.mkfifo(backend.home / f"pipe-{number:02d}")
+    lines: list[str] = []
+    back_up(backend.home, tmp_path / "b.tar", models=False, say=lines.append)
+    assert [line for line in lines if line.startswith("left out: ")][-1] == "left out: 20 more"
+    assert len(lines) == 13
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "é€🙂",
+        "n" * 200,
+        "/".join(["part" * 20] * 10),
+        "\u202edcba",
+        "with space",
+        os.fsdecode(b"\xff\xfe"),
+        "%41#?",
+        "backup.json/x",
+        "-rf",
+    ],
+)
+def test_odd_names_come_back_as_they_were(backend: Backend, archive: Path, tmp_path: Path, name: str) -> None:
+    path = backend.home / "notes" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("x")
+    (backend.home / "link").symlink_to(f"notes/{name}")
+    back_up(backend.home, tmp_path / "b.tar", models=False, say=quiet)
+    restore(tmp_path / "b.tar", tmp_path / "new", quiet)
+    assert (tmp_path / "new" / "notes" / name).read_text() == "x"
+    assert (tmp_path / "new" / "link").readlink() == Path(f"notes/{name}")
+
+
+def test_two_names_of_one_file_are_two_files_in_a_backup(backend: Backend, archive: Path, tmp_path: Path) -> None:
+    config = backend.home / "runs/1/attempts/1/config.json"
+    (config.parent / "same").hardlink_to(config)
+    back_up(backend.home, tmp_path / "b.tar", models=False, say=quiet)
+    restore(tmp_path / "b.tar", tmp_path / "new", quiet)
+    same = tmp_path / "new/runs/1/attempts/1/same"
+    assert same.read_text() == config.read_text()
+    assert same.stat().st_nlink == 1
+
+
+def test_archive_ends_with_a_table_of_names_sizes_and_hashes(backend: Backend, archive: Path) -> None:
+    with tarfile.open(archive) as tar:
+        members = tar.getmembers()
+        assert members[-1].name == TABLE
+        lines = [json.loads(line) for line in tar.extractfile(members[-1])]  # type: ignore[union-attr]
+        assert [line["name"] for line in lines] == [member.name for member in members[:-1]]
+        for line, member in zip(lines, members, strict=False):
+            assert (line["size"], line["link"] or "") == (member.size, member.linkname)
+            if member.isreg():
+                content = tar.extractfile(member).read()  # type: ignore[union-attr]
+                assert line["sha256"] == hashlib.sha256(content).hexdigest()
+    assert {(member.uid, member.uname, member.mode & 0o077) for member in members if not member.issym()} == {(0, "", 0)}
+
+
+def test_home_on_a_file_or_without_rights_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("x")
+    for home in (tmp_path / "file", tmp_path / "file" / "beneath", tmp_path / ("n" * 300)):
+        with pytest.raises(BadInput) as refusal:
+            back_up(home, tmp_path / "b.tar", models=False, say=quiet)
+        assert refusal.value.code in {"no_database", "unreadable"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_backup_that_is_ended_by_a_signal_leaves_nothing(
+    backend: Backend, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    meanwhile(monkeypatch, lambda: os.kill(os.getpid(), number))
+    result = CliRunner().invoke(app, ["backup", str(tmp_path / "other" / "b.tar")])
+    assert result.exit_code not in {0, 2}
+    assert list((tmp_path / "other").iterdir()) == []
 
 
 def test_backup_into_a_folder_of_runs_leaves_none_of_them_out(backend: Backend, archive: Path) -> None:
