@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from memgen.contract.rundir import OUTPUTS
+
 FORMAT = 2
 READABLE_FORMATS = (1, 2)
 """The first has no table of files, so nobody can tell whether its files are whole."""
@@ -16,6 +18,9 @@ TABLE = "backup-files.jsonl"
 DATABASE = "backend/memgen.db"
 LOGS = "backend/attempts"
 MODELS = "models"
+AREAS = {output.area for output in OUTPUTS.values()}
+FOLDERS = {"backend", LOGS, "runs", "logs", MODELS} | AREAS
+"""Where the service has a folder, nothing else can stand."""
 LEFT_OUT = (
     "redis",
     "services",
@@ -31,7 +36,8 @@ LEFT_OUT = (
     f"{DATABASE}-journal",
 )
 """What belongs to processes of this machine, or is secret and made anew. It is neither backed up nor restored: whoever
-hands out an archive with a token in it could log in afterwards."""
+hands out an archive with a token in it could log in afterwards. Nor is whatever else lies beside the database: of the
+backend's folder only `DATABASE` and `LOGS` are in a backup."""
 LOST_AND_FOUND = "lost+found"
 """A folder that a file system makes for itself at its top."""
 BACKING_UP, RESTORING = ".memgen-backup-", ".restore-"
@@ -103,11 +109,18 @@ def stays_out(parts: Sequence[str]) -> bool:
     """Whether this name below the home is neither backed up nor restored."""
     return (
         parts[0] in LEFT_OUT
-        or "/".join(parts[:2]) in LEFT_OUT
+        or (parts[0] == "backend" and len(parts) > 1 and "/".join(parts[:2]) not in {DATABASE, LOGS})
         or parts[0].startswith(RESTORING)
         or any(part == LOST_AND_FOUND or part.startswith(BACKING_UP) for part in parts)
-        or (len(parts) > 1 and parts[0] == "backend" and parts[1].startswith("."))  # half-written, also of tokens
     )
+
+
+def link_problem(name: Sequence[str], target: Sequence[str]) -> str | None:
+    """Why a link below the home can be in no archive, given the place in the home that it names; None if it can."""
+    if is_private(name) or is_private(target):
+        return "a link to, or among, what the backend alone writes or a backup never holds"
+    problem = name_problem(target)
+    return problem and f"a link to {problem}"
 
 
 def is_private(parts: Sequence[str]) -> bool:

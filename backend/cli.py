@@ -291,7 +291,7 @@ def backup(
     from backend.backup import back_up
 
     with errors(), tidy_end():
-        size = back_up(settings().home, file.resolve(), models=models, say=say)
+        size = back_up(settings().home, file.absolute(), models=models, say=say)
         say(f"{file}: {size / 1e6:.1f} MB")
 
 
@@ -302,7 +302,7 @@ def restore(file: Annotated[Path, typer.Argument(help="An archive that `backup` 
 
     with errors(), tidy_end():
         home = settings().home
-        put_back(file.resolve(), home, say)
+        put_back(file.absolute(), home, say)
         say(f"restored into {home}; `make up` starts it")
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from backend.archive import (
     ABOUT,
     DATABASE,
-    LOGS,
+    FOLDERS,
     MODELS,
     TABLE,
     About,
@@ -21,7 +21,6 @@ from backend.archive import (
     shown,
     stays_out,
 )
-from backend.home_files import OUR_FOLDERS
 from backend.tar_reader import MOST_EXTRA, Member, members, read_small
 
 
@@ -77,7 +76,7 @@ def read_contents(archive: BinaryIO, *, models: bool) -> Contents:
     for name in contents.folders:
         if name in contents.files or name in contents.links:
             raise BadArchive(f"{shown(name)} is a folder in it, and also a file or a link")
-    for name in OUR_FOLDERS | {LOGS}:
+    for name in FOLDERS:
         if name in contents.files:
             raise BadArchive(f"{name} is a file in it; it must be a folder")
     if DATABASE not in contents.files:

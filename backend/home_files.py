@@ -4,12 +4,21 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from backend.archive import ABOUT, DATABASE, LOST_AND_FOUND, MODELS, TABLE, is_private, name_problem, stays_out
+from backend.archive import (
+    ABOUT,
+    BACKING_UP,
+    DATABASE,
+    FOLDERS,
+    LEFT_OUT,
+    LOST_AND_FOUND,
+    MODELS,
+    RESTORING,
+    TABLE,
+    link_problem,
+    name_problem,
+    stays_out,
+)
 from memgen.contract.errors import BadInput
-from memgen.contract.rundir import OUTPUTS
-
-AREAS = {output.area for output in OUTPUTS.values()}
-OUR_FOLDERS = {"backend", "runs", "logs", MODELS} | AREAS
 
 
 class HomeFiles:
@@ -94,25 +103,24 @@ class HomeFiles:
 
     def _goes_in(self, path: Path) -> bool:
         parts = path.relative_to(self.home).parts
-        if path.name == LOST_AND_FOUND:
-            self.skipped[path] = "it belongs to the file system"
+        if "/".join(parts) in LEFT_OUT or parts == Path(DATABASE).parts or (parts == (MODELS,) and not self._models):
             return False
-        if stays_out(parts) or parts == Path(DATABASE).parts or (parts == (MODELS,) and not self._models):
+        if path.name.startswith((BACKING_UP, RESTORING)) and stays_out(parts):
             return False
         problem = name_problem(parts)
-        if parts in {(ABOUT,), (TABLE,)}:
+        if path.name == LOST_AND_FOUND:
+            problem = "it belongs to the file system"
+        elif stays_out(parts):
+            problem = "of the backend's folder only the database and the logs are in a backup"
+        elif parts in {(ABOUT,), (TABLE,)}:
             problem = "each backup has a file of its own with this name"
-        elif self._shows_private_files(path):
-            problem = "a link to, or among, what the backend alone writes or a backup never holds"
+        elif "/".join(parts) in FOLDERS and path.is_file():
+            problem = "a file where the service has a folder"
+        elif (target := _named_by(path)) is not None and target.is_relative_to(self.home):
+            problem = problem or link_problem(parts, target.relative_to(self.home).parts)
         if problem:
             self.skipped[path] = problem
         return not problem
-
-    def _shows_private_files(self, path: Path) -> bool:
-        target = _named_by(path)
-        if target is None or not target.is_relative_to(self.home):
-            return False
-        return is_private(path.relative_to(self.home).parts) or is_private(target.relative_to(self.home).parts)
 
     def _is_folder(self, path: Path) -> bool:
         """Whether this is a folder, or a link directly below the home to a folder that lies elsewhere."""
@@ -137,4 +145,4 @@ def _is_foreign(parts: tuple[str, ...]) -> bool:
     if not parts:
         return False
     in_runs = parts[0] == "runs" and len(parts) > 1 and not parts[1].isdecimal()
-    return parts[0] not in OUR_FOLDERS or in_runs or any(part.startswith(".") for part in parts)
+    return parts[0] not in FOLDERS or in_runs or any(part.startswith(".") for part in parts)

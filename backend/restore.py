@@ -79,7 +79,7 @@ def _opened(source: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise _no_backup(source, f"this file can't be read: {error.strerror}") from error
     if file is None:
-        raise _no_backup(source, "there is no such file")
+        raise _no_backup(source, "this is no file" if os.path.lexists(source) else "there is no such file")
     with file:
         yield file
 

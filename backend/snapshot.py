@@ -5,8 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.archive import name_problem, plain, shown
-from backend.home_files import AREAS
+from backend.archive import AREAS, name_problem, plain, shown
 from memgen.contract.errors import BadInput
 
 PATHS = (("run", "output"), ("checkpoint", "folder"))
@@ -54,11 +53,12 @@ def copy_database(source: Path, target: Path) -> Snapshot:
     """Make a consistent copy, and look through it.
 
     Raises:
-        BadInput: `database_damaged`.
-        sqlite3.OperationalError: no room, no permission.
+        BadInput: `database_damaged`, `unreadable`.
+        sqlite3.OperationalError: the copy can't be written.
     """
     try:
         with closing(_reader(source)) as database:
+            _open(database, source)
             database.execute("VACUUM INTO ?", (str(target),))
         return look_through(target)
     except sqlite3.OperationalError:
@@ -70,6 +70,19 @@ def copy_database(source: Path, target: Path) -> Snapshot:
             field="MEMGEN_HOME",
             value=source,
             way_out="Restore an earlier backup, or repair the file with sqlite3's .recover.",
+        ) from error
+
+
+def _open(database: sqlite3.Connection, source: Path) -> None:
+    try:
+        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        raise BadInput(
+            "unreadable",
+            f"the database can't be opened: {error}",
+            field="MEMGEN_HOME",
+            value=source,
+            way_out="SQLite must be able to write beside the file, even to read it: try as the service's user.",
         ) from error
 
 

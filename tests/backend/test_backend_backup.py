@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -85,6 +86,21 @@ def archive(backend: Backend, tmp_path: Path) -> Path:
     target = tmp_path / "kept" / "backup.tar"
     assert back_up(home, target, models=False, say=quiet) == target.stat().st_size
     return target
+
+
+@pytest.fixture
+def small_home(home: Path, migrated: Path) -> Path:
+    """A home whose one run was deleted but for its files; no backend serves it."""
+    for name in ("runs/1/attempts/1/config.json", "backend/attempts/1-1.log"):
+        (home / name).parent.mkdir(parents=True)
+        (home / name).write_text(name)
+    shutil.copy(migrated, home / "backend" / "memgen.db")
+    with sqlite3.connect(home / "backend" / "memgen.db") as database:
+        database.execute("INSERT INTO sqlite_sequence VALUES ('run', 1)")
+    return home
+
+
+IN_SMALL_HOME = {ABOUT, "backend/memgen.db", "backend/attempts/1-1.log", "runs/1/attempts/1/config.json", TABLE}
 
 
 def test_restored_home_has_what_the_database_said_and_all_files(
@@ -301,12 +317,16 @@ def test_folder_that_lies_on_another_disk_comes_back_as_a_plain_folder(backend: 
     (big / "empty").mkdir()
     with sqlite3.connect(backend.context.settings.database) as database:
         database.execute("INSERT INTO sqlite_sequence VALUES ('run', 1)")  # a run that was deleted
-    for name in ("train", "models", "empty"):
+    (backend.home / "runs").mkdir()
+    for name in ("runs", "backend"):
+        (backend.home / name).rename(big / name)
+    for name in ("train", "models", "empty", "runs", "backend"):
         (backend.home / name).symlink_to(big / name)
     back_up(backend.home, big / "train" / "b.tar", models=False, say=quiet)
     home = tmp_path / "new"
     restore(big / "train" / "b.tar", home, quiet)
-    assert not (home / "train").is_symlink()
+    assert not [path for path in home.iterdir() if path.is_symlink()]
+    assert (home / "backend" / "memgen.db").exists()
     assert (home / "train" / "gsm8k" / "m" / "weaver_sft" / "weights").read_text() == "w"
     assert not [name for name in names_in(big / "train" / "b.tar") if "memgen-backup" in name or name.endswith(".tar")]
 
@@ -354,12 +374,12 @@ def close(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
 
 @pytest.mark.parametrize("name", ["runs/1/attempts", "runs/1/attempts/1/config.json", "runs", "backend/memgen.db"])
 def test_folder_or_file_that_cannot_be_read_is_named_and_no_backup_is_left(
-    backend: Backend, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    small_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    close(monkeypatch, backend.home / name)
+    close(monkeypatch, small_home / name)
     with pytest.raises(BadInput, match="Permission denied") as refusal:
-        back_up(backend.home, tmp_path / "new" / "b.tar", models=False, say=quiet)
-    assert (refusal.value.code, refusal.value.value) == ("unreadable", str(backend.home / name)[:200])
+        back_up(small_home, tmp_path / "new" / "b.tar", models=False, say=quiet)
+    assert (refusal.value.code, refusal.value.value) == ("unreadable", str(small_home / name)[:200])
     assert not list((tmp_path / "new").glob("*"))
 
 
@@ -368,9 +388,9 @@ def test_folder_or_file_that_cannot_be_read_is_named_and_no_backup_is_left(
 )
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_what_cannot_be_read_and_is_not_the_services_is_named_and_left_out(
-    backend: Backend, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+    small_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
 ) -> None:
-    path = backend.home / name
+    path = small_home / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "folder":
         path.mkdir()
@@ -378,30 +398,31 @@ def test_what_cannot_be_read_and_is_not_the_services_is_named_and_left_out(
         path.write_text("x")
     close(monkeypatch, path)
     lines: list[str] = []
-    back_up(backend.home, tmp_path / "b.tar", models=False, say=lines.append)
+    back_up(small_home, tmp_path / "b.tar", models=False, say=lines.append)
     left_out = [line for line in lines if line.startswith("left out: ")]
     assert left_out == [f"left out: {name!r}: it can't be read (Permission denied), and the service did not make it"]
-    assert names_in(tmp_path / "b.tar") - {path.parent.name, "train/gsm8k"} == names_in(archive)
+    assert names_in(tmp_path / "b.tar") - {"train/gsm8k"} == IN_SMALL_HOME
 
 
 @pytest.mark.parametrize("name", ["lost+found", "runs/lost+found", "train/lost+found"])
 def test_folder_of_the_file_system_stops_no_backup_wherever_a_disk_begins(
-    backend: Backend, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    small_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    (backend.home / name).mkdir(parents=True)
-    close(monkeypatch, backend.home / name)
+    (small_home / name).mkdir(parents=True)
+    close(monkeypatch, small_home / name)
     lines: list[str] = []
-    back_up(backend.home, tmp_path / "b.tar", models=False, say=lines.append)
+    back_up(small_home, tmp_path / "b.tar", models=False, say=lines.append)
     assert f"left out: {name!r}: it belongs to the file system" in lines
     assert not [name for name in names_in(tmp_path / "b.tar") if "lost" in name]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "backslash", "line break", "deep", "backup.json", "table",
-                                  "link to secrets", "link to home", "link among secrets"])  # fmt: skip
+                                  "link to secrets", "link to home", "link among secrets", "link to a line break",
+                                  "secret of another version", "file for a folder"])  # fmt: skip
 def test_what_no_archive_can_hold_is_named_and_the_rest_can_be_restored(
-    backend: Backend, archive: Path, tmp_path: Path, kind: str
+    small_home: Path, tmp_path: Path, kind: str
 ) -> None:
-    home = backend.home
+    home = small_home
     deep = home / "notes" / "/".join(["d"] * 70)
     with socket.socket(socket.AF_UNIX) as server:
         {
@@ -414,7 +435,10 @@ def test_what_no_archive_can_hold_is_named_and_the_rest_can_be_restored(
             "table": lambda: (home / TABLE).write_text(""),
             "link to secrets": lambda: (home / "secrets").symlink_to("backend/token"),
             "link to home": lambda: (home / "all").symlink_to("."),
-            "link among secrets": lambda: (home / "backend" / "other").symlink_to("../runs"),
+            "link among secrets": lambda: (home / "backend" / "attempts" / "other").symlink_to("../../runs"),
+            "link to a line break": lambda: (home / "odd").symlink_to("runs/a\nb"),
+            "secret of another version": lambda: (home / "backend" / "sessions").write_text("secret"),
+            "file for a folder": lambda: (home / "train").write_text(""),
         }[kind]()
     lines: list[str] = []
     back_up(home, tmp_path / "b.tar", models=False, say=lines.append)
@@ -426,11 +450,11 @@ def test_what_no_archive_can_hold_is_named_and_the_rest_can_be_restored(
     assert (tmp_path / "new" / "runs/1/attempts/1/config.json").exists()
 
 
-def test_many_things_that_stay_out_are_counted(backend: Backend, archive: Path, tmp_path: Path) -> None:
+def test_many_things_that_stay_out_are_counted(small_home: Path, tmp_path: Path) -> None:
     for number in range(30):
-        os.mkfifo(backend.home / f"pipe-{number:02d}")
+        os.mkfifo(small_home / f"pipe-{number:02d}")
     lines: list[str] = []
-    back_up(backend.home, tmp_path / "b.tar", models=False, say=lines.append)
+    back_up(small_home, tmp_path / "b.tar", models=False, say=lines.append)
     assert [line for line in lines if line.startswith("left out: ")][-1] == "left out: 20 more"
     assert len(lines) == 13
 
@@ -449,28 +473,30 @@ def test_many_things_that_stay_out_are_counted(backend: Backend, archive: Path, 
         "-rf",
     ],
 )
-def test_odd_names_come_back_as_they_were(backend: Backend, archive: Path, tmp_path: Path, name: str) -> None:
-    path = backend.home / "notes" / name
+def test_odd_names_come_back_as_they_were(small_home: Path, tmp_path: Path, name: str) -> None:
+    path = small_home / "notes" / name
     path.parent.mkdir(parents=True)
     path.write_text("x")
-    (backend.home / "link").symlink_to(f"notes/{name}")
-    back_up(backend.home, tmp_path / "b.tar", models=False, say=quiet)
+    (small_home / "link").symlink_to(f"notes/{name}")
+    back_up(small_home, tmp_path / "b.tar", models=False, say=quiet)
     restore(tmp_path / "b.tar", tmp_path / "new", quiet)
     assert (tmp_path / "new" / "notes" / name).read_text() == "x"
     assert (tmp_path / "new" / "link").readlink() == Path(f"notes/{name}")
 
 
-def test_two_names_of_one_file_are_two_files_in_a_backup(backend: Backend, archive: Path, tmp_path: Path) -> None:
-    config = backend.home / "runs/1/attempts/1/config.json"
+def test_two_names_of_one_file_are_two_files_in_a_backup(small_home: Path, tmp_path: Path) -> None:
+    config = small_home / "runs/1/attempts/1/config.json"
     (config.parent / "same").hardlink_to(config)
-    back_up(backend.home, tmp_path / "b.tar", models=False, say=quiet)
+    back_up(small_home, tmp_path / "b.tar", models=False, say=quiet)
     restore(tmp_path / "b.tar", tmp_path / "new", quiet)
     same = tmp_path / "new/runs/1/attempts/1/same"
     assert same.read_text() == config.read_text()
     assert same.stat().st_nlink == 1
 
 
-def test_archive_ends_with_a_table_of_names_sizes_and_hashes(backend: Backend, archive: Path) -> None:
+def test_archive_ends_with_a_table_of_names_sizes_and_hashes(small_home: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "b.tar"
+    back_up(small_home, archive, models=False, say=quiet)
     with tarfile.open(archive) as tar:
         members = tar.getmembers()
         assert members[-1].name == TABLE
@@ -484,7 +510,25 @@ def test_archive_ends_with_a_table_of_names_sizes_and_hashes(backend: Backend, a
     assert {(member.uid, member.uname, member.mode & 0o077) for member in members if not member.issym()} == {(0, "", 0)}
 
 
-def test_home_on_a_file_or_without_rights_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_that_sqlite_cannot_open_is_named(small_home: Path, tmp_path: Path) -> None:
+    for name in ("memgen.db-wal", "memgen.db-shm"):
+        (small_home / "backend" / name).mkdir()
+    with pytest.raises(BadInput) as refusal:
+        back_up(small_home, tmp_path / "b.tar", models=False, say=quiet)
+    assert (refusal.value.code, refusal.value.field) == ("unreadable", "MEMGEN_HOME")
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_file_that_is_a_link_to_itself_is_a_sentence(
+    small_home: Path, tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    result = CliRunner().invoke(app, [command, str(tmp_path / "loop")])
+    assert (result.exit_code, len(result.output.splitlines())) == (2, 1), result.output
+    assert result.output.startswith("error: FILE: ")
+
+
+def test_home_on_a_file_or_without_rights_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for home in (tmp_path / "file", tmp_path / "file" / "beneath", tmp_path / ("n" * 300)):
         with pytest.raises(BadInput) as refusal:
@@ -494,7 +538,7 @@ def test_home_on_a_file_or_without_rights_is_a_sentence(tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_backup_that_is_ended_by_a_signal_leaves_nothing(
-    backend: Backend, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    small_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     meanwhile(monkeypatch, lambda: os.kill(os.getpid(), number))
     result = CliRunner().invoke(app, ["backup", str(tmp_path / "other" / "b.tar")])
