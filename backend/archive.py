@@ -40,7 +40,7 @@ hands out an archive with a token in it could log in afterwards. Nor is whatever
 backend's folder only `DATABASE` and `LOGS` are in a backup."""
 LOST_AND_FOUND = "lost+found"
 """A folder that a file system makes for itself at its top."""
-BACKING_UP, RESTORING = ".memgen-backup-", ".restore-"
+BACKING_UP, RESTORING = ".memgen-backup-", ".memgen-restore-"
 """How the folder begins in which a backup is made, beside its place, and that into which one is unpacked."""
 
 LONGEST_NAME, LONGEST_PART, DEEPEST = 2048, 255, 64
@@ -57,7 +57,7 @@ class About(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     format: int
-    time: float = Field(ge=0, lt=2**35, allow_inf_nan=False)
+    time: float = Field(ge=0, lt=2**35)
     """When it was made, in seconds since 1970."""
 
 

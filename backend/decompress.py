@@ -1,10 +1,12 @@
 """A backup that somebody compressed, unpacked to a plain tar file, but never to one that was made to fill a disk."""
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
 import os
+import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -44,13 +46,15 @@ def decompressed(packed: BinaryIO, folder: Path) -> Iterator[BinaryIO]:
     if reader is None:
         yield packed
         return
-    most = most_bytes(packed)
+    most, free = most_bytes(packed), shutil.disk_usage(folder).free
     with tempfile.TemporaryFile("w+b", dir=folder) as plain, reader(packed) as content:
         while piece := _piece(content):
             if plain.tell() + len(piece) > most:
                 raise BadArchive(
                     f"it decompresses to more than {MOST_TIMES} times its size; if it is yours, decompress it yourself"
                 )
+            if plain.tell() + len(piece) > free:  # said before the disk is full for everybody
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             plain.write(piece)
         yield plain
 

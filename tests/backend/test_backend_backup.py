@@ -116,7 +116,7 @@ def test_restored_home_has_what_the_database_said_and_all_files(
     link = home / "evaluate/wordproblems/m/evaluate"
     assert link.is_symlink()
     assert (link / "answer.json").read_text().endswith("answer.json")
-    assert not list(home.glob(".restore-*"))
+    assert not list(home.glob(".memgen-restore-*"))
 
 
 def test_run_under_way_is_lost_in_the_restored_home_and_tried_again(

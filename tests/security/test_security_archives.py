@@ -344,7 +344,7 @@ def test_archive_without_a_database_that_is_a_file_is_refused(kind: str, place: 
 
 
 @pytest.mark.parametrize("name", [*LEFT_OUT, "services/stack.json", "redis/appendonly.aof", "worker/lab/slot-0.lock",
-                                  "backend/.token.x1", "runs/lost+found/x", ".restore-1/home/x"])  # fmt: skip
+                                  "backend/.token.x1", "runs/lost+found/x", ".memgen-restore-1/home/x"])  # fmt: skip
 @pytest.mark.parametrize("form", [1, 2])
 def test_what_is_never_backed_up_is_never_restored(name: str, form: int, database: bytes, place: Path) -> None:
     data = archive(database, member(name, b"evil"), member("runs/x", b"fine"))
@@ -434,7 +434,15 @@ def test_compressed_archive_that_grows_beyond_measure_is_refused(
     monkeypatch.setattr(decompress, "ALWAYS_FINE", 2**20)
     data = PACKERS[packer](archive(database, member("runs/x", bytes(16 * 2**20))))
     error = refused(data, place)
-    assert "100 times" in error.message
+    assert "decompresses to more than 100 times" in error.message
+
+
+def test_compressed_archive_may_take_no_more_than_the_disk_has(
+    whole: bytes, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decompress.shutil, "disk_usage", lambda _: SimpleNamespace(free=len(whole) // 2))
+    error = refused(gzip.compress(whole), place)
+    assert (error.code, "No space left" in error.message) == ("restore_failed", True)
 
 
 @pytest.mark.parametrize("packer", PACKERS)
@@ -623,14 +631,14 @@ def test_restore_that_fails_while_files_move_takes_them_back(
 def test_what_a_killed_restore_left_is_removed_by_the_next(
     whole: bytes, expected: dict[str, object], place: Path
 ) -> None:
-    (place / ".restore-abc" / "home" / "runs").mkdir(parents=True)
-    (place / ".restore-abc" / "archive").write_text("half")
+    (place / ".memgen-restore-abc" / "home" / "runs").mkdir(parents=True)
+    (place / ".memgen-restore-abc" / "archive").write_text("half")
     restored(whole, place)
     assert tree(place) == expected
 
 
 def test_restore_that_was_killed_while_files_moved_says_how_to_go_on(whole: bytes, place: Path) -> None:
-    (place / ".restore-abc" / "home" / "backend").mkdir(parents=True)
+    (place / ".memgen-restore-abc" / "home" / "backend").mkdir(parents=True)
     (place / "runs" / "1").mkdir(parents=True)
     (place.parent / "a.tar").write_bytes(whole)
     with pytest.raises(BadInput, match="interrupted") as refusal:
@@ -641,11 +649,11 @@ def test_restore_that_was_killed_while_files_moved_says_how_to_go_on(whole: byte
 
 def test_second_restore_into_the_same_folder_is_refused_and_leaves_the_first_alone(whole: bytes, place: Path) -> None:
     (place.parent / "a.tar").write_bytes(whole)
-    (place / ".restore-first").mkdir()
+    (place / ".memgen-restore-first").mkdir()
     with module._alone(place), pytest.raises(BadInput, match="under way") as refusal:
         restore(place.parent / "a.tar", place, quiet)
     assert refusal.value.code == "home_in_use"
-    assert (place / ".restore-first").exists()
+    assert (place / ".memgen-restore-first").exists()
 
 
 def test_home_that_fills_while_a_backup_is_unpacked_is_left_as_it_is(
