@@ -388,6 +388,43 @@ def test_link_through_another_link_cannot_climb_out(database: bytes, place: Path
     assert (place / "e").resolve() == place / "top"
 
 
+def test_names_that_differ_by_case_are_two_files_where_the_disk_has_two(database: bytes, place: Path) -> None:
+    restored(archive(database, member("runs/X", b"1"), member("runs/x", b"2")), place)
+    assert {path.name: path.read_text() for path in (place / "runs").iterdir()} == {"X": "1", "x": "2"}
+
+
+def test_names_that_are_one_on_this_disk_are_refused(
+    database: bytes, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that knows no case; by hand, since the tests' disk knows it."""
+    mkdir = Path.mkdir
+
+    def mkdir_with_file(path: Path, *rest: object, **more: object) -> None:
+        mkdir(path, *rest, **more)  # type: ignore[arg-type]
+        if path.name == "runs":
+            (path / "x").write_text("")
+
+    monkeypatch.setattr(Path, "mkdir", mkdir_with_file)
+    error = refused(archive(database, member("runs/x", b"2")), place)
+    assert (error.code, "two spellings" in error.message) == ("bad_backup", True)
+
+
+def test_private_file_in_another_spelling_is_refused(
+    database: bytes, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where `BACKEND/token` is the backend's token."""
+    mkdir = Path.mkdir
+
+    def mkdir_with_token(path: Path, *rest: object, **more: object) -> None:
+        mkdir(path, *rest, **more)  # type: ignore[arg-type]
+        if path.name == "backend":
+            (path / "token").write_text("evil")
+
+    monkeypatch.setattr(Path, "mkdir", mkdir_with_token)
+    error = refused(archive(database), place)
+    assert (error.code, "another spelling" in error.message) == ("bad_backup", True)
+
+
 def test_hard_link_is_restored_as_a_file_of_its_own(database: bytes, place: Path) -> None:
     restored(archive(database, member("runs/x", b"same"), hard_link("runs/y", "runs/x")), place)
     assert (place / "runs" / "y").read_bytes() == b"same"
