@@ -16,6 +16,8 @@ from rich.table import Table
 from backend import pipeline_cli
 from backend.client import Client
 from backend.terminal import assignments, client, errors, read_json, say, settings, tidy_end
+from memgen.contract.config import STAGES
+from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
 
@@ -137,7 +139,11 @@ def launch(
 ) -> None:
     """Submit a run; without a config a base evaluation."""
     with errors(), client() as api:
-        fields = {"stage": "evaluate", **(read_json(config) if config else {}), **assignments(set_field or [])}
+        changes = assignments(set_field or [])
+        fields = {"stage": "evaluate", **(read_json(config) if config else {})}
+        stage = changes.get("stage", fields["stage"])
+        classes = [STAGES[stage]] if isinstance(stage, str) and stage in STAGES else []  # the backend refuses others
+        fields |= {name: field_value(classes, name, text) for name, text in changes.items()}
         given = {"preset": preset, "data": data, "num_questions": num_questions}
         fields |= {name: value for name, value in given.items() if value is not None}
         run = api.submit(fields, note=note)

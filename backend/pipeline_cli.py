@@ -10,6 +10,8 @@ from rich.table import Table
 from backend.demo import run_demo
 from backend.pipeline_text import follow, print_table, show_comparison
 from backend.terminal import assignments, client, errors, read_json, say, settings
+from memgen.contract.config import STAGES, RunConfig
+from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import STEPS, PipelineSpec, demo_spec
 from memgen.contract.status import PipelineStatus, StopMode
@@ -50,10 +52,12 @@ def run(
         fields = demo_spec().model_dump(mode="json") if is_demo else {"shared": {}, "evaluations": {}, "steps": {}}
         fields |= read_json(config) if config else {}
         given = {"shared.preset": preset, "shared.data": data, "evaluations.num_questions": num_questions}
-        changes = {name: value for name, value in given.items() if value is not None} | assignments(set_field or [])
-        for name, value in changes.items():
-            _put(fields, name, value)
-        fields["reuse"] = {**fields.get("reuse", {}), **assignments(reuse or [])}
+        for name, value in given.items():
+            if value is not None:
+                _put(fields, name, value)
+        for name, text in assignments(set_field or [], example="weaver_sft.learning_rate=1e-5").items():
+            _put(fields, name, field_value(_classes(name), name.partition(".")[2], text))
+        _part(fields, "reuse").update(assignments(reuse or [], "--reuse", "base_eval=1"))
         if note is not None:
             fields["note"] = note
         out = api.submit_pipeline(_spec(fields))
@@ -159,10 +163,34 @@ def _put(fields: dict[str, Any], name: str, value: object) -> None:
             value=name,
             way_out=f"Write WHERE.FIELD=VALUE; WHERE is shared, evaluations, {', '.join(STEPS)}.",
         )
+    part = _part(fields, "steps" if where in STEPS else where)
     if where in STEPS:
-        fields["steps"].setdefault(where, {})[field] = value
-    else:
-        fields[where][field] = value
+        part = _part(part, where)
+    part[field] = value
+
+
+def _part(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object in the pipeline, made if it is missing.
+
+    Raises:
+        BadInput: `config_unreadable`, if the file has something else there.
+    """
+    part = fields.setdefault(name, {})
+    if not isinstance(part, dict):
+        raise BadInput(
+            "config_unreadable",
+            "this part of the config is no object",
+            field=name,
+            value=part,
+            way_out="Mend the file.",
+        )
+    return part
+
+
+def _classes(name: str) -> list[type[RunConfig]]:
+    """The configs that a `WHERE.FIELD` may belong to."""
+    where = name.partition(".")[0]
+    return [STAGES[STEPS[step].stage] for step in STEPS if where in ("shared", "evaluations", step)]
 
 
 def _spec(fields: dict[str, Any]) -> PipelineSpec:

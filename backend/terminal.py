@@ -24,7 +24,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise BadInput(
             "config_unreadable",
             f"the config can't be read: {error}",
@@ -34,27 +34,24 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def assignments(words: list[str]) -> dict[str, Any]:
-    """Fields from words like `batch_size=4`; values are JSON, else text.
+def assignments(words: list[str], option: str = "--set", example: str = "max_completion_length=96") -> dict[str, str]:
+    """Names and values, both as they stand, of words like `batch_size=4`.
 
     Raises:
         BadInput: `bad_option`.
     """
-    fields: dict[str, Any] = {}
+    fields: dict[str, str] = {}
     for setting in words:
         name, equals, value = setting.partition("=")
-        if not equals:
+        if not equals or not name:
             raise BadInput(
                 "bad_option",
                 "this is not FIELD=VALUE",
-                field="--set",
+                field=option,
                 value=setting,
-                way_out="E.g. `--set max_completion_length=96`.",
+                way_out=f"E.g. `{option} {example}`.",
             )
-        try:
-            fields[name] = json.loads(value)
-        except ValueError:
-            fields[name] = value
+        fields[name] = value
     return fields
 
 

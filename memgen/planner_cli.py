@@ -3,7 +3,8 @@
 from typing import Any
 
 from memgen.contract.activations import ATTENTION
-from memgen.contract.config import RunConfig, parse_config
+from memgen.contract.config import STAGES, RunConfig, parse_config
+from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
 from memgen.contract.memory import MemoryPlan, bytes_per_number, plan
 from memgen.contract.placement import gib, place, share
@@ -33,7 +34,7 @@ def config_of(stage: str, given: dict[str, Any], settings: list[str]) -> RunConf
                 value=text,
                 way_out="E.g. `--set max_completion_length=512`.",
             )
-        data[key] = value
+        data[key] = field_value([STAGES[stage]] if stage in STAGES else [], key, value)
     if stage in ("trigger_grpo", "ltpo_evaluate") or data.get("setting", "base") != "base":
         data.setdefault("checkpoint", ANY_CHECKPOINT)
     return parse_config(data)
