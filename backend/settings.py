@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from memgen.contract.gsm8k_folder import gsm8k_folder
 from memgen.contract.rundir import write_whole
 
 
@@ -42,10 +43,15 @@ class Settings(BaseSettings):
     retry_pause_seconds: float = Field(default=5.0, ge=0)
     """Pause before the first retry of a lost attempt; doubles with each, up to an hour."""
 
-    @field_validator("home", "gsm8k_dir")
+    @field_validator("home")
     @classmethod
-    def _absolute(cls, value: Path | None) -> Path | None:
-        return value.expanduser().resolve() if value is not None else None
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("gsm8k_dir", mode="before")
+    @classmethod
+    def _as_the_trainer_reads_it(cls, value: object) -> Path | None:
+        return gsm8k_folder(None if value is None else str(value))
 
     @field_validator("redis_url")
     @classmethod

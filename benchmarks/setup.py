@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from memgen.contract.gsm8k_folder import GSM8K_SETTING, gsm8k_folder
 from memgen.contract.presets import DEMO_PRESET, get_preset
 from memgen.data import Question, load_questions
 from memgen.model.base import BaseModel, load_base
@@ -40,9 +41,9 @@ def woven(name: str) -> MemGenModel:
 
 def questions(count: int) -> list[Question]:
     """The first training questions of GSM8K, where MEMGEN_GSM8K_DIR names its folder, else of our word problems."""
-    folder = os.environ.get("MEMGEN_GSM8K_DIR")
+    folder = gsm8k_folder(os.environ.get(GSM8K_SETTING))
     data = "gsm8k" if folder else "wordproblems"
-    return load_questions(data, "train", limit=count, gsm8k_folder=Path(folder) if folder else None)
+    return load_questions(data, "train", limit=count, gsm8k_folder=folder)
 
 
 def prompt_ids(base: BaseModel, question: Question) -> list[int]:

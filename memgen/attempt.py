@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from memgen.contract.config import RunConfig
 from memgen.contract.errors import BadInput
 from memgen.contract.events import Failed
+from memgen.contract.gsm8k_folder import GSM8K_SETTING, gsm8k_folder
+from memgen.contract.presets import get_preset
 from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_DONE, EXIT_ERROR, EXIT_STOPPED, RunDir, write_json
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
@@ -38,9 +40,9 @@ def work(
     config: RunConfig, run_dir: RunDir, earlier: RunDir | None, monitor: Monitor, stop: StopRequest, team: Team
 ) -> Ending:
     """Run the stage and leave its result; a failure is returned and not yet told."""
-    gsm8k = os.environ.get("MEMGEN_GSM8K_DIR")
-    context = Context(run_dir, earlier, home(), Path(gsm8k).resolve() if gsm8k else None, monitor, stop, team)
     try:
+        gsm8k = gsm8k_folder(os.environ.get(GSM8K_SETTING))
+        context = Context(run_dir, earlier, home(), gsm8k, monitor, stop, team)
         monitor.started(config.stage, os.getpid(), earlier.path.name if earlier else None)
         result = run_stage(config, context)
         if team.is_main:
@@ -51,7 +53,23 @@ def work(
     except Stopped as stopped:
         monitor.say(str(stopped))
         return Ending(exit_code=EXIT_STOPPED)
-    except BadInput as error:
+    except Exception as error:
+        return _failure(error)
+
+
+def fetch(config: RunConfig, run_dir: RunDir, monitor: Monitor) -> Ending:
+    """Get the base's weights and leave word of them for the trainer; a failure is returned and not yet told."""
+    from memgen.model.fetch import fetch_model, keep_fetched
+
+    try:
+        keep_fetched(fetch_model(get_preset(config.preset), config.revision, home(), monitor), run_dir)
+    except Exception as error:
+        return _failure(error)
+    return Ending(exit_code=EXIT_DONE)
+
+
+def _failure(error: Exception) -> Ending:
+    if isinstance(error, BadInput):
         failed = Failed(
             time=time.time(),
             code=error.code,
@@ -61,13 +79,10 @@ def work(
             way_out=error.way_out,
         )
         return Ending(exit_code=EXIT_BAD_INPUT, failed=failed)
-    except Exception as error:
-        text = traceback.format_exc()
-        code = "out_of_memory" if "OutOfMemory" in type(error).__name__ or isinstance(error, MemoryError) else "error"
-        failed = Failed(
-            time=time.time(), code=code, message=f"{type(error).__name__}: {error}", traceback=text[-20_000:]
-        )
-        return Ending(exit_code=EXIT_ERROR, failed=failed)
+    text = "".join(traceback.format_exception(error))
+    code = "out_of_memory" if "OutOfMemory" in type(error).__name__ or isinstance(error, MemoryError) else "error"
+    failed = Failed(time=time.time(), code=code, message=f"{type(error).__name__}: {error}", traceback=text[-20_000:])
+    return Ending(exit_code=EXIT_ERROR, failed=failed)
 
 
 def tell(ending: Ending, monitor: Monitor) -> None:

@@ -16,6 +16,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.memory import weights_bytes
 from memgen.contract.presets import DEMO_PRESET, load_presets
 from memgen.contract.rundir import EXIT_BAD_INPUT, RunDir, write_json
+from memgen.contract.threads import threads_setting
 
 app = typer.Typer(
     help="MemGen: run one stage from a config file, without a service.",
@@ -50,6 +51,22 @@ def run(
     _prepare(parsed, run_dir, earlier)
     alone = num_processes == 1
     raise typer.Exit(_run(parsed, run_dir, earlier) if alone else _launch(run_dir, earlier, num_processes))
+
+
+@app.command()
+def fetch(
+    config: Annotated[Path, typer.Argument(help="JSON file with the run's config.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run, in which word is left of the weights.")],
+) -> None:
+    """Get the weights that a run needs, so that the run itself needs no token of the model hub."""
+    from memgen.stop import die_with_parent
+
+    die_with_parent()
+    try:
+        parsed = parse_config(_read_json(config))
+    except BadInput as error:
+        _refuse(error)
+    raise typer.Exit(_fetch(parsed, RunDir(out, parsed.stage)))
 
 
 @app.command()
@@ -164,6 +181,7 @@ def _check_num_processes(config: RunConfig, num_processes: int) -> None:
     if num_processes > 1:
         from memgen.parallel.launch import check_num_processes
 
+        threads_setting()  # refuses what the launcher could not divide
         check_num_processes(config, num_processes)
 
 
@@ -185,6 +203,17 @@ def _run(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> int:
     stop.listen()
     with closing(Monitor(run_dir.events)) as monitor:
         ending = work(config, run_dir, earlier, monitor, stop, Team())
+        tell(ending, monitor)
+    return ending.exit_code
+
+
+def _fetch(config: RunConfig, run_dir: RunDir) -> int:
+    from memgen.attempt import fetch, tell
+    from memgen.monitor import Monitor
+
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    with closing(Monitor(run_dir.events)) as monitor:
+        ending = fetch(config, run_dir, monitor)
         tell(ending, monitor)
     return ending.exit_code
 

@@ -17,8 +17,9 @@ from backend.services.disk import disk_bytes
 from backend.services.surroundings import Surroundings
 from backend.settings import Settings
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
-from memgen.contract.datasets import check_gsm8k_folder, num_rows, num_steps
+from memgen.contract.datasets import check_num_questions, num_rows, num_steps
 from memgen.contract.errors import BadInput
+from memgen.contract.gsm8k_folder import check_gsm8k_folder
 from memgen.contract.pipeline import PipelineSpec, StepName, plan_pipeline
 from memgen.contract.presets import get_preset
 from memgen.contract.stage_configs import Evaluation
@@ -34,18 +35,15 @@ def check(config: RunConfig, settings: Settings) -> None:
         InvalidConfig: with every problem found.
     """
     problems: list[BadInput] = []
-    count = 0
+    needed = 0
     try:
-        count = num_rows(config)
+        if config.data == "gsm8k" and settings.gsm8k_dir is not None:
+            check_gsm8k_folder(settings.gsm8k_dir)
+        check_num_questions(config, settings.gsm8k_dir)
+        needed = disk_bytes(config, num_rows(config, settings.gsm8k_dir))
     except BadInput as error:
         problems.append(error)
-    if config.data == "gsm8k" and settings.gsm8k_dir is not None:
-        try:
-            check_gsm8k_folder(settings.gsm8k_dir)
-        except BadInput as error:
-            problems.append(error)
     free = shutil.disk_usage(settings.home).free
-    needed = disk_bytes(config, count)
     if needed > free:
         problems.append(_disk_full(needed, free, settings))
     if problems:
@@ -73,7 +71,7 @@ def preflight(session: Session, data: Mapping[str, Any], settings: Settings, aro
             disk_bytes=None,
             expected_seconds=None,
         )
-    return _describe(session, config, slots, device, around.broker)
+    return _describe(session, config, num_rows(config, settings.gsm8k_dir), slots, device, around.broker)
 
 
 def pipeline_preflight(
@@ -95,7 +93,10 @@ def pipeline_preflight(
     if problems:
         return s.PipelinePreflight(ok=False, problems=[item_of(problem) for problem in problems], steps={})
     slots, device = _slots(session, around.at)
-    steps = {name: _describe(session, config, slots, device, around.broker) for name, config in configs.items()}
+    steps = {
+        name: _describe(session, config, num_rows(config, settings.gsm8k_dir), slots, device, around.broker)
+        for name, config in configs.items()
+    }
     return s.PipelinePreflight(ok=True, problems=[], steps=steps)
 
 
@@ -110,7 +111,7 @@ def check_all(configs: Mapping[StepName, RunConfig], settings: Settings) -> None
     for name, config in configs.items():
         try:
             check(config, settings)
-            needed += disk_bytes(config)
+            needed += disk_bytes(config, num_rows(config, settings.gsm8k_dir))
         except InvalidConfig as error:
             for problem in error.problems:
                 field = problem.field
@@ -143,9 +144,8 @@ def _slots(session: Session, at: float) -> tuple[list[s.SlotReport], str]:
 
 
 def _describe(
-    session: Session, config: RunConfig, slots: list[s.SlotReport], device: str, broker: str
+    session: Session, config: RunConfig, count: int, slots: list[s.SlotReport], device: str, broker: str
 ) -> s.PreflightReply:
-    count = num_rows(config)
     placement, fits = fit.slots_text(config, slots)
     return s.PreflightReply(
         ok=True,

@@ -1,9 +1,10 @@
-"""Sizes of the data sets, and what a folder with GSM8K must hold. The rows themselves are the core's business."""
+"""Sizes of the data sets. The rows themselves are the core's business."""
 
 from pathlib import Path
 
 from memgen.contract.config import RunConfig
 from memgen.contract.errors import BadInput
+from memgen.contract.gsm8k_folder import GSM8K_FILES, count_rows, unusable_gsm8k_folder
 from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig, WeaverSftConfig
 
 # rows per split; validation is a tenth of the training file, taken out by seed
@@ -17,25 +18,46 @@ LONGEST = {"gsm8k": (300, 512), "wordproblems": (100, 96), "wordproblems_easy": 
 # tokens per row of the fullest batch of two training rows or more, rows being packed: of 6,700 random batches of four
 # rows of GSM8K none had more than 400 per row, of larger batches less; of two rows one in some thousands has more
 FULLEST = {"gsm8k": (170, 300), "wordproblems": (80, 72), "wordproblems_easy": (70, 40)}
-GSM8K_FILES = ("train.jsonl", "test.jsonl")
+VALIDATION_ONE_IN = 10  # training rows, rounded up
 
 
-def split_size(data: str, split: str, num_questions: int | None) -> int:
-    """How many questions a config asks for.
+def split_sizes(data: str, gsm8k: Path | None = None) -> dict[str, int]:
+    """Questions of each split.
+
+    Args:
+        data: name of the data set.
+        gsm8k: folder that GSM8K is read from, whose rows are counted; None where it comes from the hub.
+    """
+    if data != "gsm8k" or gsm8k is None:
+        return SPLIT_SIZES[data]
+    train, test = (count_rows(gsm8k / name) for name in GSM8K_FILES)
+    validation = -(-train // VALIDATION_ONE_IN)
+    return {"train": train - validation, "validation": validation, "test": test}
+
+
+def check_num_questions(config: RunConfig, gsm8k: Path | None = None) -> None:
+    """Refuse a run on more questions than there are.
+
+    Args:
+        config: of the run.
+        gsm8k: as of `split_sizes`.
 
     Raises:
-        BadInput: `too_many_questions`.
+        BadInput: `too_many_questions`; `data_folder_incomplete` where there are none at all.
     """
-    size = SPLIT_SIZES[data][split]
-    if num_questions is not None and num_questions > size:
+    split = split_of(config)
+    size = split_sizes(config.data, gsm8k)[split]
+    place = f"{config.data} in {gsm8k}" if gsm8k is not None and config.data == "gsm8k" else config.data
+    if gsm8k is not None and size == 0:
+        raise unusable_gsm8k_folder(gsm8k, f"its {split} split has no questions")
+    if config.num_questions is not None and config.num_questions > size:
         raise BadInput(
             "too_many_questions",
-            f"the {split} split of {data} has {size:,} questions",
+            f"the {split} split of {place} has {size:,} question{'' if size == 1 else 's'}",
             field="num_questions",
-            value=num_questions,
+            value=config.num_questions,
             way_out=f"Ask for at most {size}, or leave it empty for all.",
         )
-    return size if num_questions is None else num_questions
 
 
 def split_of(config: RunConfig) -> str:
@@ -43,15 +65,17 @@ def split_of(config: RunConfig) -> str:
     return config.split if isinstance(config, Evaluation) else "train"
 
 
-def num_rows(config: RunConfig) -> int:
-    """How many questions a run works on.
+def num_rows(config: RunConfig, gsm8k: Path | None = None) -> int:
+    """How many questions a run works on, if there are so many: `check_num_questions` says so.
 
-    Raises:
-        BadInput: `too_many_questions`.
+    Args:
+        config: of the run.
+        gsm8k: as of `split_sizes`.
     """
-    if isinstance(config, TriggerGrpoConfig) and config.num_questions is None:
-        return SPLIT_SIZES[config.data]["train"] // 3
-    return split_size(config.data, split_of(config), config.num_questions)
+    if config.num_questions is not None:
+        return config.num_questions
+    size = split_sizes(config.data, gsm8k)[split_of(config)]
+    return max(1, size // 3) if isinstance(config, TriggerGrpoConfig) else size
 
 
 def num_steps(config: WeaverSftConfig | TriggerGrpoConfig, rows: int) -> int:
@@ -65,36 +89,7 @@ def num_steps(config: WeaverSftConfig | TriggerGrpoConfig, rows: int) -> int:
 
 
 def rows_to_share(config: RunConfig) -> int:
-    """How many rows a run works on at a time, which several processes can share: those of a step, or all questions.
-
-    Raises:
-        BadInput: `too_many_questions`.
-    """
+    """How many rows a run works on at a time, which several processes can share: those of a step, or all questions."""
     if isinstance(config, WeaverSftConfig):
         return config.batch_size * config.gradient_accumulation_steps
     return config.batch_size if isinstance(config, TriggerGrpoConfig) else num_rows(config)
-
-
-def check_gsm8k_folder(folder: Path) -> None:
-    """Refuse a folder that lacks a file of GSM8K, without reading the files.
-
-    Raises:
-        BadInput: `data_folder_incomplete`.
-    """
-    if not folder.is_dir():
-        raise unusable_gsm8k_folder(folder, "there is no such folder")
-    missing = [name for name in GSM8K_FILES if not (folder / name).is_file()]
-    if missing:
-        raise unusable_gsm8k_folder(folder, f"the folder lacks {' and '.join(missing)}")
-
-
-def unusable_gsm8k_folder(folder: Path, message: str) -> BadInput:
-    """The error for a GSM8K folder that can't be read."""
-    return BadInput(
-        "data_folder_incomplete",
-        message,
-        field="MEMGEN_GSM8K_DIR",
-        value=folder,
-        way_out=f"Put {' and '.join(GSM8K_FILES)} of openai/grade-school-math there, unset MEMGEN_GSM8K_DIR to load "
-        "GSM8K from the hub, or choose the data set wordproblems.",
-    )

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memgen.contract.errors import BadInput
+from memgen.contract.places import path_of
 
 
 class _Frozen(BaseModel):
@@ -242,8 +243,7 @@ def get_preset(name: str, extra_file: Path | None = None) -> Preset:
 
 
 def _file_from_environment() -> Path | None:
-    value = os.environ.get("MEMGEN_PRESETS")
-    return Path(value) if value else None
+    return path_of(os.environ.get("MEMGEN_PRESETS"), "MEMGEN_PRESETS")
 
 
 @lru_cache(maxsize=4)

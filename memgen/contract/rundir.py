@@ -55,6 +55,11 @@ class RunDir:
         return self.path / "environment.json"
 
     @property
+    def weights(self) -> Path:
+        """Where the base's weights lie and their name, if a process of their own has fetched them."""
+        return self.path / "weights.json"
+
+    @property
     def events(self) -> Path:
         """What the trainer says, one JSON line each."""
         return self.path / "events.jsonl"

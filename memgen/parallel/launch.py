@@ -24,6 +24,7 @@ from memgen.contract.datasets import rows_to_share
 from memgen.contract.errors import BadInput
 from memgen.contract.events import Failed
 from memgen.contract.rundir import EXIT_ERROR, RunDir
+from memgen.contract.threads import threads_setting
 from memgen.parallel.rank import RankFolder
 from memgen.stop import StopRequest
 
@@ -108,7 +109,7 @@ def _environment(folder: RankFolder, num_processes: int) -> dict[str, str]:
 
 def _threads(num_processes: int) -> int:
     """Threads of one rank."""
-    return max(1, int(os.environ.get("MEMGEN_THREADS") or os.cpu_count() or 1) // num_processes)
+    return max(1, (threads_setting() or os.cpu_count() or 1) // num_processes)
 
 
 def cause(folder: RankFolder, exit_codes: dict[int, int]) -> Ending:

@@ -11,7 +11,7 @@ from memgen.contract.stage_configs import LENGTHS, LIMITS, Evaluation
 from memgen.environment import describe, same_conditions
 from memgen.model.base import BaseModel, load_base, use_threads
 from memgen.model.checkpoint import load_checkpoint, verify
-from memgen.model.fetch import fetch_model
+from memgen.model.fetch import fetch_model, fetched
 from memgen.model.memgen_model import MemGenModel
 from memgen.stages.context import Context
 
@@ -53,7 +53,9 @@ def load(config: RunConfig, context: Context, conditions: tuple[str, ...]) -> Lo
     manifest = verify(folder) if folder else None
     threads = use_threads()
     with context.team.main_first():
-        source = fetch_model(get_preset(config.preset), config.revision, context.home, context.monitor)
+        source = fetched(context.run_dir) or fetch_model(
+            get_preset(config.preset), config.revision, context.home, context.monitor
+        )
     context.team.check_stop(context.stop)
     context.monitor.phase("load", source.identity)
     base = load_base(source, config.dtype, plain=isinstance(config, Evaluation) and config.setting == "base")

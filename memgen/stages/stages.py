@@ -1,7 +1,8 @@
 """Which function runs a config. Torch is imported only behind this, once the data is known to be there."""
 
 from memgen.contract.config import RunConfig
-from memgen.contract.datasets import num_rows, split_of
+from memgen.contract.datasets import check_num_questions, split_of
+from memgen.contract.gsm8k_folder import check_gsm8k_folder
 from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
 from memgen.stages.context import Context
 
@@ -13,7 +14,9 @@ def run_stage(config: RunConfig, context: Context) -> dict[str, float]:
         BadInput: data, model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for; what its mode allows has been saved.
     """
-    num_rows(config)  # refuses more questions than there are
+    if config.data == "gsm8k" and context.gsm8k_folder is not None:
+        check_gsm8k_folder(context.gsm8k_folder)
+    check_num_questions(config, context.gsm8k_folder)
     if isinstance(config, WeaverSftConfig):
         questions, held_out = context.questions(config, "train"), context.questions(config, "validation")
         from memgen.stages.weaver_sft import weaver_sft

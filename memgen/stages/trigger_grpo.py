@@ -34,7 +34,7 @@ def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Qu
         Stopped: a stop was asked for.
     """
     loaded = load(config, context, TRAINING_CONDITIONS)
-    chosen = drawn(questions, num_rows(config), config.seed)
+    chosen = drawn(questions, num_rows(config, context.gsm8k_folder), config.seed)
     texts = [render(question_messages(question.question)) for question in chosen]
     prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)
     resumed = resume_point(context)

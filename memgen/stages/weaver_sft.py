@@ -53,7 +53,9 @@ def weaver_sft(
         Stopped: a stop was asked for.
     """
     loaded = load(config, context, TRAINING_CONDITIONS)
-    examples = encode(loaded.base, drawn(questions, num_rows(config), config.seed), config, context)
+    examples = encode(
+        loaded.base, drawn(questions, num_rows(config, context.gsm8k_folder), config.seed), config, context
+    )
     validation = encode(loaded.base, held_out, config, context)
     resumed = resume_point(context)
     model = _model(config, loaded, resumed[0] if resumed else loaded.checkpoint)

@@ -115,7 +115,19 @@ def test_incomplete_gsm8k_folder_is_refused_and_a_complete_one_taken(start: Call
     problem = check_problem(backend.user("POST", "/runs", json=body), 422, "data_folder_incomplete")
     assert "test.jsonl" in problem["title"]
     (folder / "test.jsonl").touch()
+    problem = check_problem(backend.user("POST", "/runs", json=body), 422, "data_folder_incomplete")
+    assert "no questions" in problem["title"]
+    rows = [json.dumps({"question": f"What is {number}?", "answer": f"#### {number}"}) for number in range(30)]
+    (folder / "test.jsonl").write_text("\n".join(rows))
     assert backend.user("POST", "/runs", json=body).status_code == 201
+    body["config"] |= {"num_questions": 100}
+    for route, sent in (("/runs", body), ("/preflight", body)):
+        reply = backend.user("POST", route, json=sent)
+        problem = reply.json()["problems"][0] if route == "/preflight" else reply.json()
+        assert (problem["code"], problem["field"]) == ("too_many_questions", "num_questions")
+        assert "30 questions" in problem.get("title", problem.get("message", ""))
+    body["config"] |= {"num_questions": None}
+    assert backend.user("POST", "/preflight", json=body).json()["num_questions"] == 30
 
 
 class _Usage(NamedTuple):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memgen.contract.datasets import check_gsm8k_folder
 from memgen.contract.errors import BadInput
+from memgen.contract.gsm8k_folder import check_gsm8k_folder
 from memgen.data import Question, load_questions
 from memgen.data.gsm8k import load_gsm8k
 from memgen.data.questions import from_gsm8k_row, split_validation
