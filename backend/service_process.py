@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import psutil
+
+from memgen.contract.inheritance import inherited
 
 LONGEST_PAUSE = 30.0  # seconds before a service that keeps dying is started again
 
@@ -17,9 +20,10 @@ LONGEST_PAUSE = 30.0  # seconds before a service that keeps dying is started aga
 class ServiceSpec:
     """How a service is started and when it is ready."""
 
-    name: str
+    name: Literal["redis", "backend", "worker", "dashboard"]
     command: list[str]
     environment: Mapping[str, str]
+    """Additions to what a service of this name inherits."""
     ready: Callable[[], bool]
     """Asked until it says True."""
     patience: float = 60.0
@@ -53,7 +57,7 @@ class ServiceProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.spec.environment},
+                env={**inherited(self.spec.name, os.environ), **self.spec.environment},
                 start_new_session=True,  # Ctrl-C in the terminal is for the launcher, which stops them in order
             )
         self._started_at = self._clock()

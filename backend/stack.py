@@ -7,7 +7,6 @@ A running trainer belongs to its supervisor, not to the stack: when the stack en
 import fcntl
 import json
 import os
-import platform
 import signal
 import socket
 import sys
@@ -27,6 +26,8 @@ from backend.redis_server import server_command, socket_path
 from backend.service_process import ServiceProcess, ServiceSpec, end_process, find_process
 from backend.settings import Settings
 from memgen.contract.errors import BadInput
+from memgen.contract.gsm8k_folder import GSM8K_SETTING
+from memgen.contract.machine import slots_dir, slots_dir_by_name, this_boot
 from memgen.contract.rundir import write_json
 from memgen.contract.status import StopMode
 
@@ -124,22 +125,26 @@ class Stack:
         s = self._settings
         redis_url = os.environ.get("REDIS_URL") or f"unix://{socket_path(s.home)}"
         host, port = self._dashboard
-        environment = {
-            "MEMGEN_HOME": str(s.home),
-            "REDIS_URL": redis_url,
-            "MEMGEN_HOST": s.host,
-            "MEMGEN_PORT": str(s.port),
-            "MEMGEN_BACKEND_URL": self._backend_url,
-            "MEMGEN_TOKEN": s.user_token(),
-            "MEMGEN_WORKER_TOKEN": s.workers_token(),
-        }
+        places = {"MEMGEN_HOME": str(s.home), "MEMGEN_BACKEND_URL": self._backend_url}
+        if s.gsm8k_dir is not None:  # one folder for all, whatever `~` or the current folder is to each
+            places[GSM8K_SETTING] = str(s.gsm8k_dir)
+        rings = {"REDIS_URL": redis_url}
+        listens = {"MEMGEN_HOST": s.host, "MEMGEN_PORT": str(s.port)}
+        user_token, worker_token = {"MEMGEN_TOKEN": s.user_token()}, {"MEMGEN_WORKER_TOKEN": s.workers_token()}
         python = [sys.executable, "-m"]
         worker = [*python, "worker", *(["--slots", *self._slots] if self._slots else [])]
         dashboard = [*python, "dashboard", "--host", host, "--port", str(port)]
         specs = [
-            ServiceSpec("backend", [*python, "backend", "serve"], environment, self._backend_ready),
-            ServiceSpec("worker", worker, environment, self._worker_ready),
-            ServiceSpec("dashboard", dashboard, environment, lambda: _answers(f"{shown_url(host, port)}/healthz")),
+            ServiceSpec(
+                "backend",
+                [*python, "backend", "serve"],
+                places | rings | listens | user_token | worker_token,
+                self._backend_ready,
+            ),
+            ServiceSpec("worker", worker, places | rings | worker_token, self._worker_ready),
+            ServiceSpec(
+                "dashboard", dashboard, places | user_token, lambda: _answers(f"{shown_url(host, port)}/healthz")
+            ),
         ]
         if not os.environ.get("REDIS_URL"):
             specs.insert(0, ServiceSpec("redis", server_command(s.home), {}, lambda: _pings(redis_url)))
@@ -166,7 +171,7 @@ class Stack:
                 workers = client.workers().items
             except (Unreachable, ApiError):
                 return False
-        return any(worker.alive and worker.host == platform.node() for worker in workers)
+        return any(worker.alive and worker.boot_id == this_boot() for worker in workers)
 
     def _check_ports(self) -> None:
         check_port(self._settings.host, self._settings.port, "MEMGEN_PORT")
@@ -226,7 +231,8 @@ def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
 def busy_slots(home: Path) -> list[str]:
     """Names of this machine's slots that a supervisor holds."""
     held = []
-    for path in sorted((home / "worker" / platform.node()).glob("slot-*.lock")):
+    folders = (slots_dir(home), slots_dir_by_name(home))
+    for path in sorted(path for folder in folders for path in folder.glob("slot-*.lock")):
         with path.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

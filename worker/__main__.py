@@ -3,18 +3,19 @@
 import argparse
 import logging
 import os
-import platform
 import sys
 import threading
 
 from backend.client import ApiError, Client, Unreachable
 from backend.schemas import Announce, SlotReport
 from memgen.contract.errors import BadInput
+from memgen.contract.inheritance import added_names
+from memgen.contract.machine import machine_name, this_boot
 from memgen.contract.rundir import EXIT_BAD_INPUT
 from worker.app import QUEUE, make_app
 from worker.runners import SlotRunner
-from worker.settings import Settings
-from worker.slots import Slot, boot_id, check_slots, find_slots, threads_per_trainer
+from worker.settings import Settings, read_settings
+from worker.slots import Slot, check_slots, find_slots, remove_old_locks, threads_per_trainer
 
 log = logging.getLogger("worker")
 
@@ -29,15 +30,17 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        settings = Settings()
+        settings = read_settings()
         names = given.slots or os.environ.get("MEMGEN_SLOTS", "").split()
         slots = [Slot.parse(name) for name in names] or find_slots()
         check_slots(slots)
         token = settings.token()
+        added_names(os.environ)  # refuses what supervisors could not use
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_BAD_INPUT
     os.environ["MEMGEN_WORKER_TOKEN"] = token  # supervisors inherit it
+    remove_old_locks(settings.home)
     runners = [SlotRunner(slot, settings, threads_per_trainer(len(slots))) for slot in slots]
     announcer = threading.Thread(target=_announce, args=(settings, token, slots), daemon=True)
     announcer.start()
@@ -59,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             "--without-gossip",
             "--without-mingle",
             "--hostname",
-            f"memgen-{os.getpid()}@%h",
+            f"memgen-{os.getpid()}@{this_boot().rpartition('/')[2]}",  # two machines may have one name
         ]
     )
     return 0
@@ -72,7 +75,7 @@ def _announce(settings: Settings, token: str, slots: list[Slot]) -> None:
             reports, trouble = reports_of(slots)  # anew: with what is free now
             heard = True
             try:
-                client.announce(Announce(host=platform.node(), boot_id=boot_id(), pid=os.getpid(), slots=reports))
+                client.announce(Announce(host=machine_name(), boot_id=this_boot(), pid=os.getpid(), slots=reports))
             except (Unreachable, ApiError) as error:
                 heard = False
                 trouble.append(str(error))

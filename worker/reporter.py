@@ -1,13 +1,20 @@
 """Bringing a trainer's files to the backend: by byte offset, again and again until all is there."""
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from backend.client import ApiError, Client, Stream, Unreachable
+from memgen.contract.plain_file import open_plain
 
 PIECE = 2**20  # bytes of one report
 MOST_PIECES = 16  # a look at one file ends after that many, so that beats are not late
+LONGEST_LINE = 4 * 2**20  # bytes; the backend takes lines whole and reports of twice that
+MOST_BYTES = 2 * 2**30  # of one file that are reported: a file with a hole may claim any size
+REFUSED = frozenset({400, 413, 415, 422})  # the backend will not take this, however often it is asked
+
+log = logging.getLogger(__name__)
 
 
 class AttemptStale(Exception):
@@ -17,9 +24,11 @@ class AttemptStale(Exception):
 @dataclass
 class _Tail:
     stream: Stream
-    path: Callable[[], Path]
+    path: Path
     whole_lines: bool
     offset: int = field(default=0)
+    problem: str | None = None
+    """Why the file can't be reported now."""
 
 
 class Reporter:
@@ -35,16 +44,16 @@ class Reporter:
         self._client = client
         self._attempt_id = attempt_id
         self._tails = [
-            _Tail("events", lambda: events, whole_lines=True),
-            _Tail("answers", lambda: answers, whole_lines=True),
-            _Tail("log", lambda: log, whole_lines=False),
+            _Tail("events", events, whole_lines=True),
+            _Tail("answers", answers, whole_lines=True),
+            _Tail("log", log, whole_lines=False),
         ]
 
     def report(self) -> bool:
         """Send what is new.
 
         Returns:
-            Whether everything that the files held is with the backend now.
+            Whether everything that the files held, and that can be reported, is with the backend now.
 
         Raises:
             AttemptStale: the lease is gone.
@@ -53,19 +62,40 @@ class Reporter:
         done = [self._send(tail) for tail in self._tails]
         return all(done)
 
+    def problems(self) -> list[str]:
+        """What could not be reported at the last look, in one sentence each."""
+        return [tail.problem for tail in self._tails if tail.problem is not None]
+
     def _send(self, tail: _Tail) -> bool:
-        path = tail.path()
-        if not path.exists():
+        try:
+            with open_plain(tail.path) as file:
+                done = self._send_from(file, tail)
+        except FileNotFoundError:
+            tail.problem = None  # it may come yet; what must be there at the end is the verdict's business
             return True
-        with path.open("rb") as file:
-            for _ in range(MOST_PIECES):
-                file.seek(tail.offset)
-                data = file.read(PIECE)
-                if tail.whole_lines:
-                    data = _whole_lines(data, file)
-                if not data:
-                    return True
-                tail.offset = self._deliver(tail, data)
+        except (OSError, _Unsendable) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            problem = f"{tail.path.name} can't be reported: {reason}"
+            if problem != tail.problem:
+                log.warning("%s", problem)
+            tail.problem = problem
+            return True
+        tail.problem = None
+        return done
+
+    def _send_from(self, file: BinaryIO, tail: _Tail) -> bool:
+        for _ in range(MOST_PIECES):
+            if tail.offset >= MOST_BYTES:
+                return True
+            file.seek(tail.offset)
+            data = file.read(PIECE)
+            if tail.whole_lines:
+                data = _whole_lines(data, file)
+            if not data:
+                return True
+            before, tail.offset = tail.offset, self._deliver(tail, data)
+            if tail.offset == before:
+                raise _Unsendable("the backend takes none of it")
         return False
 
     def _deliver(self, tail: _Tail, data: bytes) -> int:
@@ -74,6 +104,8 @@ class Reporter:
         except ApiError as error:
             if error.code == "wrong_offset" and error.problem.value is not None:
                 return int(error.problem.value)  # an answer was lost on its way: go on where the backend is
+            if error.problem.status in REFUSED:
+                raise _Unsendable(f"the backend refuses it: {error}") from error
             raise stale_or(error) from error
 
 
@@ -84,9 +116,15 @@ def stale_or(error: ApiError) -> Exception:
     return Unreachable("", error.code)
 
 
-def _whole_lines(data: bytes, file: object) -> bytes:
+class _Unsendable(Exception):
+    """A file whose content can't be reported."""
+
+
+def _whole_lines(data: bytes, file: BinaryIO) -> bytes:
     end = data.rfind(b"\n") + 1
     if end == 0 and len(data) == PIECE:
-        rest = file.readline()  # type: ignore[attr-defined]
+        rest = file.readline(LONGEST_LINE)
+        if len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
+            raise _Unsendable(f"a line is longer than {LONGEST_LINE // 2**20} MB")
         return data + rest if rest.endswith(b"\n") else b""
     return data[:end]

@@ -1,12 +1,14 @@
 """One thread per slot: when the doorbell rings it starts supervisors until nothing fits."""
 
 import logging
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from memgen.contract.inheritance import inherited
 from worker.settings import Settings
 from worker.slots import Slot, SlotLock
 from worker.supervisor import EXIT_WORKED
@@ -71,6 +73,11 @@ class SlotRunner:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with Path(self._log).open("ab") as out:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=inherited("supervisor", os.environ),
+                start_new_session=True,
             )
         return process.wait()

@@ -2,18 +2,24 @@
 
 import fcntl
 import os
-import platform
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, Self
+from typing import IO, Any, Literal, Self
 
 import psutil
 
 from backend.schemas import ClaimRequest, SlotReport
 from memgen.contract.errors import BadInput
+from memgen.contract.gpus import VARIABLE
+from memgen.contract.machine import machine_name, slots_dir, slots_dir_by_name, this_boot
+from worker.gpus import visible_gpus
 
 CPU = re.compile(r"cpu[0-9]*")
+GPUS = re.compile(r"[0-9]{1,4}(,[0-9]{1,4})*")
+INSTANCE = re.compile(r"MIG-[0-9A-Za-z\-]+")
+LONGEST_NAME = 50  # characters, as the backend stores it
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,8 @@ class Slot:
     """One place where one trainer can run."""
 
     name: str
-    """GPU numbers with commas; or `cpu`, and `cpu0`, `cpu1`, ... where the processor is to work on several runs."""
+    """GPU numbers with commas, or the id of a GPU's instance (`MIG-...`); or `cpu`, and `cpu0`, `cpu1`, ... where the
+    processor is to work on several runs."""
 
     @classmethod
     def parse(cls, name: str) -> Self:
@@ -30,26 +37,34 @@ class Slot:
         Raises:
             BadInput: `bad_slot`.
         """
-        if not CPU.fullmatch(name) and not all(part.isdigit() for part in name.split(",")):
-            raise BadInput(
-                "bad_slot",
-                "a slot is `cpu` or GPU numbers with commas",
-                field="--slots",
-                value=name,
-                way_out="E.g. `--slots 0 1` for two slots of one GPU, `--slots 0,1` for one of two, "
-                "`--slots cpu0 cpu1` for two that share the processor.",
-            )
-        return cls(name)
+        if len(name) <= LONGEST_NAME:
+            if GPUS.fullmatch(name):
+                return cls(",".join(str(int(number)) for number in name.split(",")))  # `00` is GPU 0
+            if CPU.fullmatch(name) or INSTANCE.fullmatch(name):
+                return cls(name)
+        raise BadInput(
+            "bad_slot",
+            "a slot is `cpu`, GPU numbers with commas, or an instance of a GPU",
+            field="--slots",
+            value=name,
+            way_out="E.g. `--slots 0 1` for two slots of one GPU, `--slots 0,1` for one of two, "
+            "`--slots cpu0 cpu1` for two that share the processor, `--slots MIG-...` as `nvidia-smi -L` names it.",
+        )
+
+    @property
+    def devices(self) -> list[str]:
+        """What CUDA_VISIBLE_DEVICES calls this slot's GPUs."""
+        return [] if CPU.fullmatch(self.name) else self.name.split(",")
 
     @property
     def gpus(self) -> list[int]:
-        """GPU numbers of this slot."""
-        return [] if CPU.fullmatch(self.name) else [int(part) for part in self.name.split(",")]
+        """GPU numbers of this slot; of an instance that of its GPU."""
+        return [int(name) if name.isdecimal() else _parent_of(name) for name in self.devices]
 
     @property
     def device(self) -> Literal["cpu", "cuda"]:
         """What torch calls the device."""
-        return "cuda" if self.gpus else "cpu"
+        return "cuda" if self.devices else "cpu"
 
     def report(self) -> SlotReport:
         """How the backend sees this slot."""
@@ -59,7 +74,7 @@ class Slot:
             device=self.device,
             gpus=self.gpus,
             total_memory=sum(total),
-            gpu_memory=total if self.gpus else [],
+            gpu_memory=total if self.devices else [],
             free=free,
         )
 
@@ -67,39 +82,46 @@ class Slot:
         """The question for work on this slot."""
         free, _ = self.memory()
         return ClaimRequest(
-            host=platform.node(),
-            boot_id=boot_id(),
+            host=machine_name(),
+            boot_id=this_boot(),
             pid=os.getpid(),
             slot=self.report(),
             free_memory=sum(free),
-            free_gpu_memory=free if self.gpus else [],
+            free_gpu_memory=free if self.devices else [],
         )
 
     def memory(self) -> tuple[list[int], list[int]]:
         """Free and total bytes of each of the slot's GPUs now; of the machine where it has none."""
-        if not self.gpus:
+        if not self.devices:
             memory = psutil.virtual_memory()
             return [int(memory.available)], [int(memory.total)]
         import pynvml
 
         pynvml.nvmlInit()
-        infos = [pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(gpu)) for gpu in self.gpus]
+        infos = [pynvml.nvmlDeviceGetMemoryInfo(_handle(name)) for name in self.devices]
         return [int(info.free) for info in infos], [int(info.total) for info in infos]
 
 
-def find_slots() -> list[Slot]:
-    """One slot per GPU that CUDA_VISIBLE_DEVICES allows, or one CPU slot if there is none."""
-    try:
-        import pynvml
+def _handle(name: str) -> Any:
+    import pynvml
 
-        pynvml.nvmlInit()
-        gpus = list(range(int(pynvml.nvmlDeviceGetCount())))
-    except Exception:  # no driver, no library: the machine has no GPU that we could use
-        gpus = []
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed is not None:
-        gpus = [gpu for gpu in gpus if str(gpu) in allowed.split(",")]
-    return [Slot(str(gpu)) for gpu in gpus] or [Slot("cpu")]
+    return pynvml.nvmlDeviceGetHandleByIndex(int(name)) if name.isdecimal() else pynvml.nvmlDeviceGetHandleByUUID(name)
+
+
+def _parent_of(instance: str) -> int:
+    import pynvml
+
+    pynvml.nvmlInit()
+    return int(pynvml.nvmlDeviceGetIndex(pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(_handle(instance))))
+
+
+def find_slots() -> list[Slot]:
+    """One slot per GPU, or instance of one, that CUDA_VISIBLE_DEVICES allows; one CPU slot if there is none.
+
+    Raises:
+        BadInput: `bad_setting`, if that variable names what this machine does not have.
+    """
+    return [Slot(gpu.name) for gpu in visible_gpus(os.environ.get(VARIABLE))] or [Slot("cpu")]
 
 
 def check_slots(slots: list[Slot]) -> None:
@@ -108,27 +130,28 @@ def check_slots(slots: list[Slot]) -> None:
     Raises:
         BadInput: `bad_slot`.
     """
-    available = {gpu for slot in find_slots() for gpu in slot.gpus}
-    seen: set[int] = set()
+    uses_gpus = any(slot.devices for slot in slots)
+    available = {name for slot in find_slots() for name in slot.devices} if uses_gpus else set()
+    seen: set[str] = set()
     for number, slot in enumerate(slots):
         if slot in slots[:number]:
             raise BadInput(
                 "bad_slot", "two slots have the same name", field="--slots", value=slot.name, way_out="Name each once."
             )
-        for gpu in slot.gpus:
-            if gpu not in available:
+        for name in slot.devices:
+            if name not in available:
                 raise BadInput(
                     "bad_slot",
                     "this machine has no such GPU",
                     field="--slots",
-                    value=gpu,
-                    way_out=f"It has {sorted(available) or 'none: use --slots cpu'}.",
+                    value=name,
+                    way_out=f"It has {', '.join(sorted(available)) or 'none: use --slots cpu'}.",
                 )
-            if gpu in seen:
+            if name in seen:
                 raise BadInput(
-                    "bad_slot", "two slots name the same GPU", field="--slots", value=gpu, way_out="Name each GPU once."
+                    "bad_slot", "two slots name the same GPU", field="--slots", value=name, way_out="Name each once."
                 )
-            seen.add(gpu)
+            seen.add(name)
 
 
 class SlotLock:
@@ -140,21 +163,29 @@ class SlotLock:
     """
 
     def __init__(self, home: Path, slot: Slot) -> None:
-        self.path = home / "worker" / platform.node() / f"slot-{slot.name}.lock"
-        """Of this machine, home and slot alone."""
+        self.path = slots_dir(home) / f"slot-{slot.name}.lock"
+        """Of this machine, home and slot alone; a machine's name is no part of it."""
+        self._by_name = slots_dir_by_name(home) / self.path.name
         self._file: IO[str] | None = None
 
     def take(self) -> bool:
         """Hold the slot; False if somebody else holds it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = self.path.open("a")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            return False
-        self._file = file
-        return True
+        if self._by_name.exists() and not is_unlocked(self._by_name):
+            return False  # a supervisor of version 0.1 holds it: there the machine's name was part of the path
+        while True:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(file.fileno()), self.path.stat()):
+                    self._file = file
+                    return True
+            except BlockingIOError:
+                file.close()
+                return False
+            except FileNotFoundError:
+                pass
+            file.close()  # `remove_old_locks` was faster: others would lock another file of this name
 
     def release(self) -> None:
         """Let the slot go."""
@@ -170,10 +201,31 @@ class SlotLock:
         return True
 
 
-def boot_id() -> str:
-    """Changes with every boot of this machine."""
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else str(int(psutil.boot_time()))
+def is_unlocked(path: Path) -> bool:
+    """Whether nobody holds a lock file."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def remove_old_locks(home: Path) -> None:
+    """Remove lock files that nobody holds, in folders of earlier starts of this machine or of others.
+
+    Each start of a machine has a folder of its own. Whoever takes a lock looks afterwards whether its file is still
+    there, so a lock that another machine is about to take is not lost.
+    """
+    for folder in (home / "worker").glob("*"):
+        if folder == slots_dir(home) or folder.is_symlink() or not folder.is_dir():
+            continue
+        for path in folder.glob("slot-*.lock"):
+            with suppress(OSError), path.open("a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+        with suppress(OSError):  # not empty: somebody works there
+            folder.rmdir()
 
 
 def threads_per_trainer(num_slots: int) -> int:

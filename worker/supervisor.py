@@ -8,10 +8,10 @@ Exit codes: 0 nothing to do, 10 an attempt was worked on, else an error.
 import argparse
 import logging
 import os
-import platform
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,15 +20,19 @@ from backend.schemas import ClaimedAttempt, FinishRequest
 from memgen.contract.config import stored_config
 from memgen.contract.datasets import rows_to_share
 from memgen.contract.errors import BadInput
+from memgen.contract.gpus import VARIABLE
+from memgen.contract.gsm8k_folder import GSM8K_SETTING, gsm8k_folder
+from memgen.contract.machine import machine_name, this_boot
+from memgen.contract.presets import load_presets
 from memgen.contract.publish import link_log, publish
-from memgen.contract.rundir import RunDir, attempt_dir, backend_url_file, write_json
+from memgen.contract.rundir import EXIT_DONE, RunDir, attempt_dir, backend_url_file, write_json
 from memgen.contract.status import StopMode
-from worker.reporter import AttemptStale, Reporter, stale_or
-from worker.settings import Settings
-from worker.slots import Slot, SlotLock, boot_id
+from worker.reporter import REFUSED, AttemptStale, Reporter, stale_or
+from worker.settings import Settings, read_settings
+from worker.slots import Slot, SlotLock
 from worker.strays import MARK, end_strays
 from worker.trainer import Trainer
-from worker.verdict import could_not_start, judge
+from worker.verdict import could_not_start, judge, unheard
 
 log = logging.getLogger("supervisor")
 EXIT_IDLE, EXIT_WORKED = 0, 10
@@ -71,6 +75,7 @@ class Supervisor:
             events=self._folder.events,
             answers=self._folder.answers,
         )
+        self._trainer: Trainer | None = None
         self._stop: _Stop | None = None
         self._next_beat = 0.0
         self._signalled = False
@@ -79,29 +84,38 @@ class Supervisor:
         """Run the attempt to its end, whatever that is."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        trainer: Trainer | None = None
         try:
             try:
                 self._prepare_folder()
-                trainer = self._start()
+                exit_code = self._fetch()
+                if exit_code == EXIT_DONE:
+                    exit_code = self._attend(self._start())
             except (OSError, BadInput) as error:
                 log.exception("attempt %s of run %s can't start", self._attempt.number, self._attempt.run_id)
+                self._end_trainer()
                 self._deliver(could_not_start(error, self._folder))
                 return
-            while trainer.exit_code() is None:
-                self._turn(trainer)
-                time.sleep(self._settings.poll_seconds)
-            trainer.sweep()
-            end_strays(self._lock.path)
-            self._finish(trainer.exit_code() or 0)
+            self._finish(exit_code)
         except AttemptStale as stale:
             log.warning(
                 "attempt %s of run %s is stale, its trainer ends: %s", self._attempt.number, self._attempt.run_id, stale
             )
         finally:
-            if trainer is not None and trainer.exit_code() is None:
-                trainer.kill()
-                end_strays(self._lock.path)
+            self._end_trainer()
+
+    def _attend(self, trainer: Trainer) -> int:
+        """Report, beat and obey until a process has ended; returns its exit code."""
+        while trainer.exit_code() is None:
+            self._turn(trainer)
+            time.sleep(self._settings.poll_seconds)
+        trainer.sweep()
+        end_strays(self._lock.path)
+        return trainer.exit_code() or 0
+
+    def _end_trainer(self) -> None:
+        if self._trainer is not None and self._trainer.exit_code() is None:
+            self._trainer.kill()
+            end_strays(self._lock.path)
 
     def _prepare_folder(self) -> None:
         folder = self._folder
@@ -110,15 +124,41 @@ class Supervisor:
         folder.log.touch()
         link_log(self._settings.home, self._attempt.run_id, folder)
 
+    def _fetch(self) -> int:
+        """Get the weights by a process of their own, the only one that has the model hub's token; its exit code."""
+        command = self._settings.fetcher_command
+        preset = load_presets().get(str(self._attempt.config.get("preset")))
+        if not command or preset is None or preset.repo is None:  # a folder, or what the trainer will refuse
+            return EXIT_DONE
+        command = [*command, str(self._folder.config), "--out", str(self._folder.path)]
+        environment = self._environment([])
+        self._trainer = Trainer(command, self._folder.log, environment, kind="fetcher")
+        return self._attend(self._trainer)
+
     def _start(self) -> Trainer:
         command = [*self._settings.trainer_command, "run", str(self._folder.config), "--out", str(self._folder.path)]
         earlier = self._earlier()
         if earlier is not None:
             command += ["--resume", str(earlier.path)]
-        gpus = self._slot.gpus
+        devices = self._slot.devices
         if self._attempt.placement == "parallel":  # a process on each GPU, where there are rows for each
-            gpus = gpus[: rows_to_share(stored_config(self._attempt.config))]
-            command += ["--num-processes", str(len(gpus))] if len(gpus) > 1 else []
+            devices = devices[: rows_to_share(stored_config(self._attempt.config))]
+            command += ["--num-processes", str(len(devices))] if len(devices) > 1 else []
+        environment = self._environment(devices) | {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
+        trainer = self._trainer = Trainer(command, self._folder.log, environment)
+        write_json(
+            self._folder.path / "supervisor.json",
+            {
+                "pid": os.getpid(),
+                "trainer_pid": trainer.pid,
+                "host": machine_name(),
+                "slot": self._slot.name,
+                "boot_id": this_boot(),
+            },
+        )
+        return trainer
+
+    def _environment(self, devices: list[str]) -> dict[str, str]:
         environment = {
             "MEMGEN_SUPERVISOR_PID": str(os.getpid()),
             "MEMGEN_THREADS": str(self._threads),
@@ -126,21 +166,11 @@ class Supervisor:
             "MEMGEN_HOME": str(self._settings.home),
             MARK: str(self._lock.path),
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as the slots' memory was read
-            "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
+            VARIABLE: ",".join(devices),
             "TQDM_DISABLE": "1",  # progress bars of libraries fill a log file; ours goes through events
         }
-        trainer = Trainer(command, self._folder.log, environment)
-        write_json(
-            self._folder.path / "supervisor.json",
-            {
-                "pid": os.getpid(),
-                "trainer_pid": trainer.pid,
-                "host": platform.node(),
-                "slot": self._slot.name,
-                "boot_id": boot_id(),
-            },
-        )
-        return trainer
+        folder = gsm8k_folder(os.environ.get(GSM8K_SETTING))
+        return environment | ({GSM8K_SETTING: str(folder)} if folder else {})
 
     def _earlier(self) -> RunDir | None:
         if self._attempt.resumes is None:
@@ -188,7 +218,7 @@ class Supervisor:
             return
         waited = now - stop.asked_at
         grace = self._attempt.stop_grace_seconds
-        if stop.mode is StopMode.FORCE or waited > 1.5 * grace:
+        if stop.mode is StopMode.FORCE or trainer.kind == "fetcher" or waited > 1.5 * grace:  # a fetcher has no work
             stop.killed = True
             trainer.kill()
         elif waited > grace and not stop.terminated:
@@ -197,26 +227,59 @@ class Supervisor:
 
     def _finish(self, exit_code: int) -> None:
         stop = self._stop
-        verdict = judge(
-            exit_code,
-            self._folder,
-            stop_asked=stop is not None,
-            was_forced=stop is not None and (stop.killed or stop.terminated),
-        )
+        self._report_rest()
+        try:
+            verdict = judge(
+                exit_code,
+                self._folder,
+                stop_asked=stop is not None,
+                was_forced=stop is not None and (stop.killed or stop.terminated),
+                unreported=self._reporter.problems(),
+            )
+        except Exception as error:  # the folder is the trainer's, who may have left anything there
+            log.exception("the folder of run %s defies reading", self._attempt.run_id)
+            verdict = unheard(exit_code, error)
         if self._deliver(verdict):
             try:
                 publish(self._settings.home, self._attempt.config, self._attempt.run_id, self._folder)
-            except OSError:
+            except (OSError, ValueError):
                 log.exception("the output of run %s is not published", self._attempt.run_id)
 
     def _deliver(self, verdict: FinishRequest) -> bool:
-        """Report until the backend has everything; it may be away for long."""
+        """Report the end; whether its output may be published."""
+
+        def finish(told: FinishRequest = verdict) -> bool:
+            try:
+                return self._client.finish(self._attempt.attempt_id, told).publish
+            except ApiError as error:
+                if error.problem.status not in REFUSED:
+                    raise
+                log.warning("the end of run %s is refused: %s", self._attempt.run_id, error)
+                # said in short; where even that is refused, the attempt's lease ends it
+                return told is verdict and finish(unheard(verdict.exit_code or 0, error))
+
+        self._report_rest()
+        return self._insist(finish)
+
+    def _report_rest(self) -> None:
+        """Bring the backend what the files hold; a run that is to end by force does not wait for all of it."""
+
+        def report() -> bool:
+            while not self._reporter.report() and not self._is_forced():
+                self._beat(time.monotonic())
+            return True
+
+        self._insist(report, unless=self._is_forced)
+
+    def _is_forced(self) -> bool:
+        return self._stop is not None and self._stop.mode is StopMode.FORCE
+
+    def _insist(self, action: Callable[[], bool], unless: Callable[[], bool] = lambda: False) -> bool:
+        """Do something with the backend, however long it may be away; False if it failed and is no longer wanted."""
         pause = self._settings.poll_seconds
         while True:
             try:
-                while not self._reporter.report():
-                    self._client.heartbeat(self._attempt.attempt_id)
-                return self._client.finish(self._attempt.attempt_id, verdict).publish
+                return action()
             except ApiError as error:
                 reason = stale_or(error)
                 if not isinstance(reason, Unreachable):
@@ -224,13 +287,20 @@ class Supervisor:
             except Unreachable as error:
                 log.warning("%s Waiting to report the end of run %s.", error, self._attempt.run_id)
                 self._look_for_backend()
+            if unless():
+                return False
             time.sleep(pause)
             pause = min(10.0, pause * 2)
+            with suppress(Unreachable):  # it may take beats, and tell of a stop, where it fails to take a report
+                self._beat(time.monotonic())
 
     def _look_for_backend(self) -> None:
         """Follow a backend of this home that has come back on another port."""
         path = backend_url_file(self._settings.home)
-        url = path.read_text(encoding="utf-8").strip() if path.exists() else self._client.url
+        try:
+            url = path.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            return
         if url != self._client.url and self._settings.follows_backend:
             log.warning("looking for the backend at %s", url)
             self._client.move_to(url)
@@ -268,7 +338,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s supervisor %(process)d %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        return supervise(Settings(), Slot.parse(given.slot), given.threads)
+        return supervise(read_settings(), Slot.parse(given.slot), given.threads)
     except (Unreachable, ApiError, BadInput) as error:
         log.warning("%s", error)
         return EXIT_IDLE

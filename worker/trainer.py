@@ -1,4 +1,4 @@
-"""One trainer process: started in a group of its own, its output in a file, ended with all its children."""
+"""One process that works on an attempt: in a group of its own, its output in a file, ended with all its children."""
 
 import os
 import signal
@@ -6,25 +6,42 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
+
+from memgen.contract.inheritance import inherited
 
 
 class Trainer:
-    """A running trainer.
+    """A running trainer, or the fetcher that gets its weights.
 
     Args:
         command: words of the command.
         log: file that takes standard output and error (never a pipe: a pipe's reader may die).
-        environment: additions to the environment.
+        environment: additions to what its kind inherits.
+        kind: a fetcher has the model hub's token, a trainer has none.
+
+    Raises:
+        OSError: it can't be started.
+        BadInput: `bad_setting`, if MEMGEN_PASS_ON can't be used.
     """
 
-    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        log: Path,
+        environment: Mapping[str, str],
+        *,
+        kind: Literal["trainer", "fetcher"] = "trainer",
+    ) -> None:
+        self.kind = kind
+        inherits = inherited(kind, os.environ)
         with log.open("ab") as out:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+                env={**inherits, **environment, "PYTHONUNBUFFERED": "1"},
                 process_group=0,
             )
         self.pid = self._process.pid

@@ -2,34 +2,47 @@
 
 import errno
 import json
-import platform
+import math
+import os
 import re
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from backend.schemas import FinishRequest, ProblemItem
 from memgen.contract.errors import BadInput
 from memgen.contract.events import EVENT_ADAPTER, Failed
+from memgen.contract.machine import machine_name
+from memgen.contract.plain_file import kind_of, open_plain
 from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, RunDir
 from memgen.contract.status import Cause
 
 TAIL = 256 * 2**10  # bytes of events and log that are looked at
+LARGEST_JSON = 64 * 2**10  # bytes of a result or an environment: both are a page of numbers and names
+DEEPEST_JSON = 8  # levels of them
+LONGEST_TRACE = 20_000  # characters
 LITTLE_DISK = 32 * 2**20  # bytes; a failure with less is put down to the disk
 
 
-def judge(exit_code: int, folder: RunDir, *, stop_asked: bool, was_forced: bool) -> FinishRequest:
-    """How an attempt ended.
+def judge(
+    exit_code: int, folder: RunDir, *, stop_asked: bool, was_forced: bool, unreported: Sequence[str] = ()
+) -> FinishRequest:
+    """How an attempt ended. Whatever lies in its folder, there is a verdict.
 
     Args:
         exit_code: of the trainer; negative is minus the signal.
         folder: what it left.
         stop_asked: whether a stop was under way.
         was_forced: whether the supervisor killed it, at the end of a stop's patience or on a forced stop.
+        unreported: why files of the folder could not be reported.
     """
-    environment = _read(folder.environment)
-    result = _read(folder.result)
+    flaws = list(unreported)
+    environment = _read(folder.environment, flaws)
+    result = _read(folder.result, flaws)
+    if (kind := kind_of(folder.output)) != "folder" and (kind or result):
+        flaws.append(f"{folder.output.name} is {f'a {kind}, not a folder' if kind else 'missing'}")
     said = _last_failure(folder.events)
 
     def end(
@@ -48,32 +61,41 @@ def judge(exit_code: int, folder: RunDir, *, stop_asked: bool, was_forced: bool)
             environment=environment,
         )
 
+    if exit_code == EXIT_DONE and flaws:
+        message = f"What the trainer left can't be used: {'; '.join(flaws)}"
+        return end("failed", Cause.ERROR, _item("bad_run_folder", message, "Look at the log, then retry."))
     if exit_code == EXIT_DONE and result:
         return end("succeeded", Cause.DONE)
     if exit_code == EXIT_STOPPED or (stop_asked and (was_forced or exit_code in {-signal.SIGTERM, -signal.SIGKILL})):
         return end("stopped", Cause.STOPPED)
     if exit_code > 0 and (full := _full_disk(folder.path)) is not None:  # the log may not hold it any more
-        return end("failed", Cause.ERROR, full, said.traceback if said else _last_traceback(folder.log))
+        return end("failed", Cause.ERROR, full, _cut(said.traceback) if said else _last_traceback(folder.log))
     if said is not None and exit_code > 0:
-        item = ProblemItem(
-            code=said.code, message=said.message, field=said.field, value=said.value, way_out=said.way_out
-        )
+        item = _item(said.code, said.message, said.way_out, field=said.field, value=said.value)
         known = {"out_of_memory": Cause.OUT_OF_MEMORY, "killed": Cause.KILLED}  # killed: one of several ranks
         cause = known.get(said.code, Cause.ERROR)
-        return end("failed", Cause.INVALID_CONFIG if exit_code == EXIT_BAD_INPUT else cause, item, said.traceback)
+        return end("failed", Cause.INVALID_CONFIG if exit_code == EXIT_BAD_INPUT else cause, item, _cut(said.traceback))
     if exit_code < 0:
         return end("failed", Cause.KILLED, _killed(-exit_code))
     message = "the trainer said nothing of its result" if exit_code == EXIT_DONE else _last_line(folder.log)
-    item = ProblemItem(code="error", message=message, way_out="Look at the log.")
+    item = _item("error", message, "Look at the log.")
     cause = Cause.INVALID_CONFIG if exit_code == EXIT_BAD_INPUT else Cause.ERROR
     return end("failed", cause, item, _last_traceback(folder.log))
+
+
+def unheard(exit_code: int, error: Exception) -> FinishRequest:
+    """An attempt whose end can't be told in full: the backend refuses the report, or the folder defies reading."""
+    item = _item(
+        "unreadable_end", f"The end of the trainer can't be reported: {error}", "Look at the attempt's folder."
+    )
+    return FinishRequest(outcome="failed", cause=Cause.ERROR, exit_code=exit_code, failure=item)
 
 
 def could_not_start(error: OSError | BadInput, folder: RunDir) -> FinishRequest:
     """An attempt whose folder or trainer the supervisor could not set up."""
     item = ProblemItem(
         code="not_started",
-        message=f"The attempt could not be set up on {platform.node()}: {error}",
+        message=f"The attempt could not be set up on {machine_name()}: {error}"[:2000],
         way_out="Mend that on the machine, then resume or retry.",
     )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -82,7 +104,10 @@ def could_not_start(error: OSError | BadInput, folder: RunDir) -> FinishRequest:
 
 
 def _full_disk(folder: Path) -> ProblemItem | None:
-    free = shutil.disk_usage(folder).free
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:  # the trainer removed its folder
+        return None
     if free >= LITTLE_DISK:
         return None
     return ProblemItem(
@@ -100,24 +125,77 @@ def _killed(number: int) -> ProblemItem:
     return ProblemItem(code="killed", message=f"The trainer was killed by signal {number} ({name}).", way_out=way_out)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _item(code: str, message: str, way_out: str, *, field: str | None = None, value: str | None = None) -> ProblemItem:
+    """A problem in words that may be a trainer's, and so of any length."""
+    return ProblemItem(
+        code=code[:100],
+        message=message[:2000],
+        field=field and field[:200],
+        value=value and value[:500],
+        way_out=way_out[:500],
+    )
+
+
+def _cut(trace: str | None) -> str | None:
+    return trace and trace[-LONGEST_TRACE:]
+
+
+def _read(path: Path, flaws: list[str]) -> dict[str, Any]:
+    """A JSON object that a report can carry; empty where it is not there or can't be used, which `flaws` then tells."""
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        with open_plain(path) as file:
+            text = file.read(LARGEST_JSON + 1)
+        if len(text) > LARGEST_JSON:
+            raise ValueError(f"it is longer than {LARGEST_JSON // 2**10} kB")
+        data = json.loads(text)
+        if not isinstance(data, dict):
+            raise ValueError("it is no JSON object")
+        _check_values(data, DEEPEST_JSON)
+    except FileNotFoundError:
         return {}
-    return data
+    except RecursionError:
+        flaws.append(f"{path.name} can't be read: it is nested too deep")
+    except OSError as error:
+        flaws.append(f"{path.name} can't be read: {error.strerror}")
+    except ValueError as error:
+        flaws.append(f"{path.name} can't be read: {str(error)[:200]}")
+    else:
+        return data
+    return {}
+
+
+def _check_values(value: object, levels: int) -> None:
+    """Refuse what JSON between programs can't carry.
+
+    Raises:
+        ValueError: nested too deep, no number, or text that is no Unicode.
+    """
+    if levels == 0:
+        raise ValueError("it is nested too deep")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"it holds {value}, which is no number")
+    if isinstance(value, str):
+        value.encode()  # a lone surrogate has no UTF-8
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _check_values(name, levels)
+            _check_values(inner, levels - 1)
+    if isinstance(value, list):
+        for inner in value:
+            _check_values(inner, levels - 1)
 
 
 def _tail(path: Path) -> str:
-    if not path.exists():
+    try:
+        with open_plain(path) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            return file.read(TAIL).decode("utf-8", errors="replace")
+    except OSError:
         return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL))
-        return file.read().decode("utf-8", errors="replace")
 
 
 def _last_failure(events: Path) -> Failed | None:
-    for line in reversed(_tail(events).splitlines()):
+    for line in reversed(_tail(events).split("\n")):  # other line ends may stand in a message
         if '"failed"' in line:
             try:
                 event = EVENT_ADAPTER.validate_json(line)
@@ -136,4 +214,4 @@ def _last_line(log: Path) -> str:
 def _last_traceback(log: Path) -> str | None:
     text = _tail(log)
     starts = [match.start() for match in re.finditer(r"^Traceback \(most recent call last\):", text, re.MULTILINE)]
-    return text[starts[-1] :][-20_000:] if starts else None
+    return _cut(text[starts[-1] :]) if starts else None

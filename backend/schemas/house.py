@@ -29,6 +29,9 @@ class WorkerOut(ApiReply):
     """A worker that has announced itself."""
 
     host: str
+    """Name of its machine; with a few characters more where another machine of this name is there."""
+    boot_id: str = ""
+    """Names its machine from one start to the next, whatever it is called."""
     alive: bool
     last_seen: datetime
     slots: list[SlotOut]

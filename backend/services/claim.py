@@ -12,6 +12,7 @@ from backend.models import Attempt, Run, Switch, Worker
 from backend.schemas import Announce, ClaimedAttempt, ClaimRequest, SlotReport
 from backend.services import fit, lifecycle
 from backend.services.disk import disk_of
+from memgen.contract.machine import same_machine
 from memgen.contract.placement import Placement
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, RunStatus
 
@@ -30,9 +31,36 @@ class Patience:
 
 
 def announce(session: Session, worker: Announce, *, at: float) -> None:
-    """Remember that a worker is alive."""
+    """Remember that a worker is alive, under its machine's name of today."""
+    name = _name_of(session, worker.host, worker.boot_id, at)
     slots = [slot.model_dump() for slot in worker.slots]
-    session.merge(Worker(host=worker.host, boot_id=worker.boot_id, pid=worker.pid, slots=slots, last_seen=at))
+    session.merge(Worker(host=name, boot_id=worker.boot_id, pid=worker.pid, slots=slots, last_seen=at))
+    if not same_machine(worker.boot_id, worker.boot_id):  # a machine without an id is known by its name alone
+        return
+    for renamed in session.exec(select(Worker).where(col(Worker.boot_id) == worker.boot_id, col(Worker.host) != name)):
+        session.delete(renamed)
+        live = col(Attempt.status).in_(ATTEMPT_LIVE)
+        for attempt in session.exec(select(Attempt).where(col(Attempt.host) == renamed.host, live)):
+            attempt.host = name  # its slot is still busy with it
+            session.add(attempt)
+
+
+def came_up_anew(worker: Worker, host: str | None, boot_id: str | None) -> bool:
+    """Whether a worker is on the machine of an attempt (`host`, `boot_id`), which has been started again since."""
+    if boot_id is None or worker.boot_id == boot_id:
+        return False
+    same = same_machine(worker.boot_id, boot_id)
+    return worker.host == host if same is None else same
+
+
+def _name_of(session: Session, host: str, boot_id: str, at: float) -> str:
+    """The name by which a machine is known here: its own, unless another machine of that name is alive."""
+    longer = f"{host} ({boot_id[:6]})"
+    earlier, other = session.get(Worker, longer), session.get(Worker, host)
+    if earlier is not None and same_machine(earlier.boot_id, boot_id):
+        return longer  # once told apart, it stays so: its runs are known by that name
+    is_taken = other is not None and at - other.last_seen < ALIVE_SECONDS
+    return longer if other is not None and is_taken and same_machine(other.boot_id, boot_id) is False else host
 
 
 def slots_of(worker: Worker) -> list[SlotReport]:
@@ -116,13 +144,14 @@ def _hand_out(
 ) -> ClaimedAttempt:
     assert attempt.id is not None
     assert run.id is not None
-    actor = f"worker {request.host}"
+    host = _name_of(session, request.host, request.boot_id, at)
+    actor = f"worker {host}"
     token = secrets.token_urlsafe(24)
-    detail = f"slot {request.slot.name} of {request.host}"
+    detail = f"slot {request.slot.name} of {host}"
     lifecycle.change_attempt(session, attempt, AttemptStatus.STARTING, actor=actor, at=at, detail=detail)
     lifecycle.change_run(session, run, RunStatus.RUNNING, actor=actor, at=at)
     attempt.token_hash = hash_token(token)
-    attempt.host, attempt.slot = request.host, request.slot.name
+    attempt.host, attempt.slot = host, request.slot.name
     attempt.boot_id, attempt.pid = request.boot_id, request.pid
     attempt.claimed_at, attempt.lease_until = at, at + patience.lease
     session.add(attempt)

@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from backend.db import Database
 from backend.models import Attempt, Run, Worker
 from backend.services import children, ingest, lifecycle, outputs
-from backend.services.claim import paused, queued
+from backend.services.claim import came_up_anew, paused, queued
 from backend.services.ingest import live_attempts
 from backend.services.runs import resume_source
 from backend.settings import Settings
+from memgen.contract.plain_file import open_plain
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import AttemptStatus, Cause, RunStatus
 
@@ -127,11 +128,14 @@ class Reconciler:
 
     def _has_rebooted(self, session: Session, attempt: Attempt) -> bool:
         """Whether the attempt's machine has come up anew, nothing being heard of the attempt for some beats before."""
-        worker = session.get(Worker, attempt.host)
-        if worker is None or worker.boot_id == attempt.boot_id or attempt.lease_until is None:
+        if attempt.lease_until is None:
             return False
         last_beat = attempt.lease_until - self._settings.lease_seconds
-        return worker.last_seen - last_beat > 3 * self._settings.beat_seconds
+        return any(
+            came_up_anew(worker, attempt.host, attempt.boot_id)
+            and worker.last_seen - last_beat > 3 * self._settings.beat_seconds
+            for worker in session.exec(select(Worker))
+        )
 
     def _lose(self, session: Session, attempt: Attempt, now: float, heard: str) -> None:
         run = session.get_one(Run, attempt.run_id)
@@ -187,7 +191,7 @@ class Reconciler:
 def _rest(path: Path, offset: int) -> bytes:
     """What stands in a file behind an offset, as far as it is read at once."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             file.seek(offset)
             return file.read(MOST_TAKEN)
     except OSError:

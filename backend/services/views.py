@@ -77,7 +77,7 @@ def worker_out(worker: Worker, busy: dict[tuple[str, str], int], *, at: float) -
         s.SlotOut(**slot.model_dump(), run_id=busy.get((worker.host, slot.name))) for slot in claim.slots_of(worker)
     ]
     alive = at - worker.last_seen < claim.ALIVE_SECONDS
-    return s.WorkerOut(host=worker.host, alive=alive, last_seen=seen, slots=slots)
+    return s.WorkerOut(host=worker.host, boot_id=worker.boot_id, alive=alive, last_seen=seen, slots=slots)
 
 
 def _fields(run: Run, attempt: Attempt | None, waiting: Waiting) -> dict[str, Any]:

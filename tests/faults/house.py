@@ -49,6 +49,7 @@ class House(RunningStack):
             MEMGEN_TRAINER=f"{sys.executable} -m tests.faults.trainer",
             PYTHONPATH=str(Path(__file__).parent / "clock"),
             FAULTS_CLOCK=str(home.parent / "clock.txt"),
+            MEMGEN_PASS_ON="FAULTS_CLOCK",
         )
         self.seconds = 0.0
         """From the last fault to its recovery."""

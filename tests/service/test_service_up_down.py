@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from memgen.contract.status import AttemptStatus, RunStatus
@@ -22,6 +23,9 @@ LONG = {
 }
 
 
+SECRETS = ("MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "REDIS_URL", "HF_TOKEN", "GITHUB_TOKEN")
+
+
 @pytest.fixture
 def own_stack(tmp_path: Path, presets_file: Path) -> Iterator[RunningStack]:
     running = RunningStack(tmp_path / "home", presets_file)
@@ -29,8 +33,21 @@ def own_stack(tmp_path: Path, presets_file: Path) -> Iterator[RunningStack]:
     running.close()
 
 
+def secrets_of(pid: int | None) -> set[str]:
+    """The secrets that a process has in its environment."""
+    assert pid is not None
+    return set(SECRETS) & set(psutil.Process(pid).environ())
+
+
 def test_trainer_goes_on_after_ctrl_c_and_down_saves_and_stops_it(own_stack: RunningStack) -> None:
+    own_stack.environment |= {"HF_TOKEN": "hf_token", "GITHUB_TOKEN": "others"}
     own_stack.up()
+    assert {name: secrets_of(own_stack.service_pid(name)) for name in ("redis", "backend", "worker", "dashboard")} == {
+        "redis": set(),
+        "backend": {"MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "REDIS_URL"},
+        "worker": {"MEMGEN_WORKER_TOKEN", "REDIS_URL", "HF_TOKEN"},
+        "dashboard": {"MEMGEN_TOKEN"},
+    }
     said = own_stack.output.read_text()
     assert own_stack.dashboard_url in said
     assert own_stack.token in said
@@ -40,6 +57,9 @@ def test_trainer_goes_on_after_ctrl_c_and_down_saves_and_stops_it(own_stack: Run
     with own_stack.client() as client:
         run_id = client.submit(LONG).id
     own_stack.run_when(run_id, lambda run: run.summary.get("num_questions", 0) >= 2, 60, "first answers")
+    pids = own_stack.supervisor(run_id, 1)
+    assert secrets_of(pids["pid"]) == {"MEMGEN_WORKER_TOKEN", "HF_TOKEN"}
+    assert secrets_of(pids["trainer_pid"]) == set()
     own_stack.interrupt()
     assert own_stack.service_pid("backend") is None
     assert any("--out" in words for words in own_stack.processes())

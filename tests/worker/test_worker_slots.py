@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,11 +7,12 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
+from backend.stack import busy_slots
 from memgen.contract.errors import BadInput
 from worker.__main__ import reports_of
 from worker.runners import SlotRunner
 from worker.settings import Settings
-from worker.slots import Slot, SlotLock, check_slots, threads_per_trainer
+from worker.slots import Slot, SlotLock, check_slots, remove_old_locks, threads_per_trainer
 
 
 def test_slot_names_say_their_gpus() -> None:
@@ -26,7 +28,29 @@ def test_processor_can_have_several_slots_of_different_names() -> None:
     assert caught.value.code == "bad_slot"
 
 
-@pytest.mark.parametrize("name", ["", "gpu0", "cpux", "0,", "-1", "0;1"])
+def test_number_of_a_gpu_has_one_spelling() -> None:
+    assert Slot.parse("00,1").name == "0,1"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "gpu0",
+        "cpux",
+        "0,",
+        "-1",
+        "0;1",
+        "²",
+        "٣",
+        "0 1",
+        "0,MIG-1",
+        "MIG-a/b",
+        "../0",
+        "9" * 5000,
+        "cpu" + "1" * 60,
+    ],
+)
 def test_bad_slot_is_refused_with_an_example(name: str) -> None:
     with pytest.raises(BadInput, match="GPU numbers") as caught:
         Slot.parse(name)
@@ -78,6 +102,56 @@ def test_lock_is_held_by_one_and_free_after_release(tmp_path: Path) -> None:
     first.release()
     assert second.is_free()
     assert second.take()
+
+
+def test_name_of_the_machine_is_no_part_of_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.node", lambda: "before")
+    first = SlotLock(tmp_path, Slot("0"))
+    assert first.take()
+    monkeypatch.setattr("platform.node", lambda: "after")
+    second = SlotLock(tmp_path, Slot("0"))
+    assert second.path == first.path
+    assert not second.take()
+    assert busy_slots(tmp_path) == ["0"]
+
+
+def test_slot_that_a_supervisor_of_an_older_version_holds_is_taken(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("platform.node", lambda: "lab")
+    path = tmp_path / "worker" / "lab" / "slot-0.lock"
+    path.parent.mkdir(parents=True)
+    with path.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        lock = SlotLock(tmp_path, Slot("0"))
+        assert not lock.take()
+        assert busy_slots(tmp_path) == ["0"]
+    assert lock.take()
+
+
+def test_locks_of_earlier_boots_are_removed_and_those_that_are_held_stay(tmp_path: Path) -> None:
+    others = [tmp_path / "worker" / name / "slot-cpu.lock" for name in ("earlier boot", "other machine")]
+    for path in others:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    mine = SlotLock(tmp_path, Slot("cpu"))
+    assert mine.take()
+    with others[1].open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        remove_old_locks(tmp_path)
+    assert [path.exists() for path in (*others, others[0].parent, mine.path)] == [False, True, False, True]
+
+
+def test_lock_whose_file_is_removed_meanwhile_is_taken_on_the_new_one(tmp_path: Path, monkeypatch) -> None:
+    lock, other = SlotLock(tmp_path, Slot("0")), SlotLock(tmp_path, Slot("0"))
+    real = fcntl.flock
+
+    def flock(file, operation: int) -> None:
+        real(file, operation)
+        monkeypatch.setattr(fcntl, "flock", real)
+        lock.path.unlink()  # as another machine's clean-up does between opening and locking
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert lock.take()
+    assert not other.take()
 
 
 def test_threads_are_shared_between_slots() -> None:

@@ -1,0 +1,71 @@
+"""Machines are told apart by their ids, not by their names, which change and which several may share."""
+
+from typing import Any
+
+from backend.settings import Settings
+from tests.backend.conftest import MEMORY, SLOT, Backend
+
+MINE, OTHERS = "1" * 16, "2" * 16
+Machines = dict[str, Any]
+
+
+def announce(backend: Backend, host: str, boot: str) -> None:
+    sign = {"host": host, "boot_id": boot, "pid": 7, "slots": [SLOT]}
+    assert backend.worker("announce", json=sign).status_code == 204
+
+
+def claim(backend: Backend, host: str, boot: str) -> int:
+    backend.submit()
+    request = {"host": host, "boot_id": boot, "pid": 7, "slot": SLOT, "free_memory": MEMORY}
+    return int(backend.worker("claim", json=request).json()["attempt"]["run_id"])
+
+
+def machines(backend: Backend) -> Machines:
+    return {worker["host"]: worker["slots"][0]["run_id"] for worker in backend.get("/workers")["items"]}
+
+
+def test_machine_that_is_renamed_keeps_its_run_and_is_listed_once(backend: Backend) -> None:
+    announce(backend, "before", f"{MINE}/a")
+    run_id = claim(backend, "before", f"{MINE}/a")
+    announce(backend, "after", f"{MINE}/a")
+    assert machines(backend) == {"after": run_id}
+    assert backend.run(run_id)["attempts"][0]["worker"] == "after"
+    backend.clock.pass_time(20)
+    announce(backend, "after", f"{MINE}/a")
+    backend.reconciler.round()
+    assert backend.run(run_id)["attempts"][0]["status"] == "starting"
+
+
+def test_two_machines_of_one_name_are_both_listed_each_with_its_run(backend: Backend) -> None:
+    announce(backend, "lab", f"{MINE}/a")
+    announce(backend, "lab", f"{OTHERS}/a")
+    first, second = claim(backend, "lab", f"{MINE}/a"), claim(backend, "lab", f"{OTHERS}/a")
+    assert machines(backend) == {"lab": first, "lab (222222)": second}
+    backend.clock.pass_time(70)  # the first is away, and the second keeps the name by which it is known
+    announce(backend, "lab", f"{OTHERS}/a")
+    backend.clock.pass_time(30)
+    announce(backend, "lab", f"{OTHERS}/a")
+    assert set(machines(backend)) == {"lab", "lab (222222)"}
+
+
+def test_other_machine_of_the_same_name_is_no_restart(backend: Backend) -> None:
+    """A supervisor may be quiet for some beats, e.g. on a busy disk: only its lease ends its run then."""
+    backend.reconciler.round()
+    run_id = claim(backend, "lab", f"{MINE}/a")
+    seconds = Settings().beat_seconds * 4
+    for _ in range(4):
+        backend.clock.pass_time(seconds / 4)
+        announce(backend, "lab", f"{OTHERS}/b")
+        backend.reconciler.round()
+    assert backend.run(run_id)["attempts"][0]["status"] == "starting"
+
+
+def test_restart_under_another_name_is_a_restart(backend: Backend) -> None:
+    backend.reconciler.round()
+    run_id = claim(backend, "before", f"{MINE}/a")
+    for _ in range(4):
+        backend.clock.pass_time(Settings().beat_seconds)
+        backend.reconciler.round()
+    announce(backend, "after", f"{MINE}/b")
+    backend.reconciler.round()
+    assert [one["status"] for one in backend.run(run_id)["attempts"]] == ["lost", "queued"]
