@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from memgen.contract.errors import BadInput
+from memgen.contract.machine import this_boot
 
 
 @contextmanager
@@ -30,13 +31,17 @@ def only_one(home: Path, name: str, *, running: str, way_out: str) -> Iterator[N
             raise BadInput("already_running", running, field="MEMGEN_HOME", value=home, way_out=way_out) from None
         file.seek(0)
         file.truncate()
-        file.write(str(os.getpid()))
+        file.write(f"{os.getpid()} {this_boot()}")
         file.flush()
         yield
 
 
 def holder(home: Path, name: str) -> int | None:
-    """Id of the process that holds a lock of the home; None if nobody does."""
+    """Id of the process of this machine that holds a lock of the home; None if nobody does.
+
+    Raises:
+        BadInput: `other_machine`, if a process of another machine or container holds it, whose id means nothing here.
+    """
     path = home / name
     if not path.exists():
         return None
@@ -45,5 +50,15 @@ def holder(home: Path, name: str) -> int | None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            return int(file.read() or 0) or None
-    return None
+            pid, _, boot = file.read(200).partition(" ")
+        else:
+            return None
+    if boot and boot != this_boot():
+        raise BadInput(
+            "other_machine",
+            "MemGen Studio runs on this folder on another machine or in a container",
+            field="MEMGEN_HOME",
+            value=home,
+            way_out="Run the command there.",
+        )
+    return int(pid) if pid.isdecimal() else None

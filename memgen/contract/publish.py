@@ -41,7 +41,7 @@ def _move(source: Path, target: Path) -> None:
         temporary = target.with_name(f".{target.name}.copying")
         _remove(temporary)
         if source.is_dir():
-            shutil.copytree(source, temporary)
+            shutil.copytree(source, temporary, symlinks=True)  # what a link points to may have no end
         else:
             shutil.copy2(source, temporary)
         os.sync()

@@ -1,8 +1,14 @@
 """Machines are told apart by their ids, not by their names, which change and which several may share."""
 
+import os
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from backend.only_one import holder, only_one
 from backend.settings import Settings
+from memgen.contract.errors import BadInput
 from tests.backend.conftest import MEMORY, SLOT, Backend
 
 MINE, OTHERS = "1" * 16, "2" * 16
@@ -69,3 +75,16 @@ def test_restart_under_another_name_is_a_restart(backend: Backend) -> None:
     announce(backend, "after", f"{MINE}/b")
     backend.reconciler.round()
     assert [one["status"] for one in backend.run(run_id)["attempts"]] == ["lost", "queued"]
+
+
+def test_process_of_another_machine_is_not_taken_for_one_of_this(home: Path) -> None:
+    """Two machines may share a home: an id of the other's launcher is some other process here."""
+    with only_one(home, "launcher.lock", running="", way_out=""):
+        assert holder(home, "launcher.lock") == os.getpid()
+        (home / "launcher.lock").write_text(f"{os.getpid()} {OTHERS}/a")
+        with pytest.raises(BadInput, match="another machine") as caught:
+            holder(home, "launcher.lock")
+        assert caught.value.code == "other_machine"
+        (home / "launcher.lock").write_text("junk")
+        assert holder(home, "launcher.lock") is None
+    assert holder(home, "launcher.lock") is None

@@ -63,9 +63,11 @@ def test_output_goes_to_another_disk_as_a_whole(home: Path, won: RunDir, tiny_co
         return real(self, target)
 
     monkeypatch.setattr(Path, "rename", rename)
+    (won.output / "endless").symlink_to("/dev/zero")
     place = home / "evaluate" / "wordproblems" / "qwen2-242k" / "7"
     (place / ".evaluate.copying").mkdir(parents=True)  # of one that was killed while it copied
     publish(home, tiny_config, 7, won)
     assert (place / "evaluate" / "answer.json").read_text() == "answers"
+    assert (place / "evaluate" / "endless").is_symlink()
     assert [path.name for path in place.iterdir()] == ["evaluate"]
     assert not won.output.exists()
