@@ -1,6 +1,7 @@
 """What a result depends on beside its config: versions, device, weights, prompt. Written to `environment.json`."""
 
 import json
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +12,7 @@ import torch
 
 from memgen.contract.config import RunConfig, config_hash
 from memgen.contract.errors import BadInput
+from memgen.contract.inheritance import inherited
 from memgen.contract.rundir import RunDir
 from memgen.model.base import BaseModel
 from memgen.model.chat import prompt_hash
@@ -78,6 +80,7 @@ def _git_revision() -> str | None:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"],
             cwd=Path(__file__).parent,
+            env=inherited("git", os.environ),
             capture_output=True,
             text=True,
             timeout=5,

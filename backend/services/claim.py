@@ -32,12 +32,12 @@ class Patience:
 
 def announce(session: Session, worker: Announce, *, at: float) -> None:
     """Remember that a worker is alive, under its machine's name of today."""
-    name = _name_of(session, worker.host, worker.boot_id, at)
+    name = _free_name(session, worker.host, worker.boot_id, at)
     slots = [slot.model_dump() for slot in worker.slots]
     session.merge(Worker(host=name, boot_id=worker.boot_id, pid=worker.pid, slots=slots, last_seen=at))
-    if not same_machine(worker.boot_id, worker.boot_id):  # a machine without an id is known by its name alone
-        return
-    for renamed in session.exec(select(Worker).where(col(Worker.boot_id) == worker.boot_id, col(Worker.host) != name)):
+    for renamed in _rows_of(session, worker.boot_id):
+        if renamed.host == name:
+            continue
         session.delete(renamed)
         live = col(Attempt.status).in_(ATTEMPT_LIVE)
         for attempt in session.exec(select(Attempt).where(col(Attempt.host) == renamed.host, live)):
@@ -53,8 +53,21 @@ def came_up_anew(worker: Worker, host: str | None, boot_id: str | None) -> bool:
     return worker.host == host if same is None else same
 
 
+def _rows_of(session: Session, boot_id: str) -> list[Worker]:
+    """What a machine has announced since its start; nothing where it has no id, and is known by its name alone."""
+    if not same_machine(boot_id, boot_id):
+        return []
+    return list(session.exec(select(Worker).where(col(Worker.boot_id) == boot_id)))
+
+
 def _name_of(session: Session, host: str, boot_id: str, at: float) -> str:
-    """The name by which a machine is known here: its own, unless another machine of that name is alive."""
+    """The name by which a machine is known here; its worker may have started before it was renamed."""
+    rows = _rows_of(session, boot_id)
+    return rows[0].host if rows else _free_name(session, host, boot_id, at)
+
+
+def _free_name(session: Session, host: str, boot_id: str, at: float) -> str:
+    """A machine's own name, with a few characters more while another machine of that name is alive."""
     longer = f"{host} ({boot_id[:6]})"
     earlier, other = session.get(Worker, longer), session.get(Worker, host)
     if earlier is not None and same_machine(earlier.boot_id, boot_id):

@@ -11,10 +11,10 @@ from typing import Literal
 
 from memgen.contract.errors import BadInput
 
-Kind = Literal["redis", "backend", "worker", "dashboard", "supervisor", "fetcher", "trainer", "pip"]
+Kind = Literal["redis", "backend", "worker", "dashboard", "supervisor", "fetcher", "trainer", "pip", "git"]
 
 PASS_ON = "MEMGEN_PASS_ON"
-"""The operator's own names, which every process of ours inherits, Redis and pip excepted."""
+"""The operator's own names: all processes but Redis, pip and git inherit them."""
 HUB_TOKENS = frozenset({"HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"})
 KEPT_BACK = HUB_TOKENS | {"MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "REDIS_URL"}
 """What the operator can't pass on either: a trainer would have it."""
@@ -61,6 +61,7 @@ _ALLOWED: dict[Kind, list[str]] = {
         "MEMGEN_SUPERVISOR_PID", "MEMGEN_SLOT_LOCK",
     ],
     "pip": [*_SYSTEM, *_NETWORK, "PIP_*", "NETRC"],
+    "git": _SYSTEM,
 }  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def inherited(kind: Kind, environment: Mapping[str, str]) -> dict[str, str]:
     """
     allowed = _ALLOWED[kind]
     passed = {name: value for name, value in environment.items() if _is_named(name, allowed)}
-    if kind in {"redis", "pip"}:
+    if kind in {"redis", "pip", "git"}:
         return passed
     added = added_names(environment)
     if added:

@@ -42,6 +42,12 @@ def test_machine_that_is_renamed_keeps_its_run_and_is_listed_once(backend: Backe
     assert backend.run(run_id)["attempts"][0]["status"] == "starting"
 
 
+def test_run_that_is_claimed_after_the_renaming_is_shown_with_the_worker_that_started_before(backend: Backend) -> None:
+    announce(backend, "before", f"{MINE}/a")
+    run_id = claim(backend, "after", f"{MINE}/a")
+    assert machines(backend) == {"before": run_id}
+
+
 def test_two_machines_of_one_name_are_both_listed_each_with_its_run(backend: Backend) -> None:
     announce(backend, "lab", f"{MINE}/a")
     announce(backend, "lab", f"{OTHERS}/a")

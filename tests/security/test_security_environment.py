@@ -1,5 +1,6 @@
 """What a trainer may know of us, and what it may leave behind: through a real supervisor and a real backend."""
 
+import ast
 import json
 import os
 import sys
@@ -301,3 +302,17 @@ def test_reporter_names_what_it_can_not_report(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_bytes(b"x\n")
     assert reporter.report()
     assert reporter.problems() == []
+
+
+def test_no_process_is_started_with_the_whole_environment() -> None:
+    """Of all places that start a process only the demo hands everything on: to the launcher, as a terminal does."""
+    root = Path(__file__).parents[2]
+    bare: set[str] = set()
+    sources = [path for name in ("memgen", "backend", "worker", "dashboard") for path in (root / name).rglob("*.py")]
+    for path in sources:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("subprocess."):
+                environment = next((word.value for word in node.keywords if word.arg == "env"), None)
+                if environment is None or "inherit" not in ast.unparse(environment):
+                    bare.add(path.relative_to(root).as_posix())
+    assert bare == {"backend/demo.py"}
