@@ -20,12 +20,10 @@ from backend.times import when
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import MANIFEST, Manifest, damage_of
-from memgen.contract.plain_file import open_plain
 from memgen.contract.stage_configs import LENGTHS, LIMITS
 from memgen.contract.status import RunStatus
 
 log = logging.getLogger(__name__)
-LARGEST_MANIFEST = 2**20  # bytes; one holds a line per file
 TRAININGS = ("weaver_sft", "trigger_grpo")
 WAY_OUT = "Choose another checkpoint; GET /checkpoints lists them with what each is good for."
 
@@ -45,12 +43,11 @@ def register(session: Session, run: Run, home: Path, *, at: float) -> Checkpoint
         return known
     folder = home / run.output
     try:
-        with open_plain(folder / MANIFEST) as file:
-            manifest = Manifest.model_validate(json.loads(file.read(LARGEST_MANIFEST)))
-        size = sum(path.lstat().st_size for path in folder.iterdir())
+        manifest = Manifest.model_validate(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        size = sum(path.stat().st_size for path in folder.iterdir())
     except FileNotFoundError:
         return None
-    except (ValidationError, ValueError, OSError, RecursionError) as error:
+    except (ValidationError, ValueError, OSError) as error:
         log.warning("the checkpoint of run %s can't be used: %s", run.id, error)
         return None
     checkpoint = Checkpoint(
