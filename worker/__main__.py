@@ -76,7 +76,7 @@ def _announce(settings: Settings, token: str, slots: list[Slot]) -> None:
             heard = True
             try:
                 client.announce(Announce(host=machine_name(), boot_id=this_boot(), pid=os.getpid(), slots=reports))
-            except (Unreachable, ApiError) as error:
+            except (Unreachable, ApiError, ValueError) as error:  # the last: what no announcement can say
                 heard = False
                 trouble.append(str(error))
             if (now := "; ".join(trouble)) != said:  # once per reason, not every few seconds

@@ -22,12 +22,13 @@ def path_of(value: str | None, setting: str) -> Path | None:
     if not text:
         return None
     try:
+        text.encode()  # bytes that are no UTF-8 could stand in no reply and no config
         return Path(text).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:  # no such user; links in a circle; a character of no path
         raise BadInput(
             "bad_setting",
             f"this is no path that can be used: {error}",
             field=setting,
-            value=text,
+            value=ascii(text)[1:-1],
             way_out="Write an absolute path, or unset it.",
         ) from error

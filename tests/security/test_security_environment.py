@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 
 from backend.schemas import RunDetail
 from backend.services.reconcile import _rest
-from memgen.contract.presets import DEMO_PRESET
+from memgen.contract.presets import DEMO_PRESET, dimensions_of
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import RunStatus, StopMode
-from tests.running_stack import wait_until
+from memgen.model.fetch import fetched
+from tests.conftest import GOLDEN
+from tests.running_stack import is_alive, wait_until
 from tests.worker.conftest import House, house
 from tests.worker.test_worker_supervisor import later, submit, work
 from worker.reporter import Reporter
@@ -94,6 +97,30 @@ def test_process_that_fetches_weights_alone_has_the_hubs_token(
     fetcher = seen_by(house, run_id, "fetcher.json")
     assert {name for name in SECRETS if name in fetcher} == {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}
     assert "HF_TOKEN" not in seen_by(house, run_id, "seen.json")
+
+
+def test_real_fetcher_leaves_the_place_of_the_hubs_weights_for_the_trainer(
+    house: House, tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cache, commit = tmp_path / "hub" / "models--org--tiny", "0123456789abcdef0123456789abcdef01234567"
+    shutil.copytree(GOLDEN / "tiny_base", cache / "snapshots" / commit)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text(commit)
+    dimensions = dimensions_of(json.loads((GOLDEN / "tiny_base" / "config.json").read_text())).model_dump()
+    presets = tmp_path / "hub.json"
+    presets.write_text(json.dumps([{"name": "org/tiny", "repo": "org/tiny", "dimensions": dimensions}]))
+    monkeypatch.setenv("MEMGEN_PRESETS", str(presets))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(Settings, "fetcher_command", property(lambda _: [sys.executable, "-m", "memgen", "fetch"]))
+    house.write_script(TELL)
+    run_id = submit(house, tiny_config | {"preset": "org/tiny"})
+    work(house)
+    run = ended(house, run_id)
+    assert run.status == RunStatus.SUCCEEDED, run.failure
+    weights = fetched(attempt_dir(house.settings.home, run_id, 1, "evaluate"))
+    assert weights is not None
+    assert weights.identity == f"hub:org/tiny@{commit}"
+    assert (weights.folder / "model.safetensors").exists()
 
 
 def test_weights_that_can_not_be_fetched_fail_the_run_with_the_fetchers_words(
@@ -277,8 +304,6 @@ def test_trainer_whose_folder_can_not_be_written_to_is_not_left_running(
     run_id = submit(house, tiny_config)
     work(house)
     assert ended(house, run_id).status == RunStatus.FAILED
-    from tests.running_stack import is_alive
-
     wait_until(lambda: not is_alive(pids[0]), 5, "end of the trainer")
 
 

@@ -20,11 +20,12 @@ def test_home_and_current_folder_are_those_of_the_process(monkeypatch: pytest.Mo
     assert path_of(" /b ", "X") == Path("/b")
 
 
-@pytest.mark.parametrize("value", ["~nobody-of-this-name/gs", "a\0b"])
+@pytest.mark.parametrize("value", ["~nobody-of-this-name/gs", "a\0b", "/caf\udce9"])
 def test_path_that_can_not_be_is_refused(value: str) -> None:
     with pytest.raises(BadInput) as caught:
         path_of(value, "X")
     assert (caught.value.code, caught.value.field) == ("bad_setting", "X")
+    assert str(caught.value).isascii()
 
 
 def test_presets_file_is_found_below_the_home_folder_and_blank_is_none(
