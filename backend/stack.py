@@ -27,6 +27,7 @@ from backend.service_process import ServiceProcess, ServiceSpec, end_process, fi
 from backend.settings import Settings
 from memgen.contract.errors import BadInput
 from memgen.contract.gsm8k_folder import GSM8K_SETTING
+from memgen.contract.inheritance import added_names
 from memgen.contract.machine import slots_dir, slots_dir_by_name, this_boot
 from memgen.contract.rundir import write_json
 from memgen.contract.status import StopMode
@@ -123,6 +124,7 @@ class Stack:
 
     def _specs(self) -> list[ServiceSpec]:
         s = self._settings
+        added_names(os.environ)  # refuses what no service could be started with
         redis_url = os.environ.get("REDIS_URL") or f"unix://{socket_path(s.home)}"
         host, port = self._dashboard
         places = {"MEMGEN_HOME": str(s.home), "MEMGEN_BACKEND_URL": self._backend_url}

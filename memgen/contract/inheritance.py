@@ -31,7 +31,7 @@ _SYSTEM = [
 _NETWORK = [
     "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
     "ftp_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
+    "CURL_CA_BUNDLE", "OPENSSL_CONF",
 ]  # fmt: skip
 _HUB = ["HF_*", "HUGGINGFACE_*", "HUGGING_FACE_*", "TRANSFORMERS_*", "TQDM_*"]  # its home, endpoint, time-outs
 _COMPUTE = [

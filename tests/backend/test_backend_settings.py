@@ -75,6 +75,15 @@ def test_bad_setting_ends_the_service_with_one_clear_line(home: Path, name: str,
     assert done.stderr.count("\n") == 1
 
 
+def test_launcher_refuses_to_pass_a_token_on(home: Path) -> None:
+    ports = {"MEMGEN_PORT": str(free_port()), "MEMGEN_DASHBOARD_PORT": str(free_port())}
+    done = command("up", MEMGEN_PASS_ON="WANDB_MODE,HF_TOKEN", **ports)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: MEMGEN_PASS_ON: ")
+    assert "'HF_TOKEN'" in done.stderr
+    assert "starting" not in done.stdout
+
+
 def test_port_in_use_ends_the_service_and_is_named(home: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
