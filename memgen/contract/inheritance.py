@@ -33,7 +33,9 @@ _NETWORK = [
     "ftp_proxy", "all_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE", "OPENSSL_CONF",
 ]  # fmt: skip
-_HUB = ["HF_*", "HUGGINGFACE_*", "HUGGING_FACE_*", "TRANSFORMERS_*", "TQDM_*"]  # its home, endpoint, time-outs
+_HUB = [  # its home, endpoint, time-outs; the last is a switch and no token
+    "HF_*", "HUGGINGFACE_*", "HUGGING_FACE_*", "TRANSFORMERS_*", "TQDM_*", "HF_HUB_DISABLE_IMPLICIT_TOKEN",
+]  # fmt: skip
 _COMPUTE = [
     "CUDA_*", "NVIDIA_*", "NCCL_*", "CUDNN_*", "CUBLAS_*", "GPU_*", "ROCR_*", "ROCM_*", "HIP_*", "HSA_*",
     "RCCL_*", "MIOPEN_*", "UCX_*", "FI_*", "GLOO_*", "TORCH_*", "TORCHINDUCTOR_*", "TORCHELASTIC_*",
