@@ -1,43 +1,25 @@
 r"""Scorers of a completion against a solution: text in, numbers out.
 
 `accuracy` is what the project reports, `compute_reward` is the authors' score beside it. Every scorer takes any text
-without an exception, in time linear in its length. Knows nothing of models, files or runs; no torch.
+without an exception, in time linear in its length. docs/scoring.md is the grammar of an answer. Knows nothing of
+models, files or runs; no torch.
 """
 
 import re
 from collections import deque
-from decimal import Decimal, InvalidOperation
 
+from memgen.answer_text import is_label, last_number, plain, value_of
 from memgen.math_equivalence import is_equiv
 
-# What may go to math-verify. Its time limit needs SIGALRM, which the main thread alone can use, so none is set and the
-# text itself must be harmless.
-MAX_EXPRESSION_CHARS = 200
-MAX_DIGITS_IN_A_ROW = 15
-MAX_DEPTH = 5
-MAX_EXPONENT_PRODUCT = 100
-MAX_ROOTS = 1
+SCORER_VERSION = 2
+"""Raised with every change that may give an answer another score; what carries no version was scored by 1."""
+MAX_MARKS = 100  # marked lines that are looked at, from the last
 
-_BRACES = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
+# A backslash may be doubled, as in text that was meant for JSON.
+_BRACES = re.compile(r"\\{1,4}boxed\s*\{|\\.|[{}]", re.DOTALL)
 _ANY_BRACE = re.compile(r"[{}]")
-
-# At most ten groups: without a bound, `11,11,11,...` is read to its end again from every group.
-_DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{2,3}){0,8},[0-9]{3}(?![0-9])|[0-9]+)"
-_NUMBER = rf"(?:{_DIGITS}(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
-# A minus belongs to the number unless it stands behind another term: `16-3` ends in 3, `is -3` in -3.
-_NUMBER_IN_TEXT = re.compile(rf"((?<![\w)\]}}])[-\u2212])?[$€£¥]?({_NUMBER})")
-_LATEX_NOISE = re.compile(
-    r"\\[()\[\]]|\\(?:text|textbf|mathrm|mathbf|mbox|displaystyle|left|right)(?![A-Za-z])"
-    r"|\^\{?\s*\\circ\}?|\\[$%!,;: ]|[$€£¥₹%°~\u00a0\u2009\u202f]"
-)
-_DECIMAL_WITH_UNIT = re.compile(
-    rf"(?P<sign>[-+]?)\s*(?:(?:USD|US|EUR|GBP|Rs\.?)\s*)?(?P<number>{_NUMBER})\.?\s*"
-    # A word that multiplies is part of the value, not a unit: 3 million is not 3.
-    r"(?!(?:hundred|thousand|million|billion|trillion|dozen|pi|sqrt|e)\b)"
-    r"(?:[A-Za-z][A-Za-z'./ -]*(?:\^?[23]|[²³])?)?\s*\.?"
-)
-_ARITHMETIC = re.compile(r"(?:[0-9.+\-*/^(){}\s]|\\[dt]?frac(?![a-z])|\\(?:sqrt|pi|cdot|times|div)(?![a-z]))+")
-_EXPONENT = re.compile(r"(?:\^|\*\*)\s*(?:\{\s*(-?[0-9]{1,3})\s*\}|([0-9]))?")
+_MARK = re.compile(r"(?:\\?#){4,}")
+_LINE = re.compile(r"\s*+([^\n]+)")
 
 
 def score(completion: str, solution: str) -> dict[str, float]:
@@ -61,7 +43,15 @@ def accuracy(completion: str, solution: str, *, require_box: bool = False) -> fl
     expected = extract_answer(solution)
     if given is None or expected is None:
         return 0.0
-    return float(_same_value(given, expected))
+    return float(same_answer(given, expected))
+
+
+def same_answer(given: str, expected: str) -> bool:
+    """Whether two answers have the same value, or, where neither has one, the same text."""
+    left, right = value_of(given), value_of(expected)
+    if left is None and right is None:
+        return plain(given) == plain(expected) != ""
+    return left == right
 
 
 def compute_reward(completion: str, solution: str) -> float:
@@ -85,27 +75,47 @@ def format_ok(completion: str) -> bool:
 def extract_answer(text: str) -> str | None:
     r"""The answer that a text gives, without whitespace around it; None where it gives none.
 
-    Its last balanced `\boxed{}` that is not empty, else the line behind its last `####`, else its last number.
+    Its last balanced `\boxed{}` that is not empty, else the last line behind a `####` that has a value, else its
+    last number, else the last line behind a `####`.
     """
     boxed = _last_box(text)
     if boxed is not None:
         return boxed
-    _, mark, behind = text.rpartition("####")
-    line = behind.lstrip().partition("\n")[0].strip()
-    if mark and line:
-        return line
-    numbers = deque(_NUMBER_IN_TEXT.finditer(text), maxlen=1)
-    return ("-" if numbers[0][1] else "") + numbers[0][2] if numbers else None
+    lines = _marked_lines(text)
+    for line in lines:
+        if value_of(line) is not None:
+            return line
+    return last_number(text) or next(iter(lines), None)
+
+
+def _marked_lines(text: str) -> list[str]:
+    """What stands behind each `####`, the last first; behind a mere label such as `Answer:` the line after it."""
+    if "####" not in text and r"#\#" not in text:
+        return []
+    marks = deque(_MARK.finditer(text), maxlen=MAX_MARKS)
+    lines = []
+    end = len(text)
+    for mark in reversed(marks):
+        line = _LINE.match(text, mark.end(), end)
+        if line is not None and is_label(line[1]):
+            line = _LINE.match(text, line.end(), end)
+        if line is not None:
+            lines.append(line[1].strip())
+        end = mark.start()
+    return lines
 
 
 def _last_box(text: str) -> str | None:
     """Content of the non-empty balanced box that opens last; one pass with a stack, so linear in any text."""
+    first = text.find("boxed")
+    if first < 0:
+        return None
     opened: list[tuple[int, bool]] = []
     last_start = -1
     last: str | None = None
-    for token in _BRACES.finditer(text):
+    for token in _BRACES.finditer(text, max(0, first - 4)):
         if token[0].endswith("{") and token[0] != r"\{":
-            opened.append((token.end(), token[0] != "{"))
+            opened.append((token.end(), len(token[0]) > 1))
         elif token[0] == "}" and opened:
             start, is_box = opened.pop()
             # Cut out only what opens later than the last one found: cutting each nested box would be quadratic.
@@ -129,78 +139,3 @@ def _box_at(text: str, position: int) -> str | None:
         if depth == 0:
             return text[start + 1 : brace.start()]
     return None
-
-
-def _same_value(given: str, expected: str) -> bool:
-    left, right = _decimal(given), _decimal(expected)
-    if left is not None and right is not None:
-        return left == right
-    return _without_noise(given) == _without_noise(expected) or _same_expression(given, expected)
-
-
-def _decimal(answer: str) -> Decimal | None:
-    """The decimal that an answer writes, without thousands commas, currency, percent, unit and trailing dot.
-
-    None where it is no decimal; never NaN or infinite. Nothing is divided by a percent sign: 18 % is 18.
-    """
-    # One space for each run of them: the pattern would try every way to share a long run out.
-    text = " ".join(_without_noise(answer).replace("{", "").replace("}", "").split())
-    found = _DECIMAL_WITH_UNIT.fullmatch(text)
-    if found is None:
-        return None
-    try:
-        return Decimal(found["sign"] + found["number"].replace(",", ""))
-    except InvalidOperation:  # an exponent beyond what the decimal module holds
-        return None
-
-
-def _without_noise(answer: str) -> str:
-    """An answer without LaTeX wrapping, currency and percent; of `16 - 3 = 13` the last side."""
-    text = _LATEX_NOISE.sub("", answer.replace("\u2212", "-"))
-    return text.rpartition("=")[2].strip()
-
-
-def _same_expression(given: str, expected: str) -> bool:
-    """Whether math-verify finds two arithmetic expressions equal; False for what it must not see."""
-    left, right = _without_noise(given), _without_noise(expected)
-    if not (_is_small_arithmetic(left) and _is_small_arithmetic(right)):
-        return False
-    # Costs a second of import (sympy), which an evaluation whose answers are all decimals never pays.
-    from math_verify import parse, verify
-
-    try:
-        return bool(
-            verify(
-                parse(f"${right}$", parsing_timeout=None),
-                parse(f"${left}$", parsing_timeout=None),
-                timeout_seconds=None,
-            )
-        )
-    # sympy raises nearly everything on odd input, and no text of a model may end a run.
-    except Exception:
-        return False
-
-
-def _is_small_arithmetic(text: str) -> bool:
-    """Whether math-verify ends quickly on this: short, numbers and operators only, no towers of powers.
-
-    No letters: the answers of our data are numbers, and `(a+b+c)^{99}` is expanded term by term. One root: sympy
-    needs minutes for some nested ones. Exponents are plain integers, their product bounds any nesting of them.
-    """
-    if len(text) > MAX_EXPRESSION_CHARS or not _ARITHMETIC.fullmatch(text):
-        return False
-    if re.search(rf"[0-9]{{{MAX_DIGITS_IN_A_ROW + 1}}}", text) or text.count(r"\sqrt") > MAX_ROOTS:
-        return False
-    depth = 0
-    for bracket in re.findall(r"[(){}]", text):
-        depth += 1 if bracket in "({" else -1
-        # Its grammar backtracks: 80 nested braces do not end within minutes.
-        if not 0 <= depth <= MAX_DEPTH:
-            return False
-    product = 1
-    for exponent in _EXPONENT.finditer(text):
-        digits = exponent[1] or exponent[2]
-        if digits is None:
-            return False
-        product *= max(1, abs(int(digits)))
-    return depth == 0 and product <= MAX_EXPONENT_PRODUCT

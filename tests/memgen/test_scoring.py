@@ -189,8 +189,7 @@ def test_same_value_in_other_writing_is_accurate(content: str) -> None:
 def test_other_value_is_not_accurate_and_ends_at_once(content: str) -> None:
     started = time.monotonic()
     assert accuracy(box(content), r"\boxed{18}") == 0.0
-    # The first expression of a process pays for the import of sympy; a hang takes minutes.
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 5  # a hang takes minutes
 
 
 @pytest.mark.parametrize(
@@ -319,7 +318,6 @@ def test_decimals_are_scored_without_importing_sympy_or_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2]).returncode == 0
 
 
-# The first expression imports sympy, which no deadline of an example holds.
 @settings(deadline=None)
 @given(ODD_TEXTS, ODD_TEXTS)
 @example("\\boxed{NaN}", "\\boxed{sNaN}")
