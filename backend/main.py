@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from backend import errors
+from backend.api_document import describe_errors
 from backend.auth import Guard
 from backend.context import Context
 from backend.db import Database
@@ -15,7 +16,6 @@ from backend.enqueue import Doorbell
 from backend.identity import Identity
 from backend.lanes import Lanes
 from backend.routes import chain, compare, house, launch, pipelines, runs, worker
-from backend.schemas import Problem
 from backend.services.reconcile import Reconciler
 from backend.services.runs import skip_used_ids
 from backend.settings import Settings
@@ -62,10 +62,10 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
         summary="Launch, watch and judge MemGen runs.",
         lifespan=lifespan,
         openapi_url="/api/v1/openapi.json",
-        responses={"4XX": {"model": Problem, "description": "What is wrong, and the way out."}},
     )
     app.state.context = context
     errors.install(app)
+    describe_errors(app)
     app.add_middleware(Lanes, commits=lambda: database.commits)  # the innermost comes first here
     app.add_middleware(Doors, guard=Guard(context), pace=pace or Pace())
     app.add_middleware(Identity, instance=context.instance)

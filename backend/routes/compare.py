@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from backend import schemas as s
 from backend.auth import require_user
 from backend.context import ContextDep
+from backend.routes.parameters import Cursor
 from backend.routes.route import Route
 from backend.services import compare as service
 from backend.services.insertions import insertion_groups
@@ -31,7 +32,7 @@ def answers(
     before: int,
     after: int,
     show: Literal["all", "fixed", "broken", "both_right", "both_wrong"] = "all",
-    cursor: str | None = None,
+    cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> s.AnswerPairs:
     """Question by question: what two evaluations said."""

@@ -2,20 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, status
+from fastapi import APIRouter, Depends, Query, status
 from sqlmodel import Session
 
 from backend import schemas as s
 from backend.auth import require_user
 from backend.context import Context, ContextDep
 from backend.models import Pipeline
+from backend.routes.parameters import Cursor, Key
 from backend.routes.route import Route
 from backend.services import pipelines, preflight
 from backend.services.idempotency import once, replayed
 from memgen.contract.pipeline import PipelineSpec, plan_pipeline
 
 router = APIRouter(route_class=Route, prefix="/pipelines", dependencies=[Depends(require_user)], tags=["pipelines"])
-Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)]
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
@@ -55,7 +55,7 @@ def try_out(body: PipelineSpec, context: ContextDep) -> s.PipelinePreflight:
 
 @router.get("")
 def list_pipelines(
-    context: ContextDep, cursor: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
+    context: ContextDep, cursor: Cursor = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> s.PipelineList:
     """Pipelines, newest first."""
     with context.database.read() as session:

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, status
+from fastapi import APIRouter, Depends, Query, status
 from sqlmodel import Session, col, select
 
 from backend import schemas as s
 from backend.auth import require_user
 from backend.context import Context, ContextDep
 from backend.models import Run
+from backend.routes.parameters import Cursor, Flag, Key, Stage, Statuses, Text
 from backend.routes.route import Route
 from backend.services import reading, runs, series, views
 from backend.services.checkpoints import check_parent, parent_of
@@ -19,7 +20,6 @@ from memgen.contract.config import parse_config, stored_config
 from memgen.contract.status import RunStatus
 
 router = APIRouter(route_class=Route, prefix="/runs", dependencies=[Depends(require_user)], tags=["runs"])
-Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 
 
@@ -55,12 +55,12 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
 @router.get("")
 def list_runs(
     context: ContextDep,
-    status: Annotated[str | None, Query(description="One status, or several with commas.")] = None,
-    stage: str | None = None,
-    preset: str | None = None,
-    setting: str | None = None,
+    status: Statuses = None,
+    stage: Stage = None,
+    preset: Text = None,
+    setting: Text = None,
     text: Annotated[str | None, Query(description="Part of the note or of the model's name.", max_length=200)] = None,
-    cursor: str | None = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
 ) -> s.RunList:
     """Runs, newest first."""
@@ -126,7 +126,7 @@ def retry(run_id: int, context: ContextDep, key: Key = None) -> s.RunDetail:
 def delete(
     run_id: int,
     context: ContextDep,
-    confirm: Annotated[bool, Query(description="Without it only what would go is told.")] = False,
+    confirm: Annotated[Flag, Query(description="Without it only what would go is told.")] = False,
 ) -> s.DeletePreview:
     """Delete an ended run with its files."""
     if not confirm:
@@ -185,8 +185,8 @@ def answers(
     run_id: int,
     context: ContextDep,
     show: Literal["all", "right", "wrong", "truncated", "no_box"] = "all",
-    text: Annotated[str | None, Query(max_length=200)] = None,
-    cursor: str | None = None,
+    text: Text = None,
+    cursor: Cursor = None,
     limit: Limit = 50,
 ) -> s.AnswersOut:
     """Answers, question by question."""
@@ -196,7 +196,7 @@ def answers(
 
 
 @router.get("/{run_id}/events")
-def events(run_id: int, context: ContextDep, cursor: str | None = None, limit: Limit = 200) -> s.RunEventList:
+def events(run_id: int, context: ContextDep, cursor: Cursor = None, limit: Limit = 200) -> s.RunEventList:
     """The run's history: every change of status with its cause and actor."""
     with context.database.read() as session:
         runs.get(session, run_id)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from backend.schemas.base import ApiReply, ApiRequest
 from backend.schemas.runs import RunOut
@@ -55,7 +55,7 @@ class QueueOut(ApiReply):
 class PauseRequest(ApiRequest):
     """Pause or resume the queue."""
 
-    paused: bool
+    paused: StrictBool
 
 
 class HealthOut(ApiReply):

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from sqlmodel import Session
 
 from backend.errors import ServiceError
-from backend.models import Idempotency
+from backend.models import Idempotency, Run
+from backend.schemas import RunOut
 
 _T = TypeVar("_T", bound=BaseModel)
 
@@ -18,6 +19,12 @@ class KeyReused(ServiceError):
     """An idempotency key that was used for another body."""
 
     status = 422
+
+
+class Gone(ServiceError):
+    """What a key has made is there no longer."""
+
+    status = 410
 
 
 def once(
@@ -52,6 +59,7 @@ def replayed(session: Session, key: str | None, route: str, body: object, kind: 
 
     Raises:
         KeyReused: the key was used with another body.
+        Gone: its run was deleted.
     """
     known = session.get(Idempotency, (key, route)) if key is not None else None
     if known is None:
@@ -64,7 +72,16 @@ def replayed(session: Session, key: str | None, route: str, body: object, kind: 
             value=key,
             way_out="Use a new key for each new request.",
         )
-    return kind.model_validate_json(known.reply)
+    reply = kind.model_validate_json(known.reply)
+    if isinstance(reply, RunOut) and session.get(Run, reply.id) is None:
+        raise Gone(
+            "run_deleted",
+            f"this key made or changed run {reply.id}, which has been deleted since",
+            field="Idempotency-Key",
+            value=key,
+            way_out="Use a new key to submit it anew.",
+        )
+    return reply
 
 
 def _hash(body: object) -> str:

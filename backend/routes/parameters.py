@@ -1,0 +1,46 @@
+"""Parameters that several routes take, each with its form."""
+
+from typing import Annotated
+
+from fastapi import Header, Query
+from pydantic import BeforeValidator
+
+from memgen.contract.config import STAGES
+from memgen.contract.status import RunStatus
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="Sent again with the same body it gets the same reply, and nothing is done twice.",
+    ),
+]
+Cursor = Annotated[
+    str | None,
+    Query(
+        description="`next_cursor` of the page before; empty for the first.",
+        json_schema_extra={"pattern": r"^[0-9]{0,18}$"},  # kept by the service, whose error says more
+    ),
+]
+_STATUSES = "|".join(RunStatus)
+Statuses = Annotated[
+    str | None,
+    Query(
+        description="One status, or several with commas.",
+        json_schema_extra={"pattern": rf"^(({_STATUSES})(,({_STATUSES}))*)?$"},  # kept by the service as well
+    ),
+]
+Stage = Annotated[str | None, Query(pattern=rf"^({'|'.join(STAGES)})$", description="A stage.")]
+Text = Annotated[str | None, Query(max_length=200)]
+
+
+def _spelled_out(value: object) -> object:
+    """A flag of a query is `true` or `false`: `0` and `off` are as likely to be meant for something else."""
+    if isinstance(value, str) and value not in {"true", "false"}:
+        raise ValueError("this is true or false")
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_spelled_out)]

@@ -1,0 +1,77 @@
+"""Requests that the OpenAPI document allows, and many that it does not: never a 5xx, never a reply it does not name."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.backend.conftest import Backend
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+FEW, MANY = 5, 50  # cases of each operation and role: over 500, and over 5,000
+
+
+@pytest.fixture
+def populated(backend: Backend) -> Backend:
+    """With a pipeline that is half done, answers, metrics, a checkpoint, and an attempt under way."""
+    backend.announce()
+    backend.submit_pipeline()
+    for _ in range(3):
+        backend.work()
+        backend.reconciler.round()
+    backend.submit(note="waits")
+    backend.started(note="runs").say({"event": "metric", "name": "train/loss", "step": 1, "value": 2.0})
+    return backend
+
+
+def attack(backend: Backend, role: str, examples: int) -> int:
+    """Send generated requests to every operation; returns how many."""
+    schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", backend.http.app)
+    context = backend.context
+    live = backend.started()
+    token = {"user": context.user_token, "worker": context.worker_token, "attempt": live.token, "nobody": ""}[role]
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    sent = 0
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        right, wrong = (
+            operation.as_strategy(generation_mode=mode) for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+        )
+
+        @given(case=st.one_of(right, wrong))
+        @settings(
+            max_examples=examples,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        def send(case: Case) -> None:
+            nonlocal sent
+            sent += 1
+            if role == "attempt" and "attempt_id" in case.path_parameters and sent % 2:
+                case.path_parameters["attempt_id"] = live.id
+            case.call_and_validate(headers=headers, checks=CHECKS)
+
+        send()
+    return sent
+
+
+@pytest.mark.parametrize("role", ["user", "worker", "attempt", "nobody"])
+def test_no_generated_request_gets_a_reply_that_the_document_does_not_name(populated: Backend, role: str) -> None:
+    assert attack(populated, role, FEW) >= 130
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("role", ["user", "worker", "attempt", "nobody"])
+def test_thousands_of_generated_requests_get_replies_that_the_document_names(populated: Backend, role: str) -> None:
+    assert attack(populated, role, MANY) >= 1300
