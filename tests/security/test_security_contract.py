@@ -4,6 +4,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -63,6 +64,42 @@ def attack(backend: Backend, role: str, examples: int) -> int:
 
         send()
     return sent
+
+
+def chain(backend: Backend, examples: int) -> None:
+    """Send generated chains of a user's requests, each with what the replies before it named."""
+    schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", backend.http.app)
+    headers = {"Authorization": f"Bearer {backend.context.user_token}"}
+
+    class Story(schema.as_state_machine()):  # type: ignore[misc]
+        def get_call_kwargs(self, case: Case) -> dict[str, object]:
+            return {"headers": headers}
+
+        def validate_response(self, response: object, case: Case, **_: object) -> None:
+            case.validate_response(response, checks=CHECKS, headers=headers)
+
+    run_state_machine_as_test(
+        Story,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=8,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_chains_of_generated_requests_get_replies_that_the_document_names(populated: Backend) -> None:
+    chain(populated, 6)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_many_chains_of_generated_requests_get_replies_that_the_document_names(populated: Backend) -> None:
+    chain(populated, 150)
 
 
 @pytest.mark.parametrize("role", ["user", "worker", "attempt", "nobody"])
