@@ -15,7 +15,7 @@ from rich.table import Table
 
 from backend import pipeline_cli
 from backend.client import Client
-from backend.terminal import assignments, client, errors, read_json, say, settings, tidy_end
+from backend.terminal import assignments, client, errors, read_json, say, settings
 from memgen.contract.config import STAGES
 from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
@@ -295,6 +295,7 @@ def backup(
 ) -> None:
     """Write database and files of MEMGEN_HOME into one archive; the service may run meanwhile."""
     from backend.backup import back_up
+    from backend.tidy_end import tidy_end
 
     with errors(), tidy_end():
         size = back_up(settings().home, file.absolute(), models=models, say=say)
@@ -305,6 +306,7 @@ def backup(
 def restore(file: Annotated[Path, typer.Argument(help="An archive that `backup` has written.")]) -> None:
     """Put a backup into an empty MEMGEN_HOME; runs that were under way are tried again after the next start."""
     from backend.restore import restore as put_back
+    from backend.tidy_end import tidy_end
 
     with errors(), tidy_end():
         home = settings().home
