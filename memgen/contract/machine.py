@@ -22,7 +22,7 @@ def this_boot() -> str:
     MACHINE outlives a restart and is empty where the machine has no id; BOOT is new with each start, and of a container
     with each start of it.
     """
-    machine = next((text for path in MACHINE_IDS if (text := _text(path))), "")
+    machine = _machine_id()
     return f"{_short(machine) if machine else ''}/{_boot()}"
 
 
@@ -56,7 +56,17 @@ def _boot() -> str:
         processes = str(PROCESSES.readlink())
     except OSError:
         processes = ""
-    return _short(f"{_text(BOOT_ID) or uuid.getnode()} {processes}")
+    return _short(f"{_text(BOOT_ID) or _machine_id() or _network_address()} {processes}")
+
+
+def _machine_id() -> str:
+    return next((text for path in MACHINE_IDS if (text := _text(path))), "")
+
+
+def _network_address() -> str:
+    """Of this machine's network card; nothing without one, as Python then draws a number anew in each process."""
+    number = uuid.getnode()
+    return "" if number >> 40 & 1 else str(number)
 
 
 def _short(text: str) -> str:

@@ -51,12 +51,19 @@ def test_machine_without_an_id_has_a_boot_and_can_not_be_told_from_others(tmp_pa
     assert machine.same_machine(machine.this_boot(), "0f/1") is None
 
 
-def test_system_without_a_boot_id_still_has_a_folder_of_locks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_id", [True, False])
+def test_system_without_a_boot_id_has_the_same_folder_of_locks_in_each_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_id: bool
+) -> None:
     (tmp_path / "boot_id").unlink()
-    forget()
-    first = machine.slots_dir(tmp_path)
-    forget()
-    assert machine.slots_dir(tmp_path) == first
+    if not has_id:
+        (tmp_path / "machine-id").unlink()
+    folders = set()
+    for drawn in (0x010000000001, 0x010000000002):  # what Python takes for a network card where there is none
+        monkeypatch.setattr("uuid.getnode", lambda drawn=drawn: drawn)
+        forget()
+        folders.add(machine.slots_dir(tmp_path))
+    assert len(folders) == 1
 
 
 def test_ids_of_the_machine_are_not_handed_out_as_they_are() -> None:
