@@ -5,6 +5,7 @@ other's processes.
 """
 
 import platform
+import re
 import uuid
 from functools import cache
 from hashlib import sha256
@@ -12,6 +13,7 @@ from pathlib import Path
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PROCESSES = Path("/proc/self/ns/pid")
+ID = re.compile(r"[0-9a-f]{32}")
 MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 
 
@@ -60,7 +62,8 @@ def _boot() -> str:
 
 
 def _machine_id() -> str:
-    return next((text for path in MACHINE_IDS if (text := _text(path))), "")
+    texts = map(_text, MACHINE_IDS)
+    return next((text for text in texts if ID.fullmatch(text)), "")  # an image may have `uninitialized` there
 
 
 def _network_address() -> str:

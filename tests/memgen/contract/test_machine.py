@@ -8,7 +8,7 @@ from memgen.contract import machine
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    for name, text in (("machine-id", "0123\n"), ("boot_id", "abcd\n")):
+    for name, text in (("machine-id", "0123" * 8 + "\n"), ("boot_id", "abcd\n")):
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(machine, "BOOT_ID", tmp_path / "boot_id")
     monkeypatch.setattr(machine, "MACHINE_IDS", (tmp_path / "machine-id",))
@@ -35,13 +35,13 @@ def test_new_boot_is_the_same_machine_in_another_folder_of_locks(tmp_path: Path)
 
 def test_id_of_the_machine_that_changes_while_it_runs_moves_no_lock(tmp_path: Path) -> None:
     before, locks = machine.this_boot(), machine.slots_dir(tmp_path)
-    (tmp_path / "machine-id").write_text("4567\n")
+    (tmp_path / "machine-id").write_text("4567" * 8 + "\n")
     forget()
     assert machine.same_machine(machine.this_boot(), before) is False
     assert machine.slots_dir(tmp_path) == locks
 
 
-@pytest.mark.parametrize("text", [None, b"", b"\xff\xfe", b"\n"])
+@pytest.mark.parametrize("text", [None, b"", b"\xff\xfe", b"\n", b"uninitialized\n", b"0" * 31])
 def test_machine_without_an_id_has_a_boot_and_can_not_be_told_from_others(tmp_path: Path, text: bytes | None) -> None:
     path = tmp_path / "machine-id"
     path.unlink() if text is None else path.write_bytes(text)
@@ -67,7 +67,7 @@ def test_system_without_a_boot_id_has_the_same_folder_of_locks_in_each_process(
 
 
 def test_ids_of_the_machine_are_not_handed_out_as_they_are() -> None:
-    assert not {"0123", "abcd"} & set(machine.this_boot().split("/"))
+    assert not {"0123" * 8, "abcd"} & set(machine.this_boot().split("/"))
     assert machine.same_machine("d0a1-uuid", "d0a1-uuid") is None, "as version 0.1 stored it"
 
 
