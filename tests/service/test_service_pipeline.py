@@ -16,12 +16,12 @@ from tests.running_stack import RunningStack, is_alive, wait_until
 
 SPEC = PipelineSpec(
     note="tiny",
-    shared={"preset": TINY, "data": "wordproblems", "max_completion_length": 120},
+    shared={"preset": TINY, "data": "wordproblems", "max_completion_length": 64},
     evaluations={"num_questions": 6, "batch_size": 6},
     steps={
         "weaver_sft": {"num_questions": 8, "max_steps": 2, "eval_questions": 4, "learning_rate": 0.01},
         "trigger_grpo": {
-            "num_questions": 40, "num_train_epochs": 10, "batch_size": 4, "num_generations": 4, "max_steps": 30,
+            "num_questions": 40, "num_train_epochs": 10, "batch_size": 4, "num_generations": 4, "max_steps": 14,
             "save_steps": 2, "sample_tokens": True, "learning_rate": 0.001,
         },
         "ltpo_eval": {"max_steps": 2},
@@ -73,7 +73,7 @@ def test_killed_step_is_continued_without_doing_the_others_again(stack: RunningS
         assert [one.status for one in lineage[fourth].attempts] == ["failed", "succeeded"]
         assert lineage[ids["ltpo_eval"]].parent_id == fourth
         steps = client.metrics(fourth, name="train/loss").series[0].steps
-        assert steps == list(range(1, 31))
+        assert steps == list(range(1, 15))
         second = client.run(fourth).attempts[1]
         assert second.resumes == 1
         compared = client.compare([ids[name] for name in ("base_eval", "weaver_eval", "trigger_eval", "ltpo_eval")])

@@ -12,9 +12,9 @@ LONG = {
     "stage": "evaluate",
     "preset": TINY,
     "data": "wordproblems",
-    "num_questions": 24,
+    "num_questions": 16,
     "batch_size": 2,
-    "max_completion_length": 160,
+    "max_completion_length": 96,
 }
 
 
@@ -61,11 +61,11 @@ def test_run_survives_kill_of_backend_worker_and_redis(stack: RunningStack) -> N
     run = stack.run_ended(run_id)
     assert run.status == RunStatus.SUCCEEDED
     assert [attempt.status for attempt in run.attempts] == [AttemptStatus.SUCCEEDED]
-    check_published(stack, run_id, 24)
+    check_published(stack, run_id, 16)
     trainers_log = (stack.home / "logs" / f"{run_id}.log").read_bytes()
     backends_log = (stack.home / "backend" / "attempts" / f"{run_id}-1.log").read_bytes()
     assert backends_log == trainers_log
-    assert trainers_log.count(b"wordproblems:") == 24
+    assert trainers_log.count(b"wordproblems:") == 16
 
 
 def test_stopped_run_is_resumed_with_each_question_once(stack: RunningStack) -> None:
@@ -78,9 +78,9 @@ def test_stopped_run_is_resumed_with_each_question_once(stack: RunningStack) -> 
     assert stack.command("resume", str(run_id)).returncode == 0
     run = stack.run_ended(run_id)
     assert [attempt.status for attempt in run.attempts] == [AttemptStatus.STOPPED, AttemptStatus.SUCCEEDED]
-    check_published(stack, run_id, 24)
+    check_published(stack, run_id, 16)
     with stack.client() as client:
-        assert f"resumed: {kept:.0f} of 24" in client.log(run_id, attempt=2).text
+        assert f"resumed: {kept:.0f} of 16" in client.log(run_id, attempt=2).text
 
 
 def test_killed_supervisor_takes_its_trainer_along_and_the_run_goes_on(stack: RunningStack) -> None:
@@ -92,7 +92,7 @@ def test_killed_supervisor_takes_its_trainer_along_and_the_run_goes_on(stack: Ru
     run = stack.run_ended(run_id)
     assert run.status == RunStatus.SUCCEEDED
     assert [attempt.status for attempt in run.attempts] == [AttemptStatus.LOST, AttemptStatus.SUCCEEDED]
-    check_published(stack, run_id, 24)
+    check_published(stack, run_id, 16)
 
 
 def test_killed_trainer_fails_the_run_and_says_why(stack: RunningStack) -> None:
