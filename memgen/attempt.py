@@ -1,5 +1,6 @@
 """One start of a run in this process, from its first event to its end. No torch before the stage needs it."""
 
+import math
 import os
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from memgen.contract.config import RunConfig
-from memgen.contract.errors import BadInput
+from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.events import Failed
 from memgen.contract.gsm8k_folder import GSM8K_SETTING, gsm8k_folder
 from memgen.contract.presets import get_preset
@@ -44,7 +45,7 @@ def work(
         gsm8k = gsm8k_folder(os.environ.get(GSM8K_SETTING))
         context = Context(run_dir, earlier, home(), gsm8k, monitor, stop, team)
         monitor.started(config.stage, os.getpid(), earlier.path.name if earlier else None)
-        result = run_stage(config, context)
+        result = _finite(run_stage(config, context), monitor)
         if team.is_main:
             write_json(run_dir.result, result)
         monitor.finished(dict(result))
@@ -79,10 +80,22 @@ def _failure(error: Exception) -> Ending:
             way_out=error.way_out,
         )
         return Ending(exit_code=EXIT_BAD_INPUT, failed=failed)
+    if isinstance(error, Diverged):
+        failed = Failed(time=time.time(), code=error.code, message=error.message, way_out=error.way_out)
+        return Ending(exit_code=EXIT_ERROR, failed=failed)
     text = "".join(traceback.format_exception(error))
     code = "out_of_memory" if "OutOfMemory" in type(error).__name__ or isinstance(error, MemoryError) else "error"
     failed = Failed(time=time.time(), code=code, message=f"{type(error).__name__}: {error}", traceback=text[-20_000:])
     return Ending(exit_code=EXIT_ERROR, failed=failed)
+
+
+def _finite(result: dict[str, float], monitor: Monitor) -> dict[str, float]:
+    """The numbers of a result that JSON can carry; a warning names the others."""
+    kept = {name: value for name, value in result.items() if math.isfinite(value)}
+    if len(kept) < len(result):
+        missing = ", ".join(sorted(result.keys() - kept.keys()))
+        monitor.warn("result_not_finite", f"the result leaves out what is no finite number: {missing}")
+    return kept
 
 
 def tell(ending: Ending, monitor: Monitor) -> None:

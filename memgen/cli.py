@@ -13,6 +13,7 @@ import typer
 
 from memgen.contract.config import RunConfig, config_hash, parse_config, stage_class
 from memgen.contract.errors import BadInput
+from memgen.contract.json_file import Unreadable, read_json
 from memgen.contract.memory import weights_bytes
 from memgen.contract.presets import DEMO_PRESET, load_presets
 from memgen.contract.rundir import EXIT_BAD_INPUT, RunDir, write_json
@@ -264,22 +265,14 @@ def _folders(config: RunConfig, out: Path, resume: Path | None) -> tuple[RunDir,
 
 def _read_json(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        return read_json(path)
+    except Unreadable as error:
         raise BadInput(
             "config_unreadable",
-            f"the config can't be read: {error.strerror}",
+            f"the config can't be used: {error}",
             field="CONFIG",
             value=path,
             way_out="Name a JSON file; `python -m memgen schema` lists the fields.",
-        ) from error
-    except ValueError as error:
-        raise BadInput(
-            "config_unreadable",
-            f"the config is not JSON: {error}",
-            field="CONFIG",
-            value=path,
-            way_out="Mend the file.",
         ) from error
 
 

@@ -1,6 +1,5 @@
 """What a result depends on beside its config: versions, device, weights, prompt. Written to `environment.json`."""
 
-import json
 import os
 import platform
 import subprocess
@@ -13,6 +12,7 @@ import torch
 from memgen.contract.config import RunConfig, config_hash
 from memgen.contract.errors import BadInput
 from memgen.contract.inheritance import inherited
+from memgen.contract.json_file import Unreadable, read_object
 from memgen.contract.rundir import RunDir
 from memgen.model.base import BaseModel
 from memgen.model.chat import prompt_hash
@@ -55,9 +55,18 @@ def same_conditions(now: dict[str, Any], earlier: RunDir, conditions: tuple[str,
     """Refuse to go on with what was made under other conditions.
 
     Raises:
-        BadInput: `resume_mismatch`, naming what differs.
+        BadInput: `resume_mismatch`, naming what differs, or `resume_damaged`.
     """
-    before = json.loads(earlier.environment.read_text(encoding="utf-8"))
+    try:
+        before = read_object(earlier.environment)
+    except Unreadable as error:
+        raise BadInput(
+            "resume_damaged",
+            f"environment.json of the attempt to resume can't be used: {error}",
+            field="resume",
+            value=earlier.environment,
+            way_out="Start again without --resume (on the run page: Retry).",
+        ) from error
     differing = [f"{key} {before.get(key)!r} -> {now[key]!r}" for key in conditions if before.get(key) != now[key]]
     if differing:
         raise BadInput(

@@ -1,6 +1,7 @@
 """What a trainer says while it works: `events.jsonl` for machines, lines or a bar for people.
 
-A failure to write an event must not take down the work: it is said once on standard error.
+A failure to write an event must not take down the work: it is said once on standard error. So is an event whose numbers
+are out of bounds, and what the terminal's encoding can't show is written as an escape.
 """
 
 import sys
@@ -9,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from memgen.contract import events as ev
+from memgen.contract.errors import first_error
 
 
 class Monitor:
@@ -46,6 +49,8 @@ class Monitor:
 
     def say(self, line: str) -> None:
         """A line for people; it ends up in the log."""
+        encoding = self._out.encoding or "utf-8"
+        line = line.encode(encoding, "backslashreplace").decode(encoding)
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False)
         else:
@@ -108,7 +113,13 @@ class Monitor:
             self._bar_task = None
 
     def _emit(self, event_class: type[ev.Event], /, **fields: Any) -> None:
-        self._write(event_class(time=self._clock(), **fields))
+        try:
+            event = event_class(time=self._clock(), **fields)
+        except ValidationError as error:
+            kind = event_class.model_fields["event"].default
+            self._complain(f"an event `{kind}` of {fields.get('name', 'the run')} is left out: {first_error(error)}")
+            return
+        self._write(event)
 
     def _write(self, event: ev.Event) -> None:
         if self._file is None:
@@ -116,6 +127,9 @@ class Monitor:
         try:
             self._file.write(event.model_dump_json().encode() + b"\n")
         except OSError as error:
-            if not self._complained:
-                self._complained = True
-                print(f"warning: events can't be written: {error}", file=sys.stderr, flush=True)
+            self._complain(f"events can't be written: {error}")
+
+    def _complain(self, what: str) -> None:
+        if not self._complained:
+            self._complained = True
+            print(f"warning: {what}", file=sys.stderr, flush=True)

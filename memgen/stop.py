@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from memgen.contract.json_file import read_object
 from memgen.contract.status import StopMode
 
 
@@ -47,8 +48,8 @@ class StopRequest:
         for path in self._paths:
             if path.exists():
                 try:
-                    return StopMode(json.loads(path.read_text())["mode"])
-                except (ValueError, KeyError, TypeError, OSError):
+                    return StopMode(read_object(path)["mode"])
+                except (ValueError, KeyError, TypeError):
                     return StopMode.SAVE  # whoever wrote it wants an end
         return StopMode.SAVE if self._signalled else None
 

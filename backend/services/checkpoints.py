@@ -4,7 +4,6 @@ A checkpoint's id is its run's. It is known once it lies at its published place;
 run that starts from it is taken.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +17,8 @@ from backend.errors import LARGEST_INTEGER, NotFound
 from backend.models import Checkpoint, Run
 from backend.times import when
 from memgen.contract.config import InvalidConfig, RunConfig
-from memgen.contract.errors import BadInput
-from memgen.contract.manifest import MANIFEST, Manifest, damage_of
+from memgen.contract.errors import BadInput, first_error
+from memgen.contract.manifest import Manifest, damage_of, read_manifest
 from memgen.contract.stage_configs import LENGTHS, LIMITS
 from memgen.contract.status import RunStatus
 
@@ -43,12 +42,11 @@ def register(session: Session, run: Run, home: Path, *, at: float) -> Checkpoint
         return known
     folder = home / run.output
     try:
-        manifest = Manifest.model_validate(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
-        size = sum(path.stat().st_size for path in folder.iterdir())
-    except FileNotFoundError:
-        return None
-    except (ValidationError, ValueError, OSError) as error:
-        log.warning("the checkpoint of run %s can't be used: %s", run.id, error)
+        manifest = read_manifest(folder)
+        size = sum(path.lstat().st_size for path in folder.iterdir())
+    except (BadInput, OSError) as error:
+        if not isinstance(error, BadInput) or error.code != "not_a_checkpoint":  # else it is not published yet
+            log.warning("the checkpoint of run %s can't be used: %s", run.id, error)
         return None
     checkpoint = Checkpoint(
         run_id=run.id,
@@ -125,7 +123,9 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any], *,
     leak = _leaks(session, run, child)
     if leak is not None:
         return leak
-    manifest = Manifest.model_validate(checkpoint.manifest)
+    manifest = manifest_of(checkpoint)
+    if manifest is None:
+        return _unfit("checkpoint_damaged", "its stored manifest can't be used", run, "Train it again.")
     for name in LENGTHS:
         length = child.get(name)
         if length is not None and length != manifest.latents[name]:
@@ -154,12 +154,23 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any], *,
     return None
 
 
+def manifest_of(checkpoint: Checkpoint) -> Manifest | None:
+    """The manifest of a stored checkpoint; None, with a word in the log, where today's rules refuse it."""
+    try:
+        return Manifest.model_validate(checkpoint.manifest)
+    except ValidationError as error:
+        log.warning("the stored manifest of checkpoint %s can't be used: %s", checkpoint.run_id, first_error(error))
+        return None
+
+
 def _leaks(session: Session, run: Run, child: Mapping[str, Any]) -> BadInput | None:
     """The validation split is drawn by the seed: under another seed it holds rows that were trained on."""
     if child.get("split") != "validation":
         return None
     ancestor: Run | None = run
-    while ancestor is not None:
+    seen: set[int | None] = set()
+    while ancestor is not None and ancestor.id not in seen:
+        seen.add(ancestor.id)
         seed = ancestor.config.get("seed")
         if ancestor.data == child.get("data") and seed != child.get("seed"):
             return BadInput(
@@ -226,7 +237,7 @@ def one(session: Session, checkpoint_id: int, home: Path) -> s.CheckpointOut:
 
 def _out(session: Session, run: Run, problem: BadInput | None) -> s.CheckpointOut:
     checkpoint = session.get(Checkpoint, run.id)
-    manifest = Manifest.model_validate(checkpoint.manifest) if checkpoint else None
+    manifest = manifest_of(checkpoint) if checkpoint else None
     settings = {name: run.config[name] for name in (*LENGTHS, *LIMITS) if run.config.get(name) is not None}
     return s.CheckpointOut(
         id=run.id or 0,

@@ -6,6 +6,7 @@ from sqlmodel import Session, col, select
 
 from backend.models import Checkpoint, Run
 from backend.services import checkpoints, lifecycle
+from backend.services.apart import apart
 from memgen.contract.pipeline import STEPS, StepName
 from memgen.contract.status import CAUSE_TEXT, Cause, RunStatus
 
@@ -25,18 +26,23 @@ def settle(session: Session, home: Path, *, at: float, patience: float, actor: s
     """
     waiting = select(Run).where(col(Run.status) == RunStatus.WAITING).order_by(col(Run.id))
     for run in session.exec(waiting).all():  # parents have lower ids: one pass settles chains
-        parent = session.get(Run, run.parent_id) if run.parent_id is not None else None
-        if parent is None:
-            _skip(session, run, f"run {run.parent_id}, whose checkpoint it needs, was deleted", at, actor)
-        elif parent.status in NEVER:
-            _skip(session, run, blame(session, parent), at, actor)
-        elif parent.status == RunStatus.SUCCEEDED:
-            if checkpoints.register(session, parent, home, at=at) is not None:
-                detail = f"{name_of(parent)} has succeeded"
-                lifecycle.change_run(session, run, RunStatus.QUEUED, actor=actor, at=at, detail=detail)
-                lifecycle.add_attempt(session, run, at=at)
-            elif at - (parent.ended_at or at) > 2 * patience:
-                _skip(session, run, f"{name_of(parent)} has succeeded, but its checkpoint is not there", at, actor)
+        with apart(session, f"settling run {run.id}"):
+            _settle_one(session, run, home, at=at, patience=patience, actor=actor)
+
+
+def _settle_one(session: Session, run: Run, home: Path, *, at: float, patience: float, actor: str) -> None:
+    parent = session.get(Run, run.parent_id) if run.parent_id is not None else None
+    if parent is None:
+        _skip(session, run, f"run {run.parent_id}, whose checkpoint it needs, was deleted", at, actor)
+    elif parent.status in NEVER:
+        _skip(session, run, blame(session, parent), at, actor)
+    elif parent.status == RunStatus.SUCCEEDED:
+        if checkpoints.register(session, parent, home, at=at) is not None:
+            detail = f"{name_of(parent)} has succeeded"
+            lifecycle.change_run(session, run, RunStatus.QUEUED, actor=actor, at=at, detail=detail)
+            lifecycle.add_attempt(session, run, at=at)
+        elif at - (parent.ended_at or at) > 2 * patience:
+            _skip(session, run, f"{name_of(parent)} has succeeded, but its checkpoint is not there", at, actor)
 
 
 def register_new(session: Session, home: Path, *, at: float, since: float) -> None:
@@ -49,7 +55,8 @@ def register_new(session: Session, home: Path, *, at: float, since: float) -> No
         col(Run.ended_at) > since,
     )
     for run in session.exec(query).all():
-        checkpoints.register(session, run, home, at=at)
+        with apart(session, f"making the checkpoint of run {run.id} known"):
+            checkpoints.register(session, run, home, at=at)
 
 
 def name_of(run: Run) -> str:

@@ -12,7 +12,7 @@ from backend.errors import LARGEST_INTEGER, ServiceError, no_such_run
 from backend.models import Answer, Run
 from backend.services import evidence, lifecycle
 from backend.services.lineage import ancestors
-from backend.services.reading import cursor_number
+from backend.services.reading import cursor_number, stored_answer
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.pipeline import EXPECTED_POINTS
 from memgen.contract.stage_configs import StageConfig
@@ -95,13 +95,10 @@ def answer_pairs(
     page = [(index, question) for index, question in matching if index > behind][: limit + 1]
     return s.AnswerPairs(
         items=[
-            s.AnswerPair(
-                id=question,
-                kind=kinds[question],
-                before=_record(session, before_id, question),
-                after=_record(session, after_id, question),
-            )
+            s.AnswerPair(id=question, kind=kinds[question], before=old_answer, after=new_answer)
             for _, question in page[:limit]
+            if (old_answer := _record(session, before_id, question)) is not None
+            and (new_answer := _record(session, after_id, question)) is not None
         ],
         next_cursor=str(page[limit - 1][0]) if len(page) > limit else None,
         total=len(matching),
@@ -218,13 +215,14 @@ def verdicts(session: Session, run_id: int) -> dict[str, tuple[int, bool]]:
     return {question: (index, right) for question, index, right in rows}
 
 
-def _record(session: Session, run_id: int, question: str) -> AnswerRecord:
+def _record(session: Session, run_id: int, question: str) -> AnswerRecord | None:
+    """The answer to a question; None if what is stored of it can't be read."""
     row = session.exec(
         select(Answer.record)
         .where(col(Answer.run_id) == run_id, col(Answer.question_id) == question)
         .order_by(col(Answer.attempt).desc())
     ).first()
-    return AnswerRecord.model_validate_json(row or "")
+    return stored_answer(row or "")
 
 
 def _kind(before: bool, after: bool) -> Kind:

@@ -2,9 +2,9 @@
 
 import hmac
 import logging
-import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,20 @@ from sqlmodel import Session, col, select
 
 from backend.errors import LARGEST_INTEGER, Stale, Unauthorized, WrongOffset
 from backend.models import Answer, Attempt, Metric, Run
-from backend.schemas import FinishRequest
+from backend.schemas import FinishRequest, ProblemItem
 from backend.services import lifecycle
 from backend.services.claim import hash_token
 from memgen.contract import events as ev
-from memgen.contract.answers import AnswerRecord, Summary, parse_line
+from memgen.contract.answers import Summary, parse_line
 from memgen.contract.config import stored_config
+from memgen.contract.errors import first_error
+from memgen.contract.numbers import sendable
 from memgen.contract.rundir import published_dir
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, Cause, RunStatus, StopMode
 
 log = logging.getLogger(__name__)
+MOST_NUMBERS, MOST_NAME = 500, 100  # of a summary, and characters of the name of one
+MOST_TEXT = 20_000  # characters of a failure's message
 
 
 def authorize(session: Session, attempt_id: int, token: str) -> Attempt:
@@ -94,26 +98,27 @@ def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *,
     _expect(attempt.events_offset, offset)
     lines, size = _whole_lines(data)
     metrics: list[dict[str, Any]] = []
+    skipped: list[str] = []
     for line in lines:
         try:
             event = ev.EVENT_ADAPTER.validate_json(line)
-        except ValidationError:
-            log.warning("attempt %s of run %s: unreadable event skipped", attempt.number, attempt.run_id)
+        except ValidationError as error:
+            skipped.append(first_error(error))
             continue
         if isinstance(event, ev.Metric):
-            if math.isfinite(event.value) and math.isfinite(event.time) and event.step <= LARGEST_INTEGER:
-                metrics.append(
-                    {
-                        "run_id": attempt.run_id,
-                        "name": event.name,
-                        "step": event.step,
-                        "attempt": attempt.number,
-                        "value": event.value,
-                        "time": event.time,
-                    }
-                )
+            metrics.append(
+                {
+                    "run_id": attempt.run_id,
+                    "name": event.name,
+                    "step": event.step,
+                    "attempt": attempt.number,
+                    "value": event.value,
+                    "time": event.time,
+                }
+            )
         else:
             _take_event(session, attempt, event, at)
+    _warn_of(skipped, attempt, "events")
     if metrics:
         _show_training(session, attempt, metrics)
         statement = insert(Metric)
@@ -132,19 +137,16 @@ def take_answers(session: Session, attempt: Attempt, offset: int, data: bytes) -
     _expect(attempt.answers_offset, offset)
     lines, size = _whole_lines(data)
     run = session.get_one(Run, attempt.run_id)
+    skipped: list[str] = []
     for line in lines:
         try:
             entry = parse_line(line)
             record = entry.model_dump_json()
-            if isinstance(entry, AnswerRecord):
-                AnswerRecord.model_validate_json(record)  # NaN and the like would come back as null
-        except (ValueError, RecursionError):
-            log.warning("attempt %s of run %s: unreadable answer skipped", attempt.number, attempt.run_id)
+        except (ValueError, RecursionError) as error:
+            skipped.append(first_error(error) if isinstance(error, ValidationError) else str(error))
             continue
         if isinstance(entry, Summary):
             run.summary = _numbers(entry.summary_metrics)
-            continue
-        if entry.index > LARGEST_INTEGER:
             continue
         key = (attempt.run_id, attempt.number, entry.index)
         if session.get(Answer, key) is not None:
@@ -165,6 +167,7 @@ def take_answers(session: Session, attempt: Attempt, offset: int, data: bytes) -
         attempt.num_answers += 1
         attempt.num_right += right
         run.summary = {"num_questions": attempt.num_answers, "accuracy": attempt.num_right / attempt.num_answers}
+    _warn_of(skipped, attempt, "answers")
     session.add(run)
     attempt.answers_offset = offset + size
     session.add(attempt)
@@ -175,10 +178,11 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
     """End an attempt and its run; returns whether its outputs may be published."""
     run = session.get_one(Run, attempt.run_id)
     end = AttemptStatus(request.outcome)
-    detail = request.failure.message if request.failure else ""
     run.environment = _sendable(request.environment)
-    run.failure = request.failure.model_dump() if request.failure else None
-    run.traceback, run.exit_code = request.traceback, request.exit_code
+    run.failure = _told(request.failure)
+    run.traceback = None if request.traceback is None else sendable(request.traceback)
+    run.exit_code = request.exit_code
+    detail = str(run.failure["message"]) if run.failure else ""
     if end is AttemptStatus.SUCCEEDED:
         run.summary = _numbers(request.result)
         config = stored_config(run.config)
@@ -225,7 +229,7 @@ def _show_training(session: Session, attempt: Attempt, metrics: list[dict[str, A
     newest = {one["name"].removeprefix("train/"): one["value"] for one in metrics if one["name"].startswith("train/")}
     if newest:
         run = session.get_one(Run, attempt.run_id)
-        run.summary = {**run.summary, **newest}
+        run.summary = _numbers({**run.summary, **newest})
         session.add(run)
 
 
@@ -268,9 +272,24 @@ def _is_running(session: Session, attempt: Attempt, at: float) -> None:
 
 
 def _numbers(values: Mapping[str, object]) -> dict[str, float]:
-    """The finite numbers among them: JSON can carry no other, and a summary holds nothing else."""
+    """The finite numbers among the first of them: JSON can carry no other, and a summary holds nothing else."""
     most = sys.float_info.max
-    return {name: float(v) for name, v in values.items() if isinstance(v, int | float) and -most <= v <= most}
+    numbers = ((name, v) for name, v in values.items() if isinstance(v, int | float) and -most <= v <= most)
+    return {sendable(name[:MOST_NAME]): float(v) for name, v in islice(numbers, MOST_NUMBERS)}
+
+
+def _told(failure: ProblemItem | None) -> dict[str, Any] | None:
+    """What a supervisor says of a failure, as it can be stored and sent."""
+    if failure is None:
+        return None
+    texts = failure.model_dump()
+    return {name: sendable(text[:MOST_TEXT]) if isinstance(text, str) else text for name, text in texts.items()}
+
+
+def _warn_of(skipped: Sequence[str], attempt: Attempt, what: str) -> None:
+    if skipped:
+        where = f"attempt {attempt.number} of run {attempt.run_id}"
+        log.warning("%s: %s unreadable %s skipped, the first: %s", where, len(skipped), what, skipped[0][:300])
 
 
 def _sendable(data: dict[str, object]) -> dict[str, object]:

@@ -8,7 +8,8 @@ from sqlmodel import Session, select
 from backend import schemas as s
 from backend.models import Answer
 from backend.services.compare import answered_by, check_alike, evaluation, verdicts
-from memgen.contract.answers import AnswerRecord, Augmentation
+from backend.services.reading import stored_answer
+from memgen.contract.answers import Augmentation
 
 PROMPT_FIRST = (True, False, None)
 
@@ -35,8 +36,9 @@ def insertion_groups(session: Session, before_id: int, after_id: int) -> s.Inser
     groups: dict[tuple[bool | None, int], list[tuple[bool, bool]]] = defaultdict(list)
     any_point = False
     for question, right, record in rows:
-        if question in was:
-            points = AnswerRecord.model_validate_json(record).augmentations
+        answer = stored_answer(record) if question in was else None
+        if answer is not None:
+            points = answer.augmentations
             any_point = any_point or bool(points)
             groups[_insertions(points)].append((was[question], right))
     ordered = sorted(groups, key=lambda key: (PROMPT_FIRST.index(key[0]), key[1]))

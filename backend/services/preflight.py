@@ -20,6 +20,7 @@ from memgen.contract.config import InvalidConfig, RunConfig, parse_config
 from memgen.contract.datasets import check_num_questions, num_rows, num_steps
 from memgen.contract.errors import BadInput
 from memgen.contract.gsm8k_folder import check_gsm8k_folder
+from memgen.contract.names import is_revision
 from memgen.contract.pipeline import PipelineSpec, StepName, plan_pipeline
 from memgen.contract.presets import get_preset
 from memgen.contract.stage_configs import Evaluation
@@ -172,12 +173,12 @@ def pin_revision(config: RunConfig, kin: Sequence[Run]) -> RunConfig:
     """
     if config.revision is not None:
         return config
+    preset = get_preset(config.preset)
+    if preset.repo is None:  # a folder has none, whatever older runs of it say
+        return config
     if kin:
         known = next((revision for run in kin if (revision := _revision_of(run))), None)
         return config.model_copy(update={"revision": known})
-    preset = get_preset(config.preset)
-    if preset.repo is None:
-        return config
     from huggingface_hub import HfApi
 
     try:
@@ -185,14 +186,15 @@ def pin_revision(config: RunConfig, kin: Sequence[Run]) -> RunConfig:
     except Exception as error:  # every transport has its own errors, and none of them may refuse a run
         log.info("revision of %s not pinned: %s", preset.repo, type(error).__name__)
         return config
-    return config.model_copy(update={"revision": commit})
+    return config.model_copy(update={"revision": commit if is_revision(commit) else None})
 
 
 def _revision_of(run: Run) -> str | None:
     """The commit that a run's config names, or from which its weights came."""
     named = run.config.get("revision")
     source, _, commit = str(run.environment.get("model", "")).partition("@")
-    return named or (commit if source.startswith("hub:") else None) or None
+    revision = named or (commit if source.startswith("hub:") else None)
+    return revision if is_revision(revision) else None
 
 
 def _disk_full(needed: int, free: int, settings: Settings) -> BadInput:

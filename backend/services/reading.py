@@ -1,8 +1,10 @@
 """What pages of a run read: log, answers, history, and the list of runs."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import ValidationError
 from sqlalchemy import func
 from sqlmodel import Session, col, or_, select
 
@@ -12,8 +14,10 @@ from backend.models import Answer, Attempt, Run, RunEvent
 from backend.services import views
 from backend.services.lifecycle import start_of
 from memgen.contract.answers import AnswerRecord
+from memgen.contract.errors import first_error
 from memgen.contract.status import ATTEMPT_ENDED, RunStatus
 
+logger = logging.getLogger(__name__)
 SHOWS = ("all", "right", "wrong", "truncated", "no_box")
 
 
@@ -154,11 +158,20 @@ def answers(
         matching.append(col(Answer.index) > cursor_number(cursor))
     rows = list(session.exec(select(Answer).where(*matching).order_by(col(Answer.index)).limit(limit + 1)))
     return s.AnswersOut(
-        items=[AnswerRecord.model_validate_json(row.record) for row in rows[:limit]],
+        items=[record for row in rows[:limit] if (record := stored_answer(row.record)) is not None],
         next_cursor=str(rows[limit - 1].index) if len(rows) > limit else None,
         total=total,
         counts=counts,
     )
+
+
+def stored_answer(record: str) -> AnswerRecord | None:
+    """An answer as it was stored; None, with a word in the log, where today's rules refuse it."""
+    try:
+        return AnswerRecord.model_validate_json(record)
+    except ValidationError as error:
+        logger.warning("a stored answer can't be shown: %s", first_error(error))
+        return None
 
 
 def history(session: Session, run_id: int, *, cursor: str | None, limit: int) -> s.RunEventList:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from backend.db import Database
 from backend.models import Attempt, Run, Worker
 from backend.services import children, ingest, lifecycle, outputs
-from backend.services.claim import came_up_anew, paused, queued
+from backend.services.apart import apart
+from backend.services.claim import came_up_anew, paused
 from backend.services.ingest import live_attempts
 from backend.services.runs import resume_source
 from backend.settings import Settings
@@ -81,16 +82,13 @@ class Reconciler:
                 _extend_leases(session, now + self._settings.lease_seconds)
             self._limit_times(session, now)
             for attempt in live_attempts(session):
-                if attempt.lease_until is not None and attempt.lease_until < now:
-                    heard = f"last heard of at {attempt.phase or 'its start'} on {attempt.host}, slot {attempt.slot}"
-                    self._lose(session, attempt, now, heard)
-                elif self._has_rebooted(session, attempt):
-                    self._lose(session, attempt, now, f"{attempt.host} has been restarted since it was claimed")
+                with apart(session, f"judging attempt {attempt.number} of run {attempt.run_id}"):
+                    self._judge(session, attempt, now)
         self._last_round, self._last_time = self._monotonic(), self._clock()
         # apart from the leases: what goes wrong with files must not keep a lost run from being found
         with self._database.write() as session:
             self._settle(session, now)
-            waiting = not paused(session) and any(attempt.not_before <= now for attempt, _ in queued(session))
+            waiting = not paused(session) and any(attempt.not_before <= now for attempt in _queued(session))
         if waiting:
             self._ring()
 
@@ -121,10 +119,18 @@ class Reconciler:
                 attempt.lease_until = latest
                 session.add(attempt)
         longest = self._settings.retry_pause(self._settings.max_retries)
-        for attempt, _ in queued(session):
+        for attempt in _queued(session):
             if attempt.not_before > now + longest:
                 attempt.not_before = now + longest
                 session.add(attempt)
+
+    def _judge(self, session: Session, attempt: Attempt, now: float) -> None:
+        """Lose an attempt whose lease has run out, or whose machine has come up anew."""
+        if attempt.lease_until is not None and attempt.lease_until < now:
+            heard = f"last heard of at {attempt.phase or 'its start'} on {attempt.host}, slot {attempt.slot}"
+            self._lose(session, attempt, now, heard)
+        elif self._has_rebooted(session, attempt):
+            self._lose(session, attempt, now, f"{attempt.host} has been restarted since it was claimed")
 
     def _has_rebooted(self, session: Session, attempt: Attempt) -> bool:
         """Whether the attempt's machine has come up anew, nothing being heard of the attempt for some beats before."""
@@ -140,7 +146,8 @@ class Reconciler:
     def _lose(self, session: Session, attempt: Attempt, now: float, heard: str) -> None:
         run = session.get_one(Run, attempt.run_id)
         log.warning("attempt %s of run %s is lost: %s", attempt.number, attempt.run_id, heard)
-        self._take_rest(session, attempt, run, now)
+        with apart(session, f"taking what attempt {attempt.number} of run {attempt.run_id} left"):
+            self._take_rest(session, attempt, run, now)
         lifecycle.change_attempt(
             session, attempt, AttemptStatus.LOST, actor=ACTOR, at=now, cause=Cause.LOST, detail=heard
         )
@@ -196,6 +203,11 @@ def _rest(path: Path, offset: int) -> bytes:
             return file.read(MOST_TAKEN)
     except OSError:
         return b""
+
+
+def _queued(session: Session) -> list[Attempt]:
+    """Attempts that wait to be handed out."""
+    return list(session.exec(select(Attempt).where(col(Attempt.status) == AttemptStatus.QUEUED)))
 
 
 def _extend_leases(session: Session, until: float) -> None:

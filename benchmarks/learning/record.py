@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from benchmarks.learning.plan import STEPS, Done, Scale, is_evaluation
 from benchmarks.learning.seed import MACHINE, answers_of
+from memgen.contract.json_file import lines_of
 from memgen.contract.rundir import write_whole
 
 
@@ -71,7 +72,7 @@ def _made_with(folder: Path) -> dict[str, Any]:
 
 def read(path: Path) -> list[Line]:
     """The lines of a seed."""
-    return [Line.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Line.model_validate_json(line) for line in lines_of(path.read_bytes()) if line]
 
 
 def answers(lines: Sequence[Line], step: str) -> dict[str, Line]:

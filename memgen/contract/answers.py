@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from memgen.contract.errors import first_error
+from memgen.contract.json_file import lines_of
+from memgen.contract.numbers import Amount, Finite, Whole
 
 
 class Message(BaseModel):
@@ -21,7 +25,7 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    token: int
+    token: Whole
     """Index of the completion token in front of which the latents stand; 0 is the end of the prompt."""
     asked: bool
     """Whether the trigger was asked (an inactive trigger always inserts)."""
@@ -33,18 +37,24 @@ class LtpoTrace(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    token: int
+    token: Whole
     """Index of the completion token in front of which the latents stand; 0 is the end of the prompt."""
-    rewards: list[float]
+    rewards: list[Finite] = Field(min_length=1)
     """Of the starting latents, then of each step's candidate."""
-    best_step: int
+    best_step: Whole
     """Which of `rewards` is the best, whose latents were used; 0 is the start."""
-    distance: float
+    distance: Finite
     """Mean Euclidean distance of the used latents from the starting ones."""
-    entropy: list[float]
+    entropy: list[Finite]
     """Mean entropy in nats of the next-token distribution at the latents: at the start and at the best step."""
-    top1: list[float]
+    top1: list[Finite]
     """Mean probability of the likeliest token there: at the start and at the best step."""
+
+    @model_validator(mode="after")
+    def _best_is_one_of_them(self) -> Self:
+        if self.best_step >= len(self.rewards):
+            raise ValueError(f"best_step {self.best_step} is none of {len(self.rewards)} rewards")
+        return self
 
 
 class AnswerRecord(BaseModel):
@@ -54,23 +64,23 @@ class AnswerRecord(BaseModel):
 
     id: str
     """Data set and first 16 hex digits of the sha256 of the stripped question."""
-    index: int = Field(ge=0)
+    index: Whole
     """Place of the question in its split."""
     prompt: list[Message]
     solution: str
     completion: str
     """Generated text up to the first end-of-sequence token."""
-    metrics: dict[str, float]
+    metrics: dict[str, Finite]
     """`accuracy`, `compute_reward`, `format_ok`."""
-    completion_tokens: int = Field(ge=0)
+    completion_tokens: Whole
     truncated: bool
     """Whether the completion ended at its length limit."""
     augmentations: list[Augmentation] = Field(default_factory=list)
     ltpo: list[LtpoTrace] | None = None
     """One trace per insertion where latents were optimised."""
-    seconds: float = Field(ge=0)
+    seconds: Amount
     """From the start of its completion (of its batch, in a base evaluation) to its end."""
-    elapsed: float = Field(default=0.0, ge=0)
+    elapsed: Amount = 0.0
     """Seconds of the evaluation until it was there, those of earlier attempts included."""
 
 
@@ -88,7 +98,10 @@ def parse_line(line: str | bytes) -> AnswerRecord | Summary:
     Raises:
         ValueError: the line is neither an answer nor a summary.
     """
-    data = json.loads(line)
+    try:
+        data = json.loads(line)
+    except RecursionError:
+        raise ValueError("the line is nested too deep") from None
     if isinstance(data, dict) and "summary_metrics" in data:
         return Summary.model_validate(data)
     return AnswerRecord.model_validate(data)
@@ -102,13 +115,14 @@ def read_answers(path: Path) -> tuple[list[AnswerRecord], Summary | None]:
     """
     answers: list[AnswerRecord] = []
     summary = None
-    lines = path.read_bytes().split(b"\n")
+    lines = lines_of(path.read_bytes())
     whole = lines[:-1]  # what follows the last newline is empty or torn
     for number, line in enumerate(whole, start=1):
         try:
             entry = parse_line(line)
-        except (ValidationError, ValueError) as error:
-            raise ValueError(f"line {number} of {path.name} is broken: {error}") from error
+        except ValueError as error:
+            reason = first_error(error) if isinstance(error, ValidationError) else error
+            raise ValueError(f"line {number} of {path.name} is broken: {reason}") from error
         if isinstance(entry, Summary):
             summary = entry
         else:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from memgen.contract.errors import BadInput
-from memgen.contract.presets import get_preset
+from memgen.contract.presets import Preset, get_preset
 from memgen.contract.stage_configs import EvaluateConfig, LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
 
 RunConfig = EvaluateConfig | WeaverSftConfig | TriggerGrpoConfig | LtpoEvaluateConfig
@@ -58,15 +58,41 @@ def parse_config(data: object) -> RunConfig:
     except ValidationError as error:
         raise InvalidConfig([_problem(config_class, item) for item in error.errors()]) from None
     try:
-        get_preset(config.preset)
+        check_revision(get_preset(config.preset), config.revision)
     except BadInput as error:
         raise InvalidConfig([error]) from None
     return config
 
 
+def check_revision(preset: Preset, revision: str | None) -> None:
+    """Refuse a revision of what has none.
+
+    Raises:
+        BadInput: `revision_unused`.
+    """
+    if revision is not None and preset.folder is not None:
+        raise BadInput(
+            "revision_unused",
+            f"the weights of {preset.name} lie in a folder, which has no revisions",
+            field="revision",
+            value=revision,
+            way_out="Leave revision empty, or choose a model that comes from the hub.",
+        )
+
+
 def stored_config(data: Mapping[str, Any]) -> RunConfig:
-    """A config that was parsed before, e.g. a run's: its preset may be gone from the operator's file by now."""
-    return stage_class(str(data["stage"])).model_validate(dict(data))
+    """A config that was parsed before, e.g. a run's: its preset may be gone from the operator's file by now.
+
+    What today's rules refuse is taken as it stands, so that the run can still be shown, ended and deleted.
+
+    Raises:
+        BadInput: `unknown_stage`.
+    """
+    config_class = stage_class(str(data.get("stage")))
+    try:
+        return config_class.model_validate(dict(data))
+    except ValidationError:
+        return config_class.model_construct(**data)
 
 
 def config_hash(config: RunConfig) -> str:
@@ -101,7 +127,7 @@ def _class_of(data: Mapping[str, Any]) -> type[RunConfig]:
             ]
         )
     try:
-        return stage_class(str(data["stage"]))
+        return stage_class(data["stage"] if isinstance(data["stage"], str) else "")
     except BadInput as error:
         raise InvalidConfig([error]) from None
 

@@ -4,12 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from memgen.contract.numbers import Amount, Finite, Line, Paragraph, Time, Whole, Word
+
 
 class _Event(BaseModel):
     # A reader older than its trainer ignores fields that it does not know.
     model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
 
-    time: float
+    time: Time
     """Seconds since 1970, UTC, by the trainer's clock."""
 
 
@@ -17,9 +19,9 @@ class Started(_Event):
     """The trainer has read its config."""
 
     event: Literal["started"] = "started"
-    stage: str
-    pid: int
-    resumed_from: str | None = None
+    stage: Word
+    pid: Whole
+    resumed_from: Line | None = None
     """Name of the run folder whose progress was taken over."""
 
 
@@ -27,19 +29,19 @@ class Phase(_Event):
     """The trainer enters a named part of its work: `data`, `download`, `convert`, `load`, `generate`, ..."""
 
     event: Literal["phase"] = "phase"
-    name: str
-    detail: str = ""
+    name: Word
+    detail: Line = ""
 
 
 class Progress(_Event):
     """How far the current phase is."""
 
     event: Literal["progress"] = "progress"
-    done: float
-    total: float | None = None
-    unit: str
+    done: Amount
+    total: Amount | None = None
+    unit: Word
     """`questions`, `steps` or `bytes`."""
-    detail: str = ""
+    detail: Line = ""
     """What is being done right now, e.g. `8 under way`."""
 
 
@@ -49,16 +51,16 @@ class Metric(_Event):
     event: Literal["metric"] = "metric"
     name: str = Field(max_length=100)
     """Slash-separated, e.g. `eval/accuracy`."""
-    step: int = Field(ge=0)
-    value: float
+    step: Whole
+    value: Finite
 
 
 class Checkpoint(_Event):
     """A checkpoint is complete on disk."""
 
     event: Literal["checkpoint"] = "checkpoint"
-    step: int
-    path: str
+    step: Whole
+    path: Line
     """Relative to the run folder."""
 
 
@@ -66,8 +68,8 @@ class Artifact(_Event):
     """Another file is complete on disk."""
 
     event: Literal["artifact"] = "artifact"
-    kind: str
-    path: str
+    kind: Word
+    path: Line
     """Relative to the run folder."""
 
 
@@ -75,27 +77,27 @@ class Warned(_Event):
     """Something that the user should know and that does not end the run."""
 
     event: Literal["warning"] = "warning"
-    code: str
-    message: str
+    code: Word
+    message: Paragraph
 
 
 class Finished(_Event):
     """The stage is done; the result is also in `result.json`."""
 
     event: Literal["finished"] = "finished"
-    result: dict[str, float | int | str | None]
+    result: dict[str, Whole | Finite | Line | None]
 
 
 class Failed(_Event):
     """The stage ends with an error."""
 
     event: Literal["failed"] = "failed"
-    code: str
-    message: str
-    field: str | None = None
-    value: str | None = None
-    way_out: str = ""
-    traceback: str | None = None
+    code: Word
+    message: Paragraph
+    field: Line | None = None
+    value: Line | None = None
+    way_out: Line = ""
+    traceback: Paragraph | None = None
 
 
 Event = Annotated[

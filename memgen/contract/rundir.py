@@ -5,6 +5,7 @@ The run folder is the interface between trainer and supervisor; see docs/archite
 
 import json
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from memgen.contract.config import RunConfig
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import MANIFEST
+from memgen.contract.names import file_name
 from memgen.contract.presets import short_name
 
 EXIT_DONE, EXIT_ERROR, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 1, 2, 3
@@ -108,7 +110,8 @@ class RunDir:
 
     def saved_steps(self) -> list[int]:
         """Steps of the checkpoints, ascending; a folder appears there whole or not at all."""
-        return sorted(int(path.name.removeprefix("step-")) for path in self.checkpoints.glob("step-*"))
+        names = [path.name for path in self.checkpoints.glob("step-*") if path.is_dir()]
+        return sorted(int(name.removeprefix("step-")) for name in names if re.fullmatch(r"step-[0-9]{1,15}", name))
 
     def holds_work(self) -> bool:
         """Whether something has been computed here: answers, a checkpoint or an output."""
@@ -121,15 +124,24 @@ def attempt_dir(home: Path, run_id: int, number: int, stage: str) -> RunDir:
 
 
 def published_dir(home: Path, config: RunConfig, run_id: int) -> Path:
-    """Where the output of a finished run lies for good."""
+    """Where the output of a finished run lies for good.
+
+    Raises:
+        BadInput: `unsafe_name`, as `newest_link`.
+    """
     link = newest_link(home, config)
     return link.parent / str(run_id) / link.name
 
 
 def newest_link(home: Path, config: RunConfig) -> Path:
-    """The symlink that points at the output of the newest finished run of the same stage, data and model."""
+    """The symlink that points at the output of the newest finished run of the same stage, data and model.
+
+    Raises:
+        BadInput: `unsafe_name`, if a stored config has one that would lead elsewhere.
+    """
     output = OUTPUTS[config.stage]
-    return home / output.area / config.data / short_name(config.preset) / output.folder
+    data, model = file_name(config.data, "data"), file_name(short_name(config.preset), "preset")
+    return home / output.area / data / model / output.folder
 
 
 def checkpoint_dir(home: Path, name: str) -> Path:
@@ -138,18 +150,25 @@ def checkpoint_dir(home: Path, name: str) -> Path:
     Raises:
         BadInput: `no_such_checkpoint`.
     """
-    if name.isdecimal():
+    if name.isdecimal() and name.isascii():
         found = [path.parent for path in home.glob(f"train/*/*/{name}/*/{MANIFEST}")]
         found = [path for path in found if not path.is_symlink()]
         way_out = "Name a training run that has finished, or the folder of a checkpoint."
     else:
-        found = [Path(name)] if (Path(name) / MANIFEST).exists() else []
+        found = [Path(name)] if _exists(Path(name) / MANIFEST) else []
         way_out = f"A checkpoint is a folder with a {MANIFEST}; `memgen inspect` shows what it is."
     if not found:
         raise BadInput(
             "no_such_checkpoint", "there is no such checkpoint", field="checkpoint", value=name, way_out=way_out
         )
     return found[0]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False
 
 
 def log_link(home: Path, run_id: int) -> Path:

@@ -5,13 +5,13 @@ Seen in the published files: 7,473 train and 1,319 test rows, no duplicate quest
 answer with exactly one `####`, some final answers with thousands commas.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from memgen.contract.errors import BadInput
 from memgen.contract.gsm8k_folder import GSM8K_FILES, GSM8K_SETTING, check_gsm8k_folder, unusable_gsm8k_folder
+from memgen.contract.json_file import MOST_BYTES, Unreadable, parse_json, read_lines
 from memgen.data.questions import Question, check_split, drop_duplicates, from_gsm8k_row, split_validation
 
 HUB_NAME = "openai/gsm8k"
@@ -53,11 +53,9 @@ def _file_questions(path: Path) -> Iterator[Question]:
     """The questions of one file, line by line; blank lines are skipped, a file without a row is refused."""
     empty = True
     try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    empty = False
-                    yield _line_question(line, path, number)
+        for number, line in read_lines(path):
+            empty = False
+            yield _line_question(line, path, number)
     except OSError as error:
         raise unusable_gsm8k_folder(path.parent, f"{path.name} can't be read: {error.strerror}") from error
     if empty:
@@ -65,10 +63,12 @@ def _file_questions(path: Path) -> Iterator[Question]:
 
 
 def _line_question(line: bytes, path: Path, number: int) -> Question:
+    if len(line) > MOST_BYTES:
+        _refuse_row(f"the line is longer than {MOST_BYTES:,} bytes", path, number)
     try:
-        row = json.loads(line.decode())
-    except ValueError as error:
-        _refuse_row(f"the line is not JSON in UTF-8: {error}", path, number)
+        row = parse_json(line)
+    except Unreadable as error:
+        _refuse_row(str(error), path, number)
     if not isinstance(row, dict):
         _refuse_row("the line is not a JSON object", path, number)
     try:
@@ -109,5 +109,14 @@ def _hub_questions(part: str) -> Iterator[Question]:
                 "data 'wordproblems', which needs neither."
             ),
         ) from error
-    for row in rows:
-        yield from_gsm8k_row(row, PREFIX)
+    for number, row in enumerate(rows, start=1):
+        try:
+            yield from_gsm8k_row(row, PREFIX)
+        except BadInput as error:
+            raise BadInput(
+                error.code,
+                f"row {number} of {HUB_NAME}, {part}: {error.message}",
+                field="data",
+                value=error.value,
+                way_out=f"Set {GSM8K_SETTING} to a folder with {' and '.join(GSM8K_FILES)} that are whole.",
+            ) from error

@@ -39,7 +39,8 @@ def from_gsm8k_row(row: Mapping[str, object], prefix: str) -> Question:
         prefix: name of the data set, the part of the id in front of the colon.
 
     Raises:
-        BadInput: `bad_data_row`, where a key is missing or empty or the answer has nothing behind a `####`.
+        BadInput: `bad_data_row`, where a key is missing or empty, a text can't be written in UTF-8, or the answer has
+            nothing behind a `####`.
     """
     question, answer_text = _text(row, "question"), _text(row, "answer")
     rationale, _, answer = answer_text.rpartition("####")
@@ -71,6 +72,16 @@ def _text(row: Mapping[str, object], key: str) -> str:
             value=sorted(row) if value is None else value,
             way_out='Each row needs the keys "question" and "answer", both non-empty texts.',
         )
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(
+            "bad_data_row",
+            f"the text under '{key}' holds half of a surrogate pair at character {error.start + 1}",
+            field=key,
+            value=ascii(value[error.start]),
+            way_out="Write the whole character, or leave it out.",
+        ) from None
     return value
 
 

@@ -1,17 +1,28 @@
 """Files that peft and torch wrote: adapter folders and pickled tensors, read without running what they hold."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig
-from safetensors.torch import load_file
+from pydantic import ValidationError
 
-from memgen.model.checkpoint import damaged
+from memgen.contract.errors import first_error
+from memgen.contract.json_file import Unreadable, read_object
+from memgen.contract.manifest import LoraSettings, damaged
+from memgen.model.checkpoint import lora_config, read_pickle, read_safetensors
+from memgen.model.weights_folder import PEFT_PREFIX
 
-PREFIX = "base_model.model."  # what PEFT puts before the names of a wrapped model
+CONFIG = "adapter_config.json"
+SETTINGS = tuple(LoraSettings.model_fields)
+# what PEFT can do beyond a plain LoRA, each of which would change what the same tensors compute
+BEYOND_PLAIN = (
+    "use_rslora", "use_dora", "use_qalora", "use_bdlora", "lora_bias", "rank_pattern", "alpha_pattern",
+    "modules_to_save", "layers_to_transform", "layer_replication", "exclude_modules", "target_parameters",
+    "trainable_token_indices", "alora_invocation_tokens", "fan_in_fan_out",
+)  # fmt: skip
+MOST_DEPTH, MOST_TENSORS = 8, 100_000  # of what torch saved
 
 
 def read_lora_config(folder: Path) -> LoraConfig:
@@ -20,18 +31,20 @@ def read_lora_config(folder: Path) -> LoraConfig:
     Raises:
         BadInput: `checkpoint_damaged`.
     """
-    config = read_json(folder / "adapter_config.json")
+    config = read_json(folder / CONFIG)
+    for name in SETTINGS:
+        if name not in config:
+            raise damaged(CONFIG, f"it lacks the key {name}")
+    for name in BEYOND_PLAIN:
+        if config.get(name):
+            raise damaged(CONFIG, f"it sets {name}, and only a plain LoRA can be read")
+    for name, plain in (("peft_type", "LORA"), ("bias", "none")):
+        if config.get(name, plain) != plain:
+            raise damaged(CONFIG, f"its {name} is not {plain}, and only a plain LoRA can be read")
     try:
-        return LoraConfig(
-            r=config["r"],
-            lora_alpha=config["lora_alpha"],
-            lora_dropout=config["lora_dropout"],
-            target_modules=config["target_modules"],
-            bias="none",
-            task_type="CAUSAL_LM",
-        )
-    except KeyError as error:
-        raise damaged("adapter_config.json", f"it lacks the key {error.args[0]}") from None
+        return lora_config(LoraSettings.model_validate({name: config[name] for name in SETTINGS}))
+    except ValidationError as error:
+        raise damaged(CONFIG, first_error(error)) from error
 
 
 def read_adapter(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
@@ -40,10 +53,10 @@ def read_adapter(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
     Raises:
         BadInput: `checkpoint_damaged`.
     """
-    for file, read in (("adapter_model.safetensors", load_file), ("adapter_model.bin", read_tensors)):
+    for file, read in (("adapter_model.safetensors", read_safetensors), ("adapter_model.bin", read_tensors)):
         path = folder / file
-        if path.exists():
-            return path, {key.removeprefix(PREFIX): value for key, value in read(path).items()}
+        if path.is_file():
+            return path, {key.removeprefix(PEFT_PREFIX): value for key, value in read(path).items()}
     raise damaged(
         f"{folder.parent.name}/{folder.name}", "it holds neither adapter_model.safetensors nor adapter_model.bin"
     )
@@ -55,15 +68,14 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         BadInput: `checkpoint_damaged`.
     """
-    if not path.exists():
+    if not path.is_file():
         raise damaged(path.name, "the file is missing")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch has many errors for a file that is not what it should be
-        raise damaged(path.name, f"it can't be read ({type(error).__name__})") from error
+    state = read_pickle(path)
     if not isinstance(state, Mapping):
         raise damaged(path.name, "it holds no tensors by name")
-    return _flat(state)
+    tensors: dict[str, torch.Tensor] = {}
+    _flatten(state, "", MOST_DEPTH, tensors, path.name)
+    return tensors
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -73,14 +85,22 @@ def read_json(path: Path) -> dict[str, Any]:
         BadInput: `checkpoint_damaged`.
     """
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise damaged(path.name, f"it can't be read ({type(error).__name__})") from error
-    return data
+        return read_object(path)
+    except Unreadable as error:
+        raise damaged(path.name, str(error)) from error
 
 
-def _flat(state: Mapping[str, Any], before: str = "") -> dict[str, torch.Tensor]:
-    flat: dict[str, torch.Tensor] = {}
+def _flatten(state: Mapping[Any, Any], before: str, depth: int, tensors: dict[str, torch.Tensor], file: str) -> None:
+    """Enter the tensors of a nested mapping, which may hold itself, by their joined names."""
+    if depth == 0:
+        raise damaged(file, f"its tensors lie more than {MOST_DEPTH} levels deep")
     for key, value in state.items():
-        flat |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
-    return flat
+        name = f"{before}{key}"
+        if isinstance(value, Mapping):
+            _flatten(value, f"{name}.", depth - 1, tensors, file)
+        elif isinstance(value, torch.Tensor):
+            tensors[name] = value
+        else:
+            raise damaged(file, f"{name[:200]} is no tensor")
+        if len(tensors) > MOST_TENSORS:
+            raise damaged(file, f"it holds more than {MOST_TENSORS:,} tensors")

@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from memgen.contract.errors import BadInput
-from memgen.contract.manifest import Manifest
+from memgen.contract.errors import BadInput, first_error
+from memgen.contract.manifest import LATENTS_ADAPTER, Manifest, damaged
 from memgen.contract.presets import Preset
 from memgen.contract.rundir import write_json
 from memgen.contract.stage_configs import LENGTHS, LIMITS
-from memgen.model.adapter_files import PREFIX, read_adapter, read_json, read_lora_config, read_tensors
+from memgen.model.adapter_files import read_adapter, read_json, read_lora_config, read_tensors
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.base import BaseModel, load_base
 from memgen.model.chat import prompt_hash
 from memgen.model.checkpoint import (
-    check_keys,
-    damaged,
+    build,
+    check_tensors,
     load_checkpoint,
     lora_settings,
     save_checkpoint,
@@ -33,6 +34,7 @@ from memgen.model.checkpoint import (
 from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel
 from memgen.model.older_layout import is_older, load_older
+from memgen.model.weights_folder import PEFT_PREFIX
 from memgen.monitor import Monitor
 
 
@@ -56,18 +58,22 @@ def load_authors(folder: Path, base: BaseModel) -> Loaded:
         BadInput: `checkpoint_damaged`, naming the file and the key.
     """
     settings = _settings(folder)
-    model = MemGenModel(base, settings, {name: read_lora_config(_adapter_folder(folder, name)) for name in ADAPTERS})
+    lora = {name: read_lora_config(_adapter_folder(folder, name)) for name in ADAPTERS}
+    model = build(base, settings, lora, "adapter_config.json")
     targets: dict[str, Mapping[str, torch.Tensor]] = dict(_parts(model))
     found: dict[str, Mapping[str, torch.Tensor]] = {file: read_tensors(folder / file) for file in targets}
+    adapter_files: dict[str, Adapter] = {}
     for name in ADAPTERS:
         path, state = read_adapter(_adapter_folder(folder, name))
         file = str(path.relative_to(folder))
-        if is_untrained(state):
-            raise damaged(file, f"every lora_B of the {name} is zero: loading and saving again lost its training")
+        adapter_files[file] = name
         targets[file] = model.adapters.parameters(name)
         found[file] = state
     for file, tensors in targets.items():
-        check_keys(file, tensors, found[file])
+        check_tensors(file, tensors, found[file])
+        if file in adapter_files and is_untrained(found[file]):
+            name = adapter_files[file]
+            raise damaged(file, f"every lora_B of the {name} is zero: loading and saving again lost its training")
     with torch.no_grad():
         for file, tensors in targets.items():
             for key, target in tensors.items():
@@ -152,7 +158,7 @@ def _write_authors(model: MemGenModel, folder: Path) -> int:
         inside = _adapter_folder(folder, name)
         inside.mkdir(parents=True)
         model.lora[name].save_pretrained(str(inside))
-        state = {f"{PREFIX}{key}": value.detach().cpu() for key, value in model.adapters.parameters(name).items()}
+        state = {f"{PEFT_PREFIX}{key}": value.detach().cpu() for key, value in model.adapters.parameters(name).items()}
         save_file(state, inside / "adapter_model.safetensors")
         known = lora_settings(model)[name].model_dump()
         loras[f"{name}_lora_config"] = known | {"bias": "none", "task_type": "CAUSAL_LM"}
@@ -175,9 +181,12 @@ def _parts(model: MemGenModel) -> dict[str, dict[str, torch.Tensor]]:
 def _settings(folder: Path) -> LatentSettings:
     config = read_json(folder / "config.json")
     try:
-        return LatentSettings.of({name: int(config[name]) for name in (*LENGTHS, *LIMITS)})
+        numbers = LATENTS_ADAPTER.validate_python({name: config[name] for name in (*LENGTHS, *LIMITS)})
     except KeyError as error:
         raise damaged("config.json", f"it lacks the key {error.args[0]}") from None
+    except ValidationError as error:
+        raise damaged("config.json", first_error(error)) from error
+    return LatentSettings.of(numbers)
 
 
 def _adapter_folder(folder: Path, name: Adapter) -> Path:

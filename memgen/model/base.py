@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from memgen.contract.threads import threads_setting
 from memgen.model.attention import IMPLEMENTATION
 from memgen.model.chat import end_token_id
 from memgen.model.fetch import LocalModel
+from memgen.model.weights_folder import check_folder, check_loaded, unusable
 
 
 @dataclass(frozen=True)
@@ -45,28 +47,60 @@ def load_base(source: LocalModel, dtype: str, *, plain: bool = False) -> BaseMod
             installed and device and numbers suit it.
 
     Raises:
-        BadInput: `no_cuda`, if GPUs are named and can't be used; `no_chatml`, if the tokenizer does not know ChatML.
+        BadInput: `no_cuda`, if GPUs are named and can't be used; `weights_unusable`, if not every weight is there as
+            a number; `no_chatml`, if the tokenizer does not know ChatML.
     """
     transformers_logging.disable_progress_bar()  # its bars fill a log file
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     _refuse_cpu_for_gpu(device)
-    tokenizer = AutoTokenizer.from_pretrained(source.folder)
+    check_folder(source.folder)
+    tokenizer = _tokenizer(source.folder)
     eos_id = end_token_id(tokenizer)
     number = torch.float32 if bytes_per_number(dtype, device.type) == 4 else torch.bfloat16
     flash = plain and device.type == "cuda" and number is torch.bfloat16 and is_flash_attn_2_available()
     attention = "flash_attention_2" if flash else IMPLEMENTATION
     device_map = "balanced" if _spreads() else None
-    model = AutoModelForCausalLM.from_pretrained(
-        source.folder, dtype=number, attn_implementation=attention, device_map=device_map
-    ).eval()
+    model = _model(source.folder, dtype=number, attn_implementation=attention, device_map=device_map)
     if device_map is None:
         model = model.to(device)
-    device = model.get_input_embeddings().weight.device
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else eos_id
+    embeddings = model.get_input_embeddings()
+    device = embeddings.weight.device
+    if eos_id >= embeddings.num_embeddings:
+        raise unusable(source.folder, f"its tokenizer has more tokens than its {embeddings.num_embeddings} embeddings")
+    pad_id = tokenizer.pad_token_id
+    if pad_id is None or not 0 <= pad_id < embeddings.num_embeddings:  # added to a tokenizer, not to its model
+        pad_id = eos_id
     # A model's own generation config fills every field that a call leaves open, which turns greedy
     # decoding into sampling (Qwen3) or adds a repetition penalty (Qwen2.5): replace it whole.
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=eos_id, pad_token_id=pad_id)
     return BaseModel(model, tokenizer, device, eos_id, pad_id)
+
+
+def _tokenizer(folder: Path) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # it has many errors for files that are not what they should be
+        raise unusable(folder, f"its tokenizer can't be read ({_said(error)})") from error
+
+
+def _model(folder: Path, **how: Any) -> Any:
+    """The model with every weight from the folder; tensors that do not fit are told by the report, not by the log."""
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, **how
+        )
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # it has many errors for files that are not what they should be
+        raise unusable(folder, f"it can't be loaded ({_said(error)})") from error
+    model, report = loaded
+    check_loaded(folder, model, report)
+    return model.eval()
+
+
+def _said(error: Exception) -> str:
+    first = (str(error).strip().splitlines() or ["no reason given"])[0]
+    return f"{type(error).__name__}: {first[:300]}"
 
 
 def _refuse_cpu_for_gpu(device: torch.device) -> None:

@@ -15,21 +15,22 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from memgen.contract.errors import BadInput
-from memgen.contract.manifest import MANIFEST, LoraSettings, Manifest, file_hash
+from memgen.contract.manifest import MANIFEST, LoraSettings, Manifest, damaged, file_hash, read_manifest
 from memgen.contract.rundir import write_whole
 from memgen.contract.stage_configs import LENGTHS
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.base import BaseModel
+from memgen.model.finite import is_finite
 from memgen.model.memgen_model import LatentSettings, MemGenModel
 
 PARTS = "parts.safetensors"
 OPTIMIZER = "optimizer.pt"
 TARGETS = ["q_proj", "v_proj"]
+FLOATS = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 
 
 def new_model(
@@ -121,27 +122,6 @@ def save_checkpoint(
     return manifest
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a checkpoint.
-
-    Raises:
-        BadInput: `not_a_checkpoint` or `checkpoint_damaged`.
-    """
-    path = folder / MANIFEST
-    if not path.exists():
-        raise BadInput(
-            "not_a_checkpoint",
-            f"the folder has no {MANIFEST}",
-            field="checkpoint",
-            value=folder,
-            way_out="Name a checkpoint of ours; `memgen import-checkpoint` reads the authors' layout.",
-        )
-    try:
-        return Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValidationError, ValueError) as error:
-        raise damaged(MANIFEST, f"it can't be read: {str(error).splitlines()[0]}") from error
-
-
 def load_optimizer(folder: Path) -> dict[str, Any]:
     """The optimizer's state of a resumable checkpoint.
 
@@ -154,8 +134,22 @@ def load_optimizer(folder: Path) -> dict[str, Any]:
         raise damaged(OPTIMIZER, "the file is missing")
     if file_hash(path) != digest:
         raise damaged(OPTIMIZER, "its content is not what the manifest's hash says")
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_pickle(path)
+    if not isinstance(state, dict):
+        raise damaged(OPTIMIZER, "it holds no state by name")
     return state
+
+
+def read_pickle(path: Path) -> Any:
+    """What torch saved in a file: tensors, numbers and containers; nothing of it is run.
+
+    Raises:
+        BadInput: `checkpoint_damaged`.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch has many errors for a file that is not what it should be
+        raise damaged(path.name, f"it can't be read ({type(error).__name__})") from error
 
 
 def load_checkpoint(
@@ -176,12 +170,31 @@ def load_checkpoint(
     manifest = read_manifest(folder)
     _check_base(manifest, base, base_name)
     settings = _settings(manifest, wanted or {})
-    lora: dict[Adapter, LoraConfig] = {
-        name: LoraConfig(**manifest.lora[name].model_dump(), bias="none", task_type="CAUSAL_LM") for name in ADAPTERS
-    }
-    model = MemGenModel(base, settings, lora)
+    for name in ADAPTERS:
+        if name not in manifest.lora:
+            raise damaged(MANIFEST, f"it has no LoRA settings of the {name}")
+    lora: dict[Adapter, LoraConfig] = {name: lora_config(manifest.lora[name]) for name in ADAPTERS}
+    model = build(base, settings, lora, MANIFEST)
     restore(model, folder)
     return model
+
+
+def lora_config(settings: LoraSettings) -> LoraConfig:
+    """PEFT's config of an adapter."""
+    return LoraConfig(**settings.model_dump(), bias="none", task_type="CAUSAL_LM")
+
+
+def build(base: BaseModel, settings: LatentSettings, lora: dict[Adapter, LoraConfig], file: str) -> MemGenModel:
+    """A model with adapters as a checkpoint's file describes them; its weights are still to come.
+
+    Raises:
+        BadInput: `checkpoint_damaged`, naming that file, if the base has no such places.
+    """
+    try:
+        return MemGenModel(base, settings, lora)
+    except (ValueError, TypeError) as error:  # of PEFT
+        said = str(error).splitlines()[0][:300]
+        raise damaged(file, f"its adapters do not fit this base: {said}") from error
 
 
 def restore(model: MemGenModel, folder: Path) -> None:
@@ -198,7 +211,7 @@ def restore(model: MemGenModel, folder: Path) -> None:
             file, "the file is missing" if file in targets else "the manifest names a file that no part reads"
         )
     for file, tensors in targets.items():
-        check_keys(file, tensors, found[file])
+        check_tensors(file, tensors, found[file])
     for name in manifest.trained:
         if is_untrained(found[f"{name}.safetensors"]):
             raise damaged(
@@ -234,7 +247,7 @@ def summary(folder: Path) -> list[str]:
             lines += [f"  {key:40} {tuple(tensors[key].shape)!s:14} norm {norm:.4g}" for key, norm in norms.items()]
         else:
             for matrix in ("lora_A", "lora_B"):
-                own = [norm for key, norm in norms.items() if matrix in key]
+                own = [norm for key, norm in norms.items() if matrix in key] or [0.0]
                 lines.append(f"  {matrix}: {len(own)} matrices, norms {min(own):.4g} to {max(own):.4g}")
     return lines
 
@@ -253,8 +266,8 @@ def verify(folder: Path) -> Manifest:
     return manifest
 
 
-def check_keys(file: str, targets: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
-    """Refuse tensors that do not fit one to one.
+def check_tensors(file: str, targets: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
+    """Refuse tensors that do not fit one to one, or hold what is no number.
 
     Raises:
         BadInput: `checkpoint_damaged`, naming the key and how many fit.
@@ -264,19 +277,13 @@ def check_keys(file: str, targets: Mapping[str, torch.Tensor], found: Mapping[st
         said = "it lacks the key" if key in targets else "it has the unexpected key"
         raise damaged(file, f"{said} {key} ({fitting})")
     for key, target in targets.items():
-        if target.shape != found[key].shape:
-            raise damaged(file, f"{key} has shape {tuple(found[key].shape)} and not {tuple(target.shape)}")
-
-
-def damaged(file: str, what: str) -> BadInput:
-    """The error for a checkpoint that can't be loaded completely."""
-    return BadInput(
-        "checkpoint_damaged",
-        f"{file}: {what}",
-        field="checkpoint",
-        value=file,
-        way_out="Take the checkpoint from where it was trained again; nothing of it was loaded.",
-    )
+        tensor = found[key]
+        if target.shape != tensor.shape:
+            raise damaged(file, f"{key} has shape {tuple(tensor.shape)} and not {tuple(target.shape)}")
+        if tensor.dtype not in FLOATS or tensor.layout is not torch.strided or tensor.device.type != "cpu":
+            raise damaged(file, f"{key} is no plain tensor of floats ({tensor.dtype}, {tensor.layout})")
+        if not is_finite(tensor):
+            raise damaged(file, f"{key} holds NaN or infinite numbers")
 
 
 def tokenizer_hash(base: BaseModel) -> str:
@@ -312,14 +319,23 @@ def _settings(manifest: Manifest, wanted: Mapping[str, int | None]) -> LatentSet
 
 def _verified(folder: Path, file: str, digest: str) -> dict[str, torch.Tensor]:
     path = folder / file
-    if Path(file).name != file or not path.is_file():
+    if not path.is_file():
         raise damaged(file, "the file is missing")
     if file_hash(path) != digest:
         raise damaged(file, "its content is not what the manifest's hash says")
+    return read_safetensors(path)
+
+
+def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file.
+
+    Raises:
+        BadInput: `checkpoint_damaged`.
+    """
     try:
         return load_file(path)
-    except SafetensorError as error:
-        raise damaged(file, f"it can't be read ({error})") from error
+    except (SafetensorError, OSError, ValueError, KeyError) as error:  # a type of numbers that torch has not
+        raise damaged(path.name, f"it can't be read ({type(error).__name__}: {str(error)[:200]})") from error
 
 
 def _sync(path: Path) -> None:

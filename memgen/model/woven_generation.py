@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from memgen.model.finite import check_likeliest
 from memgen.model.ltpo import Peekable
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.row_cache import Reading
@@ -127,6 +128,9 @@ def generate_woven(
 
     Returns:
         A completion per prompt, in the prompts' order.
+
+    Raises:
+        Diverged: logits or decisions are NaN or infinite.
     """
     # what inference mode makes can't take part in LTPO's backward pass
     with torch.no_grad() if improve else torch.inference_mode():
@@ -225,6 +229,7 @@ class _Generation:
         if self._trigger and points:
             chunks = [torch.cat(self._rows[place].trigger) for place in points]
             said = self._model.decide(self._reader, points, chunks)
+            check_likeliest(said, "the trigger's decisions")
             if self._sampling is not None:
                 said = torch.log_softmax(said / self._sampling.temperature, dim=-1)
             numbers = [self._rows[place].number for place in points]
@@ -267,6 +272,7 @@ class _Generation:
             row.inserted += not first
         if going_on:
             logits = self._model.logits(torch.stack([hidden[place][-1] for place in going_on]))
+            check_likeliest(logits, "the logits behind tokens and latents")
             self._take(going_on, self._choose(logits, [rows[place].number for place in going_on]))
 
     def _improved(self, places: Sequence[int], latents: Sequence[torch.Tensor]) -> list[torch.Tensor]:

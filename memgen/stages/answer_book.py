@@ -10,6 +10,7 @@ from pathlib import Path
 
 from memgen.contract.answers import AnswerRecord, Augmentation, LtpoTrace, Summary, read_answers, summarize
 from memgen.contract.errors import BadInput
+from memgen.contract.json_file import lines_of
 from memgen.data.questions import Question
 from memgen.model.chat import question_messages
 from memgen.monitor import Monitor
@@ -119,7 +120,7 @@ class AnswerBook:
                 file.seek(known)
                 data = file.read()
             whole = data[: data.rfind(b"\n") + 1]  # its writer may be in the middle of a line
-            for line in whole.splitlines():
+            for line in filter(None, lines_of(whole)):
                 self._enter(AnswerRecord.model_validate_json(line))
             self._read[part] += len(whole)
 

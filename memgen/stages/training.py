@@ -12,7 +12,7 @@ import hashlib
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +21,33 @@ from torch import nn
 from transformers import get_scheduler
 
 from memgen.contract.config import config_hash
-from memgen.contract.errors import BadInput
-from memgen.contract.manifest import Manifest
+from memgen.contract.errors import BadInput, Diverged
+from memgen.contract.manifest import Manifest, damaged
 from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
 from memgen.contract.status import StopMode
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.chat import prompt_hash
 from memgen.model.checkpoint import (
+    OPTIMIZER,
     load_optimizer,
     lora_settings,
     save_checkpoint,
     tokenizer_hash,
     verify,
 )
+from memgen.model.finite import is_finite
 from memgen.model.memgen_model import MemGenModel
 from memgen.stages.context import Context
 from memgen.stages.loading import Loaded
 from memgen.stop import Stopped
 
 KEPT = 2  # newest resumable checkpoints
+LOWER = "Lower learning_rate and start again; the last checkpoint is whole."
 LINES = 200  # lines about steps in the log of a training, roughly
 SAID = ("loss", "reward", "frac_reward_zero_std", "insert_rate", "completions/mean_length", "grad_norm", "step_seconds")
 Step = Callable[[int], dict[str, float]]
 """Runs the forward and backward pass of a step for this rank's rows; returns the metrics of all rows by name behind
 `train/`, with `loss`. The losses of the ranks, and so their gradients, add up to those of the step."""
-
-
-class Diverged(RuntimeError):
-    """The loss or its gradient is no number any more, or the ranks' weights are not the same."""
 
 
 def seed_of(seed: int, *what: object) -> int:
@@ -67,6 +66,12 @@ def batch_of(count: int, size: int, number: int, seed: int) -> list[int]:
     """Rows of the n-th batch: each epoch has all `count` rows once, in its own order; its last batch may be smaller."""
     epoch, place = divmod(number, math.ceil(count / size))
     return shuffled(count, seed, "epoch", epoch)[place * size : (place + 1) * size]
+
+
+def epochs_after(steps: int, count: int, size: int) -> float:
+    """Passes over `count` rows after so many steps of `size`: whole at the end of each, whose last batch is smaller."""
+    whole, place = divmod(steps, math.ceil(count / size))
+    return whole + place * size / count
 
 
 def resume_point(context: Context) -> tuple[Path, int] | None:
@@ -147,12 +152,31 @@ class TrainingLoop:
         self._first, self._seconds_before = 0, 0.0
         if resumed is not None:
             folder, self._first = resumed
-            state = load_optimizer(folder)
-            self._optimizer.load_state_dict(state["optimizer"])
-            self._scheduler.load_state_dict(state["scheduler"])
-            self.notes, self._seconds_before = dict(state["notes"]), float(state["seconds"])
+            self._take_up(load_optimizer(folder))
         self._done = self._first
         self._began = time.perf_counter()
+
+    def _take_up(self, state: Mapping[str, Any]) -> None:
+        """Go on with the optimizer's state of a checkpoint.
+
+        Raises:
+            BadInput: `checkpoint_damaged`, if it is that of another training.
+        """
+        try:
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._scheduler.load_state_dict(state["scheduler"])
+            self.notes = {str(name): float(value) for name, value in state["notes"].items()}
+            self._seconds_before = float(state["seconds"])
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            raise damaged(OPTIMIZER, f"it is not of this training ({type(error).__name__}: {error})"[:500]) from error
+        for parameter in self._parameters:
+            if parameter not in self._optimizer.state:  # it never had a gradient
+                continue
+            moments = [self._optimizer.state[parameter].get(name) for name in ("exp_avg", "exp_avg_sq")]
+            if not all(isinstance(one, torch.Tensor) and one.shape == parameter.shape for one in moments):
+                raise damaged(OPTIMIZER, "it lacks moments of a parameter, or has some of another shape")
+            if not all(is_finite(one) for one in moments):
+                raise damaged(OPTIMIZER, "its moments are not finite")
 
     def run(self, step: Step, between: Callable[[int, bool], None] = lambda *_: None) -> dict[str, float]:
         """Do all steps that are left and save the final checkpoint; returns the last step's metrics and the time.
@@ -200,8 +224,7 @@ class TrainingLoop:
         norm = float(nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm))
         if not (math.isfinite(metrics["loss"]) and math.isfinite(norm)):
             raise Diverged(
-                f"loss {metrics['loss']}, gradient norm {norm} at step {number + 1}: the training has diverged. "
-                "Lower learning_rate and start again; the last checkpoint is whole."
+                f"loss {metrics['loss']}, gradient norm {norm} at step {number + 1}: the training has diverged", LOWER
             )
         metrics |= {"grad_norm": norm, "learning_rate": self._optimizer.param_groups[0]["lr"]}
         self._optimizer.step()
@@ -224,7 +247,7 @@ class TrainingLoop:
         return done < self._total and done % self._block == 0 and done // every > (done - self._block) // every
 
     def _save(self) -> None:
-        self._check_ranks()
+        self._check_weights()
         run_dir, step = self._context.run_dir, self._done
         folder = run_dir.checkpoint(step)
         if folder.exists() or not self._context.team.is_main:
@@ -241,7 +264,7 @@ class TrainingLoop:
             shutil.rmtree(run_dir.checkpoint(old), ignore_errors=True)
 
     def _save_final(self) -> None:
-        self._check_ranks()
+        self._check_weights()
         if not self._context.team.is_main:
             return
         output = self._context.run_dir.output
@@ -256,8 +279,10 @@ class TrainingLoop:
         self._context.monitor.artifact("checkpoint", output.name)
         self._context.monitor.say(f"checkpoint {manifest.content_hash} saved as {output.name}")
 
-    def _check_ranks(self) -> None:
-        """Refuse to save weights that are not those of all ranks."""
+    def _check_weights(self) -> None:
+        """Refuse to save weights that are no numbers, or not those of all ranks."""
+        if not all(is_finite(parameter) for parameter in self._parameters):
+            raise Diverged(f"the weights behind step {self._done} are not finite: the training has diverged", LOWER)
         if self._context.team.size == 1:
             return
         digest = hashlib.sha256()
@@ -266,7 +291,8 @@ class TrainingLoop:
         if len(set(self._context.team.gather([digest.hexdigest()]))) > 1:
             raise Diverged(
                 f"the weights of the {self._context.team.size} processes differ behind step {self._done}: nothing is "
-                "saved. Go on with --resume; the last checkpoint is whole."
+                "saved",
+                "Go on with --resume; the last checkpoint is whole.",
             )
 
     def _manifest(self, step: int) -> Manifest:

@@ -4,6 +4,7 @@ The loss is the mean cross entropy of the solution's tokens, teacher-forced over
 in place (MemGen, arXiv 2509.24704).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TypeVar
 import torch
 
 from memgen.contract.datasets import num_rows, num_steps
-from memgen.contract.errors import BadInput
+from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.stage_configs import LENGTHS, LIMITS, WeaverSftConfig
 from memgen.data.questions import Question
 from memgen.environment import TRAINING_CONDITIONS
@@ -24,7 +25,7 @@ from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.stages.context import Context
 from memgen.stages.loading import Loaded, load
 from memgen.stages.signals import latent_signals
-from memgen.stages.training import TrainingLoop, batch_of, drawn, resume_point, seed_of
+from memgen.stages.training import LOWER, TrainingLoop, batch_of, drawn, epochs_after, resume_point, seed_of
 
 _T = TypeVar("_T")
 
@@ -109,7 +110,11 @@ class Teacher:
             own += float(loss.detach())
         self._model.eval()
         (total,) = team.sum(own)
-        return {"loss": total, "epoch": (number + 1) * per_step / len(self._examples), "num_tokens": labels}
+        return {
+            "loss": total,
+            "epoch": epochs_after(number + 1, len(self._examples), per_step),
+            "num_tokens": labels,
+        }
 
     def validate(self, done: int, is_last: bool) -> None:
         """Measure the validation loss where it is due."""
@@ -124,6 +129,8 @@ class Teacher:
         context.team.check_stop(context.stop)
         (nats,) = context.team.sum(own)
         loss = nats / sum(example.num_labels for example in self._held_out)
+        if not math.isfinite(loss):
+            raise Diverged(f"the validation loss behind step {done} is {loss}: the training has diverged", LOWER)
         self._notes.setdefault("eval_loss_before", loss)
         self._notes["eval_loss"] = loss
         context.monitor.metric("eval/loss", done, loss)

@@ -8,6 +8,7 @@ import pytest
 
 from backend.models import Run
 from backend.services.preflight import pin_revision
+from memgen.contract.presets import DEMO_PRESET
 from memgen.contract.stage_configs import EvaluateConfig
 from tests.backend.conftest import Backend, check_problem
 from tests.conftest import TINY
@@ -133,14 +134,17 @@ def test_lineage_of_what_is_not_there_is_not_found(backend: Backend) -> None:
     assert backend.get("/lineage") == {"nodes": []}
 
 
-def test_run_takes_the_revision_of_its_checkpoint(backend: Backend, weaver: int) -> None:
+def test_run_takes_the_revision_of_its_checkpoint(backend: Backend) -> None:
+    backend.submit(stage="weaver_sft", num_questions=8, batch_size=4, preset=DEMO_PRESET)
+    weaver = backend.work()
+    backend.reconciler.round()
     with backend.context.database.write() as session:
         run = session.get_one(Run, weaver)
         run.config = run.config | {"revision": "aaa"}
         session.add(run)
-    child = backend.submit(setting="weaver", checkpoint=str(weaver))
+    child = backend.submit(setting="weaver", checkpoint=str(weaver), preset=DEMO_PRESET)
     assert backend.run(child)["config"]["revision"] == "aaa"
-    config = evaluation(backend, checkpoint=str(weaver), revision="bbb")
+    config = evaluation(backend, checkpoint=str(weaver), preset=DEMO_PRESET, revision="bbb")
     check_problem(backend.user("POST", "/runs", json=config), 422, "foreign_base")
 
 

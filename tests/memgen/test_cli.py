@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from memgen.contract.answers import read_answers
+from memgen.contract.manifest import read_manifest
 from memgen.contract.rundir import RunDir
-from memgen.model.checkpoint import read_manifest
 from tests.memgen.stages.running import TINY_RUN, metric
 from tests.running_stack import wait_until
 
@@ -142,7 +142,7 @@ def test_bad_config_is_refused_with_the_way_out(
 def test_config_that_is_not_there_or_not_json_is_refused(home: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    for path, said in ((tmp_path / "gone.json", "can't be read"), (broken, "not JSON")):
+    for path, said in ((tmp_path / "gone.json", "no such file"), (broken, "not JSON")):
         done = memgen("run", str(path), "--out", str(tmp_path / "out"))
         assert (done.returncode, said in done.stderr) == (2, True)
     assert not (tmp_path / "out").exists()

@@ -9,12 +9,12 @@ from safetensors.torch import load_file, save_file
 
 from memgen.cli import app
 from memgen.contract.errors import BadInput
-from memgen.contract.manifest import file_hash
+from memgen.contract.manifest import file_hash, read_manifest
 from memgen.contract.presets import get_preset
 from memgen.model import checkpoint as module
 from memgen.model.authors_layout import export_authors, import_authors, load_authors
 from memgen.model.base import BaseModel, load_base
-from memgen.model.checkpoint import load_checkpoint, read_manifest, save_checkpoint, summary
+from memgen.model.checkpoint import load_checkpoint, save_checkpoint, summary
 from memgen.model.fetch import LocalModel, fetch_model
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.monitor import Monitor

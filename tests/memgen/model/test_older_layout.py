@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from memgen.contract.errors import BadInput
+from memgen.contract.manifest import read_manifest
 from memgen.contract.presets import get_preset
 from memgen.model.authors_layout import export_authors, import_authors, load_authors
 from memgen.model.base import load_base
-from memgen.model.checkpoint import load_checkpoint, read_manifest
+from memgen.model.checkpoint import load_checkpoint
 from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.monitor import Monitor

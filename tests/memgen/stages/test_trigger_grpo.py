@@ -7,12 +7,13 @@ import torch
 
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput
+from memgen.contract.manifest import read_manifest
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import RunDir
 from memgen.data import load_questions
 from memgen.model.base import load_base
 from memgen.model.chat import question_messages, render
-from memgen.model.checkpoint import load_checkpoint, read_manifest, tensors_of
+from memgen.model.checkpoint import load_checkpoint, tensors_of
 from memgen.model.fetch import fetch_model
 from memgen.model.generation import encode_prompts
 from memgen.model.memgen_model import MemGenModel

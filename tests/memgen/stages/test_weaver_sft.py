@@ -9,11 +9,12 @@ import torch
 
 from memgen.contract.config import RunConfig
 from memgen.contract.errors import BadInput
+from memgen.contract.manifest import read_manifest
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import RunDir
 from memgen.contract.status import StopMode
 from memgen.model.base import BaseModel, load_base
-from memgen.model.checkpoint import load_checkpoint, new_model, read_manifest
+from memgen.model.checkpoint import load_checkpoint, new_model
 from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.monitor import Monitor
