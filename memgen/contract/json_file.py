@@ -78,7 +78,7 @@ def read_lines(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[tuple[int, 
         number = 0
         while line := file.readline(most_bytes + 1):
             number += 1
-            whole = line if number > 1 else line.removeprefix(MARK)
+            whole = line.removeprefix(MARK)  # joined files have it inside
             while len(line) > most_bytes and not line.endswith(b"\n"):
                 line = file.readline(most_bytes + 1)
             if whole.strip():

@@ -1,5 +1,6 @@
 """The backend's fixtures: attacks go to a real application."""
 
 from tests.backend.conftest import backend, migrated, portal, settings, start
+from tests.memgen.stages.conftest import weaver
 
-__all__ = ["backend", "migrated", "portal", "settings", "start"]
+__all__ = ["backend", "migrated", "portal", "settings", "start", "weaver"]

@@ -18,7 +18,7 @@ from memgen.model.checkpoint import load_checkpoint, new_model
 from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.monitor import Monitor
-from memgen.stages.training import batch_of
+from memgen.stages.training import batch_of, epochs_after
 from memgen.stop import Stopped
 from tests.conftest import TINY
 from tests.memgen.stages.running import Killed, StopWhen, config_of, events, kill_after, metric, run
@@ -215,3 +215,16 @@ def test_environment_names_the_checkpoint(home: Path, tmp_path: Path, config: Ru
     run(home, tmp_path / "run", config.model_copy(update={"checkpoint": str(weaver), "max_steps": 1}))
     environment = json.loads(RunDir(tmp_path / "run").environment.read_text())
     assert environment["checkpoint"] == read_manifest(weaver).content_hash
+
+
+def test_epoch_is_whole_where_a_pass_ends_and_counts_rows_in_between() -> None:
+    # 10 rows, 4 a step: the third step of each pass has two
+    assert [epochs_after(steps, 10, 4) for steps in range(7)] == [0, 0.4, 0.8, 1, 1.4, 1.8, 2]
+    assert epochs_after(4, 3, 8) == 4
+
+
+def test_training_whose_rows_do_not_fill_its_steps_ends_at_its_last_epoch(home: Path, tmp_path: Path) -> None:
+    fields = {"num_questions": 5, "batch_size": 4, "num_train_epochs": 2, "eval_questions": 0}
+    result = run(home, tmp_path / "run", config_of(stage="weaver_sft", **fields))
+    assert (result["steps"], result["epoch"]) == (4, 2.0)
+    assert list(metric(tmp_path / "run", "train/epoch").values()) == [0.8, 1.0, 1.8, 2.0]
