@@ -7,6 +7,7 @@ are out of bounds, and what the terminal's encoding can't show is written as an 
 import sys
 import time
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -31,7 +32,7 @@ class Monitor:
     def __init__(
         self, path: Path | None, *, show: TextIO | None = None, clock: Callable[[], float] = time.time
     ) -> None:
-        self._file = path.open("ab", buffering=0) if path is not None else None
+        self._file = _append_to(path) if path is not None else None
         self._clock = clock
         self._out = show or sys.stdout
         self._complained = False
@@ -133,3 +134,14 @@ class Monitor:
         if not self._complained:
             self._complained = True
             print(f"warning: {what}", file=sys.stderr, flush=True)
+
+
+def _append_to(path: Path) -> FileIO:
+    """The file, open for further lines; one that was torn when its writer died is ended first."""
+    file = path.open("ab", buffering=0)
+    if size := file.tell():
+        with path.open("rb") as known:
+            known.seek(size - 1)
+            if known.read() != b"\n":
+                file.write(b"\n")
+    return file

@@ -22,6 +22,7 @@ from memgen.contract import events as ev
 from memgen.contract.answers import Summary, parse_line
 from memgen.contract.config import stored_config
 from memgen.contract.errors import first_error
+from memgen.contract.json_file import lines_of
 from memgen.contract.numbers import sendable
 from memgen.contract.rundir import published_dir
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, Cause, RunStatus, StopMode
@@ -310,4 +311,4 @@ def _expect(expected: int, offset: int) -> None:
 
 def _whole_lines(data: bytes) -> tuple[list[bytes], int]:
     end = data.rfind(b"\n") + 1
-    return [line for line in data[:end].split(b"\n") if line], end
+    return [line for line in lines_of(data[:end]) if line], end

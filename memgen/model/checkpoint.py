@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile, is_zipfile
 
 import torch
 from peft import LoraConfig
@@ -147,6 +148,11 @@ def read_pickle(path: Path) -> Any:
         BadInput: `checkpoint_damaged`.
     """
     try:
+        if is_zipfile(path):
+            with ZipFile(path) as archive:
+                packed = any(one.compress_type != ZIP_STORED for one in archive.infolist())
+            if packed:  # a small file could take all memory; torch packs nothing
+                raise ValueError("packed")
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch has many errors for a file that is not what it should be
         raise damaged(path.name, f"it can't be read ({type(error).__name__})") from error

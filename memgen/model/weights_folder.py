@@ -5,20 +5,24 @@ another base where an adapter lies in the folder. Here each of these is refused 
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from memgen.contract.errors import BadInput
+from memgen.contract.errors import BadInput, first_error
 from memgen.contract.json_file import Unreadable, read_object
 from memgen.contract.names import is_file_name
+from memgen.contract.presets import dimensions_of
 from memgen.model.finite import is_finite
 
 CONFIG, INDEX, WHOLE = "config.json", "model.safetensors.index.json", "model.safetensors"
-ADAPTER = "adapter_config.json"
+ADAPTER, TOKENIZER = "adapter_config.json", "tokenizer_config.json"
+MOST_TIMES = 2  # what a config may describe of what files hold: a head that is tied is in no file
 PEFT_PREFIX = "base_model.model."  # what PEFT puts before the names of a wrapped model
 MOST_INDEX = 16 * 2**20  # bytes; a model of 1,000 layers has some 10,000 tensors
 FLOATS = {"F64", "F32", "F16", "BF16"}
@@ -33,13 +37,30 @@ def check_folder(folder: Path) -> list[Path]:
     """
     if (folder / ADAPTER).exists():
         raise unusable(folder, f"it holds an adapter ({ADAPTER}) and no model of its own", MERGE)
+    for path in folder.iterdir():
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise unusable(folder, f"{path.name}: it is no file")  # to read a pipe would never end
     config = _object(folder, CONFIG)
-    if "auto_map" in config:
-        raise unusable(folder, f"{CONFIG} wants code of its own to run (auto_map)", "Choose a model without.")
+    for name in (CONFIG, TOKENIZER):
+        if "auto_map" in (_object(folder, name) if (folder / name).exists() else {}):
+            raise unusable(folder, f"{name} wants code of its own to run (auto_map)", "Choose a model without.")
     files = _files(folder)
-    for file in files:
-        _check_file(folder, file)
+    held = sum(_check_file(folder, file) for file in files)
+    described = _parameters(folder, config)
+    if described > MOST_TIMES * held:  # memory for all of it would be taken before anything is found missing
+        raise unusable(folder, f"{CONFIG} describes {described:,} numbers, and its files hold {held:,}")
     return files
+
+
+def _parameters(folder: Path, config: Mapping[str, Any]) -> int:
+    """Numbers of the model that the config describes; 0 for a layout that is not known here."""
+    try:
+        return dimensions_of(config).parameters
+    except KeyError:
+        return 0
+    except (ValueError, TypeError, ArithmeticError) as error:
+        said = first_error(error) if isinstance(error, ValidationError) else str(error)
+        raise unusable(folder, f"{CONFIG}: a size is not that of a model ({said[:200]})") from error
 
 
 def check_loaded(folder: Path, model: nn.Module, report: Mapping[str, Any]) -> None:
@@ -107,16 +128,19 @@ def _files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def _check_file(folder: Path, path: Path) -> None:
-    """Refuse a file that is cut or holds what is no plain number; reads its header alone."""
+def _check_file(folder: Path, path: Path) -> int:
+    """How many numbers a file holds, by its header alone; one that is cut or holds other kinds is refused."""
     try:
         with safe_open(path, framework="pt") as file:
-            kinds = {key: file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118  (no mapping)
+            tensors = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118  (no mapping)
+            kinds = {key: tensor.get_dtype() for key, tensor in tensors.items()}
+            count: int = sum(math.prod(tensor.get_shape()) for tensor in tensors.values())
     except (SafetensorError, OSError) as error:
         raise unusable(folder, f"{path.name} can't be read ({error})") from error
     other = sorted(f"{key} ({kind})" for key, kind in kinds.items() if kind not in FLOATS)
     if other:
         raise unusable(folder, f"{path.name} holds other numbers than 16 to 64 bit floats: {_some(other)}")
+    return count
 
 
 def _object(folder: Path, name: str, most_bytes: int = 2**20) -> dict[str, Any]:

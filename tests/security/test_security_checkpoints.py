@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
@@ -117,7 +118,7 @@ def pipe(name: str) -> Callable[[Path], None]:
 HOSTILE_WEIGHTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a tensor is missing": (change_weights(lambda t: {k: v for k, v in t.items() if k != LAYER}), LAYER),
     "the head is missing": (change_weights(lambda t: {k: v for k, v in t.items() if "lm_head" not in k}), "lm_head"),
-    "all are missing": (change_weights(lambda t: {"x": torch.ones(1)}), "lacks 39 of"),
+    "all are missing": (change_weights(lambda t: {"x": torch.ones(1)}), "describes 242,496 numbers"),
     "wrapped by peft": (change_weights(lambda t: {f"base_model.model.{k}": v for k, v in t.items()}), "PEFT"),
     "a tensor too many": (change_weights(lambda t: t | {"bonus": torch.ones(1)}), "bonus"),
     "another shape": (change_weights(lambda t: t | {LAYER: torch.ones(3, 3)}), "has shape (3, 3) and not (64, 64)"),
@@ -128,7 +129,7 @@ HOSTILE_WEIGHTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a cut file": (lambda folder: os.truncate(folder / "model.safetensors", 5000), "can't be read"),
     "an empty file": (lambda folder: os.truncate(folder / "model.safetensors", 0), "can't be read"),
     "a header of 2**60 bytes": (write("model.safetensors", (2**60).to_bytes(8, "little")), "can't be read"),
-    "weights are a pipe": (pipe("model.safetensors"), "missing"),
+    "weights are a pipe": (pipe("model.safetensors"), "model.safetensors: it is no file"),
     "an index beside the folder": (shard("../stolen.safetensors"), "no file of weights in the folder"),
     "an index to a device": (shard("/dev/zero"), "no file of weights in the folder"),
     "an index with NUL": (shard("a\0.safetensors"), "no file of weights in the folder"),
@@ -138,12 +139,17 @@ HOSTILE_WEIGHTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "an index of missing files": (shard("a.safetensors", "b.safetensors"), "2 files of weights are missing"),
     "an adapter": (change_json("adapter_config.json", base_model_name_or_path="/etc"), "adapter"),
     "code of its own": (change_json("config.json", auto_map={"AutoModelForCausalLM": "x.Y"}), "auto_map"),
+    "sizes without end": (change_json("config.json", hidden_size=2**20, head_dim=2**15), "numbers, and its files"),
+    "layers without end": (change_json("config.json", num_hidden_layers=10**9), "a size is not that of a model"),
+    "words for sizes": (change_json("config.json", vocab_size="\x00"), "a size is not that of a model"),
+    "code of its tokenizer": (change_json("tokenizer_config.json", auto_map={"AutoTokenizer": "x.Y"}), "auto_map"),
+    "tokenizer is a pipe": (pipe("tokenizer.json"), "tokenizer.json: it is no file"),
     "an unknown kind": (change_json("config.json", model_type="nothing"), "can't be"),
     "no layers": (change_json("config.json", num_hidden_layers=0), "can't be"),
     "fewer layers": (
         change_json("config.json", num_hidden_layers=2, layer_types=["full_attention"] * 2), "no use for",
     ),
-    "words for numbers": (change_json("config.json", hidden_size="wide"), "can't be"),
+    "words for numbers": (change_json("config.json", hidden_size="wide"), "a size is not that of a model"),
     "config is a list": (write("config.json", b"[]"), "config.json: it holds no JSON object"),
     "config is deep": (write("config.json", b"[" * 100_000), "config.json: it is not JSON"),
     "config is long": (write("config.json", b" " * 2**21), "config.json: it is longer than"),
@@ -386,6 +392,15 @@ class Trap:
         return os.system, ("touch ran",)
 
 
+def pack(path: Path) -> None:
+    """Write the same with its tensors packed, as a file of some kilobytes that takes all memory has them."""
+    with ZipFile(path) as archive:
+        members = {one.filename: archive.read(one) for one in archive.infolist()}
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
 def as_bin(make: Callable[[Tensors], Any]) -> Callable[[Path], None]:
     """The weaver's adapter as a pickle of something else."""
 
@@ -409,6 +424,9 @@ HOSTILE_LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "adapter is a list": (as_bin(lambda t: list(t.values())), "no tensors by name"),
     "adapter is one tensor": (as_bin(lambda _: torch.ones(1)), "no tensors by name"),
     "adapter holds words": (as_bin(lambda t: t | {"x": "y"}), "x is no tensor"),
+    "adapter is packed": (
+        lambda f: (as_bin(lambda t: t)(f), pack(f / WEAVER / "adapter_model.bin")), "can't be read",
+    ),
     "adapter holds a command": (as_bin(lambda t: t | {"x": Trap()}), "can't be read"),
     "adapter is sparse": (as_bin(lambda t: {k: v.to_sparse() for k, v in t.items()}), "no plain tensor"),
     "adapter is nowhere": (as_bin(lambda t: {k: v.to("meta") for k, v in t.items()}), "no plain tensor"),

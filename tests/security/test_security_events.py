@@ -332,6 +332,16 @@ def test_event_out_of_bounds_is_said_once_and_takes_nothing_down(
     assert capsys.readouterr().err.count("warning: an event") == 1
 
 
+def test_line_that_was_torn_swallows_no_later_one(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(PHASE + PHASE[:20])
+    for _ in range(2):
+        monitor = monitor_in(tmp_path)
+        monitor.phase("next")
+        monitor.close()
+    assert [one["name"] for one in map(json.loads, path.read_bytes().splitlines()[2:])] == ["next", "next"]
+
+
 def test_texts_of_events_are_cut_and_can_be_written(tmp_path: Path) -> None:
     monitor = monitor_in(tmp_path)
     monitor.warn("c", "a\udc80b" + "x" * 10**6)
