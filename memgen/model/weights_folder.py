@@ -41,6 +41,8 @@ def check_folder(folder: Path) -> list[Path]:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise unusable(folder, f"{path.name}: it is no file")  # to read a pipe would never end
     config = _object(folder, CONFIG)
+    if config.get("quantization_config"):
+        raise unusable(folder, f"{CONFIG} calls its weights quantised (quantization_config)", "Save them as floats.")
     for name in (CONFIG, TOKENIZER):
         if "auto_map" in (_object(folder, name) if (folder / name).exists() else {}):
             raise unusable(folder, f"{name} wants code of its own to run (auto_map)", "Choose a model without.")

@@ -144,6 +144,7 @@ HOSTILE_WEIGHTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "words for sizes": (change_json("config.json", vocab_size="\x00"), "a size is not that of a model"),
     "code of its tokenizer": (change_json("tokenizer_config.json", auto_map={"AutoTokenizer": "x.Y"}), "auto_map"),
     "tokenizer is a pipe": (pipe("tokenizer.json"), "tokenizer.json: it is no file"),
+    "quantised": (change_json("config.json", quantization_config={"quant_method": "fp8"}), "quantised"),
     "an unknown kind": (change_json("config.json", model_type="nothing"), "can't be"),
     "no layers": (change_json("config.json", num_hidden_layers=0), "can't be"),
     "fewer layers": (
