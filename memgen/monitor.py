@@ -140,8 +140,8 @@ def _append_to(path: Path) -> FileIO:
     """The file, open for further lines; one that was torn when its writer died is ended first."""
     file = path.open("ab", buffering=0)
     if size := file.tell():
-        with path.open("rb") as known:
-            known.seek(size - 1)
-            if known.read() != b"\n":
+        with path.open("rb") as written:
+            written.seek(size - 1)
+            if written.read() != b"\n":
                 file.write(b"\n")
     return file

@@ -180,7 +180,7 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
     run = session.get_one(Run, attempt.run_id)
     end = AttemptStatus(request.outcome)
     run.environment = _sendable(request.environment)
-    run.failure = _told(request.failure)
+    run.failure = _storable(request.failure)
     run.traceback = None if request.traceback is None else sendable(request.traceback)
     run.exit_code = request.exit_code
     detail = str(run.failure["message"]) if run.failure else ""
@@ -279,7 +279,7 @@ def _numbers(values: Mapping[str, object]) -> dict[str, float]:
     return {sendable(name[:MOST_NAME]): float(v) for name, v in islice(numbers, MOST_NUMBERS)}
 
 
-def _told(failure: ProblemItem | None) -> dict[str, Any] | None:
+def _storable(failure: ProblemItem | None) -> dict[str, Any] | None:
     """What a supervisor says of a failure, as it can be stored and sent."""
     if failure is None:
         return None

@@ -289,8 +289,8 @@ def _read_operator_file(path: Path, _mtime_ns: int) -> dict[str, Preset]:
         try:
             preset = Preset.model_validate(_complete(entry, path.parent))
         except (ValueError, KeyError, TypeError, OSError, ArithmeticError) as error:
-            said = first_error(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
-            raise _unusable(path, f"entry {number} of the presets file can't be used: {said[:500]}") from error
+            reason = first_error(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
+            raise _unusable(path, f"entry {number} of the presets file can't be used: {reason[:500]}") from error
         if (preset.repo is None) == (preset.folder is None):
             raise _unusable(path, f"entry {number} of the presets file needs either a repo or a folder", preset.name)
         presets[preset.name] = preset

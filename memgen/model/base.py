@@ -80,7 +80,7 @@ def _tokenizer(folder: Path) -> Any:
     try:
         return AutoTokenizer.from_pretrained(folder)
     except Exception as error:  # it has many errors for files that are not what they should be
-        raise unusable(folder, f"its tokenizer can't be read ({_said(error)})") from error
+        raise unusable(folder, f"its tokenizer can't be read ({_reason(error)})") from error
 
 
 def _model(folder: Path, **how: Any) -> Any:
@@ -92,13 +92,13 @@ def _model(folder: Path, **how: Any) -> Any:
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # it has many errors for files that are not what they should be
-        raise unusable(folder, f"it can't be loaded ({_said(error)})") from error
+        raise unusable(folder, f"it can't be loaded ({_reason(error)})") from error
     model, report = loaded
     check_loaded(folder, model, report)
     return model.eval()
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     first = (str(error).strip().splitlines() or ["no reason given"])[0]
     return f"{type(error).__name__}: {first[:300]}"
 

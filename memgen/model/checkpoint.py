@@ -199,8 +199,8 @@ def build(base: BaseModel, settings: LatentSettings, lora: dict[Adapter, LoraCon
     try:
         return MemGenModel(base, settings, lora)
     except (ValueError, TypeError) as error:  # of PEFT
-        said = str(error).splitlines()[0][:300]
-        raise damaged(file, f"its adapters do not fit this base: {said}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        raise damaged(file, f"its adapters do not fit this base: {reason}") from error
 
 
 def restore(model: MemGenModel, folder: Path) -> None:

@@ -61,8 +61,8 @@ def _parameters(folder: Path, config: Mapping[str, Any]) -> int:
     except KeyError:
         return 0
     except (ValueError, TypeError, ArithmeticError) as error:
-        said = first_error(error) if isinstance(error, ValidationError) else str(error)
-        raise unusable(folder, f"{CONFIG}: a size is not that of a model ({said[:200]})") from error
+        reason = first_error(error) if isinstance(error, ValidationError) else str(error)
+        raise unusable(folder, f"{CONFIG}: a size is not that of a model ({reason[:200]})") from error
 
 
 def check_loaded(folder: Path, model: nn.Module, report: Mapping[str, Any]) -> None:

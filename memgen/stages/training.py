@@ -22,7 +22,7 @@ from transformers import get_scheduler
 
 from memgen.contract.config import config_hash
 from memgen.contract.errors import BadInput, Diverged
-from memgen.contract.manifest import Manifest, damaged
+from memgen.contract.manifest import MANIFEST, Manifest, damaged
 from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
 from memgen.contract.status import StopMode
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
@@ -84,7 +84,8 @@ def resume_point(context: Context) -> tuple[Path, int] | None:
     for step in reversed(context.resume.saved_steps()):
         folder = context.resume.checkpoint(step)
         try:
-            verify(folder)
+            if (saved := verify(folder).step) != step:
+                raise damaged(MANIFEST, f"it is that of step {saved}")
         except BadInput as error:
             context.monitor.warn("checkpoint_damaged", f"the checkpoint of step {step} can't be used: {error.message}")
             if context.resume.path == context.run_dir.path and context.team.is_main:

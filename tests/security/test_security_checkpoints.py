@@ -557,6 +557,16 @@ def test_optimizer_that_can_not_be_read_makes_the_training_start_before_it(
     assert "can't be used" in events(tmp_path / "again", "warning")[0]["message"]
 
 
+def test_checkpoint_under_the_name_of_another_step_is_not_gone_on_from(
+    home: Path, stopped: Path, tmp_path: Path
+) -> None:
+    config = config_of(stage="weaver_sft", num_questions=8, batch_size=2, eval_questions=0)
+    run_dir = RunDir(stopped)
+    run_dir.checkpoint(run_dir.saved_steps()[-1]).rename(run_dir.checkpoint(3))
+    run(home, tmp_path / "again", config.model_copy(update={"max_steps": 1}), resume=_with_config(stopped, 1))
+    assert "it is that of step 2" in events(tmp_path / "again", "warning")[0]["message"]
+
+
 def _with_config(folder: Path, max_steps: int) -> Path:
     """The folder as that of a run with other steps, so that a test may be short."""
     from memgen.contract.config import config_hash
