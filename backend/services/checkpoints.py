@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select
 from backend import schemas as s
 from backend.errors import LARGEST_INTEGER, NotFound
 from backend.models import Checkpoint, Run
+from backend.services.lineage import older_parent
 from backend.times import when
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput, first_error
@@ -168,9 +169,7 @@ def _leaks(session: Session, run: Run, child: Mapping[str, Any]) -> BadInput | N
     if child.get("split") != "validation":
         return None
     ancestor: Run | None = run
-    seen: set[int | None] = set()
-    while ancestor is not None and ancestor.id not in seen:
-        seen.add(ancestor.id)
+    while ancestor is not None:
         seed = ancestor.config.get("seed")
         if ancestor.data == child.get("data") and seed != child.get("seed"):
             return BadInput(
@@ -181,7 +180,8 @@ def _leaks(session: Session, run: Run, child: Mapping[str, Any]) -> BadInput | N
                 value=child.get("seed"),
                 way_out=f"Set seed to {seed}, or take the test split.",
             )
-        ancestor = session.get(Run, ancestor.parent_id) if ancestor.parent_id is not None else None
+        parent_id = older_parent(ancestor)
+        ancestor = session.get(Run, parent_id) if parent_id is not None else None
     return None
 
 

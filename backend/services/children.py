@@ -7,6 +7,7 @@ from sqlmodel import Session, col, select
 from backend.models import Checkpoint, Run
 from backend.services import checkpoints, lifecycle
 from backend.services.apart import apart
+from backend.services.lineage import older_parent
 from memgen.contract.pipeline import STEPS, StepName
 from memgen.contract.status import CAUSE_TEXT, Cause, RunStatus
 
@@ -69,8 +70,8 @@ def name_of(run: Run) -> str:
 def blame(session: Session, parent: Run) -> str:
     """Whose fault it is that a run can't start: the nearest ancestor that was not itself skipped."""
     seen = parent
-    while seen.status == RunStatus.SKIPPED and seen.parent_id is not None:
-        above = session.get(Run, seen.parent_id)
+    while seen.status == RunStatus.SKIPPED and (parent_id := older_parent(seen)) is not None:
+        above = session.get(Run, parent_id)
         if above is None:
             return f"run {seen.parent_id} was deleted"
         seen = above

@@ -52,6 +52,11 @@ def _node(session: Session, run: Run, attempts: list[s.AttemptBrief]) -> s.Linea
     )
 
 
+def older_parent(run: Run) -> int | None:
+    """The id of a run's parent, which is always the lower one: a row that says otherwise would lead in circles."""
+    return run.parent_id if run.parent_id is not None and run.parent_id < (run.id or 0) else None
+
+
 def ancestors(session: Session, run_id: int | None) -> list[Run]:
     """A run and what it descends from, itself first."""
     found: list[Run] = []
@@ -60,7 +65,7 @@ def ancestors(session: Session, run_id: int | None) -> list[Run]:
         if run is None:
             break
         found.append(run)
-        run_id = run.parent_id
+        run_id = older_parent(run)
     return found
 
 
@@ -70,7 +75,11 @@ def _family(session: Session, run_id: int) -> dict[int | None, Run]:
     found = {line[-1].id: line[-1]} if line else {}
     generation = list(found)
     while generation:
-        children = list(session.exec(select(Run).where(col(Run.parent_id).in_(generation))))
+        children = [
+            child
+            for child in session.exec(select(Run).where(col(Run.parent_id).in_(generation)))
+            if child.id not in found
+        ]
         found |= {child.id: child for child in children}
         generation = [child.id for child in children]
     return found

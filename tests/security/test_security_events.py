@@ -274,6 +274,24 @@ def _seen(registered: list[int], where: str) -> Callable[..., None]:
     return register
 
 
+def test_rows_that_descend_in_circles_end_no_round_and_no_reply(backend: Backend) -> None:
+    backend.reconciler.round()
+    for _ in range(2):
+        backend.submit(stage="weaver_sft", num_questions=8, batch_size=4)
+        backend.work("failed")
+    child = backend.submit()
+    with backend.context.database.write() as session:
+        for run_id, parent_id in ((1, 2), (2, 1), (child, 2)):
+            session.get_one(Run, run_id).parent_id = parent_id
+        session.get_one(Run, 1).status = session.get_one(Run, 2).status = "skipped"
+        session.get_one(Run, child).status = "waiting"
+    backend.reconciler.round()
+    assert backend.run(child)["status"] == "skipped"
+    for query in ({"run": 1}, {"run": child}, {}):
+        assert {node["run_id"] for node in backend.get("/lineage", **query)["nodes"]} == {1, 2, child}
+    assert backend.get("/checkpoints", stage="evaluate", split="validation", seed=1)["items"]
+
+
 @pytest.mark.parametrize(
     "manifest", [{}, {"files": {"../x": "y"}}, [], "text", {"latents": {"prompt_latents_len": 2**70}}]
 )
