@@ -242,6 +242,20 @@ def retry(run_id: RunId) -> None:
 
 
 @app.command()
+def rescore(run_ids: Annotated[list[int], typer.Argument(metavar="RUN...", help="Finished evaluations.")]) -> None:
+    """Score the stored answers of evaluations with the newest version of the scorer, beside the scores they have."""
+    with errors(), client() as api:
+        for run_id in run_ids:
+            run = api.rescore(run_id)
+            figures = [
+                f"{100 * one.summary['accuracy']:.1f} % by version {one.version}"
+                for one in run.scorings
+                if "accuracy" in one.summary
+            ]
+            say(f"run {run_id}: " + ", ".join(figures))
+
+
+@app.command()
 def delete(run_id: RunId, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Delete an ended run with its files, after a preview."""
     with errors(), client() as api:

@@ -170,6 +170,10 @@ class Client:
         """Next attempt, from the start."""
         return self._post(f"/runs/{run_id}/retry", s.RunDetail, {})
 
+    def rescore(self, run_id: int) -> s.RunDetail:
+        """Score a finished evaluation's answers with the newest version of the scorer, beside the old scores."""
+        return self._post(f"/runs/{run_id}/rescore", s.RunDetail, {})
+
     def delete(self, run_id: int, *, confirm: bool = False) -> s.DeletePreview:
         """Preview of what deleting a run takes away; with `confirm` it is done."""
         reply = self._send("DELETE", f"/runs/{run_id}", params={"confirm": confirm})
@@ -188,10 +192,25 @@ class Client:
         return self._get(f"/runs/{run_id}/log", s.LogOut, attempt=attempt, offset=offset, limit=limit)
 
     def answers(
-        self, run_id: int, *, show: str = "all", text: str | None = None, cursor: str | None = None, limit: int = 50
+        self,
+        run_id: int,
+        *,
+        show: str = "all",
+        text: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        scorer_version: int | None = None,
     ) -> s.AnswersOut:
-        """A page of answers; `show` is all, right, wrong, truncated or no_box."""
-        return self._get(f"/runs/{run_id}/answers", s.AnswersOut, show=show, text=text, cursor=cursor, limit=limit)
+        """A page of answers; `show` is all, right, wrong, truncated or no_box. Without a version the newest scores."""
+        return self._get(
+            f"/runs/{run_id}/answers",
+            s.AnswersOut,
+            show=show,
+            text=text,
+            cursor=cursor,
+            limit=limit,
+            scorer_version=scorer_version,
+        )
 
     def run_events(self, run_id: int, *, cursor: str | None = None) -> s.RunEventList:
         """History of a run."""

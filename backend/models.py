@@ -160,6 +160,32 @@ class Answer(SQLModel, table=True):
     record: str = Field(sa_column=Column(Text, nullable=False))
 
 
+class Scoring(SQLModel, table=True):
+    """A later version of the scorer, applied to all answers of a run; the run's own scores stay as they are."""
+
+    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    version: int = Field(primary_key=True)
+    attempt: int
+    # the run's summary with the means of the new scores in it
+    summary: dict[str, float] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: float
+
+
+class AnswerScore(SQLModel, table=True):
+    """What a later version of the scorer says of one answer."""
+
+    __tablename__ = "answer_score"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    version: int = Field(primary_key=True)
+    attempt: int = Field(primary_key=True)
+    index: int = Field(primary_key=True)
+    right: bool
+    boxed: bool
+    metrics: dict[str, float] = Field(sa_column=Column(JSON, nullable=False))
+
+
 class Worker(SQLModel, table=True):
     """A worker that has announced itself."""
 

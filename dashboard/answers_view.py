@@ -22,14 +22,18 @@ LONG_TEXT, TEXT_PIXELS = 900, 300
 def answers_view(run: RunDetail) -> None:
     """Filter, search, pages; the counts move while the run is live."""
     live = run.status not in RUN_ENDED
-    st.fragment(_answers, run_every=REFRESH_SECONDS if live else None)(run.id, live)
+    versions = [one.version for one in run.scorings]
+    st.fragment(_answers, run_every=REFRESH_SECONDS if live else None)(run.id, live, versions)
 
 
-def _answers(run_id: int, live: bool) -> None:
+def _answers(run_id: int, live: bool, versions: list[int]) -> None:
     with api.part_errors():
         show, text = st.session_state.get("show", "all"), (st.session_state.get("find") or "").strip()
-        cursors = cursors_of("answers", (run_id, show, text))
-        reply = api.client().answers(run_id, show=show, text=text or None, cursor=cursors[-1], limit=PAGE_SIZE)
+        version = _scorer(versions)
+        cursors = cursors_of("answers", (run_id, show, text, version))
+        reply = api.client().answers(
+            run_id, show=show, text=text or None, cursor=cursors[-1], limit=PAGE_SIZE, scorer_version=version
+        )
         _filters(reply.counts)
         if not reply.items:
             _none(reply, live)
@@ -40,6 +44,20 @@ def _answers(run_id: int, live: bool) -> None:
             "answers", cursors, page_size=PAGE_SIZE, shown=len(reply.items), total=reply.total,
             next_cursor=reply.next_cursor,
         )  # fmt: skip
+
+
+def _scorer(versions: list[int]) -> int | None:
+    """Whose scores to show, where the answers were scored by several versions; None is the newest."""
+    if len(versions) < 2:
+        return None
+    chosen: int | None = st.segmented_control(
+        "Scores by version",
+        versions,
+        default=versions[-1],
+        required=True,
+        key="scorer_version",
+    )
+    return chosen
 
 
 def _filters(counts: dict[str, int]) -> None:

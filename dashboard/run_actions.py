@@ -1,9 +1,10 @@
-"""What can be done with a run: stop, resume, retry, launch again, delete."""
+"""What can be done with a run: stop, resume, retry, rescore, launch again, delete."""
 
 import streamlit as st
 
 from backend.schemas import RunDetail
 from dashboard import api
+from dashboard.rescoring import rescore_button
 from dashboard.run_figures import TRAININGS
 from dashboard.text import sentence, size
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
@@ -26,6 +27,7 @@ def actions(run: RunDetail) -> None:
             _stop_dialog(run)
         if run.status in _CAN_START_AGAIN:
             _start_again(run)
+        rescore_button(run)
         if st.button("Launch again with these settings", key="launch_again", icon=":material/replay:"):
             st.switch_page("app_pages/launch.py", query_params={"from": str(run.id)})
         if run.status in RUN_ENDED and st.button("Delete", key="delete", icon=":material/delete:"):

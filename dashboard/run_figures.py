@@ -77,4 +77,9 @@ def _evaluation(run: RunDetail) -> dict[str, str]:
         figures["LTPO reward gain"] = f"{summary['ltpo_reward_gain']:+.4f}"
     if "ltpo_distance" in summary:
         figures["LTPO distance"] = f"{summary['ltpo_distance']:.3g}"
+    if run.scorer_version is not None:
+        figures["Scorer"] = f"version {run.scorer_version}"
+    for earlier in run.scorings[:-1]:
+        if "accuracy" in earlier.summary:
+            figures[f"By version {earlier.version}"] = percent(earlier.summary["accuracy"])
     return figures

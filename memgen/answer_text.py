@@ -129,7 +129,7 @@ _ARGUMENT = r"\s?(?:\{[^{}]{1,40}\}|[0-9])"
 _TERM = re.compile(
     r"(?<![A-Za-z_^])(?<!\^[{-])(?<!\^\{-)"  # not in m2, x_2, m^2
     r"(?:(?<![0-9A-Za-z)\]}])-)?"  # a minus, unless it stands behind another term: `16-3` ends in 3, `is -3` in -3
-    rf"(?:[0-9]{{1,9}}(?::[0-9]{{1,9}}){{1,3}}(?![0-9])"  # 3:30 is one thing, and no number
+    rf"(?:[0-9]{{1,9}}(?::[0-9]{{1,2}}){{1,3}}(?![0-9])"  # 3:30 is one thing, and no number
     rf"|(?:{NUMBER} ?)?\\[dtc]?frac{_ARGUMENT}{_ARGUMENT}|(?:{NUMBER} ?)?\\sqrt{_ARGUMENT}"
     rf"|{NUMBER}(?: [0-9]{{1,9}}(?= ?/ ?[0-9]))?(?: ?/ ?{NUMBER}){{0,5}}(?:\^\{{?-?[0-9]{{1,9}}\}}?)?)"
     rf"(?:{_MULTIPLIER}){{0,3}}"
@@ -159,8 +159,8 @@ def plain(answer: str) -> str:
     return (clean(text) if len(text) <= 2 * MAX_ANSWER_CHARS else text).replace(" ", "").casefold()
 
 
-def value_of(answer: str) -> Value | None:
-    """The value of an answer, None where it has none."""
+def value_of(answer: str, *, dozen: int = 12) -> Value | None:
+    """The value of an answer, None where it has none; with a `dozen` of 1 dozens are a unit and nothing multiplied."""
     text = " ".join(answer.split())
     if _INTEGER.fullmatch(text):  # most answers, at a tenth of the time
         return {(1, 0): Fraction(text)} if int(text) else {}
@@ -171,7 +171,7 @@ def value_of(answer: str) -> Value | None:
         return None
     sides = [side for side in _SIDES.split(text) if any(letter.isdigit() for letter in side) or r"\pi" in side]
     try:
-        return _value_of_side(sides[-1]) if sides else None
+        return _value_of_side(sides[-1], dozen) if sides else None
     except NoValue:
         return None
 
@@ -212,7 +212,7 @@ def _last_digit(text: str, end: int) -> int:
     return -1
 
 
-def _value_of_side(side: str) -> Value:
+def _value_of_side(side: str, dozen: int) -> Value:
     sign, text = _without_labels(_without_quotes(side))
     text = _REMARK.sub("", _without_quotes(text))
     tokens, end = _arithmetic(text)
@@ -221,7 +221,8 @@ def _value_of_side(side: str) -> Value:
         raise NoValue(text)
     factor = Fraction(sign)
     for multiplier in _MULTIPLIER_WORD.findall(tail["multipliers"]):
-        factor *= SUFFIXES.get(multiplier) or MULTIPLIERS[multiplier.lower()]
+        word = multiplier.lower()
+        factor *= dozen if word.startswith("dozen") else SUFFIXES.get(multiplier) or MULTIPLIERS[word]
     if tail["multipliers"] and any(token in "+-" for token in tokens[1:]):
         raise NoValue(text)  # is it the sum or its last term that is meant?
     return {key: number * factor for key, number in evaluate(tokens).items()}

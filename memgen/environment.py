@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from memgen.contract.answers import scorer_version
 from memgen.contract.config import RunConfig, config_hash
 from memgen.contract.errors import BadInput
 from memgen.contract.inheritance import inherited
@@ -18,11 +19,14 @@ from memgen.model.base import BaseModel
 from memgen.model.chat import prompt_hash
 from memgen.model.fetch import LocalModel
 from memgen.parallel.team import Team
+from memgen.scoring import SCORER_VERSION
 
 # What must be equal before a training goes on from a checkpoint of it.
 TRAINING_CONDITIONS = ("config_hash", "model", "checkpoint", "prompt_hash")
+# What must be equal where the training's rewards are scores, too.
+REWARD_CONDITIONS = (*TRAINING_CONDITIONS, "scorer_version")
 # What must be equal before answers of two attempts may stand in one file.
-CONDITIONS = (*TRAINING_CONDITIONS, "dtype", "device", "torch", "transformers")
+CONDITIONS = (*REWARD_CONDITIONS, "dtype", "device", "torch", "transformers")
 
 
 def describe(
@@ -35,6 +39,7 @@ def describe(
         "checkpoint": checkpoint,
         "config_hash": config_hash(config),
         "prompt_hash": prompt_hash(),
+        "scorer_version": SCORER_VERSION,
         "seed": config.seed,
         "dtype": str(base.model.dtype).removeprefix("torch."),
         "device": f"{base.device.type} ({device})",
@@ -67,6 +72,7 @@ def same_conditions(now: dict[str, Any], earlier: RunDir, conditions: tuple[str,
             value=earlier.environment,
             way_out="Start again without --resume (on the run page: Retry).",
         ) from error
+    before["scorer_version"] = scorer_version(before)
     differing = [f"{key} {before.get(key)!r} -> {now[key]!r}" for key in conditions if before.get(key) != now[key]]
     if differing:
         raise BadInput(

@@ -47,11 +47,14 @@ def accuracy(completion: str, solution: str, *, require_box: bool = False) -> fl
 
 
 def same_answer(given: str, expected: str) -> bool:
-    """Whether two answers have the same value, or, where neither has one, the same text."""
+    """Whether two answers have the same value, or, where neither has one, the same text.
+
+    Dozens count twice, as 12 and as a unit: to a question for dozens `7 dozen` is 7, which a text can't tell.
+    """
     left, right = value_of(given), value_of(expected)
     if left is None and right is None:
         return plain(given) == plain(expected) != ""
-    return left == right
+    return left == right or ("dozen" in given.lower() and value_of(given, dozen=1) == right)
 
 
 def compute_reward(completion: str, solution: str) -> float:

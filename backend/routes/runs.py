@@ -11,8 +11,9 @@ from backend.context import Context, ContextDep
 from backend.models import Run
 from backend.routes.parameters import Cursor, Flag, Key, Stage, Statuses, Text
 from backend.routes.route import Route
-from backend.services import reading, runs, series, views
+from backend.services import reading, runs, scoring, series, views
 from backend.services.checkpoints import check_parent, parent_of
+from backend.services.compare import evaluation
 from backend.services.disk import size_of
 from backend.services.idempotency import once, replayed
 from backend.services.preflight import check, pin_revision
@@ -122,6 +123,22 @@ def retry(run_id: int, context: ContextDep, key: Key = None) -> s.RunDetail:
     return _start_again(run_id, context, key, resume=False)
 
 
+@router.post("/{run_id}/rescore")
+def rescore(run_id: int, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Score a finished evaluation's answers with the newest version of the scorer, beside the scores that it has."""
+    with context.database.read() as session:  # takes a second or two: not in the writer's transaction
+        new_scores = scoring.rescored(session, evaluation(session, run_id))
+    around = context.look_around_first(ask_broker=False)
+    with context.database.write() as session:
+
+        def make() -> s.RunDetail:
+            run = runs.get(session, run_id)
+            scoring.store(session, run, new_scores, at=context.clock())
+            return views.run_detail(session, run, around)
+
+        return once(session, key, f"POST /runs/{run_id}/rescore", {}, s.RunDetail, make, at=context.clock())
+
+
 @router.delete("/{run_id}")
 def delete(
     run_id: int,
@@ -188,11 +205,14 @@ def answers(
     text: Text = None,
     cursor: Cursor = None,
     limit: Limit = 50,
+    scorer_version: Annotated[
+        int | None, Query(ge=1, lt=2**31, description="Whose scores to show; empty for the newest version's.")
+    ] = None,
 ) -> s.AnswersOut:
     """Answers, question by question."""
     with context.database.read() as session:
-        runs.get(session, run_id)
-        return reading.answers(session, run_id, show=show, text=text, cursor=cursor, limit=limit)
+        run = runs.get(session, run_id)
+        return reading.answers(session, run, show=show, text=text, cursor=cursor, limit=limit, version=scorer_version)
 
 
 @router.get("/{run_id}/events")

@@ -28,6 +28,7 @@ from backend.schemas.runs import (
     RunEventOut,
     RunList,
     RunOut,
+    ScoringOut,
     StopRequest,
 )
 from backend.schemas.workers import (
@@ -89,6 +90,7 @@ __all__ = [
     "RunEventOut",
     "RunList",
     "RunOut",
+    "ScoringOut",
     "SlotOut",
     "SlotReport",
     "StopRequest",

@@ -43,6 +43,8 @@ class ComparedRun(ApiReply):
     """95 % Wilson interval of the accuracy."""
     high: float
     summary: dict[str, float]
+    scorer_version: int = 1
+    """The same for all in a comparison."""
     is_base: bool
     change: ChangeOut | None
     """Against the base; None of the base itself."""
@@ -53,7 +55,7 @@ class CompareOut(ApiReply):
 
     base_id: int
     conditions: dict[str, str]
-    """What all have in common: model, data, split, prompt, length."""
+    """What all have in common: model, data, split, prompt, length, version of the scorer."""
     warnings: list[str]
     """What differs and may matter a little, e.g. the device."""
     items: list[ComparedRun]

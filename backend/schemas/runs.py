@@ -40,6 +40,13 @@ class AttemptOut(ApiReply):
     log_bytes: int
 
 
+class ScoringOut(ApiReply):
+    """The scores of an evaluation by one version of the scorer."""
+
+    version: int
+    summary: dict[str, float]
+
+
 class RunOut(ApiReply):
     """A run as lists show it."""
 
@@ -62,7 +69,9 @@ class RunOut(ApiReply):
     ended_at: datetime | None
     progress: ProgressOut | None
     summary: dict[str, float]
-    """Mean metrics: of the answers so far while it runs, of all at its end."""
+    """Mean metrics: of the answers so far while it runs, of all at its end; by the newest version of the scorer."""
+    scorer_version: int | None = None
+    """Version of the scorer that an ended evaluation's scores are by."""
     num_attempts: int
     parent_id: int | None = None
     """Run whose checkpoint it starts from."""
@@ -88,6 +97,10 @@ class RunDetail(RunOut):
     """Published output, relative to the home folder."""
     environment: dict[str, Any]
     attempts: list[AttemptOut]
+    scorings: list[ScoringOut] = Field(default_factory=list)
+    """An evaluation's scores by every version of the scorer that was used, the newest last."""
+    can_rescore: bool = False
+    """Whether a newer version of the scorer can be applied to its answers."""
     warnings: list[str]
     """What its trainer warned of, each once; nothing from before a retry."""
 
@@ -160,6 +173,8 @@ class AnswersOut(ApiReply):
     """Answers that match the filter."""
     counts: dict[str, int]
     """`all`, `right`, `wrong`, `truncated`, `no_box`."""
+    scorer_version: int = 1
+    """Version of the scorer that the scores are by."""
 
 
 class RunEventOut(ApiReply):

@@ -9,10 +9,11 @@ from sqlmodel import Session, col, func, select
 
 from backend import schemas as s
 from backend.errors import LARGEST_INTEGER, ServiceError, no_such_run
-from backend.models import Answer, Run
+from backend.models import Answer, AnswerScore, Run
 from backend.services import evidence, lifecycle
 from backend.services.lineage import ancestors
-from backend.services.reading import cursor_number, stored_answer
+from backend.services.reading import cursor_number
+from backend.services.scoring import Scores, newest_scores, with_metrics
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.pipeline import EXPECTED_POINTS
 from memgen.contract.stage_configs import StageConfig
@@ -58,13 +59,14 @@ def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.
     base = next((run for run in runs if run.id == base_id), None) or (plain[0] if plain else runs[0])
     for run in runs:
         check_alike(base, run)
-    right = {run.id: _right(session, run.id or 0) for run in runs}
+    scores = same_scorer(session, runs)
+    right = {run.id: _right(session, run, scores[run.id or 0]) for run in runs}
     ordered = [base, *(run for run in runs if run is not base)]
     return s.CompareOut(
         base_id=base.id or 0,
-        conditions=_conditions(base),
+        conditions=_conditions(base) | {"scorer": f"version {scores[base.id or 0].version}"},
         warnings=[*_warnings(base, ordered), *_said(session, ordered)],
-        items=[_compared(run, base, right[run.id], right[base.id]) for run in ordered],
+        items=[_compared(run, base, scores[run.id or 0], right[run.id], right[base.id]) for run in ordered],
     )
 
 
@@ -86,7 +88,8 @@ def answer_pairs(
         )
     before, after = evaluation(session, before_id), evaluation(session, after_id)
     check_alike(before, after)
-    old, new = verdicts(session, before_id), verdicts(session, after_id)
+    scores = same_scorer(session, [before, after])
+    old, new = verdicts(session, before, scores[before_id]), verdicts(session, after, scores[after_id])
     common = sorted((index, question) for question, (index, _) in old.items() if question in new)
     kinds = {question: _kind(old[question][1], new[question][1]) for _, question in common}
     counts = Counter(kinds.values())
@@ -97,8 +100,8 @@ def answer_pairs(
         items=[
             s.AnswerPair(id=question, kind=kinds[question], before=old_answer, after=new_answer)
             for _, question in page[:limit]
-            if (old_answer := _record(session, before_id, question)) is not None
-            and (new_answer := _record(session, after_id, question)) is not None
+            if (old_answer := _record(session, before, scores[before_id], question)) is not None
+            and (new_answer := _record(session, after, scores[after_id], question)) is not None
         ],
         next_cursor=str(page[limit - 1][0]) if len(page) > limit else None,
         total=len(matching),
@@ -163,6 +166,28 @@ def check_alike(one: Run, other: Run) -> None:
         )
 
 
+def same_scorer(session: Session, runs: Sequence[Run]) -> dict[int, Scores]:
+    """The newest scores of each run, by its id.
+
+    Raises:
+        NotComparable: `scorers_differ`, with the runs whose answers are to be scored anew as its value.
+    """
+    scores = newest_scores(session, runs)
+    newest = max(one.version for one in scores.values())
+    older = [run_id for run_id in sorted(scores) if scores[run_id].version < newest]
+    if older:
+        versions = ", ".join(f"{run_id} by version {scores[run_id].version}" for run_id in sorted(scores))
+        raise NotComparable(
+            "scorers_differ",
+            f"the answers were scored by different versions of the scorer: run {versions}",
+            field="runs",
+            value=",".join(map(str, older)),
+            way_out=f"Score the older ones anew: memgen-studio rescore {' '.join(map(str, older))}, "
+            "or the button Rescore on this page or the run's. The old scores stay beside the new ones.",
+        )
+    return scores
+
+
 def _conditions(run: Run) -> dict[str, str]:
     names = StageConfig.model_fields
     shown = {name: str(run.config[name]) for name in FROM_CONFIG if name in names or name in run.config}
@@ -198,9 +223,9 @@ def _said(session: Session, runs: Sequence[Run]) -> list[str]:
     return [f"Run{'s' * (len(ids) > 1)} {', '.join(ids)}: {warning}." for warning, ids in said.items()]
 
 
-def _right(session: Session, run_id: int) -> dict[str, bool]:
+def _right(session: Session, run: Run, scores: Scores) -> dict[str, bool]:
     """Whether each question was answered rightly, by the question's id."""
-    return {question: right for question, (_, right) in verdicts(session, run_id).items()}
+    return {question: right for question, (_, right) in verdicts(session, run, scores).items()}
 
 
 def answered_by(run_id: int) -> tuple[ColumnElement[bool], ...]:
@@ -209,27 +234,30 @@ def answered_by(run_id: int) -> tuple[ColumnElement[bool], ...]:
     return col(Answer.run_id) == run_id, col(Answer.attempt) == newest
 
 
-def verdicts(session: Session, run_id: int) -> dict[str, tuple[int, bool]]:
+def verdicts(session: Session, run: Run, scores: Scores) -> dict[str, tuple[int, bool]]:
     """Place and verdict of each question in the newest attempt that answered any, by the question's id."""
-    rows = session.exec(select(Answer.question_id, Answer.index, Answer.right).where(*answered_by(run_id)))
-    return {question: (index, right) for question, index, right in rows}
+    query = select(Answer.question_id, Answer.index, scores.right).outerjoin(AnswerScore, scores.beside)
+    rows = session.exec(query.where(*answered_by(run.id or 0)))
+    return {question: (index, bool(right)) for question, index, right in rows}
 
 
-def _record(session: Session, run_id: int, question: str) -> AnswerRecord | None:
+def _record(session: Session, run: Run, scores: Scores, question: str) -> AnswerRecord | None:
     """The answer to a question; None if what is stored of it can't be read."""
-    row = session.exec(
-        select(Answer.record)
-        .where(col(Answer.run_id) == run_id, col(Answer.question_id) == question)
+    record, metrics = session.exec(
+        select(Answer.record, AnswerScore.metrics)
+        .outerjoin(AnswerScore, scores.beside)
+        .where(col(Answer.run_id) == run.id, col(Answer.question_id) == question)
         .order_by(col(Answer.attempt).desc())
-    ).first()
-    return stored_answer(row or "")
+        .limit(1)
+    ).one()
+    return with_metrics(record, metrics)
 
 
 def _kind(before: bool, after: bool) -> Kind:
     return KINDS[{(False, True): 0, (True, False): 1, (True, True): 2, (False, False): 3}[before, after]]
 
 
-def _compared(run: Run, base: Run, mine: dict[str, bool], theirs: dict[str, bool]) -> s.ComparedRun:
+def _compared(run: Run, base: Run, scores: Scores, mine: dict[str, bool], theirs: dict[str, bool]) -> s.ComparedRun:
     n = len(mine)
     low, high = evidence.interval(sum(mine.values()), n) if n else (0.0, 1.0)
     return s.ComparedRun(
@@ -241,7 +269,8 @@ def _compared(run: Run, base: Run, mine: dict[str, bool], theirs: dict[str, bool
         accuracy=sum(mine.values()) / n if n else 0.0,
         low=low,
         high=high,
-        summary=run.summary,
+        summary=scores.summary,
+        scorer_version=scores.version,
         is_base=run is base,
         change=None if run is base else _change(run, base, mine, theirs),
     )

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from sqlmodel import Session, select
 
 from backend import schemas as s
-from backend.models import Answer
-from backend.services.compare import answered_by, check_alike, evaluation, verdicts
-from backend.services.reading import stored_answer
+from backend.models import Answer, AnswerScore
+from backend.services.compare import answered_by, check_alike, evaluation, same_scorer, verdicts
+from backend.services.scoring import stored_answer
 from memgen.contract.answers import Augmentation
 
 PROMPT_FIRST = (True, False, None)
@@ -31,8 +31,10 @@ def insertion_groups(session: Session, before_id: int, after_id: int) -> s.Inser
     """
     before, after = evaluation(session, before_id), evaluation(session, after_id)
     check_alike(before, after)
-    was = {question: right for question, (_, right) in verdicts(session, before_id).items()}
-    rows = session.exec(select(Answer.question_id, Answer.right, Answer.record).where(*answered_by(after_id)))
+    scores = same_scorer(session, [before, after])
+    was = {question: right for question, (_, right) in verdicts(session, before, scores[before_id]).items()}
+    query = select(Answer.question_id, scores[after_id].right, Answer.record)
+    rows = session.exec(query.outerjoin(AnswerScore, scores[after_id].beside).where(*answered_by(after_id)))
     groups: dict[tuple[bool | None, int], list[tuple[bool, bool]]] = defaultdict(list)
     any_point = False
     for question, right, record in rows:
@@ -40,7 +42,7 @@ def insertion_groups(session: Session, before_id: int, after_id: int) -> s.Inser
         if answer is not None:
             points = answer.augmentations
             any_point = any_point or bool(points)
-            groups[_insertions(points)].append((was[question], right))
+            groups[_insertions(points)].append((was[question], bool(right)))
     ordered = sorted(groups, key=lambda key: (PROMPT_FIRST.index(key[0]), key[1]))
     return s.InsertionGroups(items=[_counted(key, groups[key]) for key in ordered] if any_point else [])
 

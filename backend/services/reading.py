@@ -1,23 +1,18 @@
 """What pages of a run read: log, answers, history, and the list of runs."""
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import ValidationError
 from sqlalchemy import func
 from sqlmodel import Session, col, or_, select
 
 from backend import schemas as s
 from backend.errors import LARGEST_INTEGER, NotFound, ServiceError
-from backend.models import Answer, Attempt, Run, RunEvent
-from backend.services import views
+from backend.models import Answer, AnswerScore, Attempt, Run, RunEvent
+from backend.services import scoring, views
 from backend.services.lifecycle import start_of
-from memgen.contract.answers import AnswerRecord
-from memgen.contract.errors import first_error
 from memgen.contract.status import ATTEMPT_ENDED, RunStatus
 
-logger = logging.getLogger(__name__)
 SHOWS = ("all", "right", "wrong", "truncated", "no_box")
 
 
@@ -114,19 +109,30 @@ def log(
 
 
 def answers(
-    session: Session, run_id: int, *, show: str, text: str | None, cursor: str | None, limit: int
+    session: Session,
+    run: Run,
+    *,
+    show: str,
+    text: str | None,
+    cursor: str | None,
+    limit: int,
+    version: int | None = None,
 ) -> s.AnswersOut:
     """A page of the answers of the newest attempt that has any, in the questions' order.
 
+    Their scores are those of one version of the scorer, of the newest where `version` is None.
+
     Raises:
-        ServiceError: `unknown_filter` or `bad_cursor`.
+        ServiceError: `unknown_filter`, `bad_cursor` or `unknown_scorer_version`.
     """
+    run_id = run.id or 0
+    scores = scoring.scores_of(session, run, version)
     conditions = {
         "all": None,
-        "right": col(Answer.right).is_(True),
-        "wrong": col(Answer.right).is_(False),
+        "right": scores.right.is_(True),
+        "wrong": scores.right.is_(False),
         "truncated": col(Answer.truncated).is_(True),
-        "no_box": col(Answer.boxed).is_(False),
+        "no_box": scores.boxed.is_(False),
     }
     if show not in conditions:
         raise ServiceError(
@@ -143,7 +149,10 @@ def answers(
     mine = (col(Answer.run_id) == run_id, col(Answer.attempt) == newest)
     counts = {
         name: session.exec(
-            select(func.count()).select_from(Answer).where(*mine, *(() if condition is None else (condition,)))
+            select(func.count())
+            .select_from(Answer)
+            .outerjoin(AnswerScore, scores.beside)
+            .where(*mine, *(() if condition is None else (condition,)))
         ).one()
         for name, condition in conditions.items()
     }
@@ -153,25 +162,23 @@ def answers(
         matching.append(condition)
     if text:
         matching.append(col(Answer.record).icontains(text, autoescape=True))
-    total = session.exec(select(func.count()).select_from(Answer).where(*matching)).one()
+    counted = select(func.count()).select_from(Answer).outerjoin(AnswerScore, scores.beside)
+    total = session.exec(counted.where(*matching)).one()
     if cursor:
         matching.append(col(Answer.index) > cursor_number(cursor))
-    rows = list(session.exec(select(Answer).where(*matching).order_by(col(Answer.index)).limit(limit + 1)))
+    query = select(Answer.index, Answer.record, AnswerScore.metrics).outerjoin(AnswerScore, scores.beside)
+    rows = list(session.exec(query.where(*matching).order_by(col(Answer.index)).limit(limit + 1)))
     return s.AnswersOut(
-        items=[record for row in rows[:limit] if (record := stored_answer(row.record)) is not None],
-        next_cursor=str(rows[limit - 1].index) if len(rows) > limit else None,
+        items=[
+            answer
+            for _, record, metrics in rows[:limit]
+            if (answer := scoring.with_metrics(record, metrics)) is not None
+        ],
+        next_cursor=str(rows[limit - 1][0]) if len(rows) > limit else None,
+        scorer_version=scores.version,
         total=total,
         counts=counts,
     )
-
-
-def stored_answer(record: str) -> AnswerRecord | None:
-    """An answer as it was stored; None, with a word in the log, where today's rules refuse it."""
-    try:
-        return AnswerRecord.model_validate_json(record)
-    except ValidationError as error:
-        logger.warning("a stored answer can't be shown: %s", first_error(error))
-        return None
 
 
 def history(session: Session, run_id: int, *, cursor: str | None, limit: int) -> s.RunEventList:

@@ -10,7 +10,18 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from backend.errors import LARGEST_INTEGER, Conflict, no_such_run
-from backend.models import Answer, Attempt, Checkpoint, Metric, Pipeline, PipelineStep, Run, RunEvent
+from backend.models import (
+    Answer,
+    AnswerScore,
+    Attempt,
+    Checkpoint,
+    Metric,
+    Pipeline,
+    PipelineStep,
+    Run,
+    RunEvent,
+    Scoring,
+)
 from backend.services import lifecycle
 from backend.services.children import living
 from memgen.contract.config import RunConfig, config_hash, stored_config
@@ -239,7 +250,7 @@ def delete(session: Session, run: Run) -> None:
             value=run.id,
             way_out="Stop it first, or wait until it has ended.",
         )
-    for table in (Metric, Answer, RunEvent, Attempt, Checkpoint):
+    for table in (Metric, AnswerScore, Scoring, Answer, RunEvent, Attempt, Checkpoint):
         session.execute(sql_delete(table).where(col(table.run_id) == run.id))
     session.delete(run)
     session.flush()

@@ -6,7 +6,7 @@ from sqlmodel import Session, col, func, select
 
 from backend import schemas as s
 from backend.models import Attempt, Run, RunEvent, Worker
-from backend.services import claim, lifecycle
+from backend.services import claim, lifecycle, scoring
 from backend.services.runs import lacks_parent, resume_source
 from backend.services.surroundings import Surroundings
 from backend.services.waiting import Waiting
@@ -24,7 +24,8 @@ def runs_out(session: Session, runs: list[Run], around: Surroundings) -> list[s.
     rows = session.exec(select(Attempt).where(col(Attempt.run_id).in_(ids)))
     attempts = {attempt.run_id: attempt for attempt in rows if attempt.number == last[attempt.run_id]}
     waiting = Waiting(session, around)
-    return [s.RunOut(**_fields(run, attempts.get(run.id or 0), waiting)) for run in runs]
+    scores = scoring.newest_scores(session, runs)
+    return [s.RunOut(**_fields(run, attempts.get(run.id or 0), waiting, scores[run.id or 0])) for run in runs]
 
 
 def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
@@ -37,8 +38,11 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
     restartable = run.status in {RunStatus.FAILED, RunStatus.CANCELLED}
     if not restartable:
         reason = f"A run that is {run.status} is not resumed."
+    scores = scoring.all_scores(session, run)
     return s.RunDetail(
-        **_fields(run, attempts[-1] if attempts else None, Waiting(session, around)),
+        **_fields(run, attempts[-1] if attempts else None, Waiting(session, around), scores[-1]),
+        scorings=[s.ScoringOut(version=one.version, summary=one.summary) for one in scores] if run.setting else [],
+        can_rescore=scoring.can_rescore(run, scores[-1].version),
         config=run.config,
         config_hash=run.config_hash,
         failure=s.ProblemItem.model_validate(run.failure) if run.failure else None,
@@ -80,7 +84,7 @@ def worker_out(worker: Worker, busy: dict[tuple[str, str], int], *, at: float) -
     return s.WorkerOut(host=worker.host, boot_id=worker.boot_id, alive=alive, last_seen=seen, slots=slots)
 
 
-def _fields(run: Run, attempt: Attempt | None, waiting: Waiting) -> dict[str, Any]:
+def _fields(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Scores) -> dict[str, Any]:
     waits = waiting.why(run) if run.status in NOT_STARTED else None
     cause = Cause(run.cause) if run.cause else None
     return {
@@ -99,7 +103,8 @@ def _fields(run: Run, attempt: Attempt | None, waiting: Waiting) -> dict[str, An
         "started_at": when(run.started_at),
         "ended_at": when(run.ended_at),
         "progress": None if run.status in RUN_ENDED or attempt is None else _progress(attempt),
-        "summary": run.summary,
+        "summary": scores.summary,
+        "scorer_version": scores.version if run.setting and run.ended_at is not None else None,
         "num_attempts": attempt.number if attempt is not None else 0,
         "parent_id": run.parent_id,
         "pipeline_id": run.pipeline_id,

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from backend.client import ApiError
 from backend.schemas import CompareOut
 from dashboard import api
 from dashboard.answer_pairs_view import answer_pairs_view
@@ -16,6 +17,7 @@ from dashboard.compare_table import (
     verdict_text,
 )
 from dashboard.components import facts
+from dashboard.rescoring import REFUSED, offer_rescoring
 from dashboard.row_clicks import clicked
 from dashboard.text import sentence, words
 
@@ -87,7 +89,12 @@ if len(chosen) < 2:
     too_few(chosen)
     st.stop()
 with api.page_errors():
-    compared = api.client().compare(chosen, base=base)
+    try:
+        compared = api.client().compare(chosen, base=base)
+    except ApiError as error:
+        if error.code != REFUSED:
+            raise
+        offer_rescoring(error)
 show_results(compared)
 st.subheader("Answers side by side", anchor=False)
 answer_pairs_view(compared.items)

@@ -1,6 +1,7 @@
 """The answer file: JSON Lines, one object per question, and a summary as its last line."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
@@ -82,6 +83,12 @@ class AnswerRecord(BaseModel):
     """From the start of its completion (of its batch, in a base evaluation) to its end."""
     elapsed: Amount = 0.0
     """Seconds of the evaluation until it was there, those of earlier attempts included."""
+
+
+def scorer_version(environment: Mapping[str, object]) -> int:
+    """Version of the scorer that a run's environment names; what names none was scored by version 1."""
+    version = environment.get("scorer_version")
+    return version if isinstance(version, int) and not isinstance(version, bool) and 0 < version < 2**31 else 1
 
 
 class Summary(BaseModel):

@@ -15,7 +15,7 @@ from memgen.contract.datasets import num_rows, num_steps
 from memgen.contract.errors import BadInput
 from memgen.contract.stage_configs import TriggerGrpoConfig
 from memgen.data.questions import Question
-from memgen.environment import TRAINING_CONDITIONS
+from memgen.environment import REWARD_CONDITIONS
 from memgen.model.chat import question_messages, render
 from memgen.model.checkpoint import restore
 from memgen.model.generation import encode_prompts
@@ -33,7 +33,7 @@ def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Qu
         BadInput: model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for.
     """
-    loaded = load(config, context, TRAINING_CONDITIONS)
+    loaded = load(config, context, REWARD_CONDITIONS)
     chosen = drawn(questions, num_rows(config, context.gsm8k_folder), config.seed)
     texts = [render(question_messages(question.question)) for question in chosen]
     prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)

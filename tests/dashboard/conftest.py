@@ -41,6 +41,7 @@ class FakeBackend:
     paused: bool = False
     busy: int | None = None
     """Run that the one slot works on."""
+    rescored: list[int] = field(default_factory=list)
     stopped_pipelines: list[tuple[int, str]] = field(default_factory=list)
     asked: list[httpx.Request] = field(default_factory=list)
 
@@ -189,6 +190,11 @@ class FakeBackend:
         body = json.loads(request.content)
         if action == "priority":
             self.runs[int(run_id)] |= body
+            return httpx.Response(200, json=self.runs[int(run_id)])
+        if action == "rescore":
+            self.rescored.append(int(run_id))
+            self.runs[int(run_id)] |= {"can_rescore": False, "scorer_version": 2}
+            self.compared.pop("status", None)
             return httpx.Response(200, json=self.runs[int(run_id)])
         self.submitted.append((request.headers["idempotency-key"], body))
         self.add_run(100 + len(self.submitted), "queued", config=body["config"])

@@ -192,6 +192,25 @@ def test_pairs_follow_the_filter_and_the_two_chosen(page_of_three: Any) -> None:
     assert "Choose two different evaluations" in shown(app)
 
 
+def test_comparison_of_two_scorers_offers_to_rescore_the_older_runs(page_of_three: Any) -> None:
+    problem = {
+        "title": "The answers were scored by different versions.", "status": 422, "code": "scorers_differ",
+        "field": "runs", "value": "1,5", "way_out": "Score the older ones anew.",
+    }  # fmt: skip
+    fine = page_of_three.compared
+    page_of_three.compared = problem
+    app = open_page("compare", runs="1,5,6")
+    assert "scored by different versions" in shown(app)
+    assert app.button(key="rescore").label == "Rescore runs 1, 5"
+    page_of_three.compared = {**fine, "status": 200}
+    app.button(key="rescore").click().run()
+    assert page_of_three.rescored == []  # the comparison went well meanwhile: there is nothing to press
+    page_of_three.compared = problem
+    app = open_page("compare", runs="1,5,6")
+    app.button(key="rescore").click().run()
+    assert page_of_three.rescored == [1, 5]
+
+
 def test_insertions_are_fetched_when_unfolded(page_of_three: Any) -> None:
     app = open_page("compare", runs="1,5,6")
     assert not _asked(page_of_three, "insertions")

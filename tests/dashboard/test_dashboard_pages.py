@@ -189,6 +189,22 @@ def test_model_text_is_shown_as_plain_text(backend: Any) -> None:
     assert not any("frac" in markdown.value for markdown in app.markdown)
 
 
+def test_run_of_an_older_scorer_can_be_rescored_and_shows_both_versions(backend: Any) -> None:
+    old, new = {"accuracy": 0.25, "num_questions": 4}, {"accuracy": 0.5, "num_questions": 4}
+    backend.add_run(1, summary=old, scorer_version=1, can_rescore=True, scorings=[{"version": 1, "summary": old}])
+    app = open_page("run", run="1")
+    assert "version 1" in shown(app)
+    app.button(key="rescore").click().run()
+    assert backend.rescored == [1]
+    assert "rescore" not in button_keys(app)
+    both = [{"version": 1, "summary": old}, {"version": 2, "summary": new}]
+    backend.runs[1] |= {"summary": new, "scorings": both}
+    app = open_page("run", run="1", tab="Answers")
+    assert "version 2" in shown(app)
+    assert "By version 1" in shown(app)
+    assert "scorer_version=2" in str(backend.asked[-1].url)
+
+
 def test_note_with_markdown_is_escaped(backend: Any) -> None:
     backend.add_run(7, note="[x](http://evil.example) $a$")
     assert "\\[x\\]\\(http" in shown(open_page("run", run="7"))

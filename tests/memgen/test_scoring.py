@@ -238,6 +238,9 @@ def test_equal_answers_are_accurate_either_way(one: str, other: str) -> None:
         ("it is (-4)", "-4"),
         ("a profit of -$1,200.50.", "-1,200.50"),
         ("about .5", ".5"),
+        ("Week 3:210 pages", "210"),
+        ("it is 3:30", "3:30"),
+        ("2:1", "2:1"),
         ("9 * 2 = $<<9*2=18>>18 every day", "18"),
     ],
 )

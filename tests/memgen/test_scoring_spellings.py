@@ -389,3 +389,10 @@ def test_every_gold_answer_is_right_in_every_spelling() -> None:
                 if accuracy(rf"\boxed{{{spelling.write(gold)}}}", solution) != 1.0:
                     wrong.append((gold, spelling.text))
     assert wrong == []
+
+
+@pytest.mark.parametrize(("expected", "right"), [("84", 1.0), ("7", 1.0), ("12", 0.0), ("8", 0.0)])
+def test_dozens_are_twelve_or_the_unit_that_was_asked_for(expected: str, right: float) -> None:
+    assert accuracy(r"\boxed{7 \text{ Dozen eggs}}", rf"\boxed{{{expected}}}") == right
+    assert accuracy("She eats 7 dozen.", rf"\boxed{{{expected}}}") == right
+    assert accuracy(r"\boxed{7 million}", r"\boxed{7}") == 0.0

@@ -9,6 +9,7 @@ from memgen.contract.answers import read_answers
 from memgen.contract.errors import BadInput
 from memgen.contract.rundir import RunDir, write_json
 from memgen.contract.stage_configs import EvaluateConfig
+from memgen.scoring import SCORER_VERSION
 from memgen.stop import Stopped
 from tests.memgen.stages.running import StopWhen, run
 
@@ -136,6 +137,19 @@ def test_answers_of_other_weights_are_not_taken_over(home: Path, tmp_path: Path,
     write_json(path, json.loads(path.read_text()) | {"model": "hub:other@1"})
     with pytest.raises(BadInput, match="hub:other@1"):
         run(home, tmp_path / "second", config, resume=tmp_path / "first")
+
+
+@pytest.mark.parametrize("version", [None, SCORER_VERSION - 1, SCORER_VERSION + 1])
+def test_answers_of_another_scorer_are_not_taken_over(home: Path, tmp_path: Path, config, version: int | None) -> None:
+    run(home, tmp_path / "first", config)
+    path = RunDir(tmp_path / "first").environment
+    environment = json.loads(path.read_text())
+    assert environment.pop("scorer_version") == SCORER_VERSION
+    write_json(path, environment | ({} if version is None else {"scorer_version": version}))
+    with pytest.raises(BadInput, match=f"scorer_version {version or 1} -> {SCORER_VERSION}") as caught:
+        run(home, tmp_path / "second", config, resume=tmp_path / "first")
+    assert caught.value.code == "resume_mismatch"
+    assert not RunDir(tmp_path / "second").answers.exists()
 
 
 def test_prompt_that_is_too_long_is_refused_and_not_cut(home: Path, tmp_path: Path, config) -> None:
