@@ -135,6 +135,11 @@ _TERM = re.compile(
     rf"(?:{_MULTIPLIER}){{0,3}}"
 )
 _INTEGER = re.compile(r"-?[0-9]{1,100}")
+# `### Step 3`, `**Step 3: the result**`, `## 2. The result`, without another number
+_HEADING = re.compile(
+    r"[\s>]*[#*_]*\s*(?i:step|part|question|problem|case|method|example|section)\s*#?[0-9]++[^0-9]*"
+    r"|[\s>]*[#*_]++\s*[0-9]{1,2}[.)]\s*[^\W\d_][^0-9]*"
+)
 _DIGIT = re.compile(r"[\d¼-¾⅐-⅞]")
 
 
@@ -182,12 +187,20 @@ def is_label(line: str) -> bool:
 
 
 def last_number(text: str) -> str | None:
-    """The last number of a text with what multiplies it, cleaned; None where there is none."""
+    """The last number of a text with what multiplies it, cleaned; None where there is none.
+
+    That of a heading (`### Step 3: the result`) counts only where there is no other.
+    """
+    in_heading = None
     for window in islice(_windows(text), MAX_WINDOWS):
         terms = _TERM.findall(clean(window))
-        if terms:
-            return str(terms[-1]).strip()
-    return None
+        if not terms:
+            continue
+        number = str(terms[-1]).strip()
+        if not _HEADING.fullmatch(window):
+            return number
+        in_heading = in_heading or number
+    return in_heading
 
 
 def _windows(text: str) -> Iterator[str]:

@@ -126,7 +126,8 @@ def retry(run_id: int, context: ContextDep, key: Key = None) -> s.RunDetail:
 @router.post("/{run_id}/rescore")
 def rescore(run_id: int, context: ContextDep, key: Key = None) -> s.RunDetail:
     """Score a finished evaluation's answers with the newest version of the scorer, beside the scores that it has."""
-    with context.database.read() as session:  # takes a second or two: not in the writer's transaction
+    # takes a second or two: not in the writer's transaction
+    with scoring.one_at_a_time(), context.database.read() as session:
         new_scores = scoring.rescored(session, evaluation(session, run_id))
     around = context.look_around_first(ask_broker=False)
     with context.database.write() as session:

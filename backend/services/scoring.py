@@ -5,7 +5,9 @@ The trainer's scores stand in `Answer` and `Run.summary` and never change. Resco
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -21,6 +23,8 @@ from memgen.contract.status import RunStatus
 from memgen.scoring import SCORER_VERSION, score
 
 log = logging.getLogger(__name__)
+PATIENCE_SECONDS = 5.0
+_rescoring = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,21 @@ def scores_of(session: Session, run: Run, version: int | None) -> Scores:
 def can_rescore(run: Run, version: int) -> bool:
     """Whether a run whose newest scores are by this version can be scored anew."""
     return bool(run.setting) and run.status == RunStatus.SUCCEEDED and version < SCORER_VERSION
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Held while answers are scored anew: many at once would take all readers from those who want to look at a run.
+
+    Raises:
+        Conflict: `rescoring`.
+    """
+    if not _rescoring.acquire(timeout=PATIENCE_SECONDS):
+        raise Conflict("rescoring", "other runs are being scored anew", way_out="Try again in a few seconds.")
+    try:
+        yield
+    finally:
+        _rescoring.release()
 
 
 def rescored(session: Session, run: Run) -> Rescored | None:

@@ -13,6 +13,7 @@ import backend as backend_package
 from backend import cli
 from backend.client import Client
 from backend.db import Database
+from backend.services import scoring
 from memgen.scoring import SCORER_VERSION
 from tests.backend.conftest import Backend, answer_line, check_problem
 
@@ -161,6 +162,14 @@ def test_hostile_answers_are_rescored_at_once(backend: Backend) -> None:
         held.send("answers", answer_line(index, completion=completion))
     held.finish(result={"num_questions": 4, "accuracy": 1.0}, environment=CONDITIONS)
     assert rescore(backend, held.run_id)["summary"]["accuracy"] == 0.0  # type: ignore[index]
+
+
+def test_rescoring_waits_for_another_and_says_so(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "PATIENCE_SECONDS", 0.01)
+    run_id = evaluation(backend)
+    with scoring.one_at_a_time():
+        check_problem(backend.user("POST", f"/runs/{run_id}/rescore"), 409, "rescoring")
+    rescore(backend, run_id)
 
 
 def test_rescored_run_is_deleted_whole(backend: Backend) -> None:
