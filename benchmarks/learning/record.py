@@ -64,10 +64,10 @@ def write(path: Path, scale: Scale, seed: int, folder: Path, done: Done) -> None
 
 
 def _made_with(folder: Path) -> dict[str, Any]:
-    """Hash of the config and the code's revision, where the step is a run of the core."""
+    """Hash of the config, the code's revision and the scorer's version, where the step is a run of the core."""
     path = folder / "environment.json"
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {name: found[name] for name in ("config_hash", "git_revision") if name in found}
+    return {name: found[name] for name in ("config_hash", "git_revision", "scorer_version") if name in found}
 
 
 def read(path: Path) -> list[Line]:

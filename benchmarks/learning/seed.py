@@ -12,9 +12,11 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.learning.plan import LORA_PRESET, STEPS, Done, Scale, Step
-from memgen.contract.answers import AnswerRecord, read_answers
+from memgen.contract.answers import AnswerRecord, read_answers, scorer_version
 from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.rundir import RunDir, write_json
+from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig
+from memgen.scoring import SCORER_VERSION
 
 MACHINE = "machine.json"
 """What the seed was begun on."""
@@ -87,6 +89,10 @@ def _check_begun(step: Step, config: RunConfig, folder: Path) -> None:
         for one in (parse_config(json.loads(stored.read_text(encoding="utf-8"))), config)
     )
     differing = [f"{name} ({old.get(name)}, now {value})" for name, value in new.items() if old.get(name) != value]
+    made_in = RunDir(folder).environment
+    if isinstance(config, Evaluation | TriggerGrpoConfig) and made_in.exists():
+        scorer = scorer_version(json.loads(made_in.read_text(encoding="utf-8")))
+        differing += [f"scorer_version ({scorer}, now {SCORER_VERSION})"] if scorer != SCORER_VERSION else []
     if differing:
         raise SystemExit(
             f"{step.title} was begun with other settings: {'; '.join(differing)}. Remove {folder} and what builds on "

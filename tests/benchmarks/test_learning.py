@@ -19,6 +19,7 @@ from memgen.contract.rundir import RunDir, write_json
 from memgen.contract.stage_configs import WeaverSftConfig
 from memgen.data import load_questions
 from memgen.data.questions import Question
+from memgen.scoring import SCORER_VERSION
 from memgen.stages.evaluate import chance
 
 
@@ -124,6 +125,14 @@ def test_step_that_was_begun_with_other_settings_is_not_gone_on_with(tmp_path: P
     begun = parse_config({**STEPS[0].config(QUICK, 3, {}), "num_questions": 5})
     write_json(tmp_path / "full-3" / "base" / "config.json", begun.model_dump(mode="json"))
     with pytest.raises(SystemExit, match=r"base was begun with other settings: num_questions \(5, now 20\)"):
+        run_seed(QUICK, 3, tmp_path / "full-3", tmp_path)
+
+
+def test_step_that_another_scorer_scored_is_not_gone_on_with(tmp_path: Path) -> None:
+    folder = tmp_path / "full-3" / "base"
+    write_json(folder / "config.json", parse_config(STEPS[0].config(QUICK, 3, {})).model_dump(mode="json"))
+    write_json(folder / "environment.json", {"model": "m"})
+    with pytest.raises(SystemExit, match=rf"scorer_version \(1, now {SCORER_VERSION}\)"):
         run_seed(QUICK, 3, tmp_path / "full-3", tmp_path)
 
 
