@@ -169,7 +169,7 @@ def runs(
                 run.preset,
                 run.data,
                 "" if n is None else f"{n:.0f}",
-                "" if accuracy is None else f"{100 * accuracy:.1f} %",
+                "" if accuracy is None else f"{100 * accuracy:.1f} %{run.scorer_mark}",
                 run.note,
             )
         # a pipe has no width: whole lines for those who search them

@@ -91,7 +91,7 @@ def show(pipeline_id: PipelineId) -> None:
                 str(run.id) if run else "",
                 run.status if run else "deleted",
                 str(run.num_attempts) if run else "",
-                "" if accuracy is None else f"{100 * accuracy:.1f} %",
+                "" if run is None or accuracy is None else f"{100 * accuracy:.1f} %{run.scorer_mark}",
                 step.reason,
             )
         say(f"pipeline {out.id} {out.status}: {out.preset}, {out.data}")

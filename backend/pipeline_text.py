@@ -48,7 +48,9 @@ def step_line(step: PipelineStepOut) -> str:
     for name in ("accuracy", "loss", "reward"):
         if name in run.summary:
             value = run.summary[name]
-            words.append(f"{name} {100 * value:.1f} %" if name == "accuracy" else f"{name} {value:.3f}")
+            words.append(
+                f"{name} {100 * value:.1f} %{run.scorer_mark}" if name == "accuracy" else f"{name} {value:.3f}"
+            )
     return ", ".join(words)
 
 
@@ -74,6 +76,7 @@ def show_comparison(out: CompareOut) -> None:
         if one.change is not None:
             fixed, broken = len(one.change.fixed), len(one.change.broken)
             say(f"{one.setting}: {one.change.text} {fixed} fixed, {broken} broken.")
+    say(f"Scores by {out.conditions.get('scorer', 'version 1')} of the scorer.")
     for warning in out.warnings:
         say(f"note: {warning}")
 

@@ -92,7 +92,7 @@ def evaluation_words(run: RunOut) -> str:
     """`run 5 · weaver · 58.2 % of 1,319 · model · note`, plain text."""
     summary, parts = run.summary, [f"run {run.id}", run.setting or run.stage]
     if "accuracy" in summary:
-        parts.append(f"{percent(summary['accuracy'])} of {count(summary.get('num_questions'))}")
+        parts.append(f"{percent(summary['accuracy'])} of {count(summary.get('num_questions'))}{run.scorer_mark}")
     return " · ".join([*parts, run.preset.split("/")[-1], *([run.note] if run.note else [])])
 
 

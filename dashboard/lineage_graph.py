@@ -73,7 +73,7 @@ def node_lines(node: LineageNode, note: str = "") -> list[str]:
     if node.content_hash:
         lines.append(f"checkpoint {node.content_hash}")
     if node.accuracy is not None:
-        lines.append(f"{percent(node.accuracy)} of {count(node.num_questions)}")
+        lines.append(f"{percent(node.accuracy)} of {count(node.num_questions)}{node.scorer_mark}")
     if note:
         lines.append(note if len(note) <= _NOTE_LENGTH else f"{note[: _NOTE_LENGTH - 1]}…")
     return lines

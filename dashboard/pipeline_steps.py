@@ -75,7 +75,7 @@ def step_figures(one: PipelineStepOut, run: RunOut) -> list[str]:
     if STEPS[one.step].setting is not None and "accuracy" in run.summary:
         so_far = "" if run.status in RUN_ENDED else " so far"
         of = f" of {count(run.summary['num_questions'])}" if "num_questions" in run.summary else ""
-        figures.append(f"accuracy **{percent(run.summary['accuracy'])}**{of}{so_far}")
+        figures.append(f"accuracy **{percent(run.summary['accuracy'])}**{of}{so_far}{run.scorer_mark}")
     if run.num_attempts > 1:
         figures.append(f"{run.num_attempts} attempts")
     if (seconds := run_seconds(run, datetime.now(UTC))) is not None:

@@ -103,7 +103,9 @@ def choice_text(choice: str, runs: Mapping[str, RunOut]) -> str:
     run = runs[choice]
     parts = [f"Reuse run {run.id}", run.note]
     if "accuracy" in run.summary:
-        parts.append(f"{percent(run.summary['accuracy'])} of {run.summary.get('num_questions', 0):,.0f}")
+        parts.append(
+            f"{percent(run.summary['accuracy'])} of {run.summary.get('num_questions', 0):,.0f}{run.scorer_mark}"
+        )
     parts.append(ago(run.ended_at, datetime.now(UTC)))
     return " · ".join(part for part in parts if part)
 

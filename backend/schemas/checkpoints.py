@@ -71,6 +71,8 @@ class LineageNode(ApiReply):
     status: RunStatus
     attempts: list[AttemptBrief]
     accuracy: float | None
+    scorer_mark: str = ""
+    """What stands beside an accuracy by an older version of the scorer, e.g. ` (scorer 1)`."""
     num_questions: int | None
     content_hash: str | None
 

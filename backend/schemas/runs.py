@@ -72,6 +72,8 @@ class RunOut(ApiReply):
     """Mean metrics: of the answers so far while it runs, of all at its end; by the newest version of the scorer."""
     scorer_version: int | None = None
     """Version of the scorer that an ended evaluation's scores are by."""
+    can_rescore: bool = False
+    """Whether a newer version of the scorer can be applied to its answers."""
     num_attempts: int
     parent_id: int | None = None
     """Run whose checkpoint it starts from."""
@@ -79,6 +81,11 @@ class RunOut(ApiReply):
     """Pipeline that submitted it."""
     step: str | None = None
     """Its step in that pipeline."""
+
+    @property
+    def scorer_mark(self) -> str:
+        """What stands beside an accuracy by an older version of the scorer: ` (scorer 1)`; else empty."""
+        return f" (scorer {self.scorer_version})" if self.can_rescore else ""
 
 
 class RunDetail(RunOut):
@@ -99,8 +106,6 @@ class RunDetail(RunOut):
     attempts: list[AttemptOut]
     scorings: list[ScoringOut] = Field(default_factory=list)
     """An evaluation's scores by every version of the scorer that was used, the newest last."""
-    can_rescore: bool = False
-    """Whether a newer version of the scorer can be applied to its answers."""
     warnings: list[str]
     """What its trainer warned of, each once; nothing from before a retry."""
 

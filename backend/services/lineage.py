@@ -4,7 +4,7 @@ from sqlmodel import Session, col, select
 
 from backend import schemas as s
 from backend.models import Attempt, Checkpoint, PipelineStep, Run
-from backend.services.scoring import newest_scores
+from backend.services.scoring import Scores, can_rescore, newest_scores
 from memgen.contract.status import AttemptStatus, Cause, RunStatus
 
 MOST_RUNS = 500
@@ -29,13 +29,13 @@ def lineage(session: Session, *, run_id: int | None, pipeline_id: int | None) ->
         )
         attempts.setdefault(one.run_id, []).append(brief)
     scores = newest_scores(session, runs)
-    nodes = [_node(session, run, scores[run.id or 0].summary, attempts.get(run.id or 0, [])) for run in runs]
+    nodes = [_node(session, run, scores[run.id or 0], attempts.get(run.id or 0, [])) for run in runs]
     return s.LineageOut(nodes=nodes)
 
 
-def _node(session: Session, run: Run, summary: dict[str, float], attempts: list[s.AttemptBrief]) -> s.LineageNode:
+def _node(session: Session, run: Run, scores: Scores, attempts: list[s.AttemptBrief]) -> s.LineageNode:
     checkpoint = session.get(Checkpoint, run.id)
-    questions = summary.get("num_questions")
+    questions = scores.summary.get("num_questions")
     return s.LineageNode(
         run_id=run.id or 0,
         parent_id=run.parent_id,
@@ -49,7 +49,8 @@ def _node(session: Session, run: Run, summary: dict[str, float], attempts: list[
         pipeline_id=run.pipeline_id,
         status=RunStatus(run.status),
         attempts=attempts,
-        accuracy=summary.get("accuracy") if run.setting else None,
+        accuracy=scores.summary.get("accuracy") if run.setting else None,
+        scorer_mark=f" (scorer {scores.version})" if can_rescore(run, scores.version) else "",
         num_questions=int(questions) if questions is not None and run.setting else None,
         content_hash=checkpoint.content_hash if checkpoint else None,
     )

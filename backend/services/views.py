@@ -42,7 +42,6 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
     return s.RunDetail(
         **_fields(run, attempts[-1] if attempts else None, Waiting(session, around), scores[-1]),
         scorings=[s.ScoringOut(version=one.version, summary=one.summary) for one in scores] if run.setting else [],
-        can_rescore=scoring.can_rescore(run, scores[-1].version),
         config=run.config,
         config_hash=run.config_hash,
         failure=s.ProblemItem.model_validate(run.failure) if run.failure else None,
@@ -104,6 +103,7 @@ def _fields(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring
         "ended_at": when(run.ended_at),
         "progress": None if run.status in RUN_ENDED or attempt is None else _progress(attempt),
         "summary": scores.summary,
+        "can_rescore": scoring.can_rescore(run, scores.version),
         "scorer_version": scores.version if run.setting and run.ended_at is not None else None,
         "num_attempts": attempt.number if attempt is not None else 0,
         "parent_id": run.parent_id,

@@ -3,6 +3,7 @@
 import sqlite3
 from pathlib import Path
 
+import httpx
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -45,6 +46,8 @@ def test_new_scores_stand_beside_the_old_ones(backend: Backend) -> None:
     run_id = evaluation(backend)
     before = backend.run(run_id)
     assert (before["scorer_version"], before["can_rescore"], before["summary"]["accuracy"]) == (1, True, 0.25)
+    assert backend.get("/runs")["items"][0]["can_rescore"]
+    assert backend.get("/lineage", run=run_id)["nodes"][0]["scorer_mark"] == " (scorer 1)"
     after = rescore(backend, run_id)
     assert (after["scorer_version"], after["can_rescore"]) == (SCORER_VERSION, False)
     assert after["summary"] == {
@@ -55,7 +58,8 @@ def test_new_scores_stand_beside_the_old_ones(backend: Backend) -> None:
         {"version": SCORER_VERSION, "summary": after["summary"]},
     ]
     assert backend.get("/runs")["items"][0]["summary"] == after["summary"]
-    assert backend.get("/lineage", run=run_id)["nodes"][0]["accuracy"] == 0.5
+    [node] = backend.get("/lineage", run=run_id)["nodes"]
+    assert (node["accuracy"], node["scorer_mark"]) == (0.5, "")
     [event] = [one for one in backend.history(run_id) if one["kind"] == "rescored"]
     assert event["detail"] == f"scorer version 1 -> {SCORER_VERSION}, accuracy 25.0 % -> 50.0 %"
 
@@ -184,14 +188,19 @@ def test_rescored_run_is_deleted_whole(backend: Backend) -> None:
 
 def test_command_rescores_several_runs(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [evaluation(backend), evaluation(backend, NOW)]
-    client = Client("http://testserver", backend.context.user_token)
-    client._http = backend.http
-    monkeypatch.setattr(backend.http, "headers", {"Authorization": f"Bearer {backend.context.user_token}"})
-    monkeypatch.setattr(backend.http, "base_url", "http://testserver/api/v1")
-    monkeypatch.setattr(cli, "client", lambda: client)
+
+    def forward(request: httpx.Request) -> httpx.Response:
+        path = request.url.raw_path.decode().removeprefix("/api/v1")
+        reply = backend.user(request.method, path, content=request.content)
+        return httpx.Response(reply.status_code, content=reply.content)
+
+    transport = httpx.MockTransport(forward)
+    monkeypatch.setattr(cli, "client", lambda: Client("http://backend.test", "token", transport=transport))
+    assert "25.0 % (scorer 1)" in CliRunner().invoke(cli.app, ["runs"]).output
     result = CliRunner().invoke(cli.app, ["rescore", *map(str, runs)])
     assert result.exit_code == 0, result.output
     first, second = result.output.splitlines()
+    assert "(scorer" not in CliRunner().invoke(cli.app, ["runs"]).output
     assert first == f"run {runs[0]}: 25.0 % by version 1, 50.0 % by version {SCORER_VERSION}"
     assert second == f"run {runs[1]}: 25.0 % by version {SCORER_VERSION}"
 
