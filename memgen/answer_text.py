@@ -36,7 +36,7 @@ _GROUPS = "|".join(rf"(?:{mark}[0-9]{{3}}){{1,9}}" for mark in (" ", "'", "_"))
 NUMBER = (
     r"(?:[1-9][0-9]{0,2}(?:,[0-9]{2,3}){0,8},[0-9]{3}(?![0-9])(?:\.[0-9]++)?"
     r"|[1-9][0-9]{0,2}(?:\.[0-9]{3}){1,9},[0-9]++"
-    r"|[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,9}(?![0-9.])"
+    r"|[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,9}(?!\.?[0-9])"
     rf"|[1-9][0-9]{{0,2}}(?:{_GROUPS})(?![0-9])(?:[.,][0-9]++)?"
     r"|(?<![0-9],)(?<![(\[])(?:0,[0-9]++|[0-9]++,[0-9]{1,2})(?![0-9]|,[0-9])"
     r"|[0-9]++(?:\.[0-9]++)?|\.[0-9]++)"
@@ -92,6 +92,8 @@ _REWRITES = tuple(
         ("{", r"\{\s*(?:\\[,;:! ]|([.,' ]))?\s*\}", r"\1"),  # 1{,}000
         ("\\", r"\\!", ""),
         ("\\~", r"\\(?:[,;:> ]|\\)|~", " "),
+        ("\\", r"\\[dtc]?frac\s*\{\s*([A-Za-z]+)\s*\}\s*\{\s*([A-Za-z]+)\s*\}", r" \1/\2"),  # km over h
+        ("^", r"\^\s*\{?\s*(st|nd|rd|th)(?![A-Za-z])\s*\}?", r"\1"),
         ("\\", r"\\(?:approx|simeq|cong|sim|implies|to|Rightarrow|rightarrow|Longrightarrow)(?![A-Za-z])", "="),
         ("\\", r"\\([%$#&_])", r"\1"),
         ("\\%", r"\\percent(?![A-Za-z])|%", " "),
@@ -120,7 +122,7 @@ _OPERATORS = {"**": "^", r"\cdot": "*", r"\times": "*", r"\ast": "*", r"\div": "
 _SIDES = re.compile(r"(?<![<>!])=(?!>)|=>|->")
 _WORD = re.compile(r"[^\W\d_]+\.?")
 _UNIT = r"(?:/ ?|-)?[^\W\d_](?:[^\W\d_]|[ './,:;&-]|(?<=[^\W\d_])\^?-?[1-4](?!\d))*"
-_TAIL = re.compile(rf"(?P<multipliers>(?:{_MULTIPLIER}){{0,3}})\s*(?P<unit>{_UNIT})?[\s.,;:]*")
+_TAIL = re.compile(rf"(?P<multipliers>(?:{_MULTIPLIER}){{0,3}})\s*(?P<unit>{_UNIT})?\s*(?:\([^()]*\))?[\s.,;:]*")
 _REMARK = re.compile(r"\s*[(\[](?!\s*(?:pi|sqrt))[^()\[\]\\]*[^\W\d_]{2}[^()\[\]\\]*[)\]][\s.,;:]*$")
 _MULTIPLIER_WORD = re.compile(r"[A-Za-z]+")
 _QUOTES = {'"': '"', "'": "'", "{": "}", "(": ")", "[": "]"}
@@ -131,7 +133,8 @@ _TERM = re.compile(
     r"(?:(?<![0-9A-Za-z)\]}])-)?"  # a minus, unless it stands behind another term: `16-3` ends in 3, `is -3` in -3
     rf"(?:[0-9]{{1,9}}(?::[0-9]{{1,2}}){{1,3}}(?![0-9])"  # 3:30 is one thing, and no number
     rf"|(?:{NUMBER} ?)?\\[dtc]?frac{_ARGUMENT}{_ARGUMENT}|(?:{NUMBER} ?)?\\sqrt{_ARGUMENT}"
-    rf"|{NUMBER}(?: [0-9]{{1,9}}(?= ?/ ?[0-9]))?(?: ?/ ?{NUMBER}){{0,5}}(?:\^\{{?-?[0-9]{{1,9}}\}}?)?)"
+    rf"|(?:{NUMBER} ?(?:\*|\\times|\\cdot) ?(?=10(?:\^|\*\*)))?"
+    rf"{NUMBER}(?: [0-9]{{1,9}}(?= ?/ ?[0-9]))?(?: ?/ ?{NUMBER}){{0,5}}(?:(?:\^|\*\*)\{{?-?[0-9]{{1,9}}\}}?)?)"
     rf"(?:{_MULTIPLIER}){{0,3}}"
 )
 _INTEGER = re.compile(r"-?[0-9]{1,100}")
@@ -243,7 +246,7 @@ def _value_of_side(side: str, dozen: int) -> Value:
 
 def _without_quotes(text: str) -> str:
     """The text without quotes or brackets around all of it, and without what separates at its ends."""
-    text = text.rstrip(" .,;:").lstrip(" ,;:")
+    text = text.rstrip(" .,;:").lstrip(" ,;:#")
     for _ in range(4):
         inner = text[1:-1]
         if len(text) < 2 or _QUOTES.get(text[0]) != text[-1] or any(mark in inner for mark in "{}()[]\"'"):

@@ -45,6 +45,7 @@ $${n}$$|\({n}\)|\[{n}\]|\text{{n}}|\textbf{{n}}|\mathbf{{n}}|\mathrm{{n}}|\textb
 {n} square feet
 {n} \text{ eggs}|{n}\text{eggs}|\text{{n} eggs}|{n} \mathrm{kg}|{n}\,\mathrm{cm}^2|{n} \text{ cm}^{2}
 {n} яблок|{n}元|{n} 個
+\#{n}|{n}th|{n}^{\text{th}}|{n}\,\frac{\text{km}}{\text{h}}|{n}\text{.}|{n} dollars ({n})|\color{blue}{{n}}|{n} $/h
 {n} (eggs)|{n} (three dozen eggs)|{n} (out of 99 eggs)|{n} [eggs]|{n} US dollars|{n}/day|{n} / day|{n} T-shirts|{n} m
 x = {n}|x={n}|x \approx {n}|\approx {n}|≈ {n}|= {n}|{n} = x|0 + 0 = {n}|x \to {n}|⇒ {n}|\implies {n}|-> {n}
 a = b = {n}
@@ -178,6 +179,8 @@ FIXED: list[tuple[str, str | None]] = [
     ("1 234.56", "1234.56"),
     ("1'234.56", "1234.56"),
     ("1_234", "1234"),
+    ("1.234.567.", "1234567"),
+    ("3 million (3,000,000)", "3000000"),
     ("1.234.567", "1234567"),
     ("1,234,567", "1234567"),
     ("12,34,567", "1234567"),

@@ -1,5 +1,6 @@
 """Trigger GRPO on the tiny base: decisions alone are trained, they can be learned, and a kill loses nothing."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import read_manifest
 from memgen.contract.presets import get_preset
-from memgen.contract.rundir import RunDir
+from memgen.contract.rundir import RunDir, write_json
 from memgen.data import load_questions
 from memgen.model.base import load_base
 from memgen.model.chat import question_messages, render
@@ -134,6 +135,16 @@ def test_stop_within_a_step_keeps_the_steps_before(home: Path, tmp_path: Path, c
     assert RunDir(folder, "trigger_grpo").saved_steps() == [2, 3]
     run(home, folder, config, resume=folder)
     assert sorted(metric(folder, "train/loss")) == [1, 2, 3, 4, 5, 6]
+
+
+def test_rewards_of_two_scorers_are_not_mixed(home: Path, tmp_path: Path, config: RunConfig) -> None:
+    config = config.model_copy(update={"max_steps": 1})
+    run(home, tmp_path / "first", config)
+    environment = RunDir(tmp_path / "first").environment
+    write_json(environment, {**json.loads(environment.read_text()), "scorer_version": 1})
+    with pytest.raises(BadInput, match="scorer_version 1 -> ") as caught:
+        run(home, tmp_path / "second", config, resume=tmp_path / "first")
+    assert caught.value.code == "resume_mismatch"
 
 
 def test_learns_to_insert_exactly_behind_one_token(
