@@ -178,8 +178,8 @@ class AnswersOut(ApiReply):
     """Answers that match the filter."""
     counts: dict[str, int]
     """`all`, `right`, `wrong`, `truncated`, `no_box`."""
-    scorer_version: int = 1
-    """Version of the scorer that the scores are by."""
+    scorer_version: int | None = None
+    """Version of the scorer that the scores are by, once the trainer has told it."""
 
 
 class RunEventOut(ApiReply):

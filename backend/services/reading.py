@@ -175,7 +175,7 @@ def answers(
             if (answer := scoring.with_metrics(record, metrics)) is not None
         ],
         next_cursor=str(rows[limit - 1][0]) if len(rows) > limit else None,
-        scorer_version=scores.version,
+        scorer_version=scores.version if scoring.is_known(run, scores) else None,
         total=total,
         counts=counts,
     )

@@ -98,6 +98,11 @@ def scores_of(session: Session, run: Run, version: int | None) -> Scores:
     return chosen
 
 
+def is_known(run: Run, scores: Scores) -> bool:
+    """Whether the version of these scores can be told: not before an evaluation's trainer has reported on itself."""
+    return bool(run.setting) and (bool(run.environment) or scores.rescored)
+
+
 def can_rescore(run: Run, version: int) -> bool:
     """Whether a run whose newest scores are by this version can be scored anew."""
     return bool(run.setting) and run.status == RunStatus.SUCCEEDED and version < SCORER_VERSION

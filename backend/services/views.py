@@ -41,7 +41,9 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
     scores = scoring.all_scores(session, run)
     return s.RunDetail(
         **_fields(run, attempts[-1] if attempts else None, Waiting(session, around), scores[-1]),
-        scorings=[s.ScoringOut(version=one.version, summary=one.summary) for one in scores] if run.setting else [],
+        scorings=[
+            s.ScoringOut(version=one.version, summary=one.summary) for one in scores if scoring.is_known(run, one)
+        ],
         config=run.config,
         config_hash=run.config_hash,
         failure=s.ProblemItem.model_validate(run.failure) if run.failure else None,
@@ -104,7 +106,7 @@ def _fields(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring
         "progress": None if run.status in RUN_ENDED or attempt is None else _progress(attempt),
         "summary": scores.summary,
         "can_rescore": scoring.can_rescore(run, scores.version),
-        "scorer_version": scores.version if run.setting and run.ended_at is not None else None,
+        "scorer_version": scores.version if scoring.is_known(run, scores) else None,
         "num_attempts": attempt.number if attempt is not None else 0,
         "parent_id": run.parent_id,
         "pipeline_id": run.pipeline_id,

@@ -149,7 +149,9 @@ def test_what_has_no_finished_answers_is_not_rescored(backend: Backend) -> None:
     held = backend.started()
     held.answer(0)
     check_problem(backend.user("POST", f"/runs/{held.run_id}/rescore"), 422, "not_finished")
-    assert not backend.run(held.run_id)["can_rescore"]
+    live = backend.run(held.run_id)
+    assert (live["can_rescore"], live["scorer_version"], live["scorings"]) == (False, None, [])
+    assert backend.get(f"/runs/{held.run_id}/answers")["scorer_version"] is None
     assert backend.run(training)["scorings"] == []
 
 
