@@ -18,6 +18,7 @@ from memgen.contract.answers import AnswerRecord
 from memgen.contract.pipeline import EXPECTED_POINTS
 from memgen.contract.stage_configs import StageConfig
 from memgen.contract.status import RunStatus
+from memgen.scoring import SCORER_VERSION
 
 MOST_RUNS = 12
 Kind = Literal["fixed", "broken", "both_right", "both_wrong"]
@@ -176,14 +177,15 @@ def same_scorer(session: Session, runs: Sequence[Run]) -> dict[int, Scores]:
     newest = max(one.version for one in scores.values())
     older = [run_id for run_id in sorted(scores) if scores[run_id].version < newest]
     if older:
+        update = "" if newest <= SCORER_VERSION else f"Update the backend, whose scorer is version {SCORER_VERSION}. "
         versions = ", ".join(f"{run_id} by version {scores[run_id].version}" for run_id in sorted(scores))
         raise NotComparable(
             "scorers_differ",
             f"the answers were scored by different versions of the scorer: run {versions}",
             field="runs",
             value=",".join(map(str, older)),
-            way_out=f"Score the older ones anew: memgen-studio rescore {' '.join(map(str, older))}, "
-            "or the button Rescore on this page or the run's. The old scores stay beside the new ones.",
+            way_out=f"{update}Score the older ones anew: `memgen-studio rescore {' '.join(map(str, older))}`, or the "
+            "button Rescore on the run's page and on Compare. The old scores stay beside the new ones.",
         )
     return scores
 

@@ -139,6 +139,9 @@ def test_run_of_a_newer_scorer_is_not_scored_by_an_older_one(backend: Backend) -
     run_id = evaluation(backend, {"scorer_version": SCORER_VERSION + 1})
     assert not backend.run(run_id)["can_rescore"]
     check_problem(backend.user("POST", f"/runs/{run_id}/rescore"), 409, "scored_by_newer")
+    params = {"runs": f"{evaluation(backend)},{run_id}"}
+    body = check_problem(backend.user("GET", "/compare", params=params), 422, "scorers_differ")
+    assert body["way_out"].startswith("Update the backend")
 
 
 def test_what_has_no_finished_answers_is_not_rescored(backend: Backend) -> None:
