@@ -38,12 +38,19 @@ class Guard:
         self._looking = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, credentials: HTTPAuthorizationCredentials | None, scope: Scope) -> None:
-        """Refuse a request without the token that its path asks for.
+        """Refuse a request without the token that its path asks for; a wrong one is answered late.
 
         Raises:
             Unauthorized: `no_token`, `wrong_token`.
+            TooManyWrongTokens: `too_many_wrong_tokens`.
         """
-        path: str = scope["path"]
+        try:
+            await self._check(credentials, scope["path"])
+        except Unauthorized as error:
+            client = scope.get("client")
+            raise await self._context.wrong_tokens.hold(client[0] if client else "", error) from None
+
+    async def _check(self, credentials: HTTPAuthorizationCredentials | None, path: str) -> None:
         if path == "/api/v1/openapi.json":
             return
         attempt = _ATTEMPT.fullmatch(path)

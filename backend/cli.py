@@ -68,18 +68,19 @@ def serve() -> None:
     """Serve the backend alone (what `up` and the containers start)."""
     import logging
 
-    import uvicorn
     from sqlalchemy.exc import DatabaseError
 
+    from backend.http_server import http_server, run_server
     from backend.main import create_app
     from backend.only_one import only_one
-    from backend.slow_clients import server_options
     from backend.stack import check_port, shown_url
     from memgen.contract.rundir import backend_url_file, write_whole
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     with errors(), ExitStack() as held:
         known = settings()
+        known.hosts()
+        proxies = known.proxy_addresses()
         check_port(known.host, known.port, "MEMGEN_PORT")
         try:
             held.enter_context(
@@ -108,14 +109,7 @@ def serve() -> None:
                 way_out="Restore a backup of this file, or move it away to start empty.",
             ) from error
         write_whole(backend_url_file(known.home), shown_url(known.host, known.port) + "\n")
-        uvicorn.run(
-            application,
-            host=known.host,
-            port=known.port,
-            log_level="warning",
-            timeout_graceful_shutdown=3,
-            **server_options(),
-        )
+        run_server(http_server(application, host=known.host, port=known.port, proxies=proxies))
 
 
 @app.command()

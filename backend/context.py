@@ -18,6 +18,7 @@ from backend.services.ingest import log_path
 from backend.services.reconcile import Reconciler
 from backend.services.surroundings import Surroundings
 from backend.settings import Settings
+from backend.wrong_tokens import WrongTokens
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Context:
     instance: str
     """Tells this home from all others."""
     clock: Callable[[], float] = field(default=time.time)
+    wrong_tokens: WrongTokens = field(default_factory=WrongTokens)
+    """Holds answers to wrong tokens back."""
 
     @property
     def home(self) -> Path:

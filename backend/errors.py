@@ -24,6 +24,8 @@ class ServiceError(BadInput):
     """A request that can't be served."""
 
     status = 400
+    retry_after: int | None = None
+    """Seconds after which it may be sent again."""
 
 
 class NotFound(ServiceError):
@@ -168,6 +170,8 @@ def reply_to(error: BadInput, headers: dict[str, str] | None = None) -> JSONResp
     """An error as it goes out."""
     status = error.status if isinstance(error, ServiceError) else 422
     errors = [item_of(item) for item in error.problems[:MOST_PROBLEMS]] if isinstance(error, InvalidConfig) else []
+    if isinstance(error, ServiceError) and error.retry_after is not None:
+        headers = {"Retry-After": str(error.retry_after), **(headers or {})}
     return _reply(status, error, errors, headers)
 
 

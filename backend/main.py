@@ -5,15 +5,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
 
 from backend import errors
 from backend.api_document import describe_errors
+from backend.api_page import CONTENT_SECURITY_POLICY, api_page
 from backend.auth import Guard
 from backend.context import Context
 from backend.db import Database
 from backend.doors import Doors, Pace
 from backend.enqueue import Doorbell
 from backend.identity import Identity
+from backend.known_host import KnownHost
 from backend.lanes import Lanes
 from backend.routes import chain, compare, house, launch, pipelines, runs, worker
 from backend.services.reconcile import Reconciler
@@ -62,6 +65,9 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
         summary="Launch, watch and judge MemGen runs.",
         lifespan=lifespan,
         openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # FastAPI's pages load their scripts from a foreign host
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the Host header
     )
     app.state.context = context
     errors.install(app)
@@ -69,8 +75,15 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
     app.add_middleware(Lanes, commits=lambda: database.commits)  # the innermost comes first here
     app.add_middleware(Doors, guard=Guard(context), pace=pace or Pace())
     app.add_middleware(Identity, instance=context.instance)
+    app.add_middleware(KnownHost, hosts=settings.hosts())
     for module in (launch, runs, pipelines, chain, compare, house, worker):
         app.include_router(module.router, prefix="/api/v1")
+
+    @app.get("/docs", include_in_schema=False)
+    @app.get("/redoc", include_in_schema=False)
+    def documentation() -> HTMLResponse:
+        return HTMLResponse(api_page(app.openapi()), headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+
     return app
 
 

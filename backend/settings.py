@@ -7,8 +7,10 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backend.hosts import AllowedHosts, allowed_hosts, proxy_addresses
 from memgen.contract.gsm8k_folder import gsm8k_folder
 from memgen.contract.rundir import write_whole
+from memgen.contract.tokens import checked_token
 
 
 class Settings(BaseSettings):
@@ -20,6 +22,10 @@ class Settings(BaseSettings):
     """Folder of everything: database, runs, models, outputs."""
     host: str = "127.0.0.1"
     """Address that the backend listens on."""
+    allowed_hosts: str = Field(default="", max_length=2000)
+    """More host names under which the API is reached, separated by commas."""
+    proxies: str = Field(default="", max_length=2000)
+    """Addresses of reverse proxies in front, separated by commas; only their `X-Forwarded-For` is believed."""
     port: int = Field(default=8000, ge=1, le=65535)
     """Port of the backend."""
     token: str = ""
@@ -84,16 +90,47 @@ class Settings(BaseSettings):
         return self.home / "backend" / "attempts"
 
     def user_token(self) -> str:
-        """The users' token, made on first use."""
-        return self.token or read_or_make_token(self.home / "backend" / "token")
+        """The users' token, made on first use.
+
+        Raises:
+            BadInput: `bad_token`.
+        """
+        return _given_or_made(self.token, "MEMGEN_TOKEN", self.home / "backend" / "token")
 
     def workers_token(self) -> str:
-        """The workers' token, made on first use."""
-        return self.worker_token or read_or_make_token(self.home / "backend" / "worker-token")
+        """The workers' token, made on first use.
+
+        Raises:
+            BadInput: `bad_token`.
+        """
+        return _given_or_made(self.worker_token, "MEMGEN_WORKER_TOKEN", self.home / "backend" / "worker-token")
+
+    def hosts(self) -> AllowedHosts:
+        """Names under which the API is reached.
+
+        Raises:
+            BadInput: `bad_host_name`.
+        """
+        return allowed_hosts(self.host, self.allowed_hosts, "MEMGEN_ALLOWED_HOSTS")
+
+    def proxy_addresses(self) -> list[str]:
+        """Proxies that say where a request came from; none by default.
+
+        Raises:
+            BadInput: `bad_proxy`.
+        """
+        return proxy_addresses(self.proxies, "MEMGEN_PROXIES")
 
     def instance(self) -> str:
         """Name of this home, made on first use; a restored backup gets another."""
         return read_or_make_token(self.home / "backend" / "instance")
+
+
+def _given_or_made(given: str, setting: str, path: Path) -> str:
+    if given.strip():
+        return checked_token(given.strip(), setting)
+    way_out = f"Delete the file and a new token is made at the next start, or set {setting}."
+    return checked_token(read_or_make_token(path), str(path), way_out=way_out)
 
 
 def read_or_make_token(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from backend.client import ApiError, Client, Unreachable
-from backend.settings import Settings, read_or_make_token
+from backend.settings import Settings
 from memgen.contract.errors import BadInput
 
 
@@ -86,7 +86,7 @@ def client() -> Client:
     known = settings()
     url = os.environ.get("MEMGEN_BACKEND_URL") or f"http://{known.host}:{known.port}"
     path = known.home / "backend" / "token"
-    if not known.token and not path.exists():
+    if not known.token.strip() and not path.exists():
         raise BadInput(
             "no_token",
             "there is no token here",
@@ -94,7 +94,7 @@ def client() -> Client:
             value=path,
             way_out="Start the service with `make up`, or set MEMGEN_HOME or MEMGEN_TOKEN.",
         )
-    return Client(url, known.token or read_or_make_token(path), timeout=30)
+    return Client(url, known.user_token(), timeout=30)
 
 
 @contextmanager

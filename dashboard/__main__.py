@@ -3,12 +3,11 @@
 import errno
 import logging
 import socket
-import sys
 from typing import Annotated
 
 import typer
-import uvicorn
 
+from backend.http_server import http_server, run_server
 from dashboard.settings import Settings
 from memgen.contract.errors import BadInput
 
@@ -25,6 +24,8 @@ def serve(
     settings = Settings()
     try:
         settings.read_token()
+        settings.allowed_hosts(host)
+        proxies = settings.proxy_addresses()
         listener = _listen(host, port)
     except BadInput as error:
         typer.echo(str(error), err=True)
@@ -32,22 +33,10 @@ def serve(
     # imported late: an error in the settings or the port shows at once
     from dashboard.app import build_app
 
-    server = uvicorn.Server(
-        uvicorn.Config(
-            build_app(settings, host),
-            host=host,
-            port=port,
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=3,
-        )
-    )
+    server = http_server(build_app(settings, host), host=host, port=port, proxies=proxies)
     shown = f"[{host}]" if ":" in host else host
     typer.echo(f"Dashboard: http://{shown}:{port}")
-    server.run(sockets=[listener])
-    if not server.started:
-        sys.exit(1)
+    run_server(server, [listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -23,12 +23,13 @@ def build_app(settings: Settings, bind_host: str = "127.0.0.1") -> st.App:
         bind_host: address that will be listened on; it decides which Host headers are good.
 
     Raises:
-        BadInput: there is no token.
+        BadInput: there is no token, or a bad one; a bad host name.
     """
     hosts = settings.allowed_hosts(bind_host)
-    gate = Middleware(LoginGate, token=settings.read_token(), allowed_hosts=hosts)
+    gate = Middleware(LoginGate, token=settings.read_token(), hosts=hosts, ended_file=settings.ended_sessions_file)
     app = st.App(_SCRIPT, middleware=[gate], on_script_error=_show_error)
-    streamlit_config.set_option("server.allowedHosts", hosts)
+    if not hosts.any_address:  # which Streamlit's list can't say; the gate checks every request anyway
+        streamlit_config.set_option("server.allowedHosts", sorted(hosts.names))
     return app
 
 

@@ -9,13 +9,17 @@ from dashboard.text import escape_markdown, sentence, size
 
 _LATE_RECONCILER_SECONDS = 30.0
 _LITTLE_DISK_BYTES = 5 * 2**30
+# a form of this page's own: a link could be put on any other site, and Streamlit's buttons can't send one
+_LOG_OUT = (
+    '<form method="post" action="/logout"><button type="submit" id="log-out" style="all: unset; cursor: pointer; '
+    'text-decoration: underline; opacity: 0.8">Log out</button></form>'
+)
 
 
 def sidebar() -> None:
-    """Health of the backend, asked again every few seconds, and the link that logs out."""
+    """Health of the backend, asked again every few seconds, and the button that logs out."""
     _health()
-    # an HTML link of this page's own: Streamlit's open the address in a new tab
-    st.html('<a href="/logout" target="_self" id="log-out" style="color: inherit; opacity: 0.8">Log out</a>')
+    st.html(_LOG_OUT)
 
 
 @st.fragment(run_every=5)

@@ -1,30 +1,43 @@
 """The login in front of everything that the dashboard serves, websocket and static files included."""
 
+import asyncio
+import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from urllib.parse import parse_qs, quote, urlsplit
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import quote, urlsplit
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dashboard.login_page import CONTENT_SECURITY_POLICY, login_page, message_page, reload_page
-from dashboard.session import COOKIE, SESSION_SECONDS, Brake, Sessions
+from backend.brake import Brake, WrongTryLines
+from backend.hosts import AllowedHosts
+from dashboard.login_form import read_form
+from dashboard.login_page import CONTENT_SECURITY_POLICY, login_page, logout_page, message_page, reload_page
+from dashboard.open_sockets import POLICY_VIOLATION, OpenSockets
+from dashboard.security_headers import with_security_headers
+from dashboard.session import BROWSER_COOKIE, BROWSER_SECONDS, COOKIE, SESSION_SECONDS, Sessions, Signed
 
-_MAX_FORM_BYTES = 8192
-_POLICY_VIOLATION = 1008
+_NO_STORE = {"Cache-Control": "no-store"}
+_log = logging.getLogger(__name__)
 
 
 class LoginGate:
     """ASGI middleware: nothing behind it is reached without a valid session cookie.
 
+    Wrong tokens are answered late, and few are compared at once: see `backend.brake`. A browser that has logged in
+    before has places of its own, so that a flood of wrong tokens keeps its owner out neither here nor elsewhere.
+
     Args:
         app: what it guards.
         token: what users type in.
-        allowed_hosts: names that the Host header may carry; empty allows all.
+        hosts: names that the Host header may carry.
+        ended_file: where logged-out sessions are kept; None keeps them in memory.
         clock: seconds since 1970.
+        ticks: seconds that only grow.
+        sleep: holds an answer back.
     """
 
     def __init__(
@@ -32,13 +45,19 @@ class LoginGate:
         app: ASGIApp,
         *,
         token: str,
-        allowed_hosts: Sequence[str] = (),
+        hosts: AllowedHosts,
+        ended_file: Path | None = None,
         clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._app = app
-        self._hosts = frozenset(allowed_hosts)
-        self._sessions = Sessions(token, clock)
-        self._brake = Brake(clock)
+        self._hosts = hosts
+        self._sessions = Sessions(token, clock, ended_file)
+        self._sockets = OpenSockets(clock)
+        self._strangers, self._browsers = Brake(ticks), Brake(ticks)
+        self._wrong_tries = WrongTryLines(ticks)
+        self._sleep = sleep
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it here."""
@@ -46,67 +65,101 @@ class LoginGate:
             await self._websocket(scope, receive, send)
         elif scope["type"] == "http":
             answer = await self._answer(Request(scope, receive))
-            await (answer or self._app)(scope, receive, _with_security_headers(send))
+            await (answer or self._app)(scope, receive, with_security_headers(send))
         else:
             await self._app(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = HTTPConnection(scope)
-        if self._host_is_known(connection) and _same_origin(connection) and self._logged_in(connection):
-            await self._app(scope, receive, send)
-            return
+        if self._host_is_allowed(connection) and _same_origin(connection):
+            session = self._session(connection)
+            if session is not None:
+                await self._sockets.serve(self._app, scope, receive, send, session.id, session.end)
+                return
         await receive()  # the handshake; a close before the accept is a 403 to the browser
-        await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
 
     async def _answer(self, request: Request) -> Response | None:
         """The reply to a request that does not go through, else None."""
-        path = request.url.path
+        # not `request.url`: it is made with the Host header, which may be anything before it is checked
+        path = request.scope["path"]
         if path == "/healthz":
             return PlainTextResponse("ok")
-        if not self._host_is_known(request):
+        if not self._host_is_allowed(request):
             return _unknown_host(request)
         if path == "/login" and request.method == "POST":
             return await self._log_in(request)
         if path == "/login":
             return _page(login_page(local_path(request.query_params.get("next"))))
+        session = self._session(request)
         if path == "/logout":
-            return _log_out()
-        return None if self._logged_in(request) else _refuse(request)
+            return self._log_out(request, session)
+        return _refuse(request) if session is None else None
 
     async def _log_in(self, request: Request) -> Response:
         if not _same_origin(request):
             return _page(message_page("Not logged in", "The form was sent from another site."), 403)
-        form = await _read_form(request)
-        if form is None:
-            return _page(message_page("Not logged in", "The form is too large."), 413)
+        form = await read_form(request)
+        if isinstance(form, int):
+            return _page(message_page("Not logged in", "This is not the form of this page."), form)
         target = local_path(form.get("next"))
-        address = request.client.host if request.client else ""
-        wait = self._brake.seconds_to_wait(address)
-        if wait > 0:
-            text = f"Too many wrong tries. Wait {math.ceil(wait)} seconds, then try again."
-            return _page(login_page(target, text), 429, {"Retry-After": str(math.ceil(wait))})
-        if not self._sessions.token_is_right(form.get("token", "")):
-            self._brake.wrong(address)
-            text = "This is not the token of this dashboard."
-            return _page(login_page(target, text), 401)
-        response = RedirectResponse(target, 303, {"Cache-Control": "no-store"})
-        response.set_cookie(
-            COOKIE, self._sessions.new_cookie(), max_age=SESSION_SECONDS, httponly=True, samesite="strict",
-            secure=request.url.scheme == "https",
-        )  # fmt: skip
+        wait = await self._compare(request, form.get("token", ""))
+        if wait:
+            seconds = math.ceil(wait)
+            text = f"Too many wrong tokens are coming in. Wait {seconds} seconds, then try again."
+            return _page(login_page(target, text), 429, {"Retry-After": str(seconds)})
+        if wait is None:
+            return _page(login_page(target, "This is not the token of this dashboard."), 401)
+        before = self._session(request)
+        if before is not None:  # its cookie is about to be replaced, so nobody could log it out any more
+            self._end(before)
+        response = RedirectResponse(target, 303, _NO_STORE)
+        secure = request.scope["scheme"] == "https"
+        for name, value, seconds in (
+            (COOKIE, self._sessions.new_cookie(), SESSION_SECONDS),
+            (BROWSER_COOKIE, self._sessions.new_browser_cookie(), BROWSER_SECONDS),
+        ):
+            response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure)
         return response
 
-    def _logged_in(self, connection: HTTPConnection) -> bool:
-        return self._sessions.cookie_is_good(connection.cookies.get(COOKIE, ""))
+    async def _compare(self, request: Request, candidate: str) -> float | None:
+        """0 for the right token, None for a wrong one, else the seconds after which it may be compared."""
+        address = request.client.host if request.client else ""
+        browser = self._sessions.read_browser(request.cookies.get(BROWSER_COOKIE, ""))
+        brake, place = (self._strangers, address) if browser is None else (self._browsers, browser.id)
+        wait = brake.seconds_until_free(place)
+        if wait > 0:
+            return wait
+        if self._sessions.token_is_right(candidate):
+            return 0.0
+        line = self._wrong_tries.line(address)
+        if line:
+            _log.warning("login: %s", line)
+        await self._sleep(brake.wrong(place))
+        return None
 
-    def _host_is_known(self, connection: HTTPConnection) -> bool:
-        if not self._hosts:
-            return True
-        try:
-            name = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
-        except ValueError:
-            return False
-        return name.lower().rstrip(".") in self._hosts
+    def _log_out(self, request: Request, session: Signed | None) -> Response:
+        if session is None:
+            return RedirectResponse("/login", 303, _NO_STORE)
+        if request.method != "POST":
+            return _page(logout_page())
+        if not _same_origin(request):
+            return _page(message_page("Still logged in", "The request came from another site."), 403)
+        self._end(session)
+        response = RedirectResponse("/login", 303, _NO_STORE)
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return response
+
+    def _end(self, session: Signed) -> None:
+        self._sessions.end(session)
+        self._sockets.close(session.id)
+
+    def _session(self, connection: HTTPConnection) -> Signed | None:
+        return self._sessions.read(connection.cookies.get(COOKIE, ""))
+
+    def _host_is_allowed(self, connection: HTTPConnection) -> bool:
+        given = connection.headers.getlist("host")
+        return len(given) == 1 and self._hosts.allows(given[0])
 
 
 def local_path(candidate: str | None) -> str:
@@ -127,13 +180,7 @@ def _refuse(request: Request) -> Response:
     # A Strict cookie does not come along when a link on another site is followed: ask again from here.
     if request.headers.get("sec-fetch-site") == "cross-site":
         return _page(reload_page(local_path(path)))
-    return RedirectResponse(f"/login?next={quote(path, safe='/')}", 303, {"Cache-Control": "no-store"})
-
-
-def _log_out() -> Response:
-    response = RedirectResponse("/login", 303, {"Cache-Control": "no-store"})
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
-    return response
+    return RedirectResponse(f"/login?next={quote(path, safe='/')}", 303, _NO_STORE)
 
 
 def _unknown_host(request: Request) -> Response:
@@ -147,35 +194,14 @@ def _unknown_host(request: Request) -> Response:
 
 def _same_origin(connection: HTTPConnection) -> bool:
     """Whether the Origin header, which every browser sends here, is missing or names this host."""
-    origin = connection.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == connection.headers.get("host", "").lower()
-
-
-async def _read_form(request: Request) -> dict[str, str] | None:
-    """The fields of a urlencoded body, or None where it is too large."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_FORM_BYTES:
-            return None
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
-    return {name: values[0] for name, values in fields.items()}
+    origins = connection.headers.getlist("origin")
+    if not origins:
+        return connection.headers.get("sec-fetch-site", "none") in {"same-origin", "none"}
+    host = connection.headers.get("host", "").lower()
+    return origins[0].lower() in {f"http://{host}", f"https://{host}"} and len(origins) == 1
 
 
 def _page(html: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    own = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-store"}
-    return HTMLResponse(html, status, own | (headers or {}))
-
-
-def _with_security_headers(send: Send) -> Send:
-    async def sender(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            headers.setdefault("X-Frame-Options", "DENY")
-            headers.setdefault("X-Content-Type-Options", "nosniff")
-            # not no-referrer: with it browsers send `Origin: null` with the login form
-            headers.setdefault("Referrer-Policy", "same-origin")
-            headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
-        await send(message)
-
-    return sender
+    return HTMLResponse(
+        html, status, {"Content-Security-Policy": CONTENT_SECURITY_POLICY, **_NO_STORE, **(headers or {})}
+    )

@@ -65,6 +65,17 @@ def login_page(next_path: str, error: str = "") -> str:
     )
 
 
+def logout_page() -> str:
+    """The question before a logout: a link alone must not log anybody out."""
+    return _document(
+        "Log out",
+        """<h1>Log out?</h1>
+<p>This ends the session of this browser. Runs go on.</p>
+<form method="post" action="/logout"><button type="submit">Log out</button></form>
+<p></p><p><a href="/">Back to MemGen</a></p>""",
+    )
+
+
 def message_page(title: str, text: str) -> str:
     """A page that only says something, plain text."""
     return _document(title, f"<h1>{escape(title)}</h1><p>{escape(text)}</p>")

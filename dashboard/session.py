@@ -1,78 +1,111 @@
-"""Login sessions without a store: a signed end time in a cookie, and a brake on guessing."""
+"""Login sessions: a signed id and end in a cookie, and the ids that were logged out."""
 
-import hashlib
 import hmac
-from collections import deque
+import logging
+import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from memgen.contract.rundir import write_whole
 
 SESSION_SECONDS = 30 * 24 * 3600
-COOKIE = "memgen_session"
+BROWSER_SECONDS = 365 * 24 * 3600
+COOKIE, BROWSER_COOKIE = "memgen_session", "memgen_browser"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What a good cookie says."""
+
+    id: str
+    end: int
+    """Seconds since 1970."""
 
 
 class Sessions:
-    """Makes and checks session cookies.
+    """Makes, checks and ends cookies.
 
     The key comes from the token: a restart of the dashboard logs nobody out, a new token everybody.
 
     Args:
         token: what users type in to log in.
         clock: seconds since 1970.
+        ended_file: where the ids that were logged out are kept until their cookies end by themselves; None keeps
+            them in memory alone.
     """
 
-    def __init__(self, token: str, clock: Callable[[], float]) -> None:
+    def __init__(self, token: str, clock: Callable[[], float], ended_file: Path | None = None) -> None:
         self._token = token.encode()
-        self._key = hmac.digest(self._token, b"memgen dashboard session", "sha256")
         self._clock = clock
+        self._file = ended_file
+        self._ended = self._read_ended()
 
     def token_is_right(self, candidate: str) -> bool:
         """Compare in constant time."""
-        return hmac.compare_digest(candidate.strip().encode(), self._token)
+        return hmac.compare_digest(candidate.strip().encode("utf-8", "replace"), self._token)
 
     def new_cookie(self) -> str:
-        """A cookie value that is good for 30 days."""
-        end = str(int(self._clock()) + SESSION_SECONDS)
-        return f"{end}.{self._signature(end)}"
+        """A session's cookie, good for 30 days, of an id that was never used before."""
+        return self._sign(COOKIE, SESSION_SECONDS)
 
-    def cookie_is_good(self, value: str) -> bool:
-        """Whether the value was made here, for this token, and has not ended."""
-        end, _, signature = value.partition(".")
-        # signature first: the end of a forged cookie is never read
-        if not hmac.compare_digest(signature.encode(), self._signature(end).encode()):
-            return False
-        return end.isdecimal() and int(end) > self._clock()
+    def new_browser_cookie(self) -> str:
+        """A cookie that says only that this browser has logged in once; it opens nothing."""
+        return self._sign(BROWSER_COOKIE, BROWSER_SECONDS)
 
-    def _signature(self, end: str) -> str:
-        return hmac.new(self._key, end.encode(), hashlib.sha256).hexdigest()
+    def read(self, value: str) -> Signed | None:
+        """The session of a cookie that was made here, for this token, and has not ended."""
+        session = self._verify(COOKIE, value)
+        return None if session is None or session.id in self._ended else session
+
+    def read_browser(self, value: str) -> Signed | None:
+        """The same for the cookie of a browser that has logged in before."""
+        return self._verify(BROWSER_COOKIE, value)
+
+    def end(self, session: Signed) -> None:
+        """Log a session out: its cookie opens nothing any more, here and after a restart."""
+        now = self._clock()
+        # read again: another dashboard of this home may have ended sessions meanwhile
+        ended = self._read_ended() | self._ended | {session.id: session.end}
+        self._ended = {name: end for name, end in ended.items() if end > now}
+        if self._file is None:
+            return
+        lines = "".join(f"{name} {end}\n" for name, end in self._ended.items())
+        try:
+            write_whole(self._file, lines, mode=0o600)
+        except OSError as error:
+            _log.error("a logout can't be stored in %s (%s): it holds until the next restart", self._file, error)
+
+    def _read_ended(self) -> dict[str, int]:
+        if self._file is None:
+            return {}
+        try:
+            lines = self._file.read_text(encoding="utf-8", errors="replace").split("\n")
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            _log.error("the sessions that were logged out can't be read from %s: %s", self._file, error)
+            return {}
+        pairs = (line.split(" ") for line in lines)
+        return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and _is_number(pair[1])}
+
+    def _sign(self, purpose: str, seconds: int) -> str:
+        said = f"{secrets.token_hex(16)}.{int(self._clock()) + seconds}"
+        return f"{said}.{self._signature(purpose, said)}"
+
+    def _verify(self, purpose: str, value: str) -> Signed | None:
+        said, _, signature = value.rpartition(".")
+        # signature first: what a forged cookie says is never read
+        if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature(purpose, said).encode()):
+            return None
+        name, _, end = said.partition(".")
+        return Signed(name, int(end)) if _is_number(end) and int(end) > self._clock() else None
+
+    def _signature(self, purpose: str, said: str) -> str:
+        key = hmac.digest(self._token, f"memgen dashboard {purpose}".encode(), "sha256")
+        return hmac.digest(key, said.encode("utf-8", "replace"), "sha256").hex()
 
 
-class Brake:
-    """At most `limit` wrong tries from one address within `seconds`.
-
-    Args:
-        clock: seconds, rising.
-    """
-
-    def __init__(self, clock: Callable[[], float], *, limit: int = 10, seconds: float = 60.0) -> None:
-        self._clock, self._limit, self._seconds = clock, limit, seconds
-        self._wrong: dict[str, deque[float]] = {}
-
-    def seconds_to_wait(self, address: str) -> float:
-        """0 if the address may try now."""
-        tries = self._recent(address)
-        return tries[0] + self._seconds - self._clock() if len(tries) >= self._limit else 0.0
-
-    def wrong(self, address: str) -> None:
-        """Note a wrong try."""
-        self._recent(address).append(self._clock())
-
-    def _recent(self, address: str) -> deque[float]:
-        if len(self._wrong) > 10_000:  # a scan from many addresses must not fill the memory
-            self._wrong = {key: tries for key, tries in self._wrong.items() if self._drop_old(tries)}
-        tries = self._wrong.setdefault(address, deque())
-        self._drop_old(tries)
-        return tries
-
-    def _drop_old(self, tries: deque[float]) -> deque[float]:
-        while tries and tries[0] <= self._clock() - self._seconds:
-            tries.popleft()
-        return tries
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 16

@@ -12,11 +12,13 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi.testclient import TestClient
 
+from backend.brake import Brake
 from backend.context import Context
 from backend.db import Database
 from backend.main import create_app
 from backend.services.reconcile import Reconciler
 from backend.settings import Settings
+from backend.wrong_tokens import WrongTokens
 from memgen.contract.config import stored_config
 from memgen.contract.manifest import file_hash
 from memgen.contract.rundir import published_dir
@@ -245,7 +247,9 @@ def make_backend(settings: Settings, config: dict[str, object], clock: Clock | N
     context.reconciler = Reconciler(
         context.database, settings, lambda: None, clock=clock, monotonic=lambda: clock.ticks
     )  # fmt: skip
-    return Backend(context, clock, TestClient(app, raise_server_exceptions=False), config)
+    context.wrong_tokens = WrongTokens(Brake(clock, seconds=0))  # else every wrong token costs a test two seconds
+    http = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+    return Backend(context, clock, http, config)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from backend.settings import Settings
 from tests.backend.conftest import Backend
 from tests.ports import free_port
 
+TOKEN = "a-long-secret-of-this-house"
+
 
 def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -44,8 +46,8 @@ def test_tokens_are_private_different_and_the_same_after_a_restart(start: Callab
 
 
 def test_tokens_of_the_settings_win_and_are_not_written(home: Path) -> None:
-    settings = Settings(home=home, token="t", worker_token="w")
-    assert (settings.user_token(), settings.workers_token()) == ("t", "w")
+    settings = Settings(home=home, token=TOKEN, worker_token=TOKEN[::-1])
+    assert (settings.user_token(), settings.workers_token()) == (TOKEN, TOKEN[::-1])
     assert not (home / "backend").exists()
 
 
@@ -109,7 +111,7 @@ def test_command_without_a_service_says_how_to_start_it(home: Path) -> None:
     assert "there is no token here" in done.stderr
     assert "make up" in done.stderr
     port = free_port()
-    done = command("runs", MEMGEN_TOKEN="t", MEMGEN_PORT=str(port))
+    done = command("runs", MEMGEN_TOKEN=TOKEN, MEMGEN_PORT=str(port))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: The backend at http://127.0.0.1:{port} does not answer")
     assert "make up" in done.stderr

@@ -1,6 +1,8 @@
 """The login gate: what gets through, what does not, and how it says so."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -10,10 +12,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from backend.hosts import AllowedHosts
 from dashboard.login import LoginGate, local_path
 from dashboard.session import COOKIE, SESSION_SECONDS, Sessions
 
-TOKEN = "a-long-secret"
+TOKEN = "a-long-secret-of-this-house"
 HOST = "dashboard.example"
 SOCKET = f"ws://{HOST}/_stcore/stream"
 HTML = {"Accept": "text/html,application/xhtml+xml"}
@@ -28,6 +31,10 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
+    async def sleep(self, seconds: float) -> None:
+        """What the gate waits passes at once."""
+        self.now += seconds
+
 
 async def _inside(request: Request) -> PlainTextResponse:
     return PlainTextResponse("inside")
@@ -36,7 +43,9 @@ async def _inside(request: Request) -> PlainTextResponse:
 async def _echo(websocket: WebSocket) -> None:
     await websocket.accept()
     await websocket.send_text("inside")
-    await websocket.close()
+    with suppress(WebSocketDisconnect):
+        while True:
+            await websocket.send_text(await websocket.receive_text())
 
 
 @pytest.fixture
@@ -44,17 +53,32 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def browser(clock: Clock) -> Iterator[TestClient]:
+def gate(clock: Clock, **arguments: object) -> LoginGate:
     app = Starlette(
         routes=[
             WebSocketRoute("/_stcore/stream", _echo),
             Route("/{path:path}", _inside, methods=["GET", "POST"]),
         ]
     )
-    gate = LoginGate(app, token=TOKEN, allowed_hosts=[HOST], clock=clock)
-    with TestClient(gate, base_url=f"http://{HOST}", follow_redirects=False) as client:
-        yield client
+    hosts = AllowedHosts(frozenset({HOST}))
+    return LoginGate(app, token=TOKEN, hosts=hosts, clock=clock, ticks=clock, **({"sleep": clock.sleep} | arguments))
+
+
+@pytest.fixture
+def open_browser(clock: Clock) -> Iterator[Callable[..., TestClient]]:
+    """Browsers without cookies on gates of this house."""
+    with ExitStack() as stack:
+
+        def opened(**arguments: object) -> TestClient:
+            client = TestClient(gate(clock, **arguments), base_url=f"http://{HOST}", follow_redirects=False)
+            return stack.enter_context(client)
+
+        yield opened
+
+
+@pytest.fixture
+def browser(open_browser: Callable[..., TestClient]) -> TestClient:
+    return open_browser()
 
 
 def log_in(browser: TestClient, **fields: str) -> int:
@@ -62,9 +86,8 @@ def log_in(browser: TestClient, **fields: str) -> int:
     return browser.post("/login", data={"token": TOKEN} | fields).status_code
 
 
-def test_page_without_cookie_leads_to_login_and_back() -> None:
-    with TestClient(LoginGate(Starlette(), token=TOKEN), follow_redirects=False) as client:
-        reply = client.get("/run?run=5&tab=Log", headers=HTML)
+def test_page_without_cookie_leads_to_login_and_back(browser: TestClient) -> None:
+    reply = browser.get("/run?run=5&tab=Log", headers=HTML)
     assert reply.status_code == 303
     assert reply.headers["location"] == "/login?next=/run%3Frun%3D5%26tab%3DLog"
 
@@ -133,14 +156,16 @@ def test_cookie_ends_after_thirty_days(browser: TestClient, clock: Clock) -> Non
     [
         lambda good: good[:-1] + ("0" if good[-1] != "0" else "1"),
         lambda good: f"9{good[1:]}",
-        lambda good: good.split(".")[0],
-        lambda good: good.split(".")[0] + ".",
+        lambda good: good.replace(".1", ".9", 1),
+        lambda good: good.rpartition(".")[0],
+        lambda good: good.rpartition(".")[0] + ".",
         lambda good: "",
         lambda good: "x.y",
-        lambda good: "99999999999.\xe4",
+        lambda good: "x.99999999999.\xe4",
+        lambda good: good.partition(".")[2],
     ],
 )
-def test_forged_cookie_is_refused(browser: TestClient, clock: Clock, forge) -> None:  # type: ignore[no-untyped-def]
+def test_forged_cookie_is_refused(browser: TestClient, clock: Clock, forge: Callable[[str], str]) -> None:
     value = forge(Sessions(TOKEN, clock).new_cookie())
     reply = browser.get("/", headers={"Cookie": f"{COOKIE}={value}".encode("latin-1")})
     assert reply.status_code == 401
@@ -148,27 +173,78 @@ def test_forged_cookie_is_refused(browser: TestClient, clock: Clock, forge) -> N
 
 def test_cookie_outlives_a_restart_but_not_a_new_token(clock: Clock) -> None:
     cookie = Sessions(TOKEN, clock).new_cookie()
-    assert Sessions(TOKEN, clock).cookie_is_good(cookie)
-    assert not Sessions("another", clock).cookie_is_good(cookie)
+    assert Sessions(TOKEN, clock).read(cookie)
+    assert not Sessions("another", clock).read(cookie)
 
 
-def test_logout_clears_the_cookie(browser: TestClient) -> None:
+def test_cookie_of_a_browser_opens_nothing(browser: TestClient, clock: Clock) -> None:
+    value = Sessions(TOKEN, clock).new_browser_cookie()
+    assert browser.get("/", headers={"Cookie": f"{COOKIE}={value}"}).status_code == 401
+
+
+def test_logout_asks_first_then_ends_the_session_on_the_server(browser: TestClient) -> None:
     log_in(browser)
-    reply = browser.get("/logout")
+    cookie = browser.cookies[COOKIE]
+    assert "Log out?" in browser.get("/logout").text
+    assert browser.get("/").status_code == 200
+    reply = browser.post("/logout")
     assert (reply.status_code, reply.headers["location"]) == (303, "/login")
-    assert browser.get("/").status_code == 401
+    assert COOKIE not in browser.cookies
+    assert browser.get("/", headers={"Cookie": f"{COOKIE}={cookie}"}).status_code == 401
 
 
-def test_eleventh_wrong_try_within_a_minute_waits_even_with_the_right_token(browser: TestClient, clock: Clock) -> None:
-    for _ in range(10):
+def test_logout_holds_after_a_restart_and_for_that_session_alone(
+    open_browser: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    ended_file = tmp_path / "dashboard" / "ended-sessions"
+    first, second = (open_browser(ended_file=ended_file) for _ in range(2))
+    log_in(first)
+    log_in(second)
+    cookie = first.cookies[COOKIE]
+    first.post("/logout")
+    assert ended_file.stat().st_mode & 0o777 == 0o600
+    assert cookie not in ended_file.read_text()
+    restarted = open_browser(ended_file=ended_file)
+    assert restarted.get("/", headers={"Cookie": f"{COOKIE}={cookie}"}).status_code == 401
+    assert restarted.get("/", headers={"Cookie": f"{COOKIE}={second.cookies[COOKIE]}"}).status_code == 200
+
+
+def test_ended_sessions_are_forgotten_once_their_cookies_have_ended(clock: Clock, tmp_path: Path) -> None:
+    sessions = Sessions(TOKEN, clock, tmp_path / "ended")
+    for _ in range(3):
+        session = sessions.read(sessions.new_cookie())
+        assert session
+        sessions.end(session)
+        clock.now += SESSION_SECONDS + 1
+    assert (tmp_path / "ended").read_text().count("\n") == 1
+
+
+def test_damaged_file_of_ended_sessions_is_read_as_far_as_it_goes(clock: Clock, tmp_path: Path) -> None:
+    sessions = Sessions(TOKEN, clock, tmp_path / "ended")
+    cookie = sessions.new_cookie()
+    session = sessions.read(cookie)
+    assert session
+    sessions.end(session)
+    (tmp_path / "ended").write_bytes(b"\xff\nno number\nx 1e9\n" + (tmp_path / "ended").read_bytes())
+    assert Sessions(TOKEN, clock, tmp_path / "ended").read(cookie) is None
+
+
+def test_second_login_ends_the_session_that_it_replaces(browser: TestClient) -> None:
+    log_in(browser)
+    first = browser.cookies[COOKIE]
+    log_in(browser)
+    assert browser.cookies[COOKIE] != first
+    assert browser.get("/").status_code == 200
+    assert browser.get("/", headers={"Cookie": f"{COOKIE}={first}"}).status_code == 401
+
+
+def test_wrong_try_is_answered_late_and_the_right_token_at_once(browser: TestClient, clock: Clock) -> None:
+    start = clock.now
+    for tries in range(1, 21):
         assert log_in(browser, token="nope") == 401
-        clock.now += 1
-    reply = browser.post("/login", data={"token": TOKEN})
-    assert reply.status_code == 429
-    assert reply.headers["retry-after"] == "50"
-    assert "Wait 50 seconds" in reply.text
-    clock.now += 51
+        assert clock.now == start + 2 * tries
     assert log_in(browser) == 303
+    assert clock.now == start + 40
 
 
 def test_login_from_another_site_is_refused(browser: TestClient) -> None:
@@ -201,6 +277,41 @@ def test_websocket_from_another_site_is_closed_in_spite_of_the_cookie(browser: T
         pass
 
 
+def test_logout_closes_the_websockets_of_its_session_alone(open_browser: Callable[..., TestClient]) -> None:
+    browser = open_browser()
+    other_cookie = {"Cookie": f"{COOKIE}={_another_session(browser)}"}
+    log_in(browser)
+    with (
+        browser.websocket_connect(SOCKET) as socket,
+        browser.websocket_connect(SOCKET, headers=other_cookie) as other,
+    ):
+        assert socket.receive_text() == other.receive_text() == "inside"
+        browser.post("/logout")
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_text()
+        assert closed.value.code == 1008
+        other.send_text("still here")
+        assert other.receive_text() == "still here"
+    with pytest.raises(WebSocketDisconnect), browser.websocket_connect(SOCKET):
+        pass
+
+
+def _another_session(browser: TestClient) -> str:
+    log_in(browser)
+    cookie = browser.cookies[COOKIE]
+    browser.cookies.clear()
+    return cookie
+
+
+def test_websocket_ends_when_its_session_does(browser: TestClient, clock: Clock) -> None:
+    log_in(browser)
+    clock.now += SESSION_SECONDS - 0.05
+    with browser.websocket_connect(SOCKET) as socket:
+        assert socket.receive_text() == "inside"
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_text()
+
+
 def test_unknown_host_name_is_refused_with_the_way_out(browser: TestClient) -> None:
     reply = browser.get("/login", headers={"Host": "rebound.example:8501"})
     assert reply.status_code == 400
@@ -213,11 +324,14 @@ def test_link_on_another_site_asks_again_from_here(browser: TestClient) -> None:
     assert 'content="0;url=/run?run=5"' in reply.text
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/healthz", "/logout"])
+@pytest.mark.parametrize("path", ["/", "/login", "/healthz", "/logout", "/_stcore/health"])
 def test_every_reply_has_the_security_headers(browser: TestClient, path: str) -> None:
     log_in(browser)
     headers = browser.get(path).headers
     assert headers["x-frame-options"] == "DENY"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "same-origin"
-    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    policy = headers["content-security-policy"]
+    assert all(part in policy for part in ("frame-ancestors 'none'", "form-action 'self'", "base-uri"))
+    assert "http:" not in policy
+    assert "https:" not in policy
