@@ -5,9 +5,10 @@ import streamlit as st
 from backend.schemas import AnswersOut, RunDetail
 from dashboard import api
 from dashboard.components import Colour
+from dashboard.foreign_text import escape_markdown
 from dashboard.latents_view import latents_view
 from dashboard.pager import cursors_of, pager
-from dashboard.text import count, duration, escape_markdown, words
+from dashboard.text import count, duration, words
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.status import RUN_ENDED
 

@@ -7,8 +7,8 @@ import streamlit as st
 
 from backend.client import ApiError, Client, Unreachable
 from backend.schemas import PresetOut, Problem
+from dashboard.foreign_text import escape_markdown, sentence
 from dashboard.settings import Settings
-from dashboard.text import escape_markdown, sentence
 
 RETRY_SECONDS = 3
 

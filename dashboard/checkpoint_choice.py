@@ -8,7 +8,8 @@ import streamlit as st
 from backend.schemas import CheckpointOut
 from dashboard import api
 from dashboard.config_form import FormField, widget_key
-from dashboard.text import count, escape_markdown, sentence, size
+from dashboard.foreign_text import escape_markdown, sentence
+from dashboard.text import count, size
 from memgen.contract.pipeline import StepName
 from memgen.contract.stage_configs import LENGTHS
 

@@ -6,9 +6,10 @@ import streamlit as st
 from backend.schemas import CheckpointOut, RunDetail
 from dashboard import api
 from dashboard.components import facts
+from dashboard.foreign_text import sentence
 from dashboard.link_row import link_row
 from dashboard.run_links import lineage_link
-from dashboard.text import MISSING, count, sentence, size, words
+from dashboard.text import MISSING, count, size, words
 
 NEXT: dict[str, tuple[tuple[str, str, str], ...]] = {
     "weaver_sft": (

@@ -6,7 +6,8 @@ from typing import Literal, TypeAlias
 import streamlit as st
 
 from backend.schemas import ProgressOut, RunOut
-from dashboard.text import ago, as_utc, count, duration, escape_markdown, full_time, size
+from dashboard.foreign_text import escape_markdown
+from dashboard.text import ago, as_utc, count, duration, full_time, size
 
 Colour: TypeAlias = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray", "grey", "primary"]
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from dashboard.text import escape_markdown, words
+from dashboard.foreign_text import escape_markdown
+from dashboard.text import words
 
 Kind = Literal["const", "enum", "integer", "number", "boolean", "text"]
 _FEW_CHOICES = 4

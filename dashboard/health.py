@@ -5,7 +5,8 @@ import streamlit as st
 from backend.client import ApiError, Unreachable
 from backend.schemas import HealthOut
 from dashboard import api
-from dashboard.text import escape_markdown, sentence, size
+from dashboard.foreign_text import escape_markdown, sentence
+from dashboard.text import size
 
 _LATE_RECONCILER_SECONDS = 30.0
 _LITTLE_DISK_BYTES = 5 * 2**30

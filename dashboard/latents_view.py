@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from dashboard.foreign_text import escape_markdown
 from dashboard.latents_charts import decision_chart, decision_frame, reward_chart, reward_frame
-from dashboard.text import count, escape_markdown
+from dashboard.text import count
 from memgen.contract.answers import AnswerRecord, LtpoTrace
 
 MOST_TRACES = 12

@@ -7,7 +7,8 @@ import streamlit as st
 from backend.schemas import MetricSeries, RunDetail
 from dashboard import api
 from dashboard.charts import curves_chart, curves_frame, is_share, metric_chart, metric_frame, ordered_names
-from dashboard.text import escape_markdown, percent
+from dashboard.foreign_text import escape_markdown
+from dashboard.text import percent
 from memgen.contract.status import RUN_ENDED
 
 REFRESH_SECONDS = 3

@@ -7,8 +7,9 @@ import streamlit as st
 
 from backend.schemas import PresetOut
 from dashboard.config_form import FormField, starting_value, widget_key
+from dashboard.foreign_text import escape_markdown
 from dashboard.preflight_panel import preset_text
-from dashboard.text import about_size, count, escape_markdown
+from dashboard.text import about_size, count
 
 
 def choose_model(fields: Mapping[str, FormField], draft: Mapping[str, Any], presets: Sequence[PresetOut]) -> str:

@@ -4,8 +4,8 @@ import streamlit as st
 
 from backend.schemas import PipelineOut
 from dashboard import api
+from dashboard.foreign_text import sentence
 from dashboard.run_actions import choose_stop_mode
-from dashboard.text import sentence
 from memgen.contract.pipeline import STEPS
 from memgen.contract.status import PipelineStatus, RunStatus
 

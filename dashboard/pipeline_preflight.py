@@ -6,8 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from backend.schemas import PipelinePreflight, PreflightReply, PresetOut
+from dashboard.foreign_text import escape_markdown, sentence
 from dashboard.preflight_panel import expected_time, fit_icon, show_problems, usual_hours
-from dashboard.text import MISSING, count, duration, escape_markdown, sentence, size
+from dashboard.text import MISSING, count, duration, size
 from memgen.contract.pipeline import STEPS, PipelineSpec
 
 Span = tuple[float, float]

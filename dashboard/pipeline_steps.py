@@ -7,9 +7,10 @@ import streamlit as st
 from backend.schemas import PipelineOut, PipelineStepOut, RunOut
 from dashboard import api
 from dashboard.components import progress_bar, run_seconds, status_badge, time_caption
+from dashboard.foreign_text import escape_markdown, sentence
 from dashboard.pipeline_actions import finished_evaluations
 from dashboard.pipelines_table import finished_steps
-from dashboard.text import count, duration, escape_markdown, percent, sentence
+from dashboard.text import count, duration, percent
 from memgen.contract.pipeline import STEPS
 from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, PipelineStatus, RunStatus
 

@@ -6,7 +6,8 @@ import streamlit as st
 
 from backend.schemas import PreflightReply, PresetOut, ProblemItem
 from dashboard import api
-from dashboard.text import about_size, count, duration, escape_markdown, sentence, size
+from dashboard.foreign_text import escape_markdown, sentence
+from dashboard.text import about_size, count, duration, size
 from memgen.contract.pipeline import StepName
 
 

@@ -8,9 +8,10 @@ import streamlit as st
 from backend.client import ApiError
 from backend.schemas import RunOut
 from dashboard import api
+from dashboard.foreign_text import escape_markdown
 from dashboard.launch_draft import CHOICES, LEFT_OUT, NEW_RUN, draft
 from dashboard.stage_fields import is_evaluation
-from dashboard.text import ago, escape_markdown, percent
+from dashboard.text import ago, percent
 from memgen.contract.pipeline import STEPS, StepName
 from memgen.contract.status import RunStatus
 

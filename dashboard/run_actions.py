@@ -5,8 +5,9 @@ import streamlit as st
 from backend.schemas import RunDetail
 from dashboard import api
 from dashboard.rescoring import rescore_button
+from dashboard.foreign_text import sentence
 from dashboard.run_figures import TRAININGS
-from dashboard.text import sentence, size
+from dashboard.text import size
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
 
 STOP_WORDS: dict[StopMode, tuple[str, str]] = {

@@ -7,8 +7,8 @@ import streamlit as st
 from backend.schemas import RunDetail
 from dashboard import api
 from dashboard.components import facts, progress_bar, status_badge, time_caption
+from dashboard.foreign_text import escape_markdown, sentence
 from dashboard.run_figures import TRAININGS, run_figures
-from dashboard.text import escape_markdown, sentence
 from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, RunStatus
 
 REFRESH_SECONDS = 2

@@ -9,6 +9,7 @@ import streamlit as st
 from backend.schemas import PresetOut
 from dashboard.checkpoint_choice import choose_checkpoint
 from dashboard.config_form import GROUP, FormField, config_widgets, current_value, starting_value
+from dashboard.foreign_text import escape_markdown
 from dashboard.launch_draft import SHARED_DRAFT, draft, keep_config
 from dashboard.model_choice import choose_model
 from dashboard.stage_fields import (
@@ -19,7 +20,6 @@ from dashboard.stage_fields import (
     fixed_fields,
     with_dependent_defaults,
 )
-from dashboard.text import escape_markdown
 from memgen.contract.pipeline import STEPS, StepName
 from memgen.contract.stage_configs import REINFORCE_DEFAULTS
 

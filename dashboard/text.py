@@ -1,24 +1,14 @@
-"""Numbers, times and foreign text as people read them. Pure functions, no Streamlit."""
+"""Numbers, times and logs as people read them. Pure functions, no Streamlit."""
 
 import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dashboard.foreign_text import visible
+
 MISSING = "–"
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:=^&])")
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-
-
-def escape_markdown(text: str) -> str:
-    """Foreign text so that Streamlit's markdown shows it as it is, on one line."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
-
-
-def sentence(text: str) -> str:
-    """A message of the backend: as `escape_markdown`, but its `code` stays code."""
-    parts = re.split(r"(`[^`]+`)", " ".join(text.split()))
-    return "".join(part if number % 2 else _MARKDOWN.sub(r"\\\1", part) for number, part in enumerate(parts))
 
 
 def duration(seconds: float | None) -> str:
@@ -109,9 +99,9 @@ def words(name: str) -> str:
 
 
 def readable_log(text: str) -> str:
-    """A log as a terminal would leave it: no colours, of a redrawn line the last state."""
+    """A log as a terminal would leave it: no colours, of a redrawn line the last state; foreign text made visible."""
     lines = []
     for line in _ANSI.sub("", text).split("\n"):
         states = [state for state in line.rstrip("\r").split("\r") if state.strip()]
         lines.append(_CONTROL.sub("", states[-1]) if states else "")
-    return "\n".join(lines)
+    return visible("\n".join(lines))

@@ -18,8 +18,9 @@ from dashboard.compare_table import (
 )
 from dashboard.components import facts
 from dashboard.rescoring import REFUSED, offer_rescoring
+from dashboard.foreign_text import sentence
 from dashboard.row_clicks import clicked
-from dashboard.text import sentence, words
+from dashboard.text import words
 
 ROW_PIXELS = 36
 

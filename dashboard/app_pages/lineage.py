@@ -5,12 +5,12 @@ import streamlit as st
 from backend.client import ApiError
 from backend.schemas import LineageNode
 from dashboard import api
+from dashboard.foreign_text import escape_markdown
 from dashboard.lineage_families import families_of, newest_families
 from dashboard.lineage_graph import lineage_dot
 from dashboard.lineage_table import COLUMNS, lineage_frame
 from dashboard.link_row import link_row
 from dashboard.row_clicks import clicked
-from dashboard.text import escape_markdown
 
 RUNS_IN_A_GRAPH = 40
 ROW_PIXELS, ROWS_IN_SIGHT = 36, 20

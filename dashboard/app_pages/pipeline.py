@@ -6,9 +6,9 @@ from backend.client import ApiError
 from backend.schemas import PipelineOut
 from dashboard import api
 from dashboard.components import status_badge
+from dashboard.foreign_text import escape_markdown
 from dashboard.pipeline_actions import pipeline_actions
 from dashboard.pipeline_steps import live_steps
-from dashboard.text import escape_markdown
 
 
 def load() -> PipelineOut:  # noqa: RET503 (st.stop does not return)

@@ -4,7 +4,8 @@ import streamlit as st
 
 from backend.schemas import QueueOut, RunOut, WorkerOut
 from dashboard import api
-from dashboard.text import escape_markdown, sentence, size
+from dashboard.foreign_text import escape_markdown, sentence
+from dashboard.text import size
 
 REFRESH_SECONDS = 3
 SHOWN = 50  # rows with buttons; a longer queue says how many follow

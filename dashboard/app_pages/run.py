@@ -9,6 +9,7 @@ from backend.schemas import RunDetail
 from dashboard import api
 from dashboard.answers_view import answers_view
 from dashboard.checkpoint_view import checkpoint_view
+from dashboard.foreign_text import escape_markdown
 from dashboard.log_view import log_view
 from dashboard.metrics_view import metrics_view
 from dashboard.run_actions import actions
@@ -16,7 +17,6 @@ from dashboard.run_figures import TRAININGS
 from dashboard.run_header import failure_panel, live_header, run_title
 from dashboard.run_links import run_links
 from dashboard.run_records import attempts_view, config_view, environment_view, files_view, history_view
-from dashboard.text import escape_markdown
 from dashboard.url_state import keep_in_url, start_from_url
 from memgen.contract.status import RunStatus
 

@@ -7,10 +7,10 @@ import streamlit as st
 from backend.schemas import RunOut
 from dashboard import api
 from dashboard.demo_offer import demo_offer
+from dashboard.foreign_text import escape_markdown
 from dashboard.row_clicks import clicked
 from dashboard.run_actions import LEFT_BEHIND
 from dashboard.runs_table import COLUMNS, any_live, runs_frame
-from dashboard.text import escape_markdown
 from dashboard.url_state import keep_in_url, start_from_url
 from memgen.contract.status import RunStatus
 
