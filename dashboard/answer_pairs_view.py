@@ -7,6 +7,7 @@ from dashboard import api
 from dashboard.answers_view import answer_facts, plain_text, question_of
 from dashboard.compare_table import run_label
 from dashboard.components import Colour
+from dashboard.foreign_text import visible
 from dashboard.insertions_view import insertions_view
 from dashboard.latents_view import latents_view
 from dashboard.pager import cursors_of, pager
@@ -96,7 +97,7 @@ def pair_card(pair: AnswerPair, before: str, after: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**Question {pair.before.index + 1}**", width="content")
             st.badge(word, color=colour, icon=f":material/{icon}:")
-        st.text(question_of(pair.before))
+        st.text(visible(question_of(pair.before)))
         left, middle, right = st.columns([4, 4, 3])
         with left:
             _side(before, pair.before, "before")

@@ -5,7 +5,7 @@ import streamlit as st
 from backend.schemas import AnswersOut, RunDetail
 from dashboard import api
 from dashboard.components import Colour
-from dashboard.foreign_text import escape_markdown
+from dashboard.foreign_text import escape_markdown, visible
 from dashboard.latents_view import latents_view
 from dashboard.pager import cursors_of, pager
 from dashboard.text import count, duration, words
@@ -87,7 +87,7 @@ def answer_card(answer: AnswerRecord) -> None:
     """Verdicts, question, completion, reference and insertions of one answer."""
     with st.container(border=True, key=f"answer_{answer.index}"):
         answer_facts(answer, title=f"Question {answer.index + 1}")
-        st.text(question_of(answer))
+        st.text(visible(question_of(answer)))
         left, right = st.columns([3, 2])
         with left:
             plain_text("Completion", answer.completion)
@@ -110,7 +110,7 @@ def plain_text(title: str, text: str) -> None:
     """Foreign text under a title, as it is; a long one scrolls."""
     st.caption(escape_markdown(title))
     st.code(
-        text or "(empty)",
+        visible(text) or "(empty)",
         language=None,
         wrap_lines=True,
         height=TEXT_PIXELS if len(text) > LONG_TEXT else "content",

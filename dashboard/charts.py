@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from backend.schemas import MetricSeries
+from dashboard.foreign_text import one_line
 
 SHARES = frozenset(
     {
@@ -107,10 +108,10 @@ def metric_chart(frame: pd.DataFrame, name: str, *, height: int = 300) -> alt.Ch
     x_axis = alt.Axis(format=",d", tickMinStep=1, tickCount=10, grid=False)
     y_scale = alt.Scale(domain=[0, 1]) if share else alt.Scale(zero=False, nice=True)
     x = alt.X("step:Q", title=step_title(name), axis=x_axis, scale=alt.Scale(zero=True, nice=True))
-    y = alt.Y("value:Q", title=name, axis=y_axis, scale=y_scale)
+    y = alt.Y("value:Q", title=one_line(name), axis=y_axis, scale=y_scale)
     tooltip = [
         alt.Tooltip("step:Q", title=step_title(name), format=",d"),
-        alt.Tooltip("value:Q", title=name, format=".1%" if share else ".5~g"),
+        alt.Tooltip("value:Q", title=one_line(name), format=".1%" if share else ".5~g"),
         alt.Tooltip("time:T", title="time", format="%Y-%m-%d %H:%M:%S"),
     ]
     base = alt.Chart(frame).encode(x=x, y=y)

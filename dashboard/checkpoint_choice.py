@@ -8,7 +8,7 @@ import streamlit as st
 from backend.schemas import CheckpointOut
 from dashboard import api
 from dashboard.config_form import FormField, widget_key
-from dashboard.foreign_text import escape_markdown, sentence
+from dashboard.foreign_text import escape_markdown, one_line, sentence
 from dashboard.text import count, size
 from memgen.contract.pipeline import StepName
 from memgen.contract.stage_configs import LENGTHS
@@ -98,7 +98,7 @@ def checkpoint_text(one: CheckpointOut) -> str:
     parts = [str(one.id), one.stage, one.note]
     parts.append("" if one.step is None else f"step {count(one.step)}")
     parts += [" + ".join(one.trained), (one.content_hash or "")[:8]]
-    return " · ".join(part for part in parts if part)
+    return " · ".join(one_line(part) for part in parts if part)
 
 
 def _details(one: CheckpointOut) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 from backend.schemas import CheckpointOut, RunDetail
 from dashboard import api
 from dashboard.components import facts
-from dashboard.foreign_text import sentence
+from dashboard.foreign_text import plain_frame, sentence, visible
 from dashboard.link_row import link_row
 from dashboard.run_links import lineage_link
 from dashboard.text import MISSING, count, size, words
@@ -36,7 +36,7 @@ def checkpoint_view(run: RunDetail) -> None:
         facts({words(name): str(value) for name, value in checkpoint.latents.items()})
         if checkpoint.folder:
             st.caption("Folder, relative to the home folder")
-            st.code(checkpoint.folder, language=None, wrap_lines=True)
+            st.code(visible(checkpoint.folder), language=None, wrap_lines=True)
         st.caption("Files with their sha256, checked just now")
         st.dataframe(
             files_frame(checkpoint), hide_index=True, key="checkpoint_files", placeholder="", height="content",
@@ -78,4 +78,4 @@ def checkpoint_facts(checkpoint: CheckpointOut) -> dict[str, str]:
 def files_frame(checkpoint: CheckpointOut) -> pd.DataFrame:
     """One row per file."""
     rows = [{"File": name, "sha256": digest} for name, digest in sorted(checkpoint.files.items())]
-    return pd.DataFrame(rows, columns=["File", "sha256"])
+    return plain_frame(rows, ["File", "sha256"])

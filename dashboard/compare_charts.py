@@ -5,6 +5,7 @@ import pandas as pd
 
 from backend.schemas import CompareOut
 from dashboard.compare_table import run_label, verdict_word
+from dashboard.foreign_text import plain_frame
 
 ROW_PIXELS = 42
 _BAND, _INTERVAL = "#c2a12f", "#0f9d8f"
@@ -28,7 +29,7 @@ def interval_frame(reply: CompareOut) -> pd.DataFrame:
         }
         for item in reply.items
     ]
-    return pd.DataFrame(rows)
+    return plain_frame(rows, list(rows[0]) if rows else [])
 
 
 def accuracy_chart(frame: pd.DataFrame) -> alt.LayerChart:

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from backend.client import ApiError
 from backend.schemas import RunOut
 from dashboard import api
+from dashboard.foreign_text import one_line
 from dashboard.text import count, percent
 from memgen.contract.status import RunStatus
 
@@ -59,7 +60,7 @@ def _choose_base(place: DeltaGenerator, chosen: list[int], known: Mapping[int, R
         chosen,
         index=None,
         key=BASE_KEY,
-        format_func=lambda number: f"run {number}, {known[number].setting}",
+        format_func=lambda number: one_line(f"run {number}, {known[number].setting}"),
         placeholder="the one with the setting base",
         help="What the others are measured against.",
         on_change=_write_base,
@@ -93,7 +94,8 @@ def evaluation_words(run: RunOut) -> str:
     summary, parts = run.summary, [f"run {run.id}", run.setting or run.stage]
     if "accuracy" in summary:
         parts.append(f"{percent(summary['accuracy'])} of {count(summary.get('num_questions'))}{run.scorer_mark}")
-    return " · ".join([*parts, run.preset.split("/")[-1], *([run.note] if run.note else [])])
+    parts += [run.preset.split("/")[-1], *([run.note] if run.note else [])]
+    return " · ".join(one_line(part) for part in parts)
 
 
 def too_few(chosen: list[int]) -> None:

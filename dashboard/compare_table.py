@@ -7,6 +7,7 @@ import streamlit as st
 
 from backend.schemas import ChangeOut, ComparedRun, CompareOut
 from dashboard.components import Colour
+from dashboard.foreign_text import one_line, plain_frame
 from dashboard.text import MISSING, count, duration, percent
 
 VERDICTS: dict[str, tuple[str, Colour, str]] = {
@@ -21,7 +22,7 @@ BASE = "base"
 
 def run_label(item: ComparedRun) -> str:
     """`weaver, run 5`: two evaluations may have the same setting."""
-    return f"{item.setting}, run {item.run_id}"
+    return one_line(f"{item.setting}, run {item.run_id}")
 
 
 def points(value: float) -> str:
@@ -42,7 +43,7 @@ def verdict_word(change: ChangeOut | None) -> str:
 
 def result_frame(reply: CompareOut) -> pd.DataFrame:
     """One row per evaluation: accuracy, and the change against the base."""
-    return pd.DataFrame([_result(item) for item in reply.items], columns=list(RESULT_COLUMNS))
+    return plain_frame([_result(item) for item in reply.items], list(RESULT_COLUMNS))
 
 
 def _result(item: ComparedRun) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def expected_words(expected: tuple[float, float] | None) -> str:
 
 def cost_frame(reply: CompareOut) -> pd.DataFrame:
     """One row per evaluation: form and length of the answers, time, and what so many questions can show."""
-    return pd.DataFrame([_cost(item) for item in reply.items], columns=list(COST_COLUMNS))
+    return plain_frame([_cost(item) for item in reply.items], list(COST_COLUMNS))
 
 
 def _cost(item: ComparedRun) -> dict[str, Any]:

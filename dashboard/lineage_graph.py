@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from backend.schemas import LineageNode
+from dashboard.foreign_text import one_line
 from dashboard.text import count, percent
 
 # fill and border: readable on a light and on a dark page, as the graph does not follow the theme
@@ -22,7 +23,7 @@ _NOTE_LENGTH = 28
 
 def quoted(text: str) -> str:
     """Foreign text as a quoted DOT string, on one line: no entity, no escape, no end of the string."""
-    clean = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    clean = one_line(text)
     return '"' + clean.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

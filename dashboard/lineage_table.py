@@ -8,12 +8,13 @@ import streamlit as st
 
 from backend.schemas import LineageNode
 from dashboard.components import STATUS_LOOK
+from dashboard.foreign_text import plain_frame
 from dashboard.lineage_graph import stage_words
 
 
 def lineage_frame(nodes: Sequence[LineageNode]) -> pd.DataFrame:
     """One row per run, in the given order."""
-    return pd.DataFrame([_row(node) for node in nodes], columns=list(COLUMNS))
+    return plain_frame([_row(node) for node in nodes], list(COLUMNS))
 
 
 def _row(node: LineageNode) -> dict[str, Any]:

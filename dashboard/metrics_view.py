@@ -7,7 +7,7 @@ import streamlit as st
 from backend.schemas import MetricSeries, RunDetail
 from dashboard import api
 from dashboard.charts import curves_chart, curves_frame, is_share, metric_chart, metric_frame, ordered_names
-from dashboard.foreign_text import escape_markdown
+from dashboard.foreign_text import escape_markdown, one_line
 from dashboard.text import percent
 from memgen.contract.status import RUN_ENDED
 
@@ -90,14 +90,14 @@ def _curves(run_id: int, stage: str, live: bool) -> None:
         names = ordered_names(list(series))
         if st.session_state.get("metric") not in names:  # left by the run shown before
             st.session_state.pop("metric", None)
-        name = st.selectbox("Metric", names, key="metric", width=360)
+        name = st.selectbox("Metric", names, key="metric", width=360, format_func=one_line)
         chosen = series[name]
         last = last_value(chosen)
         st.altair_chart(
             metric_chart(metric_frame(chosen), name),
             width="stretch",
             key="metric_chart",
-            alt=f"Curve of {name} over steps; last value {last}",
+            alt=f"Curve of {one_line(name)} over steps; last value {last}",
         )
         st.caption(f"Last value of {escape_markdown(name)}: **{escape_markdown(last)}** at step {chosen.steps[-1]:,}")
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from backend.schemas import PipelineOut
 from dashboard.components import STATUS_LOOK
+from dashboard.foreign_text import plain_frame
 from dashboard.text import ago
 from memgen.contract.pipeline import StepName
 from memgen.contract.status import PipelineStatus, RunStatus
@@ -23,7 +24,7 @@ EVALUATED: dict[StepName, str] = {
 
 def pipelines_frame(pipelines: Sequence[PipelineOut], now: datetime) -> pd.DataFrame:
     """One row per pipeline, in the given order."""
-    return pd.DataFrame([_row(one, now) for one in pipelines], columns=list(COLUMNS))
+    return plain_frame([_row(one, now) for one in pipelines], list(COLUMNS))
 
 
 def _row(pipeline: PipelineOut, now: datetime) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from backend.schemas import PreflightReply, PresetOut, ProblemItem
 from dashboard import api
-from dashboard.foreign_text import escape_markdown, sentence
+from dashboard.foreign_text import escape_markdown, one_line, sentence
 from dashboard.text import about_size, count, duration, size
 from memgen.contract.pipeline import StepName
 
@@ -17,7 +17,7 @@ def preflight_panel(reply: PreflightReply, step: StepName, preset: str, presets:
     left.metric("Questions", count(reply.num_questions))
     hours = usual_hours(step, preset, presets)
     right.metric("Expected time", expected_time(reply, hours), help=time_help(reply, hours))
-    left.metric("Memory", size(reply.memory_bytes), help=f"On a slot of kind {reply.memory_device}.")
+    left.metric("Memory", size(reply.memory_bytes), help=f"On a slot of kind {escape_markdown(reply.memory_device)}.")
     right.metric("Disk at most", size(reply.disk_bytes))
     if reply.placement:
         st.caption(f"{fit_icon(reply)} {escape_markdown(reply.placement)}")
@@ -64,4 +64,4 @@ def time_help(reply: PreflightReply, hours: tuple[float, float] | None) -> str:
 def preset_text(preset: PresetOut) -> str:
     """`Qwen/Qwen3-14B (~28 GB, large)`, plain text."""
     note = f", {preset.note}" if preset.note else ""
-    return f"{preset.name} ({about_size(preset.weights_bytes)}{note})"
+    return one_line(f"{preset.name} ({about_size(preset.weights_bytes)}{note})")

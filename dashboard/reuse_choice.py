@@ -8,7 +8,7 @@ import streamlit as st
 from backend.client import ApiError
 from backend.schemas import RunOut
 from dashboard import api
-from dashboard.foreign_text import escape_markdown
+from dashboard.foreign_text import escape_markdown, one_line
 from dashboard.launch_draft import CHOICES, LEFT_OUT, NEW_RUN, draft
 from dashboard.stage_fields import is_evaluation
 from dashboard.text import ago, percent
@@ -108,7 +108,7 @@ def choice_text(choice: str, runs: Mapping[str, RunOut]) -> str:
             f"{percent(run.summary['accuracy'])} of {run.summary.get('num_questions', 0):,.0f}{run.scorer_mark}"
         )
     parts.append(ago(run.ended_at, datetime.now(UTC)))
-    return " · ".join(part for part in parts if part)
+    return " · ".join(one_line(part) for part in parts if part)
 
 
 def _take_parents(step: StepName, parents: Mapping[StepName, Mapping[str, int | None]]) -> None:

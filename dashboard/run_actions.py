@@ -4,8 +4,8 @@ import streamlit as st
 
 from backend.schemas import RunDetail
 from dashboard import api
+from dashboard.foreign_text import sentence, visible
 from dashboard.rescoring import rescore_button
-from dashboard.foreign_text import sentence
 from dashboard.run_figures import TRAININGS
 from dashboard.text import size
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
@@ -91,7 +91,7 @@ def _delete_dialog(run: RunDetail) -> None:
         result = "checkpoints" if run.stage in TRAININGS else "answers"
         st.write(f"Run {run.id} goes for good, with its {result}, metrics, log and history.")
         st.write(f"Files, {size(preview.size_bytes)}:")
-        st.code("\n".join(preview.paths) or "no files", language=None, wrap_lines=True)
+        st.code(visible("\n".join(preview.paths)) or "no files", language=None, wrap_lines=True)
         with st.container(horizontal=True):
             confirmed = st.button("Delete for good", key="confirm_delete", type="primary")
             if st.button("Keep it", key="cancel_delete"):

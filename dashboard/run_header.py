@@ -7,7 +7,7 @@ import streamlit as st
 from backend.schemas import RunDetail
 from dashboard import api
 from dashboard.components import facts, progress_bar, status_badge, time_caption
-from dashboard.foreign_text import escape_markdown, sentence
+from dashboard.foreign_text import escape_markdown, sentence, visible
 from dashboard.run_figures import TRAININGS, run_figures
 from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, RunStatus
 
@@ -125,7 +125,7 @@ def failure_panel(run: RunDetail) -> None:
         st.error("\n\n".join(lines), icon=":material/error:")
         if run.traceback:
             with st.expander("Last traceback", key="traceback"):
-                st.code(run.traceback, language=None, wrap_lines=True)
+                st.code(visible(run.traceback), language=None, wrap_lines=True)
 
 
 def exit_words(code: int) -> str:

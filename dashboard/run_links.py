@@ -3,6 +3,7 @@
 import streamlit as st
 
 from backend.schemas import RunDetail
+from dashboard.foreign_text import escape_markdown
 from dashboard.link_row import link_row
 from dashboard.run_figures import TRAININGS
 from memgen.contract.pipeline import STEPS
@@ -22,7 +23,7 @@ def run_links(run: RunDetail) -> None:
         if run.pipeline_id is not None:
             st.page_link(
                 "app_pages/pipeline.py",
-                label=pipeline_words(run.pipeline_id, run.step),
+                label=escape_markdown(pipeline_words(run.pipeline_id, run.step)),
                 icon=":material/linear_scale:",
                 query_params={"pipeline": str(run.pipeline_id)},
             )

@@ -1,12 +1,11 @@
 """What is written down about a run: config, environment, history, attempts."""
 
-import json
-
 import pandas as pd
 import streamlit as st
 
 from backend.schemas import AttemptOut, RunDetail, RunEventOut
 from dashboard import api
+from dashboard.foreign_text import plain_frame, visible, visible_json
 from dashboard.text import MISSING, as_utc, duration, full_time, size
 from memgen.contract.status import CAUSE_TEXT
 
@@ -16,12 +15,12 @@ MAX_EVENT_PAGES = 20
 def config_view(run: RunDetail) -> None:
     """The config as JSON (with a copy button) and its hash."""
     st.caption("Hash of the config")
-    st.code(run.config_hash, language=None, width=280)
+    st.code(visible(run.config_hash), language=None, width=280)
     st.caption("Config")
-    st.code(json.dumps(run.config, indent=2, ensure_ascii=False), language="json")
+    st.code(visible_json(run.config), language="json")
     if run.output:
         st.caption("Output, relative to the home folder")
-        st.code(run.output, language=None, wrap_lines=True)
+        st.code(visible(run.output), language=None, wrap_lines=True)
 
 
 def files_view(run: RunDetail) -> None:
@@ -29,7 +28,7 @@ def files_view(run: RunDetail) -> None:
     with api.part_errors():
         found = api.client().delete(run.id)  # without a confirmation it tells and takes nothing
         st.caption(f"On disk: {size(found.size_bytes)}")
-        st.code("\n".join(found.paths) or "nothing yet", language=None, wrap_lines=True)
+        st.code(visible("\n".join(found.paths)) or "nothing yet", language=None, wrap_lines=True)
 
 
 def environment_view(run: RunDetail) -> None:
@@ -37,7 +36,7 @@ def environment_view(run: RunDetail) -> None:
     if not run.environment:
         st.info("The trainer has not reported its environment yet.", icon=":material/memory:")
         return
-    st.code(json.dumps(run.environment, indent=2, ensure_ascii=False), language="json")
+    st.code(visible_json(run.environment), language="json")
 
 
 def history_view(run: RunDetail) -> None:
@@ -73,7 +72,7 @@ def history_frame(events: list[RunEventOut]) -> pd.DataFrame:
         }
         for event in reversed(events)
     ]
-    return pd.DataFrame(rows, columns=["Time (UTC)", "Attempt", "What", "Change", "Cause", "By", "Detail"])
+    return plain_frame(rows, ["Time (UTC)", "Attempt", "What", "Change", "Cause", "By", "Detail"])
 
 
 def attempts_view(run: RunDetail) -> None:
@@ -105,7 +104,7 @@ def attempts_frame(attempts: list[AttemptOut]) -> pd.DataFrame:
         }
         for one in sorted(attempts, key=lambda one: -one.number)
     ]
-    return pd.DataFrame(rows)
+    return plain_frame(rows, list(rows[0]) if rows else [])
 
 
 def _attempt_duration(attempt: AttemptOut) -> str:

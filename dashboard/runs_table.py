@@ -9,6 +9,7 @@ import streamlit as st
 
 from backend.schemas import RunOut
 from dashboard.components import STATUS_LOOK, progress_share, run_seconds
+from dashboard.foreign_text import plain_frame
 from dashboard.text import ago, duration
 from memgen.contract.status import RUN_ENDED, RunStatus
 
@@ -16,7 +17,7 @@ from memgen.contract.status import RUN_ENDED, RunStatus
 def runs_frame(runs: Sequence[RunOut], now: datetime) -> pd.DataFrame:
     """One row per run, in the given order."""
     rows = [_row(run, now) for run in runs]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return plain_frame(rows, list(COLUMNS))
 
 
 def _row(run: RunOut, now: datetime) -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""A backend that serves on loopback from a thread of the test."""
+"""What serves on loopback while a test runs: a backend in a thread, a dashboard in a process."""
 
+import os
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import httpx
 import uvicorn
 from fastapi import FastAPI
 
@@ -23,3 +26,23 @@ def serving(app: FastAPI, port: int) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(timeout=20)
+
+
+@contextmanager
+def serving_process(command: Sequence[str], port: int, **environment: str) -> Iterator[str]:
+    """Run a command that serves a dashboard on the port while the block runs; gives its address."""
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(command, env=os.environ | environment)
+    try:
+        wait_until(lambda: _is_healthy(url), 60, "start of the dashboard")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz").is_success
+    except httpx.HTTPError:
+        return False

@@ -33,8 +33,9 @@ def show_slots(workers: list[WorkerOut]) -> None:
         )
         return
     for start in range(0, len(slots), 4):
-        for column, (host, slot) in zip(st.columns(4), slots[start : start + 4], strict=False):
-            with column.container(border=True, key=f"slot_{host}_{slot.name}"):
+        row = zip(st.columns(4), slots[start : start + 4], strict=False)
+        for number, (column, (host, slot)) in enumerate(row, start=start):
+            with column.container(border=True, key=f"slot_{number}"):  # names may repeat, and keys may not
                 st.markdown(f"**{escape_markdown(host)}**, slot {escape_markdown(slot.name)}")
                 if slot.run_id is None:
                     st.caption(

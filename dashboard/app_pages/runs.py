@@ -7,7 +7,7 @@ import streamlit as st
 from backend.schemas import RunOut
 from dashboard import api
 from dashboard.demo_offer import demo_offer
-from dashboard.foreign_text import escape_markdown
+from dashboard.foreign_text import escape_markdown, one_line
 from dashboard.row_clicks import clicked
 from dashboard.run_actions import LEFT_BEHIND
 from dashboard.runs_table import COLUMNS, any_live, runs_frame
@@ -35,7 +35,13 @@ def choose_filters() -> Filters:
         "Status", statuses, index=None, key="status", placeholder="any", on_change=keep_in_url("status")
     )
     model = model_column.selectbox(
-        "Model", models, index=None, key="model", placeholder="any", on_change=keep_in_url("model")
+        "Model",
+        models,
+        index=None,
+        key="model",
+        placeholder="any",
+        format_func=one_line,
+        on_change=keep_in_url("model"),
     )
     text = text_column.text_input(
         "Search",

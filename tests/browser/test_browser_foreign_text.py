@@ -1,44 +1,28 @@
 """Hostile texts as a real browser draws them: they say what they say, and nothing comes alive."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.foreign_text_page import HOSTILE
 from tests.browser.studio import Studio
 from tests.ports import free_port
-from tests.running_stack import wait_until
+from tests.serving import serving_process
 
 TOKEN = "a-long-secret-of-this-house"
 ROOT = Path(__file__).parents[2]
 KINDS = ("markdown", "bold", "caption", "warning", "link", "expander", "radio", "progress")
 
 
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/healthz").is_success
-    except httpx.HTTPError:
-        return False
-
-
 @pytest.fixture
 def url() -> Iterator[str]:
     port = free_port()
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(Path(__file__).with_name("foreign_text_server.py")), str(port), TOKEN]
-    process = subprocess.Popen(command, env=environment)
-    try:
-        wait_until(lambda: _answers(f"http://127.0.0.1:{port}"), 60, "the page")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
+    with serving_process(command, port, PYTHONPATH=str(ROOT)) as address:
+        yield address
 
 
 def test_foreign_text_is_shown_as_it_is_and_nothing_of_it_comes_alive(page: Page, url: str) -> None:

@@ -59,7 +59,7 @@ def test_two_hundred_runs_are_sorted_without_recursion() -> None:
         ('say "x"', '"say \\"x\\""'),
         ("back\\slash", '"back\\\\slash"'),
         ("&lt;b&gt;", '"&amp;lt;b&amp;gt;"'),
-        ("two\nlines\x00", '"two lines"'),
+        ("two\nlines\x00", '"two lines⟨U+0000⟩"'),
     ],
 )
 def test_foreign_text_can_not_leave_its_string(text: str, dot: str) -> None:
