@@ -7,17 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import httpx
-import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
-from backend.slow_clients import server_options
+from backend.http_server import http_server
 from tests.running_stack import wait_until
 
 
 @contextmanager
-def serving(app: FastAPI, port: int) -> Iterator[str]:
-    """Serve an application while the block runs; gives its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", **server_options()))
+def serving(app: ASGIApp, port: int, proxies: Sequence[str] = ()) -> Iterator[str]:
+    """Serve an application as ours are served while the block runs; gives its address."""
+    server = http_server(app, host="127.0.0.1", port=port, proxies=proxies)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

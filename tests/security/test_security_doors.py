@@ -19,7 +19,6 @@ from starlette.websockets import WebSocketDisconnect
 
 from backend.brake import Brake, WrongTryLines, address_group
 from backend.hosts import AllowedHosts, allowed_hosts, proxy_addresses
-from backend.http_server import http_server
 from backend.settings import Settings as BackendSettings
 from backend.wrong_tokens import WrongTokens
 from dashboard.login import LoginGate
@@ -29,6 +28,7 @@ from memgen.contract.errors import BadInput
 from tests.backend.conftest import API, Backend, Clock, check_problem
 from tests.ports import free_port
 from tests.running_stack import wait_until
+from tests.serving import serving
 
 TOKEN = "a-long-secret-of-this-house"
 HOST = "studio.example"
@@ -107,25 +107,10 @@ def test_lines_of_the_log_are_few_count_the_rest_and_are_one_line() -> None:
 # the login under wrong tokens
 
 
-@contextmanager
-def listening(app: object, **arguments: object) -> Iterator[str]:
-    """A real server, as backend and dashboard start it."""
-    port = free_port()
-    server = http_server(app, host="127.0.0.1", port=port, **arguments)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        wait_until(lambda: server.started, 20, "start of the server")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=20)
-
-
 def test_forged_addresses_do_not_switch_off_the_brake() -> None:
     over = threading.Event()
     statuses = []
-    with listening(_gate(sleep=lambda _: _until(over))) as url, ThreadPoolExecutor(20) as threads:
+    with serving(_gate(sleep=lambda _: _until(over)), free_port()) as url, ThreadPoolExecutor(20) as threads:
 
         def wrong(number: int) -> None:
             headers = {"X-Forwarded-For": f"10.1.2.{number}", "Forwarded": f"for=10.1.2.{number}"}
@@ -160,7 +145,7 @@ def ending(over: threading.Event) -> Iterator[None]:
 )
 def test_address_in_a_header_counts_only_from_a_proxy_that_the_operator_names(proxies: list[str], seen: str) -> None:
     app = Starlette(routes=[Route("/", _inside)])
-    with listening(app, proxies=proxies) as url:
+    with serving(app, free_port(), proxies) as url:
         reply = httpx.get(url, headers={"X-Forwarded-For": "1.1.1.1, 10.1.2.3"})
     assert reply.text == f"inside, from {seen}"
 
@@ -437,7 +422,7 @@ def test_right_tokens_are_served_while_many_wrong_ones_wait(backend: Backend) ->
     over = threading.Event()
     brake = Brake(Clock(), per_address=100, overall=100)
     backend.context.wrong_tokens = WrongTokens(brake, sleep=lambda _: _until(over))
-    with listening(backend.http.app) as url, ThreadPoolExecutor(60) as threads:
+    with serving(backend.http.app, free_port()) as url, ThreadPoolExecutor(60) as threads:
 
         def ask(token: str) -> int:
             return httpx.get(f"{url}{API}/runs", headers={"Authorization": f"Bearer {token}"}, timeout=60).status_code
