@@ -115,6 +115,15 @@ def test_login_sets_a_strict_cookie_and_opens_the_way(browser: TestClient) -> No
     assert browser.get("/").text == "inside"
 
 
+def test_cookies_are_secure_where_the_page_came_over_tls(clock: Clock) -> None:
+    with TestClient(gate(clock), base_url=f"https://{HOST}", follow_redirects=False) as browser:
+        reply = browser.post("/login", data={"token": TOKEN}, headers={"Origin": f"https://{HOST}"})
+    cookies = reply.headers.get_list("set-cookie")
+    assert len(cookies) == 2
+    for cookie in cookies:
+        assert all(part in cookie.lower() for part in ("; secure", "; httponly", "; samesite=strict"))
+
+
 def test_wrong_token_says_so_and_sets_nothing(browser: TestClient) -> None:
     reply = browser.post("/login", data={"token": "nope", "next": "/runs"})
     assert reply.status_code == 401

@@ -222,6 +222,18 @@ def test_dialog_of_a_deletion_is_inert(hostile: HostileBackend) -> None:
     assert check_page(app.button(key="delete").click().run()) > 0
 
 
+def test_workers_whose_names_run_together_are_all_shown(
+    hostile: HostileBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = {"name": "b_c", "device": "cpu", "gpus": [], "total_memory": 9, "run_id": None}
+    workers = [
+        {"host": host, "alive": True, "last_seen": TIME, "slots": [slot | {"name": name}]}
+        for host, name in (("a", "b_c"), ("a_b", "c"), ("a", "b_c"), ("", ""))
+    ]
+    monkeypatch.setattr(HostileBackend, "_get_workers", lambda *_: httpx.Response(200, json={"items": workers}))
+    assert check_page(open_page("queue")) >= len(workers)
+
+
 def test_hostile_number_in_the_address_is_inert(hostile: HostileBackend) -> None:
     for page, name in (("run", "run"), ("pipeline", "pipeline"), ("lineage", "run")):
         assert check_page(open_page(page, **{name: HOSTILE.strip()})) > 0
