@@ -12,8 +12,8 @@ _LATE_RECONCILER_SECONDS = 30.0
 _LITTLE_DISK_BYTES = 5 * 2**30
 # a form of this page's own: a link could be put on any other site, and Streamlit's buttons can't send one
 _LOG_OUT = (
-    '<form method="post" action="/logout"><button type="submit" id="log-out" style="all: unset; cursor: pointer; '
-    'text-decoration: underline; opacity: 0.8">Log out</button></form>'
+    '<form method="post" action="/logout"><button type="submit" id="log-out" style="background: none; border: 0; '
+    'padding: 0; font: inherit; color: inherit; cursor: pointer; text-decoration: underline">Log out</button></form>'
 )
 
 
