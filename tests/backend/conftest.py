@@ -274,7 +274,10 @@ def settings(home: Path, migrated: Path) -> Callable[..., Settings]:
     """Settings of this test's home, whose database is there already."""
     (home / "backend").mkdir()
     shutil.copy(migrated, home / "backend" / "memgen.db")
-    return lambda **changes: Settings(**{"home": home, "REDIS_URL": NO_REDIS} | changes)
+    # schemathesis calls the application by that name
+    return lambda **changes: Settings(
+        **{"home": home, "REDIS_URL": NO_REDIS, "allowed_hosts": "testserver"} | changes
+    )  # fmt: skip
 
 
 @pytest.fixture
