@@ -17,8 +17,8 @@ from dashboard.compare_table import (
     verdict_text,
 )
 from dashboard.components import facts
-from dashboard.rescoring import REFUSED, offer_rescoring
 from dashboard.foreign_text import sentence
+from dashboard.rescoring import REFUSED, offer_rescoring
 from dashboard.row_clicks import clicked
 from dashboard.text import words
 
