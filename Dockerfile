@@ -9,7 +9,7 @@ COPY worker worker
 COPY dashboard dashboard
 RUN pip install --constraint constraints.txt --editable '.[service]' \
  && useradd --create-home --uid 1000 memgen \
- && mkdir -p /data/memgen && chown memgen /data/memgen
+ && install --directory --mode 700 --owner memgen --group memgen /data/memgen
 USER memgen
 
 FROM service AS worker

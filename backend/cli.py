@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from backend import pipeline_cli
 from backend.client import Client
-from backend.terminal import assignments, client, errors, read_json, say, settings
+from backend.terminal import assignments, client, errors, read_json, say, settings, show_table, shown
 from memgen.contract.config import STAGES
 from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
+from memgen.contract.process import begin_process
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
 
 app = typer.Typer(
@@ -34,24 +33,21 @@ RunId = Annotated[int, typer.Argument(help="Number of the run.")]
 @app.command()
 def up(
     dashboard_host: Annotated[
-        str, typer.Option(envvar="MEMGEN_DASHBOARD_HOST", help="Address of the dashboard.")
-    ] = "127.0.0.1",
-    dashboard_port: Annotated[int, typer.Option(envvar="MEMGEN_DASHBOARD_PORT", help="Port of the dashboard.")] = 8501,
+        str | None, typer.Option(help="Address of the dashboard, else MEMGEN_DASHBOARD_HOST.")
+    ] = None,
+    dashboard_port: Annotated[
+        str | None, typer.Option(help="Port of the dashboard, else MEMGEN_DASHBOARD_PORT.")
+    ] = None,
     slots: Annotated[
-        str, typer.Option(envvar="MEMGEN_SLOTS", help="Slots of the worker, e.g. `0 1`, `0,1` or `cpu`.")
-    ] = "",
+        str | None, typer.Option(help="Slots of the worker, e.g. `0 1`, `0,1` or `cpu`; else MEMGEN_SLOTS.")
+    ] = None,
 ) -> None:
     """Start Redis, backend, worker and dashboard, and keep them alive until Ctrl-C."""
     from backend.stack import Stack
 
     with errors():
-        Stack(
-            settings(),
-            dashboard_host=dashboard_host,
-            dashboard_port=dashboard_port,
-            slots=slots.split(),
-            say=say,
-        ).up()
+        given = {"dashboard_host": dashboard_host, "dashboard_port": dashboard_port, "slots": slots}
+        Stack(settings(**{name: value for name, value in given.items() if value is not None}), say=say).up()
 
 
 @app.command()
@@ -68,12 +64,14 @@ def serve() -> None:
     """Serve the backend alone (what `up` and the containers start)."""
     import logging
 
-    from sqlalchemy.exc import DatabaseError
+    from alembic.util import CommandError
+    from sqlalchemy.exc import DatabaseError, OperationalError
 
     from backend.http_server import http_server, run_server
     from backend.main import create_app
     from backend.only_one import only_one
-    from backend.stack import check_port, shown_url
+    from backend.redis_address import refuse_wrong_password
+    from backend.stack import check_port
     from memgen.contract.rundir import backend_url_file, write_whole
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -81,7 +79,9 @@ def serve() -> None:
         known = settings()
         known.hosts()
         proxies = known.proxy_addresses()
+        known.open_home()
         check_port(known.host, known.port, "MEMGEN_PORT")
+        refuse_wrong_password(known.redis_url)
         try:
             held.enter_context(
                 only_one(
@@ -92,13 +92,13 @@ def serve() -> None:
                 )
             )
             application = create_app(known)
-        except OSError as error:
+        except (OperationalError, CommandError) as error:
             raise BadInput(
-                "bad_home",
-                f"the home folder can't be used: {error.strerror}",
+                "database_unusable",
+                f"the database can't be used: {error.orig if isinstance(error, OperationalError) else error}",
                 field="MEMGEN_HOME",
-                value=known.home,
-                way_out="Name a folder that this user may write.",
+                value=known.database,
+                way_out="Look at its owner and the free disk; one of a newer version needs that version.",
             ) from error
         except DatabaseError as error:
             raise BadInput(
@@ -108,7 +108,7 @@ def serve() -> None:
                 value=known.database,
                 way_out="Restore a backup of this file, or move it away to start empty.",
             ) from error
-        write_whole(backend_url_file(known.home), shown_url(known.host, known.port) + "\n")
+        write_whole(backend_url_file(known.home), known.url + "\n")
         run_server(http_server(application, host=known.host, port=known.port, proxies=proxies))
 
 
@@ -153,21 +153,22 @@ def runs(
 ) -> None:
     """List runs, newest first."""
     with errors(), client() as api:
-        table = Table("run", "status", "stage", "model", "data", "questions", "accuracy", "note")
+        rows = []
         for run in api.runs(status=status, limit=limit).items:
             n, accuracy = run.summary.get("num_questions"), run.summary.get("accuracy")
-            table.add_row(
-                str(run.id),
-                run.status,
-                f"{run.stage} {run.setting}",
-                run.preset,
-                run.data,
-                "" if n is None else f"{n:.0f}",
-                "" if accuracy is None else f"{100 * accuracy:.1f} %{run.scorer_mark}",
-                run.note,
+            rows.append(
+                [
+                    str(run.id),
+                    run.status,
+                    f"{run.stage} {run.setting}",
+                    run.preset,
+                    run.data,
+                    "" if n is None else f"{n:.0f}",
+                    "" if accuracy is None else f"{100 * accuracy:.1f} %{run.scorer_mark}",
+                    run.note,
+                ]
             )
-        # a pipe has no width: whole lines for those who search them
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
+        show_table(["run", "status", "stage", "model", "data", "questions", "accuracy", "note"], rows)
 
 
 @app.command()
@@ -191,7 +192,7 @@ def log(
             if piece.attempt != attempt and attempt:
                 offset, attempt = 0, piece.attempt
                 continue
-            sys.stdout.write(piece.text)
+            sys.stdout.write(shown(piece.text.replace("\r\n", "\n")) if sys.stdout.isatty() else piece.text)
             sys.stdout.flush()
             moved = piece.next_offset > offset
             offset, attempt = piece.next_offset, piece.attempt
@@ -278,11 +279,11 @@ def queue(
         if not found.items:
             say("no run is queued")
             return
-        table = Table("place", "run", "priority", "stage", "model", "waits for")
-        for place, run in enumerate(found.items, start=1):
-            waits = run.waits_for or ""
-            table.add_row(str(place), str(run.id), str(run.priority), f"{run.stage} {run.setting}", run.preset, waits)
-        Console(width=None if sys.stdout.isatty() else 200).print(table)
+        rows = [
+            [str(place), str(run.id), str(run.priority), f"{run.stage} {run.setting}", run.preset, run.waits_for or ""]
+            for place, run in enumerate(found.items, start=1)
+        ]
+        show_table(["place", "run", "priority", "stage", "model", "waits for"], rows)
 
 
 @app.command()
@@ -324,6 +325,7 @@ def restore(file: Annotated[Path, typer.Argument(help="An archive that `backup` 
 
 def main() -> None:
     """Entry point of `memgen-studio` and `python -m backend`."""
+    begin_process()
     app()
 
 

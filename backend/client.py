@@ -10,6 +10,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from backend import schemas as s
+from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import PipelineSpec
 from memgen.contract.status import StopMode
 
@@ -337,18 +338,21 @@ class Client:
 
     def _get(self, path: str, model: type[_T], **params: object) -> _T:
         given = {name: value for name, value in params.items() if value is not None}
-        return model.model_validate(self._send("GET", path, params=given).json())
+        return self._read(model, self._send("GET", path, params=given))
 
     def _post(self, path: str, model: type[_T], body: object, *, key: str | None = None) -> _T:
         headers = {"Idempotency-Key": key} if key else {}
-        return model.model_validate(self._send("POST", path, json=body, headers=headers).json())
+        return self._read(model, self._send("POST", path, json=body, headers=headers))
+
+    def _read(self, model: type[_T], response: httpx.Response) -> _T:
+        try:
+            return model.model_validate(response.json())
+        except ValueError as error:  # no JSON, or not of this form
+            raise Unreachable(self.url, "something else answers there, or another version") from error
 
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         for again in reversed(range(TRIES)):
-            try:
-                response = self._http.request(method, path, **arguments)
-            except httpx.HTTPError as error:
-                raise Unreachable(self.url, type(error).__name__) from error
+            response = self._ask(method, path, **arguments)
             if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or not again:
                 break
             self._sleep(_come_again(response))  # it was refused before anything was done, so it may be sent again
@@ -357,6 +361,18 @@ class Client:
         if response.is_error:
             raise ApiError(_problem_of(response))
         return response
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **arguments)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(self.url, type(error).__name__) from error
+        except ValueError as error:  # a number that is none, half of a surrogate pair
+            raise BadInput(
+                "unsendable",
+                f"this can't be sent: {error}",
+                way_out="Numbers are finite, and text is Unicode.",
+            ) from error
 
 
 def _come_again(response: httpx.Response) -> float:

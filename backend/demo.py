@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from backend.client import Client
 from backend.pipeline_text import follow, show_comparison
 from backend.settings import Settings
-from backend.stack import backend_answers, shown_url
+from backend.stack import backend_answers
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import PipelineSpec, demo_spec
 from memgen.contract.status import PipelineStatus
@@ -29,7 +29,8 @@ def run_demo(settings: Settings, say: Callable[[str], None], spec: PipelineSpec 
     Raises:
         BadInput: the services do not start.
     """
-    url = shown_url(settings.host, settings.port)
+    settings.open_home()
+    url = settings.url
     with _services(settings, url, say), Client(url, settings.user_token(), timeout=30) as api:
         began = time.monotonic()
         pipeline = api.submit_pipeline(spec or demo_spec())

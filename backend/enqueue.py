@@ -6,15 +6,12 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from backend import redis_address
+
 log = logging.getLogger(__name__)
 
 TASK, QUEUE = "memgen.ring", "memgen"
 MOST_RINGS = 100  # that are kept while no worker takes them: more would fill Redis over a weekend
-
-
-def transport_url(redis_url: str) -> str:
-    """Celery's spelling of a Redis URL: it knows unix sockets by another scheme."""
-    return redis_url.replace("unix://", "redis+socket://", 1)
 
 
 class Doorbell:
@@ -25,8 +22,9 @@ class Doorbell:
     """
 
     def __init__(self, redis_url: str) -> None:
-        self._redis = redis.Redis.from_url(redis_url, socket_connect_timeout=1, socket_timeout=1)
-        self._app = Celery("memgen", broker=transport_url(redis_url))
+        self._url = redis_url
+        self._redis = redis_address.connect(redis_url)
+        self._app = Celery("memgen", broker=redis_address.for_celery(redis_url))
         self._app.conf.update(
             task_ignore_result=True,
             task_serializer="json",
@@ -49,17 +47,13 @@ class Doorbell:
                 return "ok"
             self._app.send_task(TASK, queue=QUEUE, retry=False, expires=60)
         except (OperationalError, redis.RedisError, OSError) as error:
-            log.warning("doorbell not rung: %s", error)
+            log.warning("doorbell not rung: %s", redis_address.in_words(error))
             return type(error).__name__
         return "ok"
 
     def state(self) -> str:
         """`ok`, or why Redis can't be reached; answers within a second."""
-        try:
-            self._redis.ping()
-        except (redis.RedisError, OSError) as error:
-            return str(error) or type(error).__name__
-        return "ok"
+        return redis_address.state(self._url)
 
     def close(self) -> None:
         """Close the connections."""

@@ -5,11 +5,10 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.table import Table
 
 from backend.demo import run_demo
-from backend.pipeline_text import follow, print_table, show_comparison
-from backend.terminal import assignments, client, errors, read_json, say, settings
+from backend.pipeline_text import follow, show_comparison
+from backend.terminal import assignments, client, errors, read_json, say, settings, show_table
 from memgen.contract.config import STAGES, RunConfig
 from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
@@ -70,11 +69,11 @@ def run(
 def list_(limit: Annotated[int, typer.Option(min=1, max=100)] = 20) -> None:
     """List pipelines, newest first."""
     with errors(), client() as api:
-        table = Table("pipeline", "status", "model", "data", "steps", "note")
+        rows = []
         for one in api.pipelines(limit=limit).items:
             done = sum(step.run is not None and step.run.status == "succeeded" for step in one.steps)
-            table.add_row(str(one.id), one.status, one.preset, one.data, f"{done}/{len(one.steps)}", one.note)
-        print_table(table)
+            rows.append([str(one.id), one.status, one.preset, one.data, f"{done}/{len(one.steps)}", one.note])
+        show_table(["pipeline", "status", "model", "data", "steps", "note"], rows)
 
 
 @pipelines.command()
@@ -82,20 +81,22 @@ def show(pipeline_id: PipelineId) -> None:
     """Show the steps of a pipeline."""
     with errors(), client() as api:
         out = api.pipeline(pipeline_id)
-        table = Table("step", "run", "status", "attempts", "accuracy", "")
+        rows = []
         for step in out.steps:
             run = step.run
             accuracy = run.summary.get("accuracy") if run is not None and run.setting else None
-            table.add_row(
-                step.label + (" (reused)" if step.reused else ""),
-                str(run.id) if run else "",
-                run.status if run else "deleted",
-                str(run.num_attempts) if run else "",
-                "" if run is None or accuracy is None else f"{100 * accuracy:.1f} %{run.scorer_mark}",
-                step.reason,
+            rows.append(
+                [
+                    step.label + (" (reused)" if step.reused else ""),
+                    str(run.id) if run else "",
+                    run.status if run else "deleted",
+                    str(run.num_attempts) if run else "",
+                    "" if run is None or accuracy is None else f"{100 * accuracy:.1f} %{run.scorer_mark}",
+                    step.reason,
+                ]
             )
         say(f"pipeline {out.id} {out.status}: {out.preset}, {out.data}")
-        print_table(table)
+        show_table(["step", "run", "status", "attempts", "accuracy", ""], rows)
         if out.can_continue:
             say(out.continue_reason)
 
@@ -138,13 +139,14 @@ def compare(
 def checkpoints() -> None:
     """List what training runs left, newest first."""
     with errors(), client() as api:
-        table = Table("checkpoint", "stage", "model", "trained", "made from", "hash", "")
-        for one in api.checkpoints().items:
-            table.add_row(
+        rows = [
+            [
                 str(one.id), one.stage, one.preset, ", ".join(one.trained), str(one.parent_id or "the base"),
                 one.content_hash or "", one.reason,
-            )  # fmt: skip
-        print_table(table)
+            ]
+            for one in api.checkpoints().items
+        ]  # fmt: skip
+        show_table(["checkpoint", "stage", "model", "trained", "made from", "hash", ""], rows)
 
 
 def demo() -> None:

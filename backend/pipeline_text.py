@@ -1,15 +1,11 @@
 """Pipelines and comparisons as lines and tables on a terminal."""
 
-import sys
 import time
 from collections.abc import Callable
 
-from rich.console import Console
-from rich.table import Table
-
 from backend.client import Client
 from backend.schemas import CompareOut, PipelineOut, PipelineStepOut
-from backend.terminal import say
+from backend.terminal import say, show_table
 from memgen.contract.pipeline import STEPS
 from memgen.contract.status import PipelineStatus
 
@@ -56,22 +52,25 @@ def step_line(step: PipelineStepOut) -> str:
 
 def show_comparison(out: CompareOut) -> None:
     """Print a comparison as a table, the verdicts below."""
-    table = Table("setting", "run", "n", "accuracy", "95 % interval", "change", "95 % interval", "expected", "p")
+    columns = ["setting", "run", "n", "accuracy", "95 % interval", "change", "95 % interval", "expected", "p"]
+    rows = []
     for one in out.items:
         change = one.change
         expected = change.expected if change is not None else None
-        table.add_row(
-            one.setting,
-            str(one.run_id),
-            str(one.num_questions),
-            f"{100 * one.accuracy:.1f} %",
-            f"{100 * one.low:.1f} to {100 * one.high:.1f}",
-            f"{change.points:+.1f}" if change else "",
-            f"{change.low:+.1f} to {change.high:+.1f}" if change else "",
-            f"+{expected[0]:g} to +{expected[1]:g}" if expected else "",
-            f"{change.p_value:.2g}" if change else "",
+        rows.append(
+            [
+                one.setting,
+                str(one.run_id),
+                str(one.num_questions),
+                f"{100 * one.accuracy:.1f} %",
+                f"{100 * one.low:.1f} to {100 * one.high:.1f}",
+                f"{change.points:+.1f}" if change else "",
+                f"{change.low:+.1f} to {change.high:+.1f}" if change else "",
+                f"+{expected[0]:g} to +{expected[1]:g}" if expected else "",
+                f"{change.p_value:.2g}" if change else "",
+            ]
         )
-    print_table(table)
+    show_table(columns, rows)
     for one in out.items:
         if one.change is not None:
             fixed, broken = len(one.change.fixed), len(one.change.broken)
@@ -87,9 +86,3 @@ def _time_left(step: PipelineStepOut) -> str:
         return ""
     seconds = progress.seconds_left
     return f", about {f'{seconds:.0f} s' if seconds < 100 else f'{seconds / 60:.0f} min'} left"
-
-
-def print_table(table: Table) -> None:
-    """A table as wide as the terminal."""
-    # a pipe has no width: whole lines for those who search them
-    Console(width=None if sys.stdout.isatty() else 200).print(table)

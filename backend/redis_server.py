@@ -5,12 +5,15 @@ import os
 import shutil
 import stat
 import tempfile
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from memgen.contract.errors import BadInput
 
 MAX_SOCKET_PATH = 100  # bytes; the kernel takes about 107
+SOCKET = "redis.sock"
+SNAPSHOT = "doorbells.rdb"
 
 
 def server_binary() -> Path:
@@ -38,29 +41,36 @@ def server_binary() -> Path:
 
 
 def socket_path(home: Path) -> Path:
-    """Where the server listens: in a folder that only this user can enter."""
-    path = home / "redis" / "redis.sock"
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        short = sha256(os.fsencode(home)).hexdigest()[:12]
-        path = Path(tempfile.gettempdir()) / f"memgen-{os.getuid()}-{short}" / "redis.sock"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    found = path.parent.lstat()  # not followed: in a folder that all may write a link could point anywhere
-    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+    """Where the server listens: in a folder that only this user can enter.
+
+    Raises:
+        BadInput: `foreign_folder`.
+    """
+    short = f"memgen-{os.getuid()}-{sha256(os.fsencode(home)).hexdigest()[:12]}"
+    folders = [home / "redis", Path(tempfile.gettempdir()) / short, Path("/tmp") / short]
+    path = next(folder / SOCKET for folder in folders if len(os.fsencode(folder / SOCKET)) <= MAX_SOCKET_PATH)
+    with suppress(FileExistsError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    state = path.parent.lstat()  # not followed: in a folder that all may write a link could point anywhere
+    if state.st_uid != os.getuid() or not stat.S_ISDIR(state.st_mode) or path.is_dir():
         raise BadInput(
             "foreign_folder",
-            "the folder for the Redis socket belongs to somebody else",
+            "something else lies where the Redis socket is to be",
             field="MEMGEN_HOME",
-            value=path.parent,
-            way_out="Use a shorter MEMGEN_HOME.",
+            value=path,
+            way_out="Move it away, or choose another MEMGEN_HOME.",
         )
     path.parent.chmod(0o700)
     return path
 
 
 def server_command(home: Path) -> list[str]:
-    """Words of the command that serves on the private socket."""
+    """Words of the command that serves on the private socket.
+
+    Nothing is kept on the disk: messages are doorbells, which the backend rings again. So no power cut, other version
+    or foreign file can keep the server from starting.
+    """
     path = socket_path(home)
-    (home / "redis").mkdir(parents=True, exist_ok=True)
     return [
         str(server_binary()),
         "--port",
@@ -70,11 +80,18 @@ def server_command(home: Path) -> list[str]:
         "--unixsocketperm",
         "700",
         "--dir",
-        str(home / "redis"),
+        str(path.parent),
+        "--dbfilename",
+        SNAPSHOT,
         "--appendonly",
-        "yes",
+        "no",
         "--maxmemory-policy",
         "noeviction",
         "--save",
         "",
     ]
+
+
+def prepare(home: Path) -> None:
+    """Make ready for a start: the socket's folder may be gone, and what a server dumped there is thrown away."""
+    socket_path(home).with_name(SNAPSHOT).unlink(missing_ok=True)

@@ -11,9 +11,11 @@ from typing import Literal
 
 import psutil
 
+from memgen.contract.errors import BadInput
 from memgen.contract.inheritance import inherited
 
 LONGEST_PAUSE = 30.0  # seconds before a service that keeps dying is started again
+LOOK_SECONDS = 5.0  # between two looks whether a service is still ready
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,10 @@ class ServiceSpec:
     """Additions to what a service of this name inherits."""
     ready: Callable[[], bool]
     """Asked until it says True."""
+    prepare: Callable[[], None] = lambda: None
+    """Done before each start."""
+    stays_ready: bool = False
+    """Whether one that runs and is not ready any more is to be started again."""
     patience: float = 60.0
     """Seconds until a service that is not ready counts as failed."""
 
@@ -47,9 +53,12 @@ class ServiceProcess:
         self._started_at = 0.0
         self._pause = 1.0
         self._start_at: float | None = None
+        self._look_at = 0.0
+        self._missed = 0
 
     def start(self) -> None:
         """Start it now."""
+        self.spec.prepare()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
@@ -62,6 +71,7 @@ class ServiceProcess:
             )
         self._started_at = self._clock()
         self._start_at = None
+        self._look_at, self._missed = self._started_at + self.spec.patience, 0
 
     def is_running(self) -> bool:
         """Whether its process lives."""
@@ -72,7 +82,7 @@ class ServiceProcess:
         if self.is_running():
             if self._clock() - self._started_at > LONGEST_PAUSE:
                 self._pause = 1.0
-            return None
+            return self._look()
         if self._start_at is None:
             code = self._process.returncode if self._process else None
             self._start_at = self._clock() + self._pause
@@ -82,9 +92,32 @@ class ServiceProcess:
             self._pause = min(LONGEST_PAUSE, self._pause * 2)
             return line
         if self._clock() >= self._start_at:
-            self.start()
+            try:
+                self.start()
+            except (OSError, BadInput) as error:
+                self._start_at = self._clock() + self._pause
+                self._pause = min(LONGEST_PAUSE, self._pause * 2)
+                return f"{self.spec.name} can't be started: {error}"
             return f"{self.spec.name} started again"
         return None
+
+    def ready_now(self) -> None:
+        """It has just been seen to be ready."""
+        self._look_at = self._clock() + LOOK_SECONDS
+
+    def _look(self) -> str | None:
+        """End a service that runs and does not answer, two times one after the other; it is then started again."""
+        if not self.spec.stays_ready or self._clock() < self._look_at:
+            return None
+        self._look_at = self._clock() + LOOK_SECONDS
+        if self.spec.ready():
+            self._missed = 0
+            return None
+        self._missed += 1
+        if self._missed < 2:
+            return None
+        self.stop()
+        return f"{self.spec.name} runs and can't be reached; ending it"
 
     def identity(self) -> dict[str, float | int | str] | None:
         """Process id and start time, which together name one process for good."""
@@ -127,6 +160,6 @@ def find_process(identity: Mapping[str, float | int | str]) -> psutil.Process | 
         process = psutil.Process(int(identity["pid"]))
         if abs(process.create_time() - float(identity["started"])) > 0.05 or process.status() == psutil.STATUS_ZOMBIE:
             return None
-    except (psutil.NoSuchProcess, KeyError, ValueError):
+    except (psutil.NoSuchProcess, KeyError, ValueError, TypeError):
         return None
     return process

@@ -1,79 +1,87 @@
-"""Settings of the backend: environment variables with the prefix MEMGEN_, and REDIS_URL."""
+"""Settings of the backend and its launcher: environment variables with the prefix MEMGEN_, and REDIS_URL."""
 
 import secrets
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from backend.hosts import AllowedHosts, allowed_hosts, proxy_addresses
+from backend.variables import Host, Pause, Port, RedisVariables, Seconds, Token, Url, read_token, url_of
+from memgen.contract.errors import BadInput
 from memgen.contract.gsm8k_folder import gsm8k_folder
+from memgen.contract.home import group_id, look_into_home, open_home
 from memgen.contract.rundir import write_whole
-from memgen.contract.tokens import checked_token
 
 
-class Settings(BaseSettings):
+def _check_group(name: str) -> str:
+    if name:
+        group_id(name)
+    return name
+
+
+class Settings(RedisVariables):
     """Where the backend lives and how patient it is."""
 
-    model_config = SettingsConfigDict(env_prefix="MEMGEN_", use_attribute_docstrings=True, extra="ignore")
-
-    home: Path = Path("data")
-    """Folder of everything: database, runs, models, outputs."""
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """Address that the backend listens on."""
     allowed_hosts: str = Field(default="", max_length=2000)
     """More host names under which the API is reached, separated by commas."""
     proxies: str = Field(default="", max_length=2000)
     """Addresses of reverse proxies in front, separated by commas; only their `X-Forwarded-For` is believed."""
-    port: int = Field(default=8000, ge=1, le=65535)
+    port: Port = 8000
     """Port of the backend."""
-    token: str = ""
+    dashboard_host: Host = "127.0.0.1"
+    """Address that the dashboard of `make up` listens on."""
+    dashboard_port: Port = 8501
+    """Port of that dashboard."""
+    slots: str = ""
+    """Slots of its worker; empty for one per GPU."""
+    backend_url: Url | None = None
+    """Where the command line finds the backend; None is host and port."""
+    group: Annotated[str, AfterValidator(_check_group)] = ""
+    """Group that may read published outputs; empty for none."""
+    token: Token = Field(default="", repr=False)
     """Token of users; empty reads or makes HOME/backend/token."""
-    worker_token: str = ""
+    worker_token: Token = Field(default="", repr=False)
     """Token of workers; empty reads or makes HOME/backend/worker-token."""
-    redis_url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
-    """Where doorbells go."""
     gsm8k_dir: Path | None = None
     """Folder with train.jsonl and test.jsonl, instead of the hub."""
-    lease_seconds: float = Field(default=60.0, gt=0)
+    lease_seconds: Seconds = 60.0
     """Time within which an attempt must beat."""
-    beat_seconds: float = Field(default=5.0, gt=0)
+    beat_seconds: Seconds = 5.0
     """Time between two beats of a supervisor."""
-    reconcile_seconds: float = Field(default=5.0, gt=0)
+    reconcile_seconds: Seconds = 5.0
     """Time between two rounds of the reconciler."""
-    stop_grace_seconds: float = Field(default=30.0, ge=0)
+    stop_grace_seconds: Pause = 30.0
     """Time that a trainer has to end by itself after a stop before it is terminated, then killed."""
     max_retries: int = Field(default=2, ge=0, le=1000)
     """How often a lost attempt is tried again."""
-    retry_pause_seconds: float = Field(default=5.0, ge=0)
+    retry_pause_seconds: Pause = 5.0
     """Pause before the first retry of a lost attempt; doubles with each, up to an hour."""
-
-    @field_validator("home")
-    @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().resolve()
 
     @field_validator("gsm8k_dir", mode="before")
     @classmethod
     def _as_the_trainer_reads_it(cls, value: object) -> Path | None:
         return gsm8k_folder(None if value is None else str(value))
 
-    @field_validator("redis_url")
-    @classmethod
-    def _known_scheme(cls, value: str) -> str:
-        if value and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("Redis is named by redis://HOST:PORT/DB or unix:///PATH")
-        return value or "redis://127.0.0.1:6379/0"  # set to nothing counts as unset
-
     @model_validator(mode="after")
-    def _beats_within_a_lease(self) -> Self:
-        if self.beat_seconds >= self.lease_seconds:
-            raise ValueError(
-                f"beat_seconds {self.beat_seconds:g} is not below lease_seconds {self.lease_seconds:g}: every run "
-                "would be lost between two beats"
+    def _two_beats_within_a_lease(self) -> Self:
+        if self.lease_seconds < 2 * self.beat_seconds:
+            raise BadInput(
+                "bad_setting",
+                f"a lease must hold two beats, and these come every {self.beat_seconds:g} s: runs would be lost "
+                "between two beats",
+                field="MEMGEN_LEASE_SECONDS",
+                value=f"{self.lease_seconds:g}",
+                way_out="Choose a longer lease, or a smaller MEMGEN_BEAT_SECONDS.",
             )
         return self
+
+    @property
+    def url(self) -> str:
+        """Where the backend of these settings is reached from this machine."""
+        return url_of(self.host, self.port)
 
     def retry_pause(self, retries: int) -> float:
         """Seconds that a lost attempt rests after so many retries of its run."""
@@ -89,21 +97,26 @@ class Settings(BaseSettings):
         """Where the backend keeps its copies of logs."""
         return self.home / "backend" / "attempts"
 
+    @property
+    def token_file(self) -> Path:
+        """The users' token, where it was made here."""
+        return self.home / "backend" / "token"
+
     def user_token(self) -> str:
         """The users' token, made on first use.
 
         Raises:
-            BadInput: `bad_token`.
+            BadInput: `bad_token_file`.
         """
-        return _given_or_made(self.token, "MEMGEN_TOKEN", self.home / "backend" / "token")
+        return self.token or self._kept("token")
 
     def workers_token(self) -> str:
         """The workers' token, made on first use.
 
         Raises:
-            BadInput: `bad_token`.
+            BadInput: `bad_token_file`.
         """
-        return _given_or_made(self.worker_token, "MEMGEN_WORKER_TOKEN", self.home / "backend" / "worker-token")
+        return self.worker_token or self._kept("worker-token")
 
     def hosts(self) -> AllowedHosts:
         """Names under which the API is reached.
@@ -123,19 +136,20 @@ class Settings(BaseSettings):
 
     def instance(self) -> str:
         """Name of this home, made on first use; a restored backup gets another."""
-        return read_or_make_token(self.home / "backend" / "instance")
+        return self._kept("instance")
 
+    def open_home(self) -> None:
+        """Make the home, or see that it can be used.
 
-def _given_or_made(given: str, setting: str, path: Path) -> str:
-    if given.strip():
-        return checked_token(given.strip(), setting)
-    way_out = f"Delete the file and a new token is made at the next start, or set {setting}."
-    return checked_token(read_or_make_token(path), str(path), way_out=way_out)
+        Raises:
+            BadInput: `bad_home`.
+        """
+        open_home(self.home, self.group)
 
-
-def read_or_make_token(path: Path) -> str:
-    """The token in a file that only its owner can read; made if it is not there."""
-    if not path.exists():
-        write_whole(path, secrets.token_urlsafe(24) + "\n", mode=0o600)
-    path.chmod(0o600)
-    return path.read_text(encoding="utf-8").strip()
+    def _kept(self, name: str) -> str:
+        look_into_home(self.home)
+        path = self.home / "backend" / name
+        if not path.exists():
+            self.open_home()
+            write_whole(path, secrets.token_urlsafe(24) + "\n")
+        return read_token(path)

@@ -4,6 +4,7 @@ A running trainer belongs to its supervisor, not to the stack: when the stack en
 `up` finds it again. `down` also stops trainers (save and stop).
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -18,15 +19,17 @@ from pathlib import Path
 
 import httpx
 import psutil
-import redis
 
+from backend import redis_address
 from backend.client import ApiError, Client, Unreachable
 from backend.only_one import holder, only_one
-from backend.redis_server import server_command, socket_path
+from backend.redis_server import prepare, server_command, socket_path
 from backend.service_process import ServiceProcess, ServiceSpec, end_process, find_process
 from backend.settings import Settings
+from backend.variables import url_of
 from memgen.contract.errors import BadInput
 from memgen.contract.gsm8k_folder import GSM8K_SETTING
+from memgen.contract.home import look_into_home
 from memgen.contract.inheritance import added_names
 from memgen.contract.machine import slots_dir, slots_dir_by_name, this_boot
 from memgen.contract.rundir import write_json
@@ -41,17 +44,12 @@ class Stack:
 
     Args:
         settings: of the backend.
-        dashboard_host, dashboard_port: where the dashboard listens.
-        slots: slots of the worker, or empty for one per GPU.
         say: shows a line to the user.
     """
 
-    def __init__(
-        self, settings: Settings, *, dashboard_host: str, dashboard_port: int, slots: list[str], say: Say
-    ) -> None:
+    def __init__(self, settings: Settings, *, say: Say) -> None:
         self._settings = settings
-        self._dashboard = (dashboard_host, dashboard_port)
-        self._slots = slots
+        self._dashboard = (settings.dashboard_host, settings.dashboard_port)
         self._say = say
         self._logs = settings.home / "services"
         self._over = threading.Event()
@@ -60,8 +58,9 @@ class Stack:
         """Start everything, show URL and token, and keep it alive until a signal comes.
 
         Raises:
-            BadInput: `already_running`, `port_in_use`, `no_redis_server`, `service_failed`.
+            BadInput: `bad_home`, `already_running`, `port_in_use`, `no_redis_server`, `service_failed`.
         """
+        self._settings.open_home()
         with only_one(
             self._settings.home,
             LOCK,
@@ -101,23 +100,25 @@ class Stack:
                 if self._over.is_set():
                     return
                 if not service.is_running() or time.monotonic() > deadline:
+                    what = "can't be reached" if service.is_running() else "did not start"
                     raise BadInput(
                         "service_failed",
-                        f"{service.spec.name} did not start: {_last_line(service.log)}",
+                        f"{service.spec.name} {what}: {_last_line(service.log)}",
                         field=service.spec.name,
                         value=service.log,
                         way_out="Look at that log.",
                     )
                 self._over.wait(0.1)
+            service.ready_now()
 
     def _show(self) -> None:
         if self._over.is_set():
             return
         host, port = self._dashboard
         self._say("")
-        self._say(f"  MemGen Studio   {shown_url(host, port)}")
+        self._say(f"  MemGen Studio   {url_of(host, port)}")
         self._say(f"  token           {self._settings.user_token()}")
-        self._say(f"  API             {self._backend_url}/docs")
+        self._say(f"  API             {self._settings.url}/docs")
         self._say(f"  files           {self._settings.home}")
         self._say("")
         self._say("Ctrl-C stops the services (a running trainer goes on); `make down` stops trainers too.")
@@ -125,50 +126,44 @@ class Stack:
     def _specs(self) -> list[ServiceSpec]:
         s = self._settings
         added_names(os.environ)  # refuses what no service could be started with
-        redis_url = os.environ.get("REDIS_URL") or f"unix://{socket_path(s.home)}"
+        own_redis = "redis_url" not in s.model_fields_set
+        redis_url = redis_address.of_socket(socket_path(s.home)) if own_redis else s.redis_url
         host, port = self._dashboard
-        places = {"MEMGEN_HOME": str(s.home), "MEMGEN_BACKEND_URL": self._backend_url}
+        place = {"MEMGEN_HOME": str(s.home), "MEMGEN_BACKEND_URL": s.url}
         if s.gsm8k_dir is not None:  # one folder for all, whatever `~` or the current folder is to each
-            places[GSM8K_SETTING] = str(s.gsm8k_dir)
-        rings = {"REDIS_URL": redis_url}
-        listens = {"MEMGEN_HOST": s.host, "MEMGEN_PORT": str(s.port)}
-        user_token, worker_token = {"MEMGEN_TOKEN": s.user_token()}, {"MEMGEN_WORKER_TOKEN": s.workers_token()}
+            place[GSM8K_SETTING] = str(s.gsm8k_dir)
+        user, worker = {"MEMGEN_TOKEN": s.user_token()}, {"MEMGEN_WORKER_TOKEN": s.workers_token()}
+        backend = place | _backend_environment(s)
+        doorbell = {"REDIS_URL": redis_url}
         python = [sys.executable, "-m"]
-        worker = [*python, "worker", *(["--slots", *self._slots] if self._slots else [])]
-        dashboard = [*python, "dashboard", "--host", host, "--port", str(port)]
+        slots = ["--slots", *s.slots.split()] if s.slots else []
+        shown = [*python, "dashboard", "--host", host, "--port", str(port)]
         specs = [
-            ServiceSpec(
-                "backend",
-                [*python, "backend", "serve"],
-                places | rings | listens | user_token | worker_token,
-                self._backend_ready,
-            ),
-            ServiceSpec("worker", worker, places | rings | worker_token, self._worker_ready),
-            ServiceSpec(
-                "dashboard", dashboard, places | user_token, lambda: _answers(f"{shown_url(host, port)}/healthz")
-            ),
+            ServiceSpec("backend", [*python, "backend", "serve"], backend | doorbell, self._backend_ready),
+            ServiceSpec("worker", [*python, "worker", *slots], place | worker | doorbell, self._worker_ready),
+            ServiceSpec("dashboard", shown, place | user, lambda: _answers(f"{url_of(host, port)}/healthz")),
         ]
-        if not os.environ.get("REDIS_URL"):
-            specs.insert(0, ServiceSpec("redis", server_command(s.home), {}, lambda: _pings(redis_url)))
-        elif not _pings(redis_url):
-            raise BadInput(
-                "redis_unreachable",
-                "no Redis server answers there",
-                field="REDIS_URL",
-                value=redis_url,
-                way_out="Start it, or unset REDIS_URL to use a server of our own.",
+        if own_redis:
+            specs.insert(
+                0,
+                ServiceSpec(
+                    "redis",
+                    server_command(s.home),
+                    {},
+                    ready=lambda: redis_address.trouble(redis_url) is None,
+                    prepare=lambda: prepare(s.home),
+                    stays_ready=True,  # a cleaner of temporary files may take its socket
+                ),
             )
+        else:
+            _check_redis(redis_url)
         return specs
 
-    @property
-    def _backend_url(self) -> str:
-        return shown_url(self._settings.host, self._settings.port)
-
     def _backend_ready(self) -> bool:
-        return backend_answers(self._backend_url, self._settings.user_token())
+        return backend_answers(self._settings.url, self._settings.user_token())
 
     def _worker_ready(self) -> bool:
-        with Client(self._backend_url, self._settings.user_token(), timeout=3) as client:
+        with Client(self._settings.url, self._settings.user_token(), timeout=3) as client:
             try:
                 workers = client.workers().items
             except (Unreachable, ApiError):
@@ -176,6 +171,14 @@ class Stack:
         return any(worker.alive and worker.boot_id == this_boot() for worker in workers)
 
     def _check_ports(self) -> None:
+        if self._settings.port == self._settings.dashboard_port:
+            raise BadInput(
+                "port_in_use",
+                "backend and dashboard can't share a port",
+                field="MEMGEN_DASHBOARD_PORT",
+                value=self._settings.dashboard_port,
+                way_out="Choose another for one of them.",
+            )
         check_port(self._settings.host, self._settings.port, "MEMGEN_PORT")
         check_port(*self._dashboard, "MEMGEN_DASHBOARD_PORT")
 
@@ -190,6 +193,7 @@ def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
     Raises:
         BadInput: `still_running`, if a trainer did not end in time.
     """
+    look_into_home(settings.home, as_owner=True)  # it names processes to end
     launcher = holder(settings.home, LOCK)
     if launcher is not None:
         say("stopping the services")
@@ -200,9 +204,9 @@ def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
         say("nothing runs" if launcher is None else "stopped")
         return
     say("stopping trainers (save and stop)")
-    url = shown_url(settings.host, settings.port)
+    url = settings.url
     check_port(settings.host, settings.port, "MEMGEN_PORT")
-    environment = {"MEMGEN_HOME": str(settings.home), "MEMGEN_HOST": settings.host, "MEMGEN_PORT": str(settings.port)}
+    environment = _backend_environment(settings) | {"REDIS_URL": settings.redis_url}
     spec = ServiceSpec("backend", [sys.executable, "-m", "backend", "serve"], environment, lambda: True)
     backend = ServiceProcess(spec, settings.home / "services")
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -258,7 +262,12 @@ def end_left_over(home: Path, say: Say) -> None:
     path = _state_file(home)
     if not path.exists():
         return
-    for name, identity in json.loads(path.read_text(encoding="utf-8"))["services"].items():
+    try:
+        services = dict(json.loads(path.read_text(encoding="utf-8"))["services"])
+    except (ValueError, KeyError, TypeError):  # cut short by a power cut, which ended the services as well
+        say(f"{path} is damaged and thrown away")
+        services = {}
+    for name, identity in services.items():
         process = find_process(identity)
         if process is not None:
             say(f"ending {name} that was left over")
@@ -267,23 +276,37 @@ def end_left_over(home: Path, say: Say) -> None:
 
 
 def check_port(host: str, port: int, setting: str) -> None:
-    """Refuse a port that somebody listens on.
+    """Refuse a port that somebody listens on, and an address that is not this machine's.
 
     Raises:
-        BadInput: `port_in_use`.
+        BadInput: `port_in_use`, `bad_address`.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    host_setting = setting.replace("PORT", "HOST")
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise BadInput(
+            "bad_address",
+            "there is no such address",
+            field=host_setting,
+            value=host,
+            way_out="Name an address of this machine, e.g. 127.0.0.1.",
+        ) from error
+    for family, _, _, _, address in addresses:
         try:
-            probe.bind((host, port))
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
         except OSError as error:
+            is_foreign = error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
             raise BadInput(
-                "port_in_use",
+                "bad_address" if is_foreign else "port_in_use",
                 f"{host} port {port} can't be used ({error.strerror})",
-                field=setting,
-                value=port,
-                way_out=f"End what listens there, or choose another: {setting}=N make up.",
+                field=host_setting if is_foreign else setting,
+                value=host if is_foreign else port,
+                way_out="Name an address of this machine, e.g. 127.0.0.1."
+                if is_foreign
+                else f"End what listens there, or choose another: {setting}=N make up.",
             ) from error
 
 
@@ -298,12 +321,27 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _pings(url: str) -> bool:
-    try:
-        with redis.Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1) as server:
-            return bool(server.ping())
-    except (redis.RedisError, OSError):
-        return False
+def _backend_environment(settings: Settings) -> dict[str, str]:
+    return {
+        "MEMGEN_HOME": str(settings.home),
+        "MEMGEN_HOST": settings.host,
+        "MEMGEN_PORT": str(settings.port),
+        "MEMGEN_TOKEN": settings.user_token(),
+        "MEMGEN_WORKER_TOKEN": settings.workers_token(),
+    }
+
+
+def _check_redis(url: str) -> None:
+    redis_address.refuse_wrong_password(url)
+    state = redis_address.state(url)
+    if state != "ok":
+        raise BadInput(
+            "redis_unreachable",
+            f"no Redis server answers there ({state.rstrip('.')})",
+            field="REDIS_URL",
+            value=redis_address.shown(url),
+            way_out="Start it, or unset REDIS_URL to use a server of our own.",
+        )
 
 
 def _gone(process: psutil.Process, seconds: float) -> bool:
@@ -317,13 +355,6 @@ def _wait(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.1)
     return True
-
-
-def shown_url(host: str, port: int) -> str:
-    """The address to type for something that listens on a host and port."""
-    if host in {"0.0.0.0", "::"}:
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _last_line(path: Path) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from memgen.contract.gsm8k_folder import GSM8K_SETTING, gsm8k_folder
+from memgen.contract.home import home_of_environment
 from memgen.contract.presets import DEMO_PRESET, get_preset
 from memgen.data import Question, load_questions
 from memgen.model.base import BaseModel, load_base
@@ -24,7 +25,7 @@ def local_model(name: str) -> LocalModel:
     """`tiny`, the base of the golden folders, or a preset from MEMGEN_HOME, fetched if it is not there."""
     if name == "tiny":
         return LocalModel(TINY, "golden")
-    home = Path(os.environ.get("MEMGEN_HOME") or "data").resolve()
+    home = home_of_environment()
     return fetch_model(get_preset(DEMO_PRESET if name == "demo" else name), None, home, Monitor(None))
 
 

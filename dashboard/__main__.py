@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from backend.http_server import http_server, run_server
+from backend.variables import url_of
 from dashboard.settings import Settings
 from memgen.contract.errors import BadInput
+from memgen.contract.process import begin_process
 
 EXIT_BAD_INPUT = 2
 
@@ -19,23 +21,23 @@ def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
 ) -> None:
     """Serve the dashboard until it is stopped."""
+    begin_process()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per request, some every second
-    settings = Settings()
     try:
+        settings = Settings.read()
         settings.read_token()
         settings.allowed_hosts(host)
         proxies = settings.proxy_addresses()
         listener = _listen(host, port)
     except BadInput as error:
-        typer.echo(str(error), err=True)
+        typer.echo(f"error: {error}", err=True)
         raise typer.Exit(EXIT_BAD_INPUT) from None
     # imported late: an error in the settings or the port shows at once
     from dashboard.app import build_app
 
     server = http_server(build_app(settings, host), host=host, port=port, proxies=proxies)
-    shown = f"[{host}]" if ":" in host else host
-    typer.echo(f"Dashboard: http://{shown}:{port}")
+    typer.echo(f"Dashboard: {url_of(host, port)}")
     run_server(server, [listener])
 
 

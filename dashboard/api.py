@@ -16,7 +16,7 @@ RETRY_SECONDS = 3
 @st.cache_resource(show_spinner=False)
 def client() -> Client:
     """The client; it holds the token, connections are shared by threads."""
-    settings = Settings()
+    settings = Settings.read()
     return Client(settings.backend_url, settings.read_token(), timeout=10.0)
 
 

@@ -73,7 +73,7 @@ class Sessions:
             return
         lines = "".join(f"{name} {end}\n" for name, end in self._ended.items())
         try:
-            write_whole(self._file, lines, mode=0o600)
+            write_whole(self._file, lines)
         except OSError as error:
             _log.error("a logout can't be stored in %s (%s): it holds until the next restart", self._file, error)
 

@@ -2,25 +2,19 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
 
 from backend.hosts import AllowedHosts, allowed_hosts, proxy_addresses
-from memgen.contract.errors import BadInput
-from memgen.contract.tokens import checked_token
+from backend.variables import Token, Url, Variables, read_token
 
 
-class Settings(BaseSettings):
+class Settings(Variables):
     """Read from the environment, each name with the prefix `MEMGEN_`."""
 
-    model_config = SettingsConfigDict(env_prefix="MEMGEN_", frozen=True, use_attribute_docstrings=True)
-
-    backend_url: str = "http://127.0.0.1:8000"
+    backend_url: Url = "http://127.0.0.1:8000"
     """Address of the backend."""
-    token: SecretStr | None = None
+    token: Token = Field(default="", repr=False)
     """Token of the backend; without it the token file is read."""
-    home: Path = Path("data")
-    """Folder of the project's data; the token lies in `backend/token` below it."""
     dashboard_allowed_hosts: str = Field(default="", max_length=2000)
     """More host names under which browsers may reach the dashboard, separated by commas."""
     proxies: str = Field(default="", max_length=2000)
@@ -42,24 +36,7 @@ class Settings(BaseSettings):
         Raises:
             BadInput: neither the environment nor the token file has one, or it is a bad one.
         """
-        token = self.token.get_secret_value().strip() if self.token else ""
-        if token:
-            return checked_token(token, "MEMGEN_TOKEN")
-        try:
-            token = self.token_file.read_text(encoding="utf-8", errors="replace").strip()
-        except OSError as error:
-            raise BadInput(
-                "no_token",
-                f"the token file can't be read: {error.strerror}",
-                field="MEMGEN_HOME",
-                value=self.token_file,
-                way_out="Start the backend first (it writes the file), or set MEMGEN_TOKEN.",
-            ) from error
-        return checked_token(
-            token,
-            str(self.token_file),
-            way_out="Delete the file and start the backend again (it writes a new one), or set MEMGEN_TOKEN.",
-        )
+        return self.token or read_token(self.token_file)
 
     def allowed_hosts(self, bind_host: str) -> AllowedHosts:
         """Host names that browsers may use.

@@ -5,7 +5,6 @@ import os
 import sys
 import time
 import traceback
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +12,7 @@ from memgen.contract.config import RunConfig
 from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.events import Failed
 from memgen.contract.gsm8k_folder import GSM8K_SETTING, gsm8k_folder
+from memgen.contract.home import home_of_environment
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_DONE, EXIT_ERROR, EXIT_STOPPED, RunDir, write_json
 from memgen.monitor import Monitor
@@ -32,18 +32,13 @@ class Ending(BaseModel):
     """What to say of it, if it failed."""
 
 
-def home() -> Path:
-    """Where weights and published checkpoints are: MEMGEN_HOME, else `data`."""
-    return Path(os.environ.get("MEMGEN_HOME") or "data").resolve()
-
-
 def work(
     config: RunConfig, run_dir: RunDir, earlier: RunDir | None, monitor: Monitor, stop: StopRequest, team: Team
 ) -> Ending:
     """Run the stage and leave its result; a failure is returned and not yet told."""
     try:
         gsm8k = gsm8k_folder(os.environ.get(GSM8K_SETTING))
-        context = Context(run_dir, earlier, home(), gsm8k, monitor, stop, team)
+        context = Context(run_dir, earlier, home_of_environment(), gsm8k, monitor, stop, team)
         monitor.started(config.stage, os.getpid(), earlier.path.name if earlier else None)
         result = _finite(run_stage(config, context), monitor)
         if team.is_main:
@@ -63,7 +58,7 @@ def fetch(config: RunConfig, run_dir: RunDir, monitor: Monitor) -> Ending:
     from memgen.model.fetch import fetch_model, keep_fetched
 
     try:
-        keep_fetched(fetch_model(get_preset(config.preset), config.revision, home(), monitor), run_dir)
+        keep_fetched(fetch_model(get_preset(config.preset), config.revision, home_of_environment(), monitor), run_dir)
     except Exception as error:
         return _failure(error)
     return Ending(exit_code=EXIT_DONE)

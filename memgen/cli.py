@@ -13,9 +13,11 @@ import typer
 
 from memgen.contract.config import RunConfig, config_hash, parse_config, stage_class
 from memgen.contract.errors import BadInput
+from memgen.contract.home import home_of_environment
 from memgen.contract.json_file import Unreadable, read_json
 from memgen.contract.memory import weights_bytes
 from memgen.contract.presets import DEMO_PRESET, load_presets
+from memgen.contract.process import begin_process
 from memgen.contract.rundir import EXIT_BAD_INPUT, RunDir, write_json
 from memgen.contract.threads import threads_setting
 
@@ -41,6 +43,7 @@ def run(
 
     die_with_parent()
     try:
+        home_of_environment()  # a bad one is refused before anything is written
         parsed = parse_config(_read_json(config))
         _check_num_processes(parsed, num_processes)
         run_dir, earlier = _folders(parsed, out, resume)
@@ -139,11 +142,10 @@ def import_checkpoint(
 
     try:
         chosen = get_preset(preset)
-        from memgen.attempt import home
         from memgen.model.authors_layout import import_authors
         from memgen.monitor import Monitor
 
-        loaded, expected = import_authors(source, chosen, out, home(), Monitor(None))
+        loaded, expected = import_authors(source, chosen, out, home_of_environment(), Monitor(None))
         typer.echo(f"{loaded} of {expected} tensors loaded; the checkpoint is {out}")
     except BadInput as error:
         _refuse(error)
@@ -160,11 +162,10 @@ def export_checkpoint(
 
     try:
         chosen = get_preset(preset)
-        from memgen.attempt import home
         from memgen.model.authors_layout import export_authors
         from memgen.monitor import Monitor
 
-        written = export_authors(source, chosen, out, home(), Monitor(None))
+        written = export_authors(source, chosen, out, home_of_environment(), Monitor(None))
         typer.echo(f"{written} tensors written; the checkpoint is {out}")
     except BadInput as error:
         _refuse(error)
@@ -285,4 +286,9 @@ def _refuse(error: BadInput) -> NoReturn:
 
 def main() -> None:
     """Entry point of `python -m memgen`."""
-    app()
+    begin_process()
+    try:
+        app()
+    except OSError as error:
+        print(f"error: {error.filename or 'a file'} can't be used: {error.strerror or error}.", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)

@@ -90,6 +90,7 @@ class RunningStack:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
+                umask=0,  # what the service writes is its owner's alone all the same
             )
         wait_until(self._is_up, 90, "make up")
 

@@ -5,16 +5,21 @@ import logging
 import os
 import sys
 import threading
+import time
+from pathlib import Path
 
 from backend.client import ApiError, Client, Unreachable
+from backend.redis_address import refuse_wrong_password
 from backend.schemas import Announce, SlotReport
 from memgen.contract.errors import BadInput
+from memgen.contract.home import home_error, look_into_home
 from memgen.contract.inheritance import added_names
 from memgen.contract.machine import machine_name, this_boot
+from memgen.contract.process import begin_process
 from memgen.contract.rundir import EXIT_BAD_INPUT
 from worker.app import QUEUE, make_app
 from worker.runners import SlotRunner
-from worker.settings import Settings, read_settings
+from worker.settings import Settings
 from worker.slots import Slot, check_slots, find_slots, remove_old_locks, threads_per_trainer
 
 log = logging.getLogger("worker")
@@ -26,18 +31,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--slots", nargs="+", metavar="GPUS", help="slots: GPU numbers, commas join several; or cpu (default: all GPUs)"
     )
+    parser.add_argument(
+        "--healthy", action="store_true", help="only say, by the exit code, whether a worker here was heard lately"
+    )
     given = parser.parse_args(arguments)
+    begin_process()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        settings = read_settings()
-        names = given.slots or os.environ.get("MEMGEN_SLOTS", "").split()
+        settings = Settings.read()
+        if given.healthy:
+            return 0 if was_heard_lately(settings) else 1
+        look_into_home(settings.home)
+        names = given.slots or settings.slots.split()
         slots = [Slot.parse(name) for name in names] or find_slots()
         check_slots(slots)
         token = settings.token()
+        refuse_wrong_password(settings.redis_url)
         added_names(os.environ)  # refuses what supervisors could not use
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_BAD_INPUT
+    except OSError as error:
+        print(f"error: {home_error(settings.home, error)}", file=sys.stderr)  # noqa: T201
         return EXIT_BAD_INPUT
     os.environ["MEMGEN_WORKER_TOKEN"] = token  # supervisors inherit it
     remove_old_locks(settings.home)
@@ -76,7 +92,9 @@ def _announce(settings: Settings, token: str, slots: list[Slot]) -> None:
             heard = True
             try:
                 client.announce(Announce(host=machine_name(), boot_id=this_boot(), pid=os.getpid(), slots=reports))
-            except (Unreachable, ApiError, ValueError) as error:  # the last: what no announcement can say
+                heard_file(settings).parent.mkdir(parents=True, exist_ok=True)
+                heard_file(settings).touch()
+            except (Unreachable, ApiError, OSError, ValueError) as error:  # the last: what no announcement can say
                 heard = False
                 trouble.append(str(error))
             if (now := "; ".join(trouble)) != said:  # once per reason, not every few seconds
@@ -84,6 +102,19 @@ def _announce(settings: Settings, token: str, slots: list[Slot]) -> None:
                 if said:
                     log.warning("%s", said)
             threading.Event().wait(settings.announce_seconds if heard else min(2.0, settings.announce_seconds))
+
+
+def heard_file(settings: Settings) -> Path:
+    """Its time of change says when the backend last heard this machine's worker."""
+    return settings.home / "worker" / f"{machine_name()}.heard"
+
+
+def was_heard_lately(settings: Settings) -> bool:
+    """Whether the backend heard a worker of this machine within the time of three signs of life."""
+    try:
+        return time.time() - heard_file(settings).stat().st_mtime < 3 * settings.announce_seconds
+    except FileNotFoundError:
+        return False
 
 
 def reports_of(slots: list[Slot]) -> tuple[list[SlotReport], list[str]]:

@@ -1,4 +1,4 @@
-"""One thread per slot: when the doorbell rings it starts supervisors until nothing fits."""
+"""One thread per slot: when the doorbell rings, and now and then, it starts supervisors until nothing fits."""
 
 import logging
 import os
@@ -24,16 +24,24 @@ class SlotRunner:
         settings: where things are.
         threads: CPU threads of a trainer.
         start: starts a supervisor and returns its exit code when it has ended.
+        longest_silence: seconds without a ring after which it looks for work all the same: a bell may be broken.
     """
 
     def __init__(
-        self, slot: Slot, settings: Settings, threads: int, *, start: Callable[[Slot, int], int] | None = None
+        self,
+        slot: Slot,
+        settings: Settings,
+        threads: int,
+        *,
+        start: Callable[[Slot, int], int] | None = None,
+        longest_silence: float = 60.0,
     ) -> None:
         self._slot = slot
         self._lock = SlotLock(settings.home, slot)
         self._log = settings.home / "worker" / "supervisors.log"
         self._threads = threads
         self._start = start or self._start_process
+        self._longest_silence = longest_silence
         self._rung = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._serve, name=f"slot-{slot.name}", daemon=True)
@@ -54,7 +62,7 @@ class SlotRunner:
 
     def _serve(self) -> None:
         while not self._over.is_set():
-            self._rung.wait()
+            self._rung.wait(self._longest_silence)
             self._rung.clear()
             try:
                 self._work()

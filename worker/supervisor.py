@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from backend.client import ApiError, Client, Unreachable
 from backend.schemas import ClaimedAttempt, FinishRequest
+from backend.variables import check_url
 from memgen.contract.config import stored_config
 from memgen.contract.datasets import rows_to_share
 from memgen.contract.errors import BadInput
@@ -24,11 +25,12 @@ from memgen.contract.gpus import VARIABLE
 from memgen.contract.gsm8k_folder import GSM8K_SETTING, gsm8k_folder
 from memgen.contract.machine import machine_name, this_boot
 from memgen.contract.presets import load_presets
+from memgen.contract.process import begin_process
 from memgen.contract.publish import link_log, publish
 from memgen.contract.rundir import EXIT_DONE, RunDir, attempt_dir, backend_url_file, write_json
 from memgen.contract.status import StopMode
 from worker.reporter import REFUSED, AttemptStale, Reporter, stale_or
-from worker.settings import Settings, read_settings
+from worker.settings import Settings
 from worker.slots import Slot, SlotLock
 from worker.strays import MARK, end_strays
 from worker.trainer import Trainer
@@ -296,10 +298,9 @@ class Supervisor:
 
     def _look_for_backend(self) -> None:
         """Follow a backend of this home that has come back on another port."""
-        path = backend_url_file(self._settings.home)
         try:
-            url = path.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError):
+            url = check_url(backend_url_file(self._settings.home).read_text(encoding="utf-8").strip())
+        except (OSError, ValueError):  # not there, or damaged: it goes on asking where it asked
             return
         if url != self._client.url and self._settings.follows_backend:
             log.warning("looking for the backend at %s", url)
@@ -335,10 +336,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--slot", required=True, help="`cpu` or GPU numbers with commas")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of the trainer")
     given = parser.parse_args(arguments)
+    begin_process()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s supervisor %(process)d %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        return supervise(read_settings(), Slot.parse(given.slot), given.threads)
+        return supervise(Settings.read(), Slot.parse(given.slot), given.threads)
     except (Unreachable, ApiError, BadInput) as error:
         log.warning("%s", error)
         return EXIT_IDLE

@@ -7,7 +7,6 @@ all seeds that are there.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from benchmarks.learning import record
 from benchmarks.learning.plan import FULL, QUICK, STEPS
 from benchmarks.learning.seed import run_seed
 from benchmarks.learning.table import table
+from memgen.contract.home import home_of_environment
 
 DATA = Path(__file__).parents[2] / "docs" / "learning"
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small, on validation questions")
     parser.add_argument("--until", choices=[step.name for step in STEPS], metavar="STEP", help="stop behind this step")
     given = parser.parse_args(arguments)
-    home = Path(os.environ.get("MEMGEN_HOME") or "data").resolve()
+    home = home_of_environment()
     if given.table:
         print(table(home / "learning" if given.quick else DATA))
         return 0

@@ -10,7 +10,6 @@ over theirs), so more than 1 is in our favour. `--quick` is small, to see that i
 
 import argparse
 import json
-import os
 import shutil
 import socket
 import sys
@@ -24,6 +23,7 @@ from benchmarks.service.load import ingest_rate, load
 from benchmarks.service.ours import Ours
 from benchmarks.service.plan import FULL, QUICK, Scale, p95
 from benchmarks.service.theirs import VERSION, Theirs
+from memgen.contract.home import home_of_environment
 
 SHARED = ("list_runs", "list_filtered", "read_metric")
 SHARED_BURSTS = tuple(f"burst_{key}" for key in SHARED)
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--without-mlflow", action="store_true")
     given = parser.parse_args()
     scale = QUICK if given.quick else FULL
-    folder = Path(os.environ.get("MEMGEN_HOME") or "data").resolve() / "bench-service"
+    folder = home_of_environment() / "bench-service"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder / "home", ignore_errors=True)
     figures: dict[str, object] = {"scale": vars(scale), "mlflow": VERSION, **machine.describe()}

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from memgen.contract.config import stored_config
+from memgen.contract.home import share
 from memgen.contract.rundir import RunDir, log_link, newest_link, published_dir
 
 
@@ -29,6 +30,7 @@ def publish(home: Path, config: dict[str, object], run_id: int, folder: RunDir) 
             shutil.rmtree(RunDir(attempt).checkpoints, ignore_errors=True)
     if target.exists():
         point(newest_link(home, parsed), target)
+        share(home, target)
 
 
 def _move(source: Path, target: Path) -> None:

@@ -186,8 +186,8 @@ def models_dir(home: Path) -> Path:
     return home / "models"
 
 
-def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write a file whole or not at all: temporary name beside it, sync, rename."""
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all, for its owner alone: temporary name beside it, sync, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
@@ -196,7 +196,6 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(mode)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -141,7 +141,6 @@ def export_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
     work = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         written = _write_authors(model, work)
-        work.chmod(0o755)
         work.rename(out)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)

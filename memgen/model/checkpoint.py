@@ -114,7 +114,6 @@ def save_checkpoint(
             digest = file_hash(work / OPTIMIZER)
         manifest = manifest.model_copy(update={"files": files, "optimizer": digest})
         write_whole(work / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
-        work.chmod(0o755)
         work.rename(folder)
         _sync(folder.parent)
     except BaseException:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from backend.only_one import only_one
 from backend.settings import Settings
+from memgen.contract.errors import BadInput
 from tests.backend.conftest import Backend
 from tests.ports import free_port
 
@@ -132,5 +133,5 @@ def test_home_that_is_a_file_and_a_damaged_database_end_the_service_with_the_way
 
 def test_beats_must_come_within_a_lease(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMGEN_LEASE_SECONDS", "5")
-    with pytest.raises(ValidationError, match="beat_seconds 5 is not below lease_seconds 5"):
+    with pytest.raises(BadInput, match="a lease must hold two beats, and these come every 5 s"):
         Settings()

@@ -28,7 +28,7 @@ SECRETS = ("MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "REDIS_URL", "HF_TOKEN", "GITH
 
 @pytest.fixture
 def own_stack(tmp_path: Path, presets_file: Path) -> Iterator[RunningStack]:
-    running = RunningStack(tmp_path / "home", presets_file)
+    running = RunningStack(tmp_path / "home #1?x%41 [y]", presets_file)  # a name that means something in an address
     yield running
     running.close()
 
@@ -76,6 +76,8 @@ def test_trainer_goes_on_after_ctrl_c_and_down_saves_and_stops_it(own_stack: Run
     done = own_stack.command("down")
     assert done.returncode == 0, done.stderr
     assert own_stack.processes() == []
+    paths = [path for path in (own_stack.home, *own_stack.home.rglob("*")) if not path.is_symlink()]
+    assert [path for path in paths if path.stat().st_mode & 0o077] == []
     own_stack.up()
     with own_stack.client() as client:
         run = client.run(run_id)

@@ -4,7 +4,7 @@ import pytest
 
 from memgen.contract.errors import BadInput
 from worker.__main__ import main
-from worker.settings import Settings, read_settings
+from worker.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from worker.settings import Settings, read_settings
 def test_setting_that_can_not_work_ends_the_worker_with_one_clear_line(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:
-    monkeypatch.setenv("MEMGEN_WORKER_TOKEN", "t")
+    monkeypatch.setenv("MEMGEN_WORKER_TOKEN", "t" * 16)
     monkeypatch.setenv(name, value)
     assert main([]) == 2
     said = capsys.readouterr().err
@@ -40,7 +40,7 @@ def test_setting_that_is_empty_counts_as_unset(home: Path, monkeypatch: pytest.M
     plain = Settings()
     for name in ("REDIS_URL", "MEMGEN_BACKEND_URL", "MEMGEN_POLL_SECONDS", "MEMGEN_TRAINER"):
         monkeypatch.setenv(name, "")
-    assert read_settings() == plain
+    assert Settings.read() == plain
 
 
 @pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff", "tökén".encode(), b"two\nlines"])
@@ -51,6 +51,6 @@ def test_token_that_can_not_be_sent_is_refused(home: Path, content: bytes | None
         path.write_bytes(content)
     with pytest.raises(BadInput) as caught:
         Settings().token()
-    assert caught.value.code == "no_worker_token"
-    path.write_bytes(b"token\n")
-    assert Settings().token() == "token"
+    assert caught.value.code == ("no_worker_token" if content is None else "bad_token_file")
+    path.write_bytes(b"token" * 4 + b"\n")
+    assert Settings().token() == "token" * 4
