@@ -53,10 +53,10 @@ def test_settings_of_the_compose_file_are_read_from_its_secrets(
         monkeypatch.setenv(name, "" if value.startswith("$") else value)
     monkeypatch.setenv("MEMGEN_SECRETS", str(tmp_path))
     for number, name in enumerate(COMPOSE["secrets"]):
-        (tmp_path / name).write_text(f"{number}" * 24 + "\n")
+        (tmp_path / name).write_text(f"{number}abcdef" * 4 + "\n")
     settings = Settings.read()
-    assert (settings.user_token(), settings.workers_token()) == ("0" * 24, "1" * 24)
-    assert settings.redis_url == f"redis://:{'2' * 24}@redis:6379/0"
+    assert (settings.user_token(), settings.workers_token()) == ("0abcdef" * 4, "1abcdef" * 4)
+    assert settings.redis_url == f"redis://:{'2abcdef' * 4}@redis:6379/0"
     assert "222" not in redis_address.shown(settings.redis_url)
 
 

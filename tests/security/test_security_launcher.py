@@ -417,7 +417,7 @@ def test_every_command_asks_where_the_backend_listens(host: str, url: str, monke
 def test_commands_reach_an_ipv6_address(words: list[str], home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEMGEN_HOST", "::1")
     monkeypatch.setenv("MEMGEN_PORT", "1")
-    monkeypatch.setenv("MEMGEN_TOKEN", "t" * 16)
+    monkeypatch.setenv("MEMGEN_TOKEN", "a-token-of-tests")
     done = CliRunner().invoke(app, words)
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
     assert "The backend at http://[::1]:1 does not answer (ConnectError)" in done.stderr
@@ -498,7 +498,7 @@ def test_wrong_redis_password_is_named_as_such_and_never_printed(
         monkeypatch.setenv("MEMGEN_PORT", str(free_port()))
         monkeypatch.setenv("MEMGEN_DASHBOARD_PORT", str(free_port()))
         (home / "backend").mkdir()
-        (home / "backend" / "worker-token").write_text("w" * 16)
+        (home / "backend" / "worker-token").write_text("worker-of-a-test")
         said = [refusal(["up"]), refusal(["serve"])]
         assert worker.__main__.main([]) == 2
         said.append(capsys.readouterr().err)
@@ -551,7 +551,7 @@ def test_what_cant_be_sent_is_a_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "deep.json").write_text('{"a":' * 50_000)
-    monkeypatch.setenv("MEMGEN_TOKEN", "t" * 16)
+    monkeypatch.setenv("MEMGEN_TOKEN", "a-token-of-tests")
     monkeypatch.setenv("MEMGEN_PORT", "1")
     done = CliRunner().invoke(app, words)
     assert isinstance(done.exception, SystemExit), done.exception
@@ -713,8 +713,8 @@ def test_damaged_lock_names_nobody(content: str, tmp_path: Path) -> None:
 
 def test_services_are_told_the_secrets_that_they_need_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
-        "MEMGEN_TOKEN": "user-" * 5,
-        "MEMGEN_WORKER_TOKEN": "worker-" * 5,
+        "MEMGEN_TOKEN": "token-of-users-" * 2,
+        "MEMGEN_WORKER_TOKEN": "token-of-workers-" * 2,
         "HF_TOKEN": "hub-token",
         "MEMGEN_REDIS_PASSWORD": "redis-password",
     }
