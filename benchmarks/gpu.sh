@@ -21,7 +21,7 @@ fi
 python3 - <<'CHECK'
 import importlib.util, sys
 needed = "torch transformers peft pydantic pydantic_core annotated_types typing_inspection accelerate safetensors "
-needed += "tokenizers math_verify latex2sympy2_extended antlr4 sympy numpy psutil rich typer"
+needed += "tokenizers numpy psutil rich typer"
 missing = [name for name in needed.split() if importlib.util.find_spec(name) is None]
 if missing:
     sys.exit(f"error: missing here: {', '.join(missing)}. Put wheels of them for Python {sys.version_info.major}."

@@ -194,6 +194,7 @@ def test_pairs_follow_the_filter_and_the_two_chosen(page_of_three: Any) -> None:
 
 def test_comparison_of_two_scorers_offers_to_rescore_the_older_runs(page_of_three: Any) -> None:
     problem = {
+        **page_of_three.compared,  # what is answered once they are scored anew
         "title": "The answers were scored by different versions.", "status": 422, "code": "scorers_differ",
         "field": "runs", "value": "1,5", "way_out": "Score the older ones anew.",
     }  # fmt: skip

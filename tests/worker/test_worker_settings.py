@@ -28,7 +28,7 @@ from worker.settings import Settings
 def test_setting_that_can_not_work_ends_the_worker_with_one_clear_line(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:
-    monkeypatch.setenv("MEMGEN_WORKER_TOKEN", "t" * 16)
+    monkeypatch.setenv("MEMGEN_WORKER_TOKEN", "a-token-of-tests")
     monkeypatch.setenv(name, value)
     assert main([]) == 2
     said = capsys.readouterr().err
@@ -52,5 +52,5 @@ def test_token_that_can_not_be_sent_is_refused(home: Path, content: bytes | None
     with pytest.raises(BadInput) as caught:
         Settings().token()
     assert caught.value.code == ("no_worker_token" if content is None else "bad_token_file")
-    path.write_bytes(b"token" * 4 + b"\n")
-    assert Settings().token() == "token" * 4
+    path.write_bytes(b"token-of-a-worker\n")
+    assert Settings().token() == "token-of-a-worker"

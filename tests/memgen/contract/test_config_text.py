@@ -48,7 +48,9 @@ def test_flag_of_a_training_is_true_or_false() -> None:
 
 
 def test_planner_reads_settings_by_the_schema_as_well(home: Path) -> None:
-    config = config_of("evaluate", {"preset": TINY}, ["revision=77950e8", "num_questions=null", "batch_size=4"])
+    config = config_of(
+        "evaluate", {"preset": "Qwen/Qwen2.5-1.5B-Instruct"}, ["revision=77950e8", "num_questions=null", "batch_size=4"]
+    )
     assert (config.revision, config.num_questions, config.batch_size) == ("77950e8", None, 4)
     with pytest.raises(BadInput) as caught:
         config_of("evaluate", {"preset": TINY}, ["batch_size=four"])
