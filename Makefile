@@ -10,6 +10,9 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
+# The tests that start everything in one process, the rest beside it in another (tests/conftest.py).
+IN_TWO := -n 2 --dist loadgroup --no-loadscope-reorder
+
 .PHONY: install up down demo check test test-all faults bench clean
 .DELETE_ON_ERROR:
 
@@ -31,10 +34,10 @@ check: $(VENV)/.dev  ## style, types, import walls
 	$(BIN)/lint-imports
 
 test: $(VENV)/.dev  ## the tests, without the long ones
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest $(IN_TWO) -m "not long"
 
 test-all: $(VENV)/.dev  ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_TWO)
 
 faults: $(VENV)/.dev  ## kill, freeze and fill up everything, and see that no run is lost (docs/faults.md)
 	$(BIN)/python -m tests.faults
