@@ -6,8 +6,8 @@ import time
 # more threads win nothing on a tiny model and cost much beside another process; read when torch is imported
 os.environ["MEMGEN_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
-from memgen.cli import main  # noqa: E402
-from memgen.stages.answer_book import AnswerBook  # noqa: E402
+from memgen.cli import main
+from memgen.stages.answer_book import AnswerBook
 
 STEP_SECONDS = 0.01
 told = AnswerBook.tell_step
