@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from memgen.contract.rundir import OUTPUTS
+from memgen.contract.home import AREAS
 
 FORMAT = 2
 READABLE_FORMATS = (1, 2)
@@ -18,8 +18,7 @@ TABLE = "backup-files.jsonl"
 DATABASE = "backend/memgen.db"
 LOGS = "backend/attempts"
 MODELS = "models"
-AREAS = {output.area for output in OUTPUTS.values()}
-FOLDERS = {"backend", LOGS, "runs", "logs", MODELS} | AREAS
+FOLDERS = {"backend", LOGS, "runs", "logs", MODELS, *AREAS}
 """Where the service has a folder, nothing else can stand."""
 LEFT_OUT = (
     "redis",

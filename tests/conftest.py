@@ -23,6 +23,7 @@ TINY = "tiny/qwen2-242k"
 STACK_ROOMS = ("service", "browser", "faults")  # tests that start everything and mostly wait
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With two processes (`-n 2 --dist loadgroup`) one makes the tests that need a running stack, the other the rest.
 
