@@ -5,8 +5,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.archive import AREAS, name_problem, plain, shown
+from backend.archive import name_problem, plain, shown
 from memgen.contract.errors import BadInput
+from memgen.contract.home import AREAS
 
 PATHS = (("run", "output"), ("checkpoint", "folder"))
 """Columns with names below the home. The service reads what they point at."""
