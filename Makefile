@@ -10,10 +10,10 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-# The tests that start everything in one process, the rest beside it in another (tests/conftest.py).
-IN_TWO := -n 2 --dist loadgroup --no-loadscope-reorder
+# Tests that start everything and mostly wait; two such at once are too much for two cores.
+STACK_TESTS := tests/service tests/browser tests/faults
 
-.PHONY: install up down demo check test test-all faults bench clean
+.PHONY: install up down demo check test test-all test-stack test-rest faults bench clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.dev  ## everything, the tests' browser included
@@ -34,10 +34,16 @@ check: $(VENV)/.dev  ## style, types, import walls
 	$(BIN)/lint-imports
 
 test: $(VENV)/.dev  ## the tests, without the long ones
-	$(BIN)/python -m pytest $(IN_TWO) -m "not long"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line WHICH='-m "not long"' test-stack test-rest
 
 test-all: $(VENV)/.dev  ## all tests
-	$(BIN)/python -m pytest $(IN_TWO)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-stack test-rest
+
+test-stack: $(VENV)/.dev
+	$(BIN)/python -m pytest $(WHICH) $(STACK_TESTS)
+
+test-rest: $(VENV)/.dev
+	$(BIN)/python -m pytest $(WHICH) $(STACK_TESTS:%=--ignore=%)
 
 faults: $(VENV)/.dev  ## kill, freeze and fill up everything, and see that no run is lost (docs/faults.md)
 	$(BIN)/python -m tests.faults

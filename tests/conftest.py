@@ -20,21 +20,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 GOLDEN = Path(__file__).parent / "golden"
 TINY = "tiny/qwen2-242k"
 
-STACK_ROOMS = ("service", "browser", "faults")  # tests that start everything and mostly wait
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With two processes (`-n 2 --dist loadgroup`) one makes the tests that need a running stack, the other the rest.
-
-    Two stacks at once would be too much for two cores, and module fixtures are made once: a file is not torn apart.
-    """
-    rooms = {item: item.path.relative_to(Path(__file__).parent).parts[0] for item in items}
-    items.sort(key=lambda item: rooms[item] not in STACK_ROOMS)  # the longest work begins first
-    for item in items:
-        group = "stack" if rooms[item] in STACK_ROOMS else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
 
 @pytest.fixture(scope="session")
 def presets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
