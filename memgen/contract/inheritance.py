@@ -16,7 +16,7 @@ Kind = Literal["redis", "backend", "worker", "dashboard", "supervisor", "fetcher
 PASS_ON = "MEMGEN_PASS_ON"
 """The operator's own names: all processes but Redis, pip and git inherit them."""
 HUB_TOKENS = frozenset({"HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"})
-KEPT_BACK = HUB_TOKENS | {"MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "REDIS_URL"}
+KEPT_BACK = HUB_TOKENS | {"MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "MEMGEN_REDIS_PASSWORD", "REDIS_URL"}
 """What the operator can't pass on either: a trainer would have it."""
 
 _SECRET = {"TOKEN", "TOKENS", "SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "KEY", "APIKEY"}

@@ -12,6 +12,8 @@ import pytest
 
 from backend.schemas import RunDetail
 from backend.services.reconcile import _rest
+from backend.variables import SECRET
+from memgen.contract.inheritance import KEPT_BACK
 from memgen.contract.presets import DEMO_PRESET, dimensions_of
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import RunStatus, StopMode
@@ -342,3 +344,7 @@ def test_no_process_is_started_with_the_whole_environment() -> None:
                 if environment is None or "inherit" not in ast.unparse(environment):
                     bare.add(path.relative_to(root).as_posix())
     assert bare == {"backend/demo.py"}
+
+
+def test_every_setting_that_is_secret_is_kept_back_from_trainers_whatever_the_operator_adds() -> None:
+    assert {f"MEMGEN_{name.upper()}" for name in SECRET} <= KEPT_BACK

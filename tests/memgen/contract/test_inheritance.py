@@ -11,6 +11,7 @@ REPOSITORY = Path(__file__).parents[3]
 SECRETS = {
     "MEMGEN_TOKEN": "user's", "MEMGEN_WORKER_TOKEN": "worker's", "REDIS_URL": "redis://:password@host/0",
     "HF_TOKEN": "hf_1", "HUGGING_FACE_HUB_TOKEN": "hf_2", "HUGGINGFACE_HUB_TOKEN": "hf_3", "HF_TOKEN_PATH": "/t",
+    "MEMGEN_REDIS_PASSWORD": "redis's",
 }  # fmt: skip
 STRANGERS = {
     "AWS_SECRET_ACCESS_KEY": "a", "SSH_AUTH_SOCK": "/s", "GITHUB_TOKEN": "g", "DATABASE_PASSWORD": "d", "OTHER": "o",
