@@ -126,7 +126,7 @@ class StopRequest(ApiRequest):
 class PriorityRequest(ApiRequest):
     """A run's place in the queue."""
 
-    priority: int = Field(ge=-1_000_000, le=1_000_000)
+    priority: int = Field(ge=-1_000_000, le=1_000_000, strict=True)
     """Runs with a higher one are handed out first; 0 is usual."""
 
 

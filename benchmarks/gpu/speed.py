@@ -140,14 +140,15 @@ def _timed(
 
 
 def _config(preset: Preset, setting: str, rows: int, tokens: int) -> RunConfig:
-    return EvaluateConfig(
-        preset=preset.name,
-        setting=setting,
-        checkpoint=None if setting == "base" else "none",
-        batch_size=rows,
-        max_completion_length=tokens,
-        dtype="bfloat16",
-    )
+    fields = {
+        "preset": preset.name,
+        "setting": setting,
+        "checkpoint": None if setting == "base" else "none",
+        "batch_size": rows,
+        "max_completion_length": tokens,
+        "dtype": "bfloat16",
+    }
+    return EvaluateConfig.model_validate(fields)
 
 
 def _shape(bench: Bench, setting: str, rows: int, tokens: int) -> Shape:

@@ -24,7 +24,9 @@ LIMITS = ("max_prompt_aug_num", "max_inference_aug_num")
 class StageConfig(BaseModel):
     """What the configs of all stages share."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     stage: str
     """What this run does."""

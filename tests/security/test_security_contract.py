@@ -112,3 +112,35 @@ def test_no_generated_request_gets_a_reply_that_the_document_does_not_name(popul
 @pytest.mark.parametrize("role", ["user", "worker", "attempt", "nobody"])
 def test_thousands_of_generated_requests_get_replies_that_the_document_names(populated: Backend, role: str) -> None:
     assert attack(populated, role, MANY) >= 1300
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/queue/pause", {"paused": "0"}),
+        ("/queue/pause", {"paused": 1}),
+        ("/runs/1/priority", {"priority": "5"}),
+        ("/runs/1/priority", {"priority": True}),
+        ("/runs", {"config": {"stage": "evaluate", "num_questions": "4"}}),
+        ("/runs", {"config": {"stage": "evaluate", "num_questions": True}}),
+        ("/runs", {"config": {"stage": "evaluate", "seed": "1e1"}}),
+        ("/runs", {"config": {"stage": "ltpo_evaluate", "checkpoint": "1", "lr": "0.1"}}),
+        ("/runs", {"config": {"stage": "weaver_sft", "gradient_checkpointing": "0"}}),
+        ("/runs", {"config": {"stage": "trigger_grpo", "checkpoint": "1", "sample_tokens": "off"}}),
+        ("/runs", {"config": {"stage": "trigger_grpo", "checkpoint": "1", "sample_tokens": 1}}),
+        ("/pipelines", {"shared": {"preset": "tiny/qwen2-242k"}, "evaluations": {"num_questions": "4"}}),
+    ],
+)
+def test_value_of_another_type_is_refused_and_not_taken_for_one_that_it_looks_like(
+    backend: Backend, path: str, body: dict[str, object]
+) -> None:
+    backend.submit()
+    config = body.get("config")
+    if isinstance(config, dict):
+        body = {"config": {"preset": backend.config["preset"], "data": "wordproblems"} | config}
+    reply = backend.user("POST", path, json=body)
+    assert reply.status_code == 422, reply.text
+    # it names the field that has the wrong type, and no other
+    wrong = (config or body.get("evaluations") or body).keys()  # type: ignore[attr-defined]
+    assert reply.json()["field"].rpartition(".")[2] in wrong
+    assert len(backend.get("/runs")["items"]) == 1
