@@ -14,6 +14,7 @@ from memgen.contract.errors import BadInput
 MAX_SOCKET_PATH = 100  # bytes; the kernel takes about 107
 SOCKET = "redis.sock"
 SNAPSHOT = "doorbells.rdb"
+APPENDED = "appendonlydir"  # of versions of ours that kept what was appended
 
 
 def server_binary() -> Path:
@@ -93,5 +94,13 @@ def server_command(home: Path) -> list[str]:
 
 
 def prepare(home: Path) -> None:
-    """Make ready for a start: the socket's folder may be gone, and what a server dumped there is thrown away."""
-    socket_path(home).with_name(SNAPSHOT).unlink(missing_ok=True)
+    """Make ready for a start: the socket's folder may be gone, and what earlier servers left there is thrown away.
+
+    A server reads the manifest of an append-only file even where it is told to keep none.
+    """
+    folder = socket_path(home).parent
+    for path in (folder / SNAPSHOT, folder / APPENDED):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -597,7 +598,11 @@ def test_commands_speak_where_the_terminal_knows_ascii_alone(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "leftover", ["zeros in the log", "another version's snapshot", "a foreign file", "a dangling link"]
+    "leftover",
+    [
+        *("zeros in the log", "another version's snapshot", "a foreign file", "a dangling link"),
+        *("a damaged manifest", "zeros for a manifest", "a file for the folder", "a folder for the snapshot"),
+    ],
 )
 def test_what_redis_left_keeps_no_server_from_starting(leftover: str, tmp_path: Path) -> None:
     folder = socket_path(tmp_path).parent
@@ -611,6 +616,15 @@ def test_what_redis_left_keeps_no_server_from_starting(leftover: str, tmp_path: 
             (folder / name).write_bytes(b"REDIS9999" + bytes(100))
         elif leftover == "a foreign file":
             (folder / name).write_text("mine")
+    if leftover == "a damaged manifest":
+        (folder / "appendonlydir" / "appendonly.aof.manifest").write_text("garbage")
+    elif leftover == "zeros for a manifest":
+        (folder / "appendonlydir" / "appendonly.aof.manifest").write_bytes(bytes(512))
+    elif leftover == "a file for the folder":
+        shutil.rmtree(folder / "appendonlydir")
+        (folder / "appendonlydir").write_text("mine")
+    elif leftover == "a folder for the snapshot":
+        (folder / "doorbells.rdb").mkdir()
     with redis_server(tmp_path) as (url, _):
         wait_until(lambda: redis_address.trouble(url) is None, 20, "Redis", pause=0.01)
 
