@@ -67,7 +67,7 @@ def for_celery(url: str) -> str:
 
 def shown(url: str) -> str:
     """The address without who logs in and how, also of one that can't be used."""
-    scheme, colon, rest = url.partition("://")
+    scheme, colon, rest = url.partition("://") if "://" in url else ("", "", url)
     _, at, server = rest.rpartition("@")
     return scheme + colon + ("***@" if at else "") + server.partition("?")[0]
 

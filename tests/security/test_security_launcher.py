@@ -765,3 +765,8 @@ def test_worker_is_healthy_while_the_backend_hears_it(home: Path) -> None:
 
 def test_server_binary_speaks_redis() -> None:
     assert os.access(server_binary(), os.X_OK)
+
+
+@pytest.mark.parametrize("url", ["redis:secret@host", "secret@host", ":secret@host:6379/0", "redis:/:secret@host"])
+def test_password_in_an_address_without_its_slashes_is_not_shown(url: str) -> None:
+    assert redis_address.shown(url).startswith("***@host")
