@@ -34,10 +34,10 @@ check: $(VENV)/.dev  ## style, types, import walls
 	$(BIN)/lint-imports
 
 test: $(VENV)/.dev  ## the tests, without the long ones
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line WHICH='-m "not long"' test-stack test-rest
+	@$(MAKE) --no-print-directory --jobs=2 WHICH='-m "not long"' test-stack test-rest
 
 test-all: $(VENV)/.dev  ## all tests
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-stack test-rest
+	@$(MAKE) --no-print-directory --jobs=2 test-stack test-rest
 
 test-stack: $(VENV)/.dev
 	$(BIN)/python -m pytest $(WHICH) $(STACK_TESTS)

@@ -88,7 +88,9 @@ def _collect(everything: Iterator[Member], listed: dict[str, Member], *, has_tab
     """Add all members up to the table, which must be the last; returns it."""
     for member in everything:
         name = member.name
-        if has_table and name == TABLE:
+        if name == TABLE and not has_table:
+            raise BadArchive(f"its description is of the first format, which has no {TABLE}, and here is one")
+        if name == TABLE:
             following = next(everything, None)
             if following is not None:
                 raise BadArchive(f"{shown(following.name)} stands after its table of files")

@@ -86,7 +86,7 @@ def worker_out(worker: Worker, busy: dict[tuple[str, str], int], *, at: float) -
 
 
 def _fields(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Scores) -> dict[str, Any]:
-    waits = waiting.why(run) if run.status in NOT_STARTED else None
+    waits = waiting.why(run, attempt) if run.status in NOT_STARTED else None
     cause = Cause(run.cause) if run.cause else None
     return {
         "id": run.id,

@@ -6,7 +6,7 @@ from sqlmodel import Session, col, func, select
 
 from backend.models import Attempt, Run, Worker
 from backend.schemas import SlotReport
-from backend.services import children, fit, lifecycle
+from backend.services import children, fit
 from backend.services.claim import ALIVE_SECONDS, busy_slots, paused, queued_ids, slots_of
 from backend.services.disk import disk_of
 from backend.services.surroundings import Surroundings
@@ -49,12 +49,16 @@ class Waiting:
     def _busy(self) -> dict[tuple[str, str], int]:
         return busy_slots(self._session)
 
-    def why(self, run: Run) -> str:
-        """One sentence that says what a run waits for that has not started."""
-        if run.status == RunStatus.WAITING:
+    def why(self, run: Run, attempt: Attempt | None) -> str:
+        """One sentence that says what a run waits for that has not started.
+
+        Args:
+            run: that waits.
+            attempt: its newest one, if it has any.
+        """
+        if run.status == RunStatus.WAITING or attempt is None:
             return children.why_waiting(self._session, run)
         around = self._around
-        attempt = lifecycle.attempts_of(self._session, run.id or 0)[-1]
         if self._paused:
             return "The queue is paused."
         if attempt.not_before > around.at:

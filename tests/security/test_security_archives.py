@@ -621,6 +621,12 @@ def test_archive_of_the_first_format_is_restored_with_a_word_that_it_was_not_che
     assert (place / "runs" / "x").read_bytes() == b"x"
 
 
+def test_archive_that_denies_its_table_of_hashes_is_refused(database: bytes, place: Path) -> None:
+    with pytest.raises(BadInput, match="of the first format"):
+        restored(archive(database, member("runs/x", b"x"), member("backup-files.jsonl", b"{}")), place)
+    assert list(place.iterdir()) == []
+
+
 def test_archive_with_hashes_is_restored_without_that_word(
     whole: bytes, expected: dict[str, object], place: Path
 ) -> None:
