@@ -1,10 +1,12 @@
 """The dashboard as a person uses it: what is seen and clicked, by its labels."""
 
+import re
 from contextlib import suppress
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 TRIES, TAKEN_MS = 5, 2_000  # clicks on an option, and how long each has to be taken
+LEFT_MS = 15_000  # how long the way to another page may take
 
 
 class Studio:
@@ -48,6 +50,20 @@ class Studio:
             with suppress(AssertionError):
                 expect(option).to_be_checked(timeout=TAKEN_MS)
         expect(option).to_be_checked()
+
+    def submit(self, key: str, url: re.Pattern[str]) -> None:
+        """Press a button that leads to another page, and see that it does; clicked again as in `press`.
+
+        A form that is sent twice makes one run: its key for that is made once.
+        """
+        button = self.key(key).get_by_role("button")
+        for _ in range(TRIES):
+            expect(button).to_be_enabled()
+            button.click()
+            with suppress(TimeoutError):
+                self.page.wait_for_url(url, timeout=LEFT_MS)
+                return
+        raise AssertionError(f"{key} leads nowhere: {self.page.locator('[data-testid=stAlert]').all_inner_texts()}")
 
     def type(self, key: str, text: str) -> None:
         """Fill a field and leave it."""

@@ -32,10 +32,7 @@ def launch(studio: Studio, *, questions: int, note: str = "") -> int:
         studio.type("launch_note", note)
     studio.press("config_data", "wordproblems")  # a last look over the form
     expect(studio.key("preflight")).to_contain_text("Fits on 1 of 1 slot")
-    button = studio.key("launch").get_by_role("button")
-    expect(button).to_be_enabled()
-    button.click()
-    page.wait_for_url(re.compile(r"[?&]run=\d+"))
+    studio.submit("launch", re.compile(r"[?&]run=\d+"))
     return int(re.search(r"run=(\d+)", page.url).group(1))  # type: ignore[union-attr]
 
 

@@ -83,7 +83,7 @@ def test_weaver_sft_of_two_that_are_killed_and_resumed_equals_that_of_one(home: 
     run(home, tmp_path / "one", config)  # the last of an epoch's three steps has one row: one rank has none
     first, second = tmp_path / "first", tmp_path / "second"
     with ranks(config, first) as top:
-        wait_until(lambda: steps(first)() >= 3, 60, "third step")
+        wait_until(lambda: steps(first)() >= 3, 120, "third step")
         own = children(top)
         top.kill()
     assert len(own) == 2
@@ -109,7 +109,7 @@ def test_trigger_grpo_of_two_that_is_stopped_and_resumed_equals_that_of_one(
     assert any(metric(tmp_path / "one", "train/grad_norm").values())
     out = tmp_path / "two"
     with ranks(config, out) as top:
-        wait_until(lambda: steps(out)() >= 3, 60, "third step")
+        wait_until(lambda: steps(out)() >= 3, 120, "third step")
         top.send_signal(signal.SIGTERM)
         assert top.wait(30) == EXIT_STOPPED
     done = steps(out)()
@@ -144,7 +144,7 @@ def test_evaluation_of_two_one_of_which_is_killed_ends_and_resumes_to_the_answer
     run(home, tmp_path / "one", config)
     out = tmp_path / "two"
     with ranks(config, out) as top:
-        wait_until(lambda: RunDir(out).answers.exists() and RunDir(out).answers.read_bytes(), 60, "first answer")
+        wait_until(lambda: RunDir(out).answers.exists() and RunDir(out).answers.read_bytes(), 120, "first answer")
         own = children(top)
         os.kill(own[1], signal.SIGKILL)
         assert top.wait(10) == EXIT_ERROR
