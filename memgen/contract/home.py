@@ -86,8 +86,9 @@ def open_home(home: Path, group: str = "") -> None:
         BadInput: `bad_home`, `bad_group`.
     """
     gid = group_id(group) if group else None
-    for place in (_users_folder(), *map(Path, (sys.base_prefix, *SYSTEM))):
-        if home in place.parents or (home == place and place != _users_folder()):
+    users_folder = _users_folder()
+    for place in (users_folder, *map(Path, (sys.base_prefix, *SYSTEM))):
+        if place is not None and (home in place.parents or (home == place and place != users_folder)):
             raise _bad_home("it is there for other things", home, "Name a folder of its own.")
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -186,11 +187,12 @@ def _grant(path: Path, gid: int) -> None:
             path.chmod(0o750 if path.is_dir() else 0o640)
 
 
-def _users_folder() -> Path:
+def _users_folder() -> Path | None:
+    """None for a user who has none, as in some containers."""
     try:
         return Path.home().resolve()
     except (OSError, RuntimeError):
-        return Path("/root")
+        return None
 
 
 def _reason(error: OSError) -> str:

@@ -1,7 +1,6 @@
 """The container files, read as YAML: what each service may do and see. No container engine is needed."""
 
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import yaml
 from backend import redis_address
 from backend.redis_server import server_binary
 from backend.settings import Settings
+from tests.running_stack import wait_until
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -68,10 +68,7 @@ def test_redis_of_the_compose_file_asks_for_the_password_and_shows_it_to_no_proc
     url = redis_address.of_socket(socket)
     with subprocess.Popen(["sh", "-c", script], cwd=tmp_path, stdout=subprocess.DEVNULL) as server:
         try:
-            deadline = time.monotonic() + 20
-            while not socket.exists():
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+            wait_until(socket.exists, 20, "start of Redis")
             assert redis_address.is_refusal(redis_address.trouble(url))
             assert redis_address.trouble(redis_address.with_password(url, "5e" * 24)) is None
             assert b"5e5e" not in Path(f"/proc/{server.pid}/cmdline").read_bytes()

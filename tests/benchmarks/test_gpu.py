@@ -87,8 +87,9 @@ def test_random_models_have_as_many_weights_as_the_planner_counts(tmp_path: Path
         assert random_base(bench, preset).model.dtype is torch.bfloat16
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_machine_without_gpu_is_refused(tmp_path: Path, capfd) -> None:
+def test_machine_without_gpu_is_refused(tmp_path: Path, capfd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # of the processes that it starts
     assert main(["--out", str(tmp_path)]) == 2
     assert "sees no GPU" in capfd.readouterr().err
 
