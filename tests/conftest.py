@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -63,3 +63,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory, presets_file: Path) -> Itera
     running.up()
     yield running
     running.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails beside a running stack shows how its runs ended, too: why is seldom seen from outside."""
+    report = yield
+    running = getattr(item, "funcargs", {}).get("stack")
+    if report.when == "call" and report.failed and isinstance(running, RunningStack):
+        report.sections.append(("runs of the stack", running.how_runs_ended()))
+    return report

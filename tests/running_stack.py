@@ -13,7 +13,7 @@ import psutil
 
 from backend.client import Client
 from backend.schemas import RunDetail
-from memgen.contract.status import RUN_ENDED
+from memgen.contract.status import RUN_ENDED, RunStatus
 from tests.ports import free_port
 
 
@@ -172,6 +172,20 @@ class RunningStack:
     def run_ended(self, run_id: int, seconds: float = 120) -> RunDetail:
         """The run once it has ended."""
         return self.run_when(run_id, lambda run: run.status in RUN_ENDED, seconds, f"end of run {run_id}")
+
+    def how_runs_ended(self) -> str:
+        """The failures of its runs and the last lines of their logs, for a test's report."""
+        from backend.client import ApiError, Unreachable
+
+        try:
+            with self.client() as client:
+                failed = [client.run(run.id) for run in client.runs(status=RunStatus.FAILED).items]
+        except (ApiError, Unreachable) as error:
+            return f"the backend does not say: {error}"
+        told = [f"run {run.id}: {run.failure}" for run in failed]
+        for path in sorted(self.home.glob("runs/*/attempts/*/log.txt")):
+            told += [f"-- {path.relative_to(self.home)}", *path.read_text(errors="replace").splitlines()[-20:]]
+        return "\n".join(told)
 
     def processes(self) -> list[str]:
         """Command lines of what still runs on this home."""
