@@ -1,5 +1,5 @@
 """`python -m backend`."""
 
-from backend.cli import main
+from backend.commands.cli import main
 
 main()

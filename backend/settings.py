@@ -6,8 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from backend.hosts import AllowedHosts, allowed_hosts, proxy_addresses
-from backend.variables import Host, Pause, Port, RedisVariables, Seconds, Token, Url, read_token, url_of
+from backend.serving.hosts import AllowedHosts, allowed_hosts, proxy_addresses
+from backend.serving.variables import Host, Pause, Port, RedisVariables, Seconds, Token, Url, read_token, url_of
 from memgen.contract.errors import BadInput
 from memgen.contract.gsm8k_folder import gsm8k_folder
 from memgen.contract.home import group_id, look_into_home, open_home

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from backend.http_server import http_server, run_server
-from backend.variables import url_of
+from backend.serving.http_server import http_server, run_server
+from backend.serving.variables import url_of
 from dashboard.settings import Settings
 from memgen.contract.errors import BadInput
 from memgen.contract.process import begin_process

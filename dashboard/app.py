@@ -7,8 +7,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config as streamlit_config
 
-from dashboard import api
-from dashboard.login import LoginGate
+from dashboard.login.gate import LoginGate
+from dashboard.parts import api
 from dashboard.settings import Settings
 
 _SCRIPT = Path(__file__).parent / "main.py"

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from dashboard.health import sidebar
-from dashboard.launch_address import forget_source
+from dashboard.launch.address import forget_source
+from dashboard.parts.health import sidebar
 
 # drawn here: for the browser's tab Streamlit would fetch one of its own icons from the internet
 ICON = (

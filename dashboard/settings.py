@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from backend.hosts import AllowedHosts, allowed_hosts, proxy_addresses
-from backend.variables import Token, Url, Variables, read_token
+from backend.serving.hosts import AllowedHosts, allowed_hosts, proxy_addresses
+from backend.serving.variables import Token, Url, Variables, read_token
 
 
 class Settings(Variables):

@@ -15,7 +15,7 @@ from memgen.contract.config import RunConfig, config_hash, parse_config, stage_c
 from memgen.contract.errors import BadInput
 from memgen.contract.home import home_of_environment
 from memgen.contract.json_file import Unreadable, read_json
-from memgen.contract.memory import weights_bytes
+from memgen.contract.planner.memory import weights_bytes
 from memgen.contract.presets import DEMO_PRESET, load_presets
 from memgen.contract.process import begin_process
 from memgen.contract.rundir import EXIT_BAD_INPUT, RunDir, write_json

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from memgen.contract.activations import ATTENTION
 from memgen.contract.config import STAGES, RunConfig, parse_config
 from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
-from memgen.contract.memory import MemoryPlan, bytes_per_number, plan
-from memgen.contract.placement import gib, place, share
+from memgen.contract.planner.activations import ATTENTION
+from memgen.contract.planner.memory import MemoryPlan, bytes_per_number, plan
+from memgen.contract.planner.placement import gib, place, share
+from memgen.contract.planner.shapes import fullest_batch, has_latents
 from memgen.contract.presets import Preset, get_preset
-from memgen.contract.shapes import fullest_batch, has_latents
 from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig, WeaverSftConfig
 
 ANY_CHECKPOINT = "any"  # stands for a checkpoint of the usual lengths where a stage needs one

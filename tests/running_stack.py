@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from backend.client import Client
-from backend.schemas import RunDetail
+from backend.api.client import Client
+from backend.api.schemas import RunDetail
 from memgen.contract.status import RUN_ENDED, RunStatus
 from tests.ports import free_port
 
@@ -153,7 +153,7 @@ class RunningStack:
 
     def run_when(self, run_id: int, condition: Callable[[RunDetail], object], seconds: float, what: str) -> RunDetail:
         """The run as soon as a condition holds; the backend may be away meanwhile."""
-        from backend.client import Unreachable
+        from backend.api.client import Unreachable
 
         found: list[RunDetail] = []
 
@@ -175,7 +175,7 @@ class RunningStack:
 
     def how_runs_ended(self) -> str:
         """The failures of its runs and the last lines of their logs, for a test's report."""
-        from backend.client import ApiError, Unreachable
+        from backend.api.client import ApiError, Unreachable
 
         try:
             with self.client() as client:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import httpx
 from starlette.types import ASGIApp
 
-from backend.http_server import http_server
+from backend.serving.http_server import http_server
 from tests.running_stack import wait_until
 
 

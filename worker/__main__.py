@@ -8,9 +8,9 @@ import threading
 import time
 from pathlib import Path
 
-from backend.client import ApiError, Client, Unreachable
-from backend.redis_address import refuse_wrong_password
-from backend.schemas import Announce, SlotReport
+from backend.api.client import ApiError, Client, Unreachable
+from backend.api.schemas import Announce, SlotReport
+from backend.serving.redis_address import refuse_wrong_password
 from memgen.contract.errors import BadInput
 from memgen.contract.home import home_error, look_into_home
 from memgen.contract.inheritance import added_names

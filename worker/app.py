@@ -2,7 +2,7 @@
 
 from celery import Celery
 
-from backend.redis_address import for_celery
+from backend.serving.redis_address import for_celery
 from worker.runners import SlotRunner
 
 TASK, QUEUE = "memgen.ring", "memgen"

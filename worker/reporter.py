@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from backend.client import ApiError, Client, Stream, Unreachable
+from backend.api.client import ApiError, Client, Stream, Unreachable
 from memgen.contract.plain_file import open_plain
 
 PIECE = 2**20  # bytes of one report

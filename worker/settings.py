@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from backend.variables import RedisVariables, Seconds, Token, Url, read_token
+from backend.serving.variables import RedisVariables, Seconds, Token, Url, read_token
 from memgen.contract.errors import BadInput
 
 

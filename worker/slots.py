@@ -10,7 +10,7 @@ from typing import IO, Any, Literal, Self
 
 import psutil
 
-from backend.schemas import ClaimRequest, SlotReport
+from backend.api.schemas import ClaimRequest, SlotReport
 from memgen.contract.errors import BadInput
 from memgen.contract.gpus import VARIABLE
 from memgen.contract.machine import machine_name, slots_dir, slots_dir_by_name, this_boot

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from backend.client import ApiError, Client, Unreachable
-from backend.schemas import ClaimedAttempt, FinishRequest
-from backend.variables import check_url
+from backend.api.client import ApiError, Client, Unreachable
+from backend.api.schemas import ClaimedAttempt, FinishRequest
+from backend.serving.variables import check_url
 from memgen.contract.config import stored_config
 from memgen.contract.datasets import rows_to_share
 from memgen.contract.errors import BadInput

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from backend.schemas import FinishRequest, ProblemItem
+from backend.api.schemas import FinishRequest, ProblemItem
 from memgen.contract.errors import BadInput
 from memgen.contract.events import EVENT_ADAPTER, Failed
 from memgen.contract.machine import machine_name

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from backend.models import Checkpoint, Run
 from backend.services import checkpoints, lifecycle
 from backend.services.apart import apart
-from backend.services.lineage import older_parent
+from backend.services.descent import older_parent
+from backend.store.models import Checkpoint, Run
 from memgen.contract.pipeline import STEPS, StepName
 from memgen.contract.status import CAUSE_TEXT, Cause, RunStatus
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from sqlmodel import Session, col, select
 
-from backend.models import Attempt, Run, Switch, Worker
-from backend.schemas import Announce, ClaimedAttempt, ClaimRequest, SlotReport
+from backend.api.schemas import Announce, ClaimedAttempt, ClaimRequest, SlotReport
 from backend.services import fit, lifecycle
 from backend.services.disk import disk_of
+from backend.store.models import Attempt, Run, Switch, Worker
 from memgen.contract.machine import same_machine
-from memgen.contract.placement import Placement
+from memgen.contract.planner.placement import Placement
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, RunStatus
 
 log = logging.getLogger(__name__)

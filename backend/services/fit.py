@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from backend.models import Run
-from backend.schemas import SlotReport
+from backend.api.schemas import SlotReport
+from backend.store.models import Run
 from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.errors import BadInput
-from memgen.contract.memory import MemoryPlan, plan
-from memgen.contract.placement import Placement, gib, place
+from memgen.contract.planner.memory import MemoryPlan, plan
+from memgen.contract.planner.placement import Placement, gib, place
 from memgen.contract.presets import get_preset
 
 LOWER = "Lower batch_size or the lengths."

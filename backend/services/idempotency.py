@@ -8,23 +8,16 @@ from typing import TypeVar
 from pydantic import BaseModel
 from sqlmodel import Session
 
-from backend.errors import ServiceError
-from backend.models import Idempotency, Run
-from backend.schemas import RunOut
+from backend.api.schemas import RunOut
+from backend.errors import Gone
+from backend.store.models import Idempotency, Run
+from memgen.contract.errors import BadInput
 
 _T = TypeVar("_T", bound=BaseModel)
 
 
-class KeyReused(ServiceError):
+class KeyReused(BadInput):
     """An idempotency key that was used for another body."""
-
-    status = 422
-
-
-class Gone(ServiceError):
-    """What a key has made is there no longer."""
-
-    status = 410
 
 
 def once(

@@ -13,11 +13,11 @@ from pydantic_core import from_json, to_json
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, select
 
+from backend.api.schemas import FinishRequest, ProblemItem
 from backend.errors import LARGEST_INTEGER, Stale, Unauthorized, WrongOffset
-from backend.models import Answer, Attempt, Metric, Run
-from backend.schemas import FinishRequest, ProblemItem
 from backend.services import lifecycle
 from backend.services.claim import hash_token
+from backend.store.models import Answer, Attempt, Metric, Run
 from memgen.contract import events as ev
 from memgen.contract.answers import Summary, parse_line
 from memgen.contract.config import stored_config

@@ -4,7 +4,7 @@ from sqlalchemy import update
 from sqlmodel import Session, col, func, select
 
 from backend.errors import Conflict
-from backend.models import Attempt, Run, RunEvent
+from backend.store.models import Attempt, Run, RunEvent
 from memgen.contract.status import (
     ATTEMPT_ENDED,
     ATTEMPT_TRANSITIONS,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from backend.models import Attempt, Run
 from backend.services.apart import apart
+from backend.store.models import Attempt, Run
 from memgen.contract.publish import publish
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import AttemptStatus, RunStatus

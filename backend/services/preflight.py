@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from backend import schemas as s
+from backend.api import schemas as s
 from backend.errors import item_of
-from backend.models import Run, Worker
 from backend.services import checkpoints, fit, pipelines
 from backend.services.claim import ALIVE_SECONDS, slots_of
 from backend.services.disk import disk_bytes
 from backend.services.surroundings import Surroundings
 from backend.settings import Settings
+from backend.store.models import Run, Worker
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
 from memgen.contract.datasets import check_num_questions, num_rows, num_steps
 from memgen.contract.errors import BadInput

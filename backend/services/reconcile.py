@@ -8,14 +8,14 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from backend.db import Database
-from backend.models import Attempt, Run, Worker
 from backend.services import children, ingest, lifecycle, outputs
 from backend.services.apart import apart
 from backend.services.claim import came_up_anew, paused
 from backend.services.ingest import live_attempts
 from backend.services.runs import resume_source
 from backend.settings import Settings
+from backend.store.db import Database
+from backend.store.models import Attempt, Run, Worker
 from memgen.contract.plain_file import open_plain
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import AttemptStatus, Cause, RunStatus

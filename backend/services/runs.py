@@ -10,7 +10,9 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from backend.errors import LARGEST_INTEGER, Conflict, no_such_run
-from backend.models import (
+from backend.services import lifecycle
+from backend.services.children import living
+from backend.store.models import (
     Answer,
     AnswerScore,
     Attempt,
@@ -22,8 +24,6 @@ from backend.models import (
     RunEvent,
     Scoring,
 )
-from backend.services import lifecycle
-from backend.services.children import living
 from memgen.contract.config import RunConfig, config_hash, stored_config
 from memgen.contract.rundir import OUTPUTS, attempt_dir, log_link, newest_link, published_dir
 from memgen.contract.stage_configs import Evaluation

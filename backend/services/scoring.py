@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, and_
 from sqlmodel import Session, col, func, select
 
 from backend.errors import Conflict, ServiceError
-from backend.models import Answer, AnswerScore, Run, Scoring
 from backend.services import lifecycle
+from backend.store.models import Answer, AnswerScore, Run, Scoring
 from memgen.contract.answers import AnswerRecord, scorer_version
 from memgen.contract.errors import first_error
 from memgen.contract.status import RunStatus

@@ -4,12 +4,12 @@ from functools import cached_property
 
 from sqlmodel import Session, col, func, select
 
-from backend.models import Attempt, Run, Worker
-from backend.schemas import SlotReport
+from backend.api.schemas import SlotReport
 from backend.services import children, fit
 from backend.services.claim import ALIVE_SECONDS, busy_slots, paused, queued_ids, slots_of
 from backend.services.disk import disk_of
 from backend.services.surroundings import Surroundings
+from backend.store.models import Attempt, Run, Worker
 from memgen.contract.config import parse_config
 from memgen.contract.status import RunStatus
 

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 
 from memgen.contract.config import RunConfig
-from memgen.contract.memory import plan
+from memgen.contract.planner.memory import plan
+from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import Preset
-from memgen.contract.shapes import Shape
 
 GIB = 2**30
 

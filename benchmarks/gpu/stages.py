@@ -16,10 +16,10 @@ from benchmarks.gpu import peak
 from benchmarks.gpu.bench import Bench, seconds_of, synchronize
 from benchmarks.gpu.random_model import FIRST_ID, LAST_ID, prompts, random_base, woven
 from memgen.contract.config import RunConfig
-from memgen.contract.memory import plan
+from memgen.contract.planner.memory import plan
+from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import Preset
 from memgen.contract.rundir import RunDir
-from memgen.contract.shapes import Shape
 from memgen.contract.stage_configs import LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
 from memgen.data import load_questions
 from memgen.model.memgen_model import MemGenModel

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from backend.client import API, Client, Unreachable
-from backend.db import Database
-from backend.models import Run
-from backend.schemas import ClaimedAttempt, ClaimRequest, SlotReport
+from backend.api.client import API, Client, Unreachable
+from backend.api.schemas import ClaimedAttempt, ClaimRequest, SlotReport
 from backend.services import runs
 from backend.settings import Settings
+from backend.store.db import Database
+from backend.store.models import Run
 from benchmarks.service.burst import Request
 from benchmarks.service.plan import PAGE, REPORTERS, SERIES, SHOWN, Scale, percentile
 from memgen.contract.config import parse_config

@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from backend.client import ApiError
-from backend.schemas import CompareOut
-from dashboard import api
-from dashboard.answer_pairs_view import answer_pairs_view
-from dashboard.compare_charts import accuracy_chart, change_chart, interval_frame
-from dashboard.compare_choice import choose_evaluations, too_few
-from dashboard.compare_table import (
+from backend.api.client import ApiError
+from backend.api.schemas import CompareOut
+from dashboard.compare.answer_pairs import answer_pairs_view
+from dashboard.compare.charts import accuracy_chart, change_chart, interval_frame
+from dashboard.compare.choice import choose_evaluations, too_few
+from dashboard.compare.table import (
     COST_COLUMNS,
     RESULT_COLUMNS,
     VERDICTS,
@@ -16,11 +15,12 @@ from dashboard.compare_table import (
     result_frame,
     verdict_text,
 )
-from dashboard.components import facts
-from dashboard.foreign_text import sentence
-from dashboard.rescoring import REFUSED, offer_rescoring
-from dashboard.row_clicks import clicked
-from dashboard.text import words
+from dashboard.parts import api
+from dashboard.parts.components import facts
+from dashboard.parts.foreign_text import sentence
+from dashboard.parts.rescoring import REFUSED, offer_rescoring
+from dashboard.parts.row_clicks import clicked
+from dashboard.parts.text import words
 
 ROW_PIXELS = 36
 

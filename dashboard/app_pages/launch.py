@@ -5,17 +5,17 @@ from typing import Any
 
 import streamlit as st
 
-from backend.client import ApiError
-from backend.schemas import PipelinePreflight, PreflightReply, PresetOut
-from dashboard import api
-from dashboard.config_form import form_fields
-from dashboard.launch_address import ALL, choose_what
-from dashboard.launch_draft import KEY, NOTE, idempotency_key
-from dashboard.pipeline_form import fill_in_demo, pipeline_form
-from dashboard.pipeline_preflight import pipeline_preflight
-from dashboard.preflight_panel import preflight_panel
-from dashboard.stage_fields import ABOUT
-from dashboard.step_form import step_form
+from backend.api.client import ApiError
+from backend.api.schemas import PipelinePreflight, PreflightReply, PresetOut
+from dashboard.launch.address import ALL, choose_what
+from dashboard.launch.config_form import form_fields
+from dashboard.launch.draft import KEY, NOTE, idempotency_key
+from dashboard.launch.pipeline_form import fill_in_demo, pipeline_form
+from dashboard.launch.pipeline_preflight import pipeline_preflight
+from dashboard.launch.preflight_panel import preflight_panel
+from dashboard.launch.stage_fields import ABOUT
+from dashboard.launch.step_form import step_form
+from dashboard.parts import api
 from memgen.contract.pipeline import STEPS, PipelineSpec, StepName
 
 

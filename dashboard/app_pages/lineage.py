@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from backend.client import ApiError
-from backend.schemas import LineageNode
-from dashboard import api
-from dashboard.foreign_text import escape_markdown
-from dashboard.lineage_families import families_of, newest_families
-from dashboard.lineage_graph import lineage_dot
-from dashboard.lineage_table import COLUMNS, lineage_frame
-from dashboard.link_row import link_row
-from dashboard.row_clicks import clicked
+from backend.api.client import ApiError
+from backend.api.schemas import LineageNode
+from dashboard.lineage.families import families_of, newest_families
+from dashboard.lineage.graph import lineage_dot
+from dashboard.lineage.table import COLUMNS, lineage_frame
+from dashboard.parts import api
+from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.link_row import link_row
+from dashboard.parts.row_clicks import clicked
 
 RUNS_IN_A_GRAPH = 40
 ROW_PIXELS, ROWS_IN_SIGHT = 36, 20

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from backend.client import ApiError
-from backend.schemas import PipelineOut
-from dashboard import api
-from dashboard.components import status_badge
-from dashboard.foreign_text import escape_markdown
-from dashboard.pipeline_actions import pipeline_actions
-from dashboard.pipeline_steps import live_steps
+from backend.api.client import ApiError
+from backend.api.schemas import PipelineOut
+from dashboard.parts import api
+from dashboard.parts.components import status_badge
+from dashboard.parts.foreign_text import escape_markdown
+from dashboard.pipeline.actions import pipeline_actions
+from dashboard.pipeline.steps import live_steps
 
 
 def load() -> PipelineOut:  # noqa: RET503 (st.stop does not return)

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from backend.schemas import PipelineOut
-from dashboard import api
-from dashboard.demo_offer import demo_offer
-from dashboard.pipelines_table import COLUMNS, any_moving, pipelines_frame
-from dashboard.row_clicks import clicked
+from backend.api.schemas import PipelineOut
+from dashboard.parts import api
+from dashboard.parts.demo_offer import demo_offer
+from dashboard.parts.row_clicks import clicked
+from dashboard.pipeline.table import COLUMNS, any_moving, pipelines_frame
 
 PAGE_SIZE = 20
 REFRESH_SECONDS = 3

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from backend.schemas import QueueOut, RunOut, WorkerOut
-from dashboard import api
-from dashboard.foreign_text import escape_markdown, sentence
-from dashboard.text import size
+from backend.api.schemas import QueueOut, RunOut, WorkerOut
+from dashboard.parts import api
+from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.text import size
 
 REFRESH_SECONDS = 3
 SHOWN = 50  # rows with buttons; a longer queue says how many follow

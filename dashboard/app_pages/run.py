@@ -4,20 +4,20 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from backend.client import ApiError
-from backend.schemas import RunDetail
-from dashboard import api
-from dashboard.answers_view import answers_view
-from dashboard.checkpoint_view import checkpoint_view
-from dashboard.foreign_text import escape_markdown
-from dashboard.log_view import log_view
-from dashboard.metrics_view import metrics_view
-from dashboard.run_actions import actions
-from dashboard.run_figures import TRAININGS
-from dashboard.run_header import failure_panel, live_header, run_title
-from dashboard.run_links import run_links
-from dashboard.run_records import attempts_view, config_view, environment_view, files_view, history_view
-from dashboard.url_state import keep_in_url, start_from_url
+from backend.api.client import ApiError
+from backend.api.schemas import RunDetail
+from dashboard.parts import api
+from dashboard.parts.answers_view import answers_view
+from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.run_actions import actions
+from dashboard.parts.run_figures import TRAININGS
+from dashboard.parts.url_state import keep_in_url, start_from_url
+from dashboard.run.checkpoint_view import checkpoint_view
+from dashboard.run.header import failure_panel, live_header, run_title
+from dashboard.run.links import run_links
+from dashboard.run.log_view import log_view
+from dashboard.run.metrics_view import metrics_view
+from dashboard.run.records import attempts_view, config_view, environment_view, files_view, history_view
 from memgen.contract.status import RunStatus
 
 Tabs = dict[str, Callable[[RunDetail], None]]

@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from backend.schemas import RunOut
-from dashboard import api
-from dashboard.demo_offer import demo_offer
-from dashboard.foreign_text import escape_markdown, one_line
-from dashboard.row_clicks import clicked
-from dashboard.run_actions import LEFT_BEHIND
-from dashboard.runs_table import COLUMNS, any_live, runs_frame
-from dashboard.url_state import keep_in_url, start_from_url
+from backend.api.schemas import RunOut
+from dashboard.parts import api
+from dashboard.parts.demo_offer import demo_offer
+from dashboard.parts.foreign_text import escape_markdown, one_line
+from dashboard.parts.row_clicks import clicked
+from dashboard.parts.run_actions import LEFT_BEHIND
+from dashboard.parts.url_state import keep_in_url, start_from_url
+from dashboard.run.runs_table import COLUMNS, any_live, runs_frame
 from memgen.contract.status import RunStatus
 
 PAGE_SIZE = 50

@@ -12,7 +12,7 @@ from transformers.utils.import_utils import is_flash_attn_2_available
 
 from memgen.contract.errors import BadInput
 from memgen.contract.gpus import VARIABLE, visible_devices
-from memgen.contract.memory import bytes_per_number
+from memgen.contract.planner.memory import bytes_per_number
 from memgen.contract.threads import threads_setting
 from memgen.model.attention import IMPLEMENTATION
 from memgen.model.chat import end_token_id

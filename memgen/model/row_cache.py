@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from transformers.cache_utils import Cache
 
-from memgen.contract.moments import CACHE_GROWTH
+from memgen.contract.planner.moments import CACHE_GROWTH
 from memgen.model.attention import Group, Layout, read
 
 Heads = list[torch.Tensor]

@@ -12,13 +12,13 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi.testclient import TestClient
 
-from backend.brake import Brake
-from backend.context import Context
-from backend.db import Database
-from backend.main import create_app
+from backend.http.context import Context
+from backend.http.main import create_app
+from backend.http.wrong_tokens import WrongTokens
 from backend.services.reconcile import Reconciler
+from backend.serving.brake import Brake
 from backend.settings import Settings
-from backend.wrong_tokens import WrongTokens
+from backend.store.db import Database
 from memgen.contract.config import stored_config
 from memgen.contract.manifest import file_hash
 from memgen.contract.rundir import published_dir

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from backend import backup as module
-from backend import restore as restoring
-from backend.archive import ABOUT, TABLE
-from backend.backup import back_up
-from backend.cli import app
-from backend.restore import restore
+from backend.commands.archive import backup as module
+from backend.commands.archive import restore as restoring
+from backend.commands.archive.archive import ABOUT, TABLE
+from backend.commands.archive.backup import back_up
+from backend.commands.archive.restore import restore
+from backend.commands.cli import app
 from memgen.contract.config import parse_config
 from memgen.contract.errors import BadInput
 from memgen.contract.publish import link_log, publish

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from backend.models import Run
 from backend.services.preflight import pin_revision
+from backend.store.models import Run
 from memgen.contract.presets import DEMO_PRESET
 from memgen.contract.stage_configs import EvaluateConfig
 from tests.backend.conftest import Backend, check_problem

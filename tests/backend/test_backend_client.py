@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from backend.client import ApiError, Client, Unreachable
-from backend.schemas import INSTANCE_HEADER, Announce, ClaimRequest, FinishRequest, SlotReport
+from backend.api.client import ApiError, Client, Unreachable
+from backend.api.schemas import INSTANCE_HEADER, Announce, ClaimRequest, FinishRequest, SlotReport
 from memgen.contract.status import Cause, RunStatus, StopMode
 from tests.backend.conftest import MEMORY, Backend, answer_line, check_problem
 from tests.ports import free_port

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from backend import cli, pipeline_cli
-from backend.client import Client
+from backend.api.client import Client
+from backend.commands import cli, pipeline_cli
 
 Sent = list[dict[str, Any]]
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from backend import redis_address
-from backend.redis_server import server_binary
+from backend.launcher.redis_server import server_binary
+from backend.serving import redis_address
 from backend.settings import Settings
 from tests.running_stack import wait_until
 

@@ -14,8 +14,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import SQLModel, select
 
 import backend
-from backend.db import Database
-from backend.models import Answer, Attempt, Metric, Run, Switch
+from backend.store.db import Database
+from backend.store.models import Answer, Attempt, Metric, Run, Switch
 from memgen.contract.errors import BadInput
 from tests.backend.conftest import Backend
 
@@ -142,7 +142,7 @@ def test_restored_database_counts_on_behind_the_folders_of_runs_that_it_does_not
 def test_rows_of_the_first_version_come_through_the_second_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "memgen.db"
     config = Config()
-    config.set_main_option("script_location", str(Path(backend.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(backend.__file__).parent / "store" / "migrations"))
     engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         config.attributes["connection"] = connection

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import col, func, select
 
-from backend.models import Answer, Attempt, Metric, RunEvent
+from backend.store.models import Answer, Attempt, Metric, RunEvent
 from memgen.contract.config import parse_config
 from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir
 from tests.backend.conftest import Backend, check_problem

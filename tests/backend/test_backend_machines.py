@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.only_one import holder, only_one
+from backend.launcher.only_one import holder, only_one
 from backend.settings import Settings
 from memgen.contract.errors import BadInput
 from tests.backend.conftest import MEMORY, SLOT, Backend

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backend.models import Run
+from backend.store.models import Run
 from tests.backend.conftest import Backend, check_problem
 
 NAMES = ["base_eval", "weaver_sft", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval"]

@@ -11,10 +11,10 @@ from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
 import backend as backend_package
-from backend import cli
-from backend.client import Client
-from backend.db import Database
+from backend.api.client import Client
+from backend.commands import cli
 from backend.services import scoring
+from backend.store.db import Database
 from memgen.scoring import SCORER_VERSION
 from tests.backend.conftest import Backend, answer_line, check_problem
 
@@ -236,7 +236,7 @@ def migrate(path: Path, revision: str) -> None:
     """A database as an earlier version of the service left it."""
     engine = create_engine(f"sqlite:///{path}")
     config = Config()
-    config.set_main_option("script_location", str(Path(backend_package.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(backend_package.__file__).parent / "store" / "migrations"))
     with engine.connect() as connection:
         connection.execute(text("PRAGMA foreign_keys=OFF"))
         connection.commit()

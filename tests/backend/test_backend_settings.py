@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from backend.only_one import only_one
+from backend.launcher.only_one import only_one
 from backend.settings import Settings
 from memgen.contract.errors import BadInput
 from tests.backend.conftest import Backend

@@ -252,7 +252,7 @@ def test_log_bytes_of_an_undone_transaction_are_written_again(backend: Backend) 
     attempt = backend.started()
     attempt.send("log", b"abc")
     with backend.context.database.read() as session:
-        from backend.models import Attempt
+        from backend.store.models import Attempt
 
         row = session.get_one(Attempt, attempt.id)
         take_log(row, 3, b"never committed, and longer", backend.context.log_path(1, 1))

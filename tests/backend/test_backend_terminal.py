@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from backend.cli import app
+from backend.commands.cli import app
 from tests.backend.conftest import Backend
 from tests.ports import free_port
 from tests.serving import serving

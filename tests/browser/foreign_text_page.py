@@ -22,7 +22,7 @@ def draw() -> None:
     import pandas as pd
     import streamlit as st
 
-    from dashboard.foreign_text import escape_markdown, one_line, plain_frame, sentence
+    from dashboard.parts.foreign_text import escape_markdown, one_line, plain_frame, sentence
 
     for number, text in enumerate(HOSTILE):
         with st.container(key=f"markdown_{number}"):

@@ -7,9 +7,9 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config
 
-from backend.hosts import allowed_hosts
-from backend.http_server import http_server, run_server
-from dashboard.login import LoginGate
+from backend.serving.hosts import allowed_hosts
+from backend.serving.http_server import http_server, run_server
+from dashboard.login.gate import LoginGate
 
 gate = Middleware(LoginGate, token=sys.argv[2], hosts=allowed_hosts("127.0.0.1", "", ""))
 config.set_option("browser.gatherUsageStats", False)

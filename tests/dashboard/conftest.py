@@ -9,8 +9,8 @@ import httpx
 import pytest
 import streamlit as st
 
-from backend.client import Client
-from dashboard import api
+from backend.api.client import Client
+from dashboard.parts import api
 from memgen.contract.config import STAGES, config_hash, parse_config
 from memgen.contract.pipeline import STEPS, PipelineSpec
 from memgen.contract.presets import BUILT_IN

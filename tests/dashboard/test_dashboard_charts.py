@@ -1,7 +1,7 @@
 """Charts are pure functions of a DataFrame."""
 
-from backend.schemas import MetricSeries
-from dashboard.charts import metric_chart, metric_frame, ordered_names
+from backend.api.schemas import MetricSeries
+from dashboard.parts.charts import metric_chart, metric_frame, ordered_names
 
 
 def series(name: str, count: int = 3) -> MetricSeries:

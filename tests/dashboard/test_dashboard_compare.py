@@ -5,11 +5,11 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.schemas import CompareOut, InsertionGroups
-from dashboard.compare_charts import accuracy_chart, change_chart, interval_frame
-from dashboard.compare_choice import run_numbers
-from dashboard.compare_table import cost_frame, p_value, points, result_frame, verdict_text
-from dashboard.insertions_view import insertions_frame
+from backend.api.schemas import CompareOut, InsertionGroups
+from dashboard.compare.charts import accuracy_chart, change_chart, interval_frame
+from dashboard.compare.insertions import insertions_frame
+from dashboard.compare.table import cost_frame, p_value, points, result_frame, verdict_text
+from dashboard.parts.url_state import run_numbers
 from tests.dashboard.test_dashboard_pages import open_page, shown
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.config_form import form_fields, starting_value
+from dashboard.launch.config_form import form_fields, starting_value
 from memgen.contract.stage_configs import EvaluateConfig
 
 SCHEMA = EvaluateConfig.model_json_schema()
@@ -16,7 +16,7 @@ def form_script() -> None:
     """What AppTest runs: every field of the schema, values to the session."""
     import streamlit as st
 
-    from dashboard.config_form import config_widget, form_fields
+    from dashboard.launch.config_form import config_widget, form_fields
     from memgen.contract.stage_configs import EvaluateConfig
 
     fields = form_fields(EvaluateConfig.model_json_schema())

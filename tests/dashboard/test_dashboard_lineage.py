@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from backend.schemas import LineageNode
-from dashboard.lineage_families import families_of, newest_families
-from dashboard.lineage_graph import lineage_dot, node_lines, quoted
-from dashboard.lineage_table import lineage_frame
+from backend.api.schemas import LineageNode
+from dashboard.lineage.families import families_of, newest_families
+from dashboard.lineage.graph import lineage_dot, node_lines, quoted
+from dashboard.lineage.table import lineage_frame
 from tests.dashboard.test_dashboard_pages import open_page, shown
 
 

@@ -12,9 +12,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from backend.hosts import AllowedHosts
-from dashboard.login import LoginGate, local_path
-from dashboard.session import COOKIE, SESSION_SECONDS, Sessions
+from backend.serving.hosts import AllowedHosts
+from dashboard.login.gate import LoginGate, local_path
+from dashboard.login.session import COOKIE, SESSION_SECONDS, Sessions
 
 TOKEN = "a-long-secret-of-this-house"
 HOST = "dashboard.example"

@@ -7,8 +7,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import dashboard
-from dashboard.health import health_troubles
-from dashboard.run_actions import LEFT_BEHIND
+from dashboard.parts.health import health_troubles
+from dashboard.parts.run_actions import LEFT_BEHIND
 
 MAIN = Path(dashboard.__file__).parent / "main.py"
 
@@ -211,7 +211,7 @@ def test_note_with_markdown_is_escaped(backend: Any) -> None:
 
 
 def test_health_troubles_are_sentences() -> None:
-    from backend.schemas import HealthOut
+    from backend.api.schemas import HealthOut
 
     troubles = health_troubles(
         HealthOut(

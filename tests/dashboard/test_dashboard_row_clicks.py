@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import streamlit as st
 
-from dashboard.row_clicks import clicked
+from dashboard.parts.row_clicks import clicked
 
 
 def event(*row: int) -> SimpleNamespace:

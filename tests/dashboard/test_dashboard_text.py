@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dashboard.foreign_text import escape_markdown, sentence
-from dashboard.text import about_size, ago, duration, full_time, percent, readable_log, size, words
+from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.text import about_size, ago, duration, full_time, percent, readable_log, size, words
 
 NOW = datetime(2026, 11, 22, 22, 0, 0, tzinfo=UTC)
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from backend.schemas import MetricSeries, RunDetail
-from dashboard.charts import curves_chart, curves_frame, step_title
-from dashboard.latents_charts import decision_chart, decision_frame, reward_chart, reward_frame
-from dashboard.latents_view import insertion_words, ltpo_words
-from dashboard.run_figures import run_figures
+from backend.api.schemas import MetricSeries, RunDetail
+from dashboard.parts.charts import curves_chart, curves_frame, step_title
+from dashboard.parts.latents_charts import decision_chart, decision_frame, reward_chart, reward_frame
+from dashboard.parts.latents_view import insertion_words, ltpo_words
+from dashboard.parts.run_figures import run_figures
 from memgen.contract.answers import AnswerRecord, Augmentation, LtpoTrace
 from tests.dashboard.test_dashboard_pages import open_page, shown
 

@@ -3,8 +3,8 @@
 import socket
 from contextlib import ExitStack, closing
 
-from backend.client import ApiError, Client
-from backend.slow_clients import MOST_CONNECTIONS
+from backend.api.client import ApiError, Client
+from backend.serving.slow_clients import MOST_CONNECTIONS
 from memgen.contract.status import AttemptStatus as A
 from memgen.contract.status import RunStatus
 from tests.faults.house import House

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from backend.client import ApiError
+from backend.api.client import ApiError
 from memgen.contract.status import AttemptStatus as A
 from memgen.contract.status import Cause, RunStatus
 from tests.faults.house import House

@@ -16,10 +16,10 @@ from typing import Any
 import psutil
 import redis
 
-from backend.client import Client
-from backend.enqueue import QUEUE, Doorbell
-from backend.redis_server import socket_path
-from backend.schemas import RunDetail, RunEventOut
+from backend.api.client import Client
+from backend.api.schemas import RunDetail, RunEventOut
+from backend.launcher.redis_server import socket_path
+from backend.services.enqueue import QUEUE, Doorbell
 from memgen.contract.answers import read_answers
 from memgen.contract.rundir import RunDir, attempt_dir, write_whole
 from memgen.contract.status import AttemptStatus, RunStatus

@@ -11,13 +11,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from sqlalchemy import text
 from sqlmodel import Session, col, select
 
-from backend.db import Database
+from backend.api.schemas import Announce, ClaimedAttempt, ClaimRequest, FinishRequest, SlotReport
 from backend.errors import ServiceError
-from backend.models import Attempt, Run
-from backend.schemas import Announce, ClaimedAttempt, ClaimRequest, FinishRequest, SlotReport
 from backend.services import claim, ingest, runs
 from backend.services.reconcile import Reconciler
 from backend.settings import Settings
+from backend.store.db import Database
+from backend.store.models import Attempt, Run
 from memgen.contract.config import parse_config
 from memgen.contract.status import (
     ATTEMPT_ENDED,

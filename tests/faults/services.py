@@ -4,8 +4,8 @@ import signal
 import time
 from collections.abc import Sequence
 
-from backend.enqueue import MOST_RINGS
-from backend.main import create_app
+from backend.http.main import create_app
+from backend.services.enqueue import MOST_RINGS
 from backend.settings import Settings
 from memgen.contract.status import AttemptStatus as A
 from memgen.contract.status import RunStatus

@@ -8,7 +8,7 @@ from contextlib import suppress
 from random import Random
 from threading import Timer
 
-from backend.client import ApiError, Unreachable
+from backend.api.client import ApiError, Unreachable
 from memgen.contract.status import ATTEMPT_LIVE, RunStatus
 from tests.faults.house import LEASE, House
 from tests.faults.real import EVALUATION

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from backend.client import ApiError
+from backend.api.client import ApiError
 from memgen.contract.status import AttemptStatus as A
 from memgen.contract.status import RunStatus, StopMode
 from tests.faults.house import House

@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from backend.schemas import RunDetail
+from backend.api.schemas import RunDetail
 from memgen.contract.pipeline import PipelineSpec
 from memgen.contract.status import RunStatus, StopMode
 from tests.conftest import GOLDEN, TINY

@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from backend.archive import ABOUT, DATABASE, TABLE, Line
+from backend.commands.archive.archive import ABOUT, DATABASE, TABLE, Line
 
 BLOCK = 512
 END = bytes(2 * BLOCK)

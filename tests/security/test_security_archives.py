@@ -17,13 +17,13 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from backend import decompress
-from backend import restore as module
-from backend.archive import ABOUT, DATABASE, LEFT_OUT, TABLE
-from backend.backup import back_up
-from backend.cli import app
-from backend.db import Database
-from backend.restore import restore
+from backend.commands.archive import decompress
+from backend.commands.archive import restore as module
+from backend.commands.archive.archive import ABOUT, DATABASE, LEFT_OUT, TABLE
+from backend.commands.archive.backup import back_up
+from backend.commands.archive.restore import restore
+from backend.commands.cli import app
+from backend.store.db import Database
 from memgen.contract.errors import BadInput
 from tests.security.archives import (
     BLOCK,

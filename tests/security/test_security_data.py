@@ -279,8 +279,8 @@ def test_revision_of_a_folder_is_refused_and_not_ignored(backend: Backend, home:
 def test_commit_that_a_trainer_or_a_hub_makes_up_is_not_pinned(monkeypatch: pytest.MonkeyPatch, commit: Any) -> None:
     from types import SimpleNamespace
 
-    from backend.models import Run
     from backend.services.preflight import pin_revision
+    from backend.store.models import Run
 
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: SimpleNamespace(sha=commit))
     config = parse_config({"stage": "evaluate"})

@@ -17,12 +17,12 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from backend.brake import Brake, WrongTryLines, address_group
-from backend.hosts import AllowedHosts, allowed_hosts, proxy_addresses
+from backend.http.wrong_tokens import WrongTokens
+from backend.serving.brake import Brake, WrongTryLines, address_group
+from backend.serving.hosts import AllowedHosts, allowed_hosts, proxy_addresses
 from backend.settings import Settings as BackendSettings
-from backend.wrong_tokens import WrongTokens
-from dashboard.login import LoginGate
-from dashboard.login_form import read_form
+from dashboard.login.form import read_form
+from dashboard.login.gate import LoginGate
 from dashboard.settings import Settings as DashboardSettings
 from memgen.contract.errors import BadInput
 from tests.backend.conftest import API, Backend, Clock, check_problem

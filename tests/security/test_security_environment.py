@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.schemas import RunDetail
+from backend.api.schemas import RunDetail
 from backend.services.reconcile import _rest
-from backend.variables import SECRET
+from backend.serving.variables import SECRET
 from memgen.contract.inheritance import KEPT_BACK
 from memgen.contract.presets import DEMO_PRESET, dimensions_of
 from memgen.contract.rundir import attempt_dir
@@ -257,7 +257,7 @@ def test_end_that_the_backend_refuses_is_told_in_short(
 
 
 def _Unchecked(**fields: object) -> object:  # stands for a class
-    from backend.schemas import FinishRequest
+    from backend.api.schemas import FinishRequest
 
     if getattr(fields.get("failure"), "code", "") == "c":
         fields["traceback"] = "t" * 50_000  # more than the backend takes
@@ -267,8 +267,8 @@ def _Unchecked(**fields: object) -> object:  # stands for a class
 def test_run_whose_reports_the_backend_can_not_take_is_ended_by_force(
     house: House, tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from backend.client import ApiError, Client
-    from backend.schemas import Problem
+    from backend.api.client import ApiError, Client
+    from backend.api.schemas import Problem
 
     def fails(*_: object) -> int:
         raise ApiError(Problem(title="broken", status=500, code="unknown_error"))
@@ -343,7 +343,7 @@ def test_no_process_is_started_with_the_whole_environment() -> None:
                 environment = next((word.value for word in node.keywords if word.arg == "env"), None)
                 if environment is None or "inherit" not in ast.unparse(environment):
                     bare.add(path.relative_to(root).as_posix())
-    assert bare == {"backend/demo.py"}
+    assert bare == {"backend/commands/demo.py"}
 
 
 def test_every_setting_that_is_secret_is_kept_back_from_trainers_whatever_the_operator_adds() -> None:

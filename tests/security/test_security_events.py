@@ -11,7 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from backend.models import Answer, Attempt, Checkpoint, Run
+from backend.store.models import Answer, Attempt, Checkpoint, Run
 from memgen.attempt import work
 from memgen.contract import events as ev
 from memgen.contract.answers import AnswerRecord, LtpoTrace, read_answers

@@ -10,13 +10,13 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from backend.client import Client
-from backend.schemas import MetricSeries
-from dashboard import api
-from dashboard.charts import metric_chart, metric_frame
-from dashboard.foreign_text import escape_markdown, one_line, plain_frame, sentence, visible, visible_json
-from dashboard.lineage_graph import quoted
-from dashboard.text import readable_log
+from backend.api.client import Client
+from backend.api.schemas import MetricSeries
+from dashboard.lineage.graph import quoted
+from dashboard.parts import api
+from dashboard.parts.charts import metric_chart, metric_frame
+from dashboard.parts.foreign_text import escape_markdown, one_line, plain_frame, sentence, visible, visible_json
+from dashboard.parts.text import readable_log
 from tests.dashboard.conftest import TIME, FakeBackend
 from tests.dashboard.test_dashboard_compare import comparison
 from tests.dashboard.test_dashboard_lineage import fields as lineage_fields

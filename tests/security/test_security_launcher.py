@@ -23,18 +23,19 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-import backend.service_process
+import backend.launcher.service_process
 import dashboard.__main__
 import worker.__main__
-from backend import only_one, redis_address, stack
-from backend.cli import app
-from backend.client import Client, Unreachable
-from backend.enqueue import QUEUE, Doorbell
-from backend.redis_server import MAX_SOCKET_PATH, prepare, server_binary, server_command, socket_path
-from backend.service_process import ServiceProcess, ServiceSpec
+from backend.api.client import Client, Unreachable
+from backend.commands.cli import app
+from backend.launcher import only_one, stack
+from backend.launcher.redis_server import MAX_SOCKET_PATH, prepare, server_binary, server_command, socket_path
+from backend.launcher.service_process import ServiceProcess, ServiceSpec
+from backend.launcher.terminal import say, show_table
+from backend.services.enqueue import QUEUE, Doorbell
+from backend.serving import redis_address
+from backend.serving.variables import check_url, url_of
 from backend.settings import Settings
-from backend.terminal import say, show_table
-from backend.variables import check_url, url_of
 from memgen.contract.config import stored_config
 from memgen.contract.errors import BadInput
 from memgen.contract.home import home_path, open_home
@@ -213,9 +214,9 @@ def test_everything_is_its_owners_alone_whatever_the_umask(home: Path) -> None:
     script = (
         "import os; os.umask(0)\n"
         "from memgen.contract.process import begin_process; begin_process()\n"
-        "from backend.main import create_app; from backend.settings import Settings\n"
+        "from backend.http.main import create_app; from backend.settings import Settings\n"
         "settings = Settings.read(); settings.open_home(); create_app(settings)\n"
-        "from backend.service_process import ServiceProcess, ServiceSpec\n"
+        "from backend.launcher.service_process import ServiceProcess, ServiceSpec\n"
         "ServiceProcess(ServiceSpec('redis', ['true'], {}, lambda: True), settings.home / 'services').start()\n"
     )
     home.rmdir()
@@ -639,7 +640,7 @@ def test_folder_where_the_socket_is_to_be_is_a_sentence(tmp_path: Path) -> None:
 def test_removed_socket_is_noticed_and_mended(
     also_folder: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend.service_process, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(backend.launcher.service_process, "LOOK_SECONDS", 0.01)
     url = redis_address.of_socket(socket_path(tmp_path))
     spec = ServiceSpec(
         "redis",

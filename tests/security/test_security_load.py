@@ -13,13 +13,13 @@ import httpx
 import psutil
 import pytest
 
-from backend import doors, lanes
-from backend.client import Client
-from backend.db import READERS, Database
-from backend.lanes import Lanes
-from backend.main import create_app
+from backend.api.client import Client
+from backend.http import doors, lanes
+from backend.http.lanes import Lanes
+from backend.http.main import create_app
+from backend.serving.slow_clients import PatientProtocol
 from backend.settings import Settings
-from backend.slow_clients import PatientProtocol
+from backend.store.db import READERS, Database
 from benchmarks.service.burst import Request, burst
 from benchmarks.service.ours import Ours
 from benchmarks.service.plan import Scale
@@ -90,7 +90,7 @@ def test_thread_that_holds_a_connection_is_refused_a_second(tmp_path: Path) -> N
 def test_request_that_gets_no_connection_is_told_when_to_come_again(
     start: Callable[..., Backend], monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
-    monkeypatch.setattr("backend.db.PATIENCE", 0.1)
+    monkeypatch.setattr("backend.store.db.PATIENCE", 0.1)
     backend = start()
     run_id = backend.submit()
     taken, over = threading.Semaphore(0), threading.Event()

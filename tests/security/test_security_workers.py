@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backend.models import Worker
+from backend.store.models import Worker
 from tests.backend.conftest import MEMORY, SLOT, Backend, check_problem
 
 GPU = {"name": "0", "device": "cuda", "gpus": [0], "total_memory": MEMORY}

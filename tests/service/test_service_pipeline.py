@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from backend.demo import run_demo
-from backend.schemas import PipelineOut
+from backend.api.schemas import PipelineOut
+from backend.commands.demo import run_demo
 from backend.settings import Settings
 from memgen.contract.pipeline import PipelineSpec
 from memgen.contract.status import PipelineStatus, RunStatus

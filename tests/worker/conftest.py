@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.client import Client
-from backend.context import Context
-from backend.main import create_app
+from backend.api.client import Client
+from backend.http.context import Context
+from backend.http.main import create_app
 from backend.settings import Settings as BackendSettings
 from tests.ports import free_port
 from tests.serving import serving

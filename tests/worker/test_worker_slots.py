@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
-from backend.stack import busy_slots
+from backend.launcher.stack import busy_slots
 from memgen.contract.errors import BadInput
 from worker.__main__ import reports_of
 from worker.runners import SlotRunner

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.schemas import RunDetail
+from backend.api.schemas import RunDetail
 from backend.services import fit
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
@@ -234,7 +234,7 @@ def test_slot_that_somebody_holds_is_left_alone(house: House, tiny_config: dict[
 
 
 def test_end_waits_for_a_backend_that_is_away(house: House, tiny_config: dict[str, object], monkeypatch) -> None:
-    from backend.client import Client, Unreachable
+    from backend.api.client import Client, Unreachable
 
     house.write_script("answer(0)\nanswer(1)\nfinish()\n")
     run_id = submit(house, tiny_config)

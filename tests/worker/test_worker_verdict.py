@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.schemas import FinishRequest
+from backend.api.schemas import FinishRequest
 from memgen.contract.rundir import RunDir
 from worker.verdict import LONGEST_TRACE, judge
 

@@ -1,11 +1,11 @@
 import pytest
 
 from memgen.contract.config import RunConfig, parse_config
-from memgen.contract.disk import output_bytes
-from memgen.contract.memory import MemoryPlan, plan, weights_bytes
-from memgen.contract.placement import place, share
+from memgen.contract.planner.disk import output_bytes
+from memgen.contract.planner.memory import MemoryPlan, plan, weights_bytes
+from memgen.contract.planner.placement import place, share
+from memgen.contract.planner.shapes import Pass, Shape, fullest_batch, weaver_passes
 from memgen.contract.presets import BUILT_IN, get_preset
-from memgen.contract.shapes import Pass, Shape, fullest_batch, weaver_passes
 from memgen.contract.stage_configs import EvaluateConfig, LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
 
 DEMO, SMALL, MIDDLE, LARGE = BUILT_IN

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from memgen.contract.config import RunConfig
-from memgen.contract.memory import MemoryPlan, plan
-from memgen.contract.moments import Moment, moments
+from memgen.contract.planner.memory import MemoryPlan, plan
+from memgen.contract.planner.moments import Moment, moments
+from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import BUILT_IN, Preset
-from memgen.contract.shapes import Shape
 from memgen.contract.stage_configs import EvaluateConfig, LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
 from memgen.model.ltpo import score_logits
 from memgen.model.memgen_model import MemGenModel

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from memgen.contract.config import RunConfig
-from memgen.contract.memory import plan
+from memgen.contract.planner.memory import plan
+from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import BUILT_IN
-from memgen.contract.shapes import Shape
 from memgen.contract.stage_configs import EvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
 
 EVALUATION = EvaluateConfig(setting="weaver+trigger", checkpoint="x")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from memgen.contract.errors import BadInput
-from memgen.contract.memory import weights_bytes
+from memgen.contract.planner.memory import weights_bytes
 from memgen.contract.presets import BUILT_IN, dimensions_of, get_preset, load_presets
 from tests.conftest import GOLDEN, TINY
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from memgen.contract.moments import CACHE_GROWTH
+from memgen.contract.planner.moments import CACHE_GROWTH
 from memgen.model.base import BaseModel, load_base
 from memgen.model.fetch import LocalModel
 from memgen.model.row_cache import Reading, RowStream, read_together

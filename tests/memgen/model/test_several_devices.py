@@ -6,8 +6,8 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.integrations.accelerate import _get_device_map
 
-from memgen.contract.memory import plan
-from memgen.contract.placement import share
+from memgen.contract.planner.memory import plan
+from memgen.contract.planner.placement import share
 from memgen.contract.presets import BUILT_IN, Preset
 from memgen.contract.stage_configs import EvaluateConfig
 from memgen.model import base

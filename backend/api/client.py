@@ -1,0 +1,393 @@
+"""Typed HTTP client: one method per route. Command line, dashboard and worker all use it."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+from uuid import uuid4
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from backend.api import schemas as s
+from memgen.contract.errors import BadInput
+from memgen.contract.pipeline import PipelineSpec
+from memgen.contract.status import StopMode
+
+_T = TypeVar("_T", bound=BaseModel)
+API = "/api/v1"
+TRIES = 3  # of a request that a busy backend turns away
+LONGEST_PAUSE = 5.0  # seconds between two of them, whatever it asks for
+Stream = Literal["log", "events", "answers"]
+
+
+class ApiError(Exception):
+    """The backend refused a request; `problem` says what, which value, and the way out."""
+
+    def __init__(self, problem: s.Problem) -> None:
+        super().__init__(f"{problem.title} {problem.way_out}".strip())
+        self.problem = problem
+
+    @property
+    def code(self) -> str:
+        """Stable name of the problem."""
+        return self.problem.code
+
+    @property
+    def problems(self) -> list[s.ProblemItem]:
+        """Every problem of the reply; at least one."""
+        p = self.problem
+        return p.errors or [
+            s.ProblemItem(code=p.code, message=p.title, field=p.field, value=p.value, way_out=p.way_out)
+        ]
+
+
+class Unreachable(Exception):
+    """The backend did not answer."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"The backend at {url} does not answer ({reason}). Is it running? Start it with `make up`.")
+        self.url = url
+
+
+class Client:
+    """Calls to one backend with one token.
+
+    Args:
+        url: address of the backend, e.g. `http://127.0.0.1:8000`.
+        token: bearer token of a user, of a worker, or of one attempt.
+        timeout: seconds until a call counts as unanswered.
+        instance: the home that the backend must serve; what answers for another one counts as no answer.
+        transport: another way to reach the backend, for tests.
+        sleep: waits some seconds, where a busy backend says when to come again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout: float = 10.0,
+        instance: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url
+        self._sleep = sleep
+        self._instance = instance
+        self._http = httpx.Client(
+            base_url=url.rstrip("/") + API,
+            headers={"Authorization": f"Bearer {token}"} | ({s.INSTANCE_HEADER: instance} if instance else {}),
+            timeout=timeout,
+            transport=transport,
+            trust_env=False,  # a proxy in the environment is not for a service on this machine
+        )
+
+    def move_to(self, url: str) -> None:
+        """Go on with the same backend at another address."""
+        self.url = url
+        self._http.base_url = httpx.URL(url.rstrip("/") + API)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # what can be launched
+
+    def health(self) -> s.HealthOut:
+        """State of the service."""
+        return self._get("/health", s.HealthOut)
+
+    def presets(self) -> list[s.PresetOut]:
+        """Models that can be launched."""
+        reply = self._send("GET", "/presets").json()
+        return [s.PresetOut.model_validate(item) for item in reply["items"]]
+
+    def schema(self, stage: str) -> dict[str, Any]:
+        """JSON schema of a stage's config, help texts included."""
+        reply: dict[str, Any] = self._send("GET", f"/schema/{stage}").json()
+        return reply
+
+    def preflight(self, config: Mapping[str, Any]) -> s.PreflightReply:
+        """Would this config run, and why not."""
+        return self._post("/preflight", s.PreflightReply, {"config": dict(config)})
+
+    # runs
+
+    def submit(self, config: Mapping[str, Any], *, note: str = "", key: str | None = None) -> s.RunDetail:
+        """Submit a run. The same `key` and body never makes a second run."""
+        body = {"config": dict(config), "note": note}
+        return self._post("/runs", s.RunDetail, body, key=key or uuid4().hex)
+
+    def runs(
+        self,
+        *,
+        status: str | None = None,
+        stage: str | None = None,
+        preset: str | None = None,
+        setting: str | None = None,
+        text: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> s.RunList:
+        """A page of runs, newest first."""
+        return self._get(
+            "/runs",
+            s.RunList,
+            status=status,
+            stage=stage,
+            preset=preset,
+            setting=setting,
+            text=text,
+            cursor=cursor,
+            limit=limit,
+        )
+
+    def run(self, run_id: int) -> s.RunDetail:
+        """One run."""
+        return self._get(f"/runs/{run_id}", s.RunDetail)
+
+    def stop(self, run_id: int, mode: StopMode = StopMode.SAVE) -> s.RunDetail:
+        """Ask a run to stop."""
+        return self._post(f"/runs/{run_id}/stop", s.RunDetail, {"mode": mode.value})
+
+    def set_priority(self, run_id: int, priority: int) -> s.RunDetail:
+        """Change the place of a run that has not started."""
+        return self._post(f"/runs/{run_id}/priority", s.RunDetail, {"priority": priority})
+
+    def resume(self, run_id: int) -> s.RunDetail:
+        """Next attempt, from where the last one got."""
+        return self._post(f"/runs/{run_id}/resume", s.RunDetail, {})
+
+    def retry(self, run_id: int) -> s.RunDetail:
+        """Next attempt, from the start."""
+        return self._post(f"/runs/{run_id}/retry", s.RunDetail, {})
+
+    def rescore(self, run_id: int) -> s.RunDetail:
+        """Score a finished evaluation's answers with the newest version of the scorer, beside the old scores."""
+        return self._post(f"/runs/{run_id}/rescore", s.RunDetail, {})
+
+    def delete(self, run_id: int, *, confirm: bool = False) -> s.DeletePreview:
+        """Preview of what deleting a run takes away; with `confirm` it is done."""
+        reply = self._send("DELETE", f"/runs/{run_id}", params={"confirm": confirm})
+        return s.DeletePreview.model_validate(reply.json())
+
+    def metrics(
+        self, run_id: int, *, name: str | None = None, since: int | None = None, max_points: int = 2000
+    ) -> s.MetricsOut:
+        """Metrics of a run, downsampled to `max_points` a series."""
+        return self._get(f"/runs/{run_id}/metrics", s.MetricsOut, name=name, since=since, max_points=max_points)
+
+    def log(
+        self, run_id: int, *, attempt: int | None = None, offset: int | None = None, limit: int = 65536
+    ) -> s.LogOut:
+        """A piece of the log; without an offset its end."""
+        return self._get(f"/runs/{run_id}/log", s.LogOut, attempt=attempt, offset=offset, limit=limit)
+
+    def answers(
+        self,
+        run_id: int,
+        *,
+        show: str = "all",
+        text: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        scorer_version: int | None = None,
+    ) -> s.AnswersOut:
+        """A page of answers; `show` is all, right, wrong, truncated or no_box. Without a version the newest scores."""
+        return self._get(
+            f"/runs/{run_id}/answers",
+            s.AnswersOut,
+            show=show,
+            text=text,
+            cursor=cursor,
+            limit=limit,
+            scorer_version=scorer_version,
+        )
+
+    def run_events(self, run_id: int, *, cursor: str | None = None) -> s.RunEventList:
+        """History of a run."""
+        return self._get(f"/runs/{run_id}/events", s.RunEventList, cursor=cursor)
+
+    # checkpoints and lineage
+
+    def checkpoints(
+        self,
+        *,
+        stage: str | None = None,
+        setting: str | None = None,
+        preset: str | None = None,
+        prompt_latents_len: int | None = None,
+        inference_latents_len: int | None = None,
+    ) -> s.CheckpointList:
+        """What training runs left; with a stage and what its run is to be, whether each can be its parent."""
+        return self._get(
+            "/checkpoints",
+            s.CheckpointList,
+            stage=stage,
+            setting=setting,
+            preset=preset,
+            prompt_latents_len=prompt_latents_len,
+            inference_latents_len=inference_latents_len,
+        )
+
+    def checkpoint(self, checkpoint_id: int) -> s.CheckpointOut:
+        """One checkpoint, its files checked against their hashes."""
+        return self._get(f"/checkpoints/{checkpoint_id}", s.CheckpointOut)
+
+    def lineage(self, *, run: int | None = None, pipeline: int | None = None) -> s.LineageOut:
+        """Descent of all runs, of one run's family, or of a pipeline's runs."""
+        return self._get("/lineage", s.LineageOut, run=run, pipeline=pipeline)
+
+    # pipelines
+
+    def submit_pipeline(self, spec: PipelineSpec, *, key: str | None = None) -> s.PipelineOut:
+        """Submit a pipeline. The same `key` and body never makes a second one."""
+        return self._post("/pipelines", s.PipelineOut, spec.model_dump(mode="json"), key=key or uuid4().hex)
+
+    def preflight_pipeline(self, spec: PipelineSpec) -> s.PipelinePreflight:
+        """Would this pipeline run, and why not."""
+        return self._post("/pipelines/preflight", s.PipelinePreflight, spec.model_dump(mode="json"))
+
+    def pipelines(self, *, cursor: str | None = None, limit: int = 20) -> s.PipelineList:
+        """A page of pipelines, newest first."""
+        return self._get("/pipelines", s.PipelineList, cursor=cursor, limit=limit)
+
+    def pipeline(self, pipeline_id: int) -> s.PipelineOut:
+        """One pipeline."""
+        return self._get(f"/pipelines/{pipeline_id}", s.PipelineOut)
+
+    def continue_pipeline(self, pipeline_id: int) -> s.PipelineOut:
+        """Go on from the steps that failed, were cancelled or skipped; finished steps stay."""
+        return self._post(f"/pipelines/{pipeline_id}/continue", s.PipelineOut, {})
+
+    def stop_pipeline(self, pipeline_id: int, mode: StopMode = StopMode.SAVE) -> s.PipelineOut:
+        """Stop every step that has not ended."""
+        return self._post(f"/pipelines/{pipeline_id}/stop", s.PipelineOut, {"mode": mode.value})
+
+    # comparison
+
+    def compare(self, runs: Sequence[int], *, base: int | None = None) -> s.CompareOut:
+        """Evaluations side by side; `base` is the one with the setting base where it is not given."""
+        return self._get("/compare", s.CompareOut, runs=",".join(map(str, runs)), base=base)
+
+    def compare_answers(
+        self, before: int, after: int, *, show: str = "all", cursor: str | None = None, limit: int = 20
+    ) -> s.AnswerPairs:
+        """Questions that two evaluations answered; `show` is all, fixed, broken, both_right or both_wrong."""
+        return self._get(
+            "/compare/answers", s.AnswerPairs, before=before, after=after, show=show, cursor=cursor, limit=limit
+        )
+
+    def insertion_groups(self, before: int, after: int) -> s.InsertionGroups:
+        """Questions by the insertions of the second evaluation, and how many of them both answered rightly."""
+        return self._get("/compare/insertions", s.InsertionGroups, before=before, after=after)
+
+    # the house
+
+    def workers(self) -> s.WorkerList:
+        """Workers and their slots."""
+        return self._get("/workers", s.WorkerList)
+
+    def queue(self) -> s.QueueOut:
+        """Queued runs in their order."""
+        return self._get("/queue", s.QueueOut)
+
+    def pause_queue(self, paused: bool) -> s.QueueOut:
+        """Pause or resume the queue; running runs go on."""
+        return self._post("/queue/pause", s.QueueOut, {"paused": paused})
+
+    # workers and supervisors
+
+    def announce(self, announce: s.Announce) -> None:
+        """Say that a worker is alive."""
+        self._send("POST", "/worker/announce", json=announce.model_dump(mode="json"))
+
+    def claim(self, request: s.ClaimRequest) -> s.ClaimReply:
+        """Ask for work."""
+        return self._post("/worker/claim", s.ClaimReply, request.model_dump(mode="json"))
+
+    def heartbeat(self, attempt_id: int) -> s.HeartbeatReply:
+        """Extend the lease of an attempt."""
+        return self._post(f"/worker/attempts/{attempt_id}/heartbeat", s.HeartbeatReply, {})
+
+    def send_stream(self, attempt_id: int, stream: Stream, offset: int, data: bytes) -> int:
+        """Send bytes of an attempt's file that start at `offset`; returns the offset behind them."""
+        reply = self._send(
+            "POST",
+            f"/worker/attempts/{attempt_id}/{stream}",
+            params={"offset": offset},
+            content=data,
+            headers={"Content-Type": "application/octet-stream"},
+        )
+        return s.StreamReply.model_validate(reply.json()).offset
+
+    def finish(self, attempt_id: int, request: s.FinishRequest) -> s.FinishReply:
+        """End an attempt; the reply says whether its outputs may be published."""
+        return self._post(f"/worker/attempts/{attempt_id}/finish", s.FinishReply, request.model_dump(mode="json"))
+
+    # plumbing
+
+    def _get(self, path: str, model: type[_T], **params: object) -> _T:
+        given = {name: value for name, value in params.items() if value is not None}
+        return self._read(model, self._send("GET", path, params=given))
+
+    def _post(self, path: str, model: type[_T], body: object, *, key: str | None = None) -> _T:
+        headers = {"Idempotency-Key": key} if key else {}
+        return self._read(model, self._send("POST", path, json=body, headers=headers))
+
+    def _read(self, model: type[_T], response: httpx.Response) -> _T:
+        try:
+            return model.model_validate(response.json())
+        except ValueError as error:  # no JSON, or not of this form
+            raise Unreachable(self.url, "something else answers there, or another version") from error
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        for again in reversed(range(TRIES)):
+            response = self._ask(method, path, **arguments)
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or not again:
+                break
+            self._sleep(_come_again(response))  # it was refused before anything was done, so it may be sent again
+        if self._instance is not None and response.headers.get(s.INSTANCE_HEADER) != self._instance:
+            raise Unreachable(self.url, "something else answers there")
+        if response.is_error:
+            raise ApiError(_problem_of(response))
+        return response
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **arguments)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(self.url, type(error).__name__) from error
+        except ValueError as error:  # a number that is none, half of a surrogate pair
+            raise BadInput(
+                "unsendable",
+                f"this can't be sent: {error}",
+                way_out="Numbers are finite, and text is Unicode.",
+            ) from error
+
+
+def _come_again(response: httpx.Response) -> float:
+    """Seconds after which a busy backend wants to be asked again."""
+    header = response.headers.get("Retry-After", "")
+    return min(float(header), LONGEST_PAUSE) if header.isdecimal() else 1.0
+
+
+def _problem_of(response: httpx.Response) -> s.Problem:
+    try:
+        return s.Problem.model_validate(response.json())
+    except (ValidationError, ValueError):
+        return s.Problem(
+            title=f"The backend answered {response.status_code} without saying why.",
+            status=response.status_code,
+            code="unknown_error",
+            way_out="Look at the backend's log.",
+        )

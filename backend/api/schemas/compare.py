@@ -1,0 +1,104 @@
+"""Evaluations side by side."""
+
+from typing import Literal
+
+from backend.api.schemas.base import ApiReply
+from memgen.contract.answers import AnswerRecord
+
+
+class ChangeOut(ApiReply):
+    """A setting against the base, on the questions that both answered."""
+
+    num_questions: int
+    points: float
+    """Change in accuracy in percentage points."""
+    low: float
+    """95 % bootstrap interval of the change, in points."""
+    high: float
+    expected: tuple[float, float] | None
+    """The expected change in points."""
+    fixed: list[str]
+    """Ids of questions that the base got wrong and this setting right."""
+    broken: list[str]
+    """Ids of questions that the base got right and this setting wrong."""
+    p_value: float
+    """Exact McNemar test of fixed against broken."""
+    smallest_detectable: float | None
+    """Smallest change in points that so many questions show with a power of 80 %; None where no answer differs."""
+    verdict: Literal["better", "worse", "no_difference", "too_few_questions"]
+    text: str
+    """The verdict in a sentence."""
+
+
+class ComparedRun(ApiReply):
+    """One evaluation in a comparison."""
+
+    run_id: int
+    setting: str
+    preset: str
+    note: str
+    num_questions: int
+    accuracy: float
+    low: float
+    """95 % Wilson interval of the accuracy."""
+    high: float
+    summary: dict[str, float]
+    scorer_version: int = 1
+    """The same for all in a comparison."""
+    is_base: bool
+    change: ChangeOut | None
+    """Against the base; None of the base itself."""
+
+
+class CompareOut(ApiReply):
+    """Evaluations side by side, the base first."""
+
+    base_id: int
+    conditions: dict[str, str]
+    """What all have in common: model, data, split, prompt, length, version of the scorer."""
+    warnings: list[str]
+    """What differs and may matter a little, e.g. the device."""
+    items: list[ComparedRun]
+
+
+class AnswerPair(ApiReply):
+    """One question, answered by two evaluations."""
+
+    id: str
+    kind: Literal["fixed", "broken", "both_right", "both_wrong"]
+    """What became of it from the first evaluation to the second."""
+    before: AnswerRecord
+    after: AnswerRecord
+
+
+class AnswerPairs(ApiReply):
+    """A page of questions that two evaluations answered."""
+
+    items: list[AnswerPair]
+    next_cursor: str | None
+    total: int
+    """Pairs that match the filter."""
+    counts: dict[str, int]
+    """`all`, `fixed`, `broken`, `both_right`, `both_wrong`."""
+
+
+class InsertionGroup(ApiReply):
+    """Questions in whose answers the second evaluation inserted latents alike."""
+
+    at_prompt: bool | None
+    """Whether it inserted at the end of the prompt; None where no decision was taken there."""
+    in_completion: int
+    """Insertions in the completion."""
+    num_questions: int
+    right_before: int
+    """How many of them the first evaluation answered rightly."""
+    right_after: int
+    """How many the second."""
+    fixed: int
+    broken: int
+
+
+class InsertionGroups(ApiReply):
+    """Questions by the insertions of the second evaluation; no group where it has no decision points."""
+
+    items: list[InsertionGroup]

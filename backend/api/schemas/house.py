@@ -1,0 +1,72 @@
+"""Workers, queue and health."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field, StrictBool
+
+from backend.api.schemas.base import ApiReply, ApiRequest
+from backend.api.schemas.runs import RunOut
+
+
+class SlotOut(ApiReply):
+    """One GPU group (or the CPU) of a worker."""
+
+    name: str
+    device: Literal["cpu", "cuda"]
+    gpus: list[int]
+    total_memory: int
+    """Bytes of all its devices together."""
+    gpu_memory: list[int] = Field(default_factory=list)
+    """Bytes of each of its GPUs; empty on a CPU."""
+    free: list[int] = Field(default_factory=list)
+    """Bytes free on each of its devices a few seconds ago."""
+    run_id: int | None
+    """Run that it works on."""
+
+
+class WorkerOut(ApiReply):
+    """A worker that has announced itself."""
+
+    host: str
+    """Name of its machine; with a few characters more where another machine of this name is there."""
+    boot_id: str = ""
+    """Names its machine from one start to the next, whatever it is called."""
+    alive: bool
+    last_seen: datetime
+    slots: list[SlotOut]
+
+
+class WorkerList(ApiReply):
+    """All workers."""
+
+    items: list[WorkerOut]
+    next_cursor: str | None = None
+
+
+class QueueOut(ApiReply):
+    """Queued runs in the order in which they will be claimed."""
+
+    paused: bool
+    items: list[RunOut]
+    next_cursor: str | None = None
+
+
+class PauseRequest(ApiRequest):
+    """Pause or resume the queue."""
+
+    paused: StrictBool
+
+
+class HealthOut(ApiReply):
+    """Whether the service and what it needs are well."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    database: str
+    broker: str
+    """`ok`, or why Redis can't be reached."""
+    reconciler_age_seconds: float | None
+    """Seconds since the reconciler's last round."""
+    workers_alive: int
+    home_free_bytes: int

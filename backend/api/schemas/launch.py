@@ -1,0 +1,50 @@
+"""What can be launched, and what a config would take."""
+
+from typing import Any
+
+from pydantic import Field
+
+from backend.api.schemas.base import ApiReply, ApiRequest
+from backend.api.schemas.problems import ProblemItem
+
+
+class PresetOut(ApiReply):
+    """A model that can be launched."""
+
+    name: str
+    note: str
+    parameters: int
+    weights_bytes: int
+    """One copy of the weights in bfloat16, in bytes."""
+    expected_hours: dict[str, tuple[float, float]]
+
+
+class PreflightReply(ApiReply):
+    """Whether a config would run, and what it would take."""
+
+    ok: bool
+    problems: list[ProblemItem]
+    """Why it can't be submitted."""
+    warnings: list[str]
+    """What would make it wait or fail later, e.g. that no worker is alive."""
+    num_questions: int | None
+    memory_bytes: int | None
+    """Memory on the device of the slots that are alive (on a CPU if there are none)."""
+    memory_device: str
+    fits: bool | None
+    """Whether a slot that is alive holds it."""
+    placement: str
+    """How the slots that are alive hold it, one sentence."""
+    disk_bytes: int | None
+    """What the run writes at most."""
+    expected_seconds: float | None
+    """From the median seconds per question of past runs of the same model, or null."""
+
+
+class RunCreate(ApiRequest):
+    """A run to submit."""
+
+    config: dict[str, Any]
+    """A run config: `stage` and the fields of `GET /schema/{stage}`."""
+    note: str = Field(default="", max_length=200)
+    """A few words to find the run again."""

@@ -1,0 +1,58 @@
+"""Pipelines and their steps."""
+
+from datetime import datetime
+from typing import Any
+
+from backend.api.schemas.base import ApiReply
+from backend.api.schemas.launch import PreflightReply
+from backend.api.schemas.problems import ProblemItem
+from backend.api.schemas.runs import RunOut
+from memgen.contract.pipeline import StepName
+from memgen.contract.status import PipelineStatus
+
+
+class PipelineStepOut(ApiReply):
+    """One step of a pipeline."""
+
+    step: StepName
+    label: str
+    reused: bool
+    """Whether the run was there before the pipeline."""
+    run: RunOut | None
+    """None once the run was deleted."""
+    reason: str
+    """Why it was skipped or what it waits for, and whose fault it is."""
+
+
+class PipelineOut(ApiReply):
+    """A pipeline with its steps in their order."""
+
+    id: int
+    note: str
+    preset: str
+    data: str
+    created_at: datetime
+    ended_at: datetime | None
+    status: PipelineStatus
+    steps: list[PipelineStepOut]
+    can_continue: bool
+    continue_reason: str
+    """What *continue* would do, or why there is nothing to continue."""
+    spec: dict[str, Any]
+    """What was asked for."""
+
+
+class PipelineList(ApiReply):
+    """A page of pipelines, newest first."""
+
+    items: list[PipelineOut]
+    next_cursor: str | None
+
+
+class PipelinePreflight(ApiReply):
+    """Whether a pipeline would run, and what its steps would take."""
+
+    ok: bool
+    problems: list[ProblemItem]
+    steps: dict[StepName, PreflightReply]
+    """Of the steps to run; empty where something is wrong."""

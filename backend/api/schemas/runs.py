@@ -1,0 +1,203 @@
+"""Runs with their progress, metrics, log, answers and history."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from backend.api.schemas.base import ApiReply, ApiRequest
+from backend.api.schemas.problems import ProblemItem
+from memgen.contract.answers import AnswerRecord
+from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
+
+
+class ProgressOut(ApiReply):
+    """How far a run is."""
+
+    phase: str
+    detail: str
+    done: float | None = None
+    total: float | None = None
+    unit: str = ""
+    seconds_left: float | None = None
+    """Estimate from the rate since the phase began."""
+
+
+class AttemptOut(ApiReply):
+    """One start of a run."""
+
+    number: int
+    status: AttemptStatus
+    cause: Cause | None
+    worker: str | None
+    """Host that runs it."""
+    slot: str | None
+    resumes: int | None
+    """Number of the attempt whose progress it took over."""
+    created_at: datetime
+    claimed_at: datetime | None
+    ended_at: datetime | None
+    log_bytes: int
+
+
+class ScoringOut(ApiReply):
+    """The scores of an evaluation by one version of the scorer."""
+
+    version: int
+    summary: dict[str, float]
+
+
+class RunOut(ApiReply):
+    """A run as lists show it."""
+
+    id: int
+    stage: str
+    setting: str
+    preset: str
+    data: str
+    note: str
+    status: RunStatus
+    cause: Cause | None
+    cause_text: str | None
+    """The cause in words."""
+    waits_for: str | None
+    """Why a queued run has not started."""
+    priority: int = 0
+    """Of the queued runs the one with the highest is handed out first, then the oldest."""
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    progress: ProgressOut | None
+    summary: dict[str, float]
+    """Mean metrics: of the answers so far while it runs, of all at its end; by the newest version of the scorer."""
+    scorer_version: int | None = None
+    """Version of the scorer that an ended evaluation's scores are by."""
+    can_rescore: bool = False
+    """Whether a newer version of the scorer can be applied to its answers."""
+    num_attempts: int
+    parent_id: int | None = None
+    """Run whose checkpoint it starts from."""
+    pipeline_id: int | None = None
+    """Pipeline that submitted it."""
+    step: str | None = None
+    """Its step in that pipeline."""
+
+    @property
+    def scorer_mark(self) -> str:
+        """What stands beside an accuracy by an older version of the scorer: ` (scorer 1)`; else empty."""
+        return f" (scorer {self.scorer_version})" if self.can_rescore else ""
+
+
+class RunDetail(RunOut):
+    """A run with everything that its page shows."""
+
+    config: dict[str, Any]
+    config_hash: str
+    failure: ProblemItem | None
+    """What the trainer said when it failed."""
+    traceback: str | None
+    exit_code: int | None
+    can_resume: bool
+    resume_reason: str
+    """What a resume would take over, or why there is nothing to resume."""
+    output: str | None
+    """Published output, relative to the home folder."""
+    environment: dict[str, Any]
+    attempts: list[AttemptOut]
+    scorings: list[ScoringOut] = Field(default_factory=list)
+    """An evaluation's scores by every version of the scorer that was used, the newest last."""
+    warnings: list[str]
+    """What its trainer warned of, each once; nothing from before a retry."""
+
+
+class RunList(ApiReply):
+    """A page of runs, newest first."""
+
+    items: list[RunOut]
+    next_cursor: str | None
+
+
+class StopRequest(ApiRequest):
+    """How to stop."""
+
+    mode: StopMode = StopMode.SAVE
+
+
+class PriorityRequest(ApiRequest):
+    """A run's place in the queue."""
+
+    priority: int = Field(ge=-1_000_000, le=1_000_000, strict=True)
+    """Runs with a higher one are handed out first; 0 is usual."""
+
+
+class DeletePreview(ApiReply):
+    """What a deletion takes away."""
+
+    run_id: int
+    paths: list[str]
+    size_bytes: int
+    deleted: bool
+    left: list[str] = Field(default_factory=list)
+    """What could not be removed, each path with the reason."""
+
+
+class MetricSeries(ApiReply):
+    """One metric: equally long lists of steps, values and times (seconds since 1970)."""
+
+    name: str
+    steps: list[int]
+    values: list[float]
+    times: list[float]
+
+
+class MetricsOut(ApiReply):
+    """The metrics of a run over all its attempts; of a step that ran twice the later value counts."""
+
+    series: list[MetricSeries]
+
+
+class LogOut(ApiReply):
+    """A piece of an attempt's log."""
+
+    attempt: int
+    offset: int
+    """Byte at which `text` starts."""
+    next_offset: int
+    """Where to go on."""
+    size: int
+    """Bytes that the backend has."""
+    text: str
+
+
+class AnswersOut(ApiReply):
+    """A page of the answers of a run's newest attempt that has any."""
+
+    items: list[AnswerRecord]
+    next_cursor: str | None
+    total: int
+    """Answers that match the filter."""
+    counts: dict[str, int]
+    """`all`, `right`, `wrong`, `truncated`, `no_box`."""
+    scorer_version: int | None = None
+    """Version of the scorer that the scores are by, once the trainer has told it."""
+
+
+class RunEventOut(ApiReply):
+    """One line of a run's history."""
+
+    time: datetime
+    attempt: int | None
+    kind: str
+    """`run` or `attempt` for a change of status, else a name such as `warning`."""
+    from_status: str | None
+    to_status: str | None
+    cause: str | None
+    actor: str
+    detail: str
+
+
+class RunEventList(ApiReply):
+    """The history of a run, oldest first."""
+
+    items: list[RunEventOut]
+    next_cursor: str | None

@@ -1,0 +1,154 @@
+"""What workers and supervisors say and hear."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from backend.api.schemas.base import ApiReply, ApiRequest
+from backend.api.schemas.problems import ProblemItem
+from memgen.contract.planner.placement import Placement
+from memgen.contract.status import Cause, StopMode
+
+INSTANCE_HEADER = "X-MemGen-Instance"
+"""Names the home that a request is meant for, and that a reply comes from."""
+
+
+Bytes = Annotated[int, Field(ge=0, le=2**60)]
+Pid = Annotated[int, Field(ge=0, le=2**31)]
+Host = Annotated[str, Field(min_length=1, max_length=200)]
+MOST_GPUS, MOST_SLOTS = 64, 128  # of a slot, of a worker
+
+
+class SlotReport(ApiRequest):
+    """A slot as its worker sees it."""
+
+    name: str = Field(max_length=50, pattern=r"^[\w,\-]+$")
+    device: Literal["cpu", "cuda"]
+    gpus: list[Annotated[int, Field(ge=0, le=10_000)]] = Field(default_factory=list, max_length=MOST_GPUS)
+    total_memory: Bytes
+    """Bytes of all its devices together."""
+    gpu_memory: list[Bytes] = Field(default_factory=list, max_length=MOST_GPUS)
+    """Bytes of each of its GPUs; empty on a CPU."""
+    free: list[Bytes] = Field(default_factory=list, max_length=MOST_GPUS)
+    """Bytes free on each of its devices when it was told; empty if it was not."""
+
+    @model_validator(mode="after")
+    def _one_figure_for_each_device(self) -> Self:
+        """What is stored here is read by everybody who asks why a run waits."""
+        if self.device == "cpu" and (self.gpus or self.gpu_memory):
+            raise ValueError(f"slot {self.name} is a CPU and names GPUs")
+        if self.device == "cuda" and (not self.gpus or len(set(self.gpus)) < len(self.gpus)):
+            raise ValueError(f"slot {self.name} has GPUs and names none of them, or one twice")
+        if self.gpu_memory and len(self.gpu_memory) != len(self.gpus):
+            raise ValueError(f"slot {self.name} has {len(self.gpus)} GPUs and the memory of {len(self.gpu_memory)}")
+        if self.free and len(self.free) != len(self.device_memory):
+            raise ValueError(
+                f"slot {self.name} has {len(self.device_memory)} devices and tells what is free on {len(self.free)}"
+            )
+        return self
+
+    @property
+    def device_memory(self) -> list[int]:
+        """Bytes of each of its devices."""
+        return self.gpu_memory or [self.total_memory]
+
+
+class Announce(ApiRequest):
+    """A worker says that it is alive."""
+
+    host: Host
+    boot_id: str = Field(max_length=100)
+    pid: Pid
+    slots: list[SlotReport] = Field(max_length=MOST_SLOTS)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [slot.name for slot in self.slots]
+        if len(set(names)) < len(names):
+            raise ValueError("two slots of a worker have one name")
+        return self
+
+
+class ClaimRequest(ApiRequest):
+    """A supervisor asks for work for its slot."""
+
+    host: Host
+    boot_id: str = Field(max_length=100)
+    pid: Pid
+    slot: SlotReport
+    free_memory: Bytes
+    """Bytes free now on all devices of the slot together."""
+    free_gpu_memory: list[Bytes] = Field(default_factory=list, max_length=MOST_GPUS)
+    """Bytes free now on each GPU of the slot; empty on a CPU."""
+
+    @model_validator(mode="after")
+    def _one_figure_for_each_gpu(self) -> Self:
+        if len(self.free_gpu_memory) != len(self.slot.gpu_memory):
+            raise ValueError(
+                f"slot {self.slot.name} has the memory of {len(self.slot.gpu_memory)} GPUs and tells what is free on "
+                f"{len(self.free_gpu_memory)}"
+            )
+        return self
+
+    @property
+    def free_device_memory(self) -> list[int]:
+        """Bytes free now on each device of the slot."""
+        return self.free_gpu_memory or [self.free_memory]
+
+
+class ClaimedAttempt(ApiReply):
+    """Work, and the right to report on it."""
+
+    attempt_id: int
+    run_id: int
+    number: int
+    token: str
+    """Goes as bearer token with every report; a newer attempt makes it stale."""
+    config: dict[str, Any]
+    resumes: int | None
+    """Number of the attempt to resume from."""
+    placement: Placement
+    """How the run uses the slot's devices: `parallel` or `spread`."""
+    lease_seconds: float
+    beat_seconds: float
+    stop_grace_seconds: float
+
+
+class ClaimReply(ApiReply):
+    """An attempt, or nothing to do."""
+
+    attempt: ClaimedAttempt | None
+    instance: str
+    """Names the backend's home; reports carry it in the header X-MemGen-Instance, and so does every reply."""
+
+
+class HeartbeatReply(ApiReply):
+    """What the attempt's supervisor must know."""
+
+    stop: StopMode | None
+    lease_seconds: float
+
+
+class StreamReply(ApiReply):
+    """Where the next bytes of a stream belong."""
+
+    offset: int
+
+
+class FinishRequest(ApiRequest):
+    """The end of an attempt."""
+
+    outcome: Literal["succeeded", "failed", "stopped"]
+    cause: Cause
+    exit_code: Annotated[int, Field(ge=-(2**31), le=2**32)] | None
+    """Of the trainer; negative is minus the signal."""
+    failure: ProblemItem | None = None
+    traceback: str | None = Field(default=None, max_length=20_000)
+    result: dict[str, Any] = Field(default_factory=dict)
+    environment: dict[str, Any] = Field(default_factory=dict)
+
+
+class FinishReply(ApiReply):
+    """Whether the outputs of this attempt may be published."""
+
+    publish: bool

@@ -1,0 +1,353 @@
+"""The command line of the service: start and stop it, launch runs, look at them.
+
+Exit codes: 0 done, 2 bad input, 1 the backend refused or does not answer.
+"""
+
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backend.api.client import Client
+from backend.commands import pipeline_cli
+from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table, shown
+from memgen.contract.config import STAGES
+from memgen.contract.config_text import field_value
+from memgen.contract.errors import BadInput
+from memgen.contract.process import begin_process
+from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
+
+app = typer.Typer(
+    help="MemGen Studio: launch, watch and judge MemGen runs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+pipeline_cli.install(app)
+RunId = Annotated[int, typer.Argument(help="Number of the run.")]
+
+
+@app.command()
+def up(
+    dashboard_host: Annotated[
+        str | None, typer.Option(help="Address of the dashboard, else MEMGEN_DASHBOARD_HOST.")
+    ] = None,
+    dashboard_port: Annotated[
+        str | None, typer.Option(help="Port of the dashboard, else MEMGEN_DASHBOARD_PORT.")
+    ] = None,
+    slots: Annotated[
+        str | None, typer.Option(help="Slots of the worker, e.g. `0 1`, `0,1` or `cpu`; else MEMGEN_SLOTS.")
+    ] = None,
+) -> None:
+    """Start Redis, backend, worker and dashboard, and keep them alive until Ctrl-C."""
+    from backend.launcher.stack import Stack
+
+    with errors():
+        given = {"dashboard_host": dashboard_host, "dashboard_port": dashboard_port, "slots": slots}
+        Stack(settings(**{name: value for name, value in given.items() if value is not None}), say=say).up()
+
+
+@app.command()
+def down() -> None:
+    """Stop the services and every trainer (save and stop)."""
+    from backend.launcher import stack
+
+    with errors():
+        stack.down(settings(), say)
+
+
+@app.command()
+def serve() -> None:
+    """Serve the backend alone (what `up` and the containers start)."""
+    import logging
+
+    from alembic.util import CommandError
+    from sqlalchemy.exc import DatabaseError, OperationalError
+
+    from backend.http.main import create_app
+    from backend.launcher.only_one import only_one
+    from backend.launcher.stack import check_port
+    from backend.serving.http_server import http_server, run_server
+    from backend.serving.redis_address import refuse_wrong_password
+    from memgen.contract.rundir import backend_url_file, write_whole
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    with errors(), ExitStack() as held:
+        known = settings()
+        known.hosts()
+        proxies = known.proxy_addresses()
+        known.open_home()
+        check_port(known.host, known.port, "MEMGEN_PORT")
+        refuse_wrong_password(known.redis_url)
+        try:
+            held.enter_context(
+                only_one(
+                    known.home,
+                    "backend.lock",
+                    running="another backend serves this folder already",
+                    way_out="End it, or name another folder.",
+                )
+            )
+            application = create_app(known)
+        except (OperationalError, CommandError) as error:
+            raise BadInput(
+                "database_unusable",
+                f"the database can't be used: {error.orig if isinstance(error, OperationalError) else error}",
+                field="MEMGEN_HOME",
+                value=known.database,
+                way_out="Look at its owner and the free disk; one of a newer version needs that version.",
+            ) from error
+        except DatabaseError as error:
+            raise BadInput(
+                "database_damaged",
+                f"the database can't be read: {error.orig}",
+                field="MEMGEN_HOME",
+                value=known.database,
+                way_out="Restore a backup of this file, or move it away to start empty.",
+            ) from error
+        write_whole(backend_url_file(known.home), known.url + "\n")
+        run_server(http_server(application, host=known.host, port=known.port, proxies=proxies))
+
+
+@app.command()
+def token() -> None:
+    """Print the token for the dashboard and the API."""
+    with errors():
+        say(settings().user_token())
+
+
+@app.command()
+def launch(
+    preset: Annotated[str | None, typer.Option(help="Model; `memgen presets` lists them.")] = None,
+    data: Annotated[str | None, typer.Option(help="gsm8k, wordproblems or wordproblems_easy.")] = None,
+    num_questions: Annotated[int | None, typer.Option(help="How many; empty for all.")] = None,
+    config: Annotated[Path | None, typer.Option(help="JSON file with a config; the options above win.")] = None,
+    set_field: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Any other field; may be repeated.")
+    ] = None,
+    note: Annotated[str, typer.Option(help="A few words to find the run again.")] = "",
+    wait: Annotated[bool, typer.Option(help="Show progress until the run has ended.")] = False,
+) -> None:
+    """Submit a run; without a config a base evaluation."""
+    with errors(), client() as api:
+        changes = assignments(set_field or [])
+        fields = {"stage": "evaluate", **(read_json(config) if config else {})}
+        stage = changes.get("stage", fields["stage"])
+        classes = [STAGES[stage]] if isinstance(stage, str) and stage in STAGES else []  # the backend refuses others
+        fields |= {name: field_value(classes, name, text) for name, text in changes.items()}
+        given = {"preset": preset, "data": data, "num_questions": num_questions}
+        fields |= {name: value for name, value in given.items() if value is not None}
+        run = api.submit(fields, note=note)
+        say(f"run {run.id} is {run.status}" + (f": {run.waits_for}" if run.waits_for else ""))
+        if wait:
+            _follow(api, run.id)
+
+
+@app.command()
+def runs(
+    status: Annotated[str | None, typer.Option(help="One status, or several with commas.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
+) -> None:
+    """List runs, newest first."""
+    with errors(), client() as api:
+        rows = []
+        for run in api.runs(status=status, limit=limit).items:
+            n, accuracy = run.summary.get("num_questions"), run.summary.get("accuracy")
+            rows.append(
+                [
+                    str(run.id),
+                    run.status,
+                    f"{run.stage} {run.setting}",
+                    run.preset,
+                    run.data,
+                    "" if n is None else f"{n:.0f}",
+                    "" if accuracy is None else f"{100 * accuracy:.1f} %{run.scorer_mark}",
+                    run.note,
+                ]
+            )
+        show_table(["run", "status", "stage", "model", "data", "questions", "accuracy", "note"], rows)
+
+
+@app.command()
+def show(run_id: RunId) -> None:
+    """Print everything about a run as JSON."""
+    with errors(), client() as api:
+        say(api.run(run_id).model_dump_json(indent=2))
+
+
+@app.command()
+def log(
+    run_id: RunId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+) -> None:
+    """Print a run's log."""
+    with errors(), client() as api:
+        offset, attempt = 0, 0
+        while True:
+            ended = api.run(run_id).status in RUN_ENDED  # asked first: what is written meanwhile is still shown
+            piece = api.log(run_id, offset=offset, limit=2**20)
+            if piece.attempt != attempt and attempt:
+                offset, attempt = 0, piece.attempt
+                continue
+            sys.stdout.write(shown(piece.text.replace("\r\n", "\n")) if sys.stdout.isatty() else piece.text)
+            sys.stdout.flush()
+            moved = piece.next_offset > offset
+            offset, attempt = piece.next_offset, piece.attempt
+            if moved and offset < piece.size:
+                continue
+            if not follow or ended:
+                return
+            time.sleep(1)
+
+
+@app.command()
+def watch(run_id: RunId) -> None:
+    """Show a run's progress until it has ended; exit code 0 only if it succeeded."""
+    with errors(), client() as api:
+        _follow(api, run_id)
+
+
+@app.command()
+def stop(
+    run_id: RunId, mode: Annotated[StopMode, typer.Option(help="How to treat what was computed.")] = StopMode.SAVE
+) -> None:
+    """Stop a run."""
+    with errors(), client() as api:
+        run = api.stop(run_id, mode)
+        say(f"run {run.id} is {run.status}")
+
+
+@app.command()
+def resume(run_id: RunId) -> None:
+    """Go on with a failed or cancelled run from where it got."""
+    with errors(), client() as api:
+        run = api.resume(run_id)
+        say(f"run {run.id} is {run.status}")
+
+
+@app.command()
+def retry(run_id: RunId) -> None:
+    """Start a failed or cancelled run again from the beginning."""
+    with errors(), client() as api:
+        run = api.retry(run_id)
+        say(f"run {run.id} is {run.status}")
+
+
+@app.command()
+def rescore(run_ids: Annotated[list[int], typer.Argument(metavar="RUN...", help="Finished evaluations.")]) -> None:
+    """Score the stored answers of evaluations with the newest version of the scorer, beside the scores they have."""
+    with errors(), client() as api:
+        for run_id in run_ids:
+            run = api.rescore(run_id)
+            figures = [
+                f"{100 * one.summary['accuracy']:.1f} % by version {one.version}"
+                for one in run.scorings
+                if "accuracy" in one.summary
+            ]
+            say(f"run {run_id}: " + ", ".join(figures))
+
+
+@app.command()
+def delete(run_id: RunId, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Delete an ended run with its files, after a preview."""
+    with errors(), client() as api:
+        preview = api.delete(run_id)
+        say(f"run {run_id}: {preview.size_bytes / 1e6:.1f} MB in")
+        for path in preview.paths:
+            say(f"  {path}")
+        if yes or typer.confirm("Delete this for good?"):
+            left = api.delete(run_id, confirm=True).left
+            say("deleted" + (f", but {len(left)} files or folders could not be removed:" if left else ""))
+            for line in left:
+                say(f"  {line}")
+
+
+@app.command()
+def queue(
+    pause: Annotated[
+        bool | None, typer.Option("--pause/--go-on", help="Hand out nothing; running runs go on.", show_default=False)
+    ] = None,
+) -> None:
+    """Show the queued runs in the order in which they start, and pause the queue or let it go on."""
+    with errors(), client() as api:
+        found = api.queue() if pause is None else api.pause_queue(pause)
+        if found.paused:
+            say("the queue is paused")
+        if not found.items:
+            say("no run is queued")
+            return
+        rows = [
+            [str(place), str(run.id), str(run.priority), f"{run.stage} {run.setting}", run.preset, run.waits_for or ""]
+            for place, run in enumerate(found.items, start=1)
+        ]
+        show_table(["place", "run", "priority", "stage", "model", "waits for"], rows)
+
+
+@app.command()
+def prioritize(
+    run_id: RunId,
+    priority: Annotated[int, typer.Argument(help="The highest starts first; 0 is usual. Negative: `-- 5 -1`.")],
+) -> None:
+    """Change the place of a run that has not started."""
+    with errors(), client() as api:
+        run = api.set_priority(run_id, priority)
+        say(f"run {run.id} has priority {run.priority}" + (f": {run.waits_for}" if run.waits_for else ""))
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The archive to write, e.g. backup.tar.")],
+    models: Annotated[bool, typer.Option(help="Converted weights, too; they can be fetched again.")] = False,
+) -> None:
+    """Write database and files of MEMGEN_HOME into one archive; the service may run meanwhile."""
+    from backend.commands.archive.backup import back_up
+    from backend.commands.tidy_end import tidy_end
+
+    with errors(), tidy_end():
+        size = back_up(settings().home, file.absolute(), models=models, say=say)
+        say(f"{file}: {size / 1e6:.1f} MB")
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="An archive that `backup` has written.")]) -> None:
+    """Put a backup into an empty MEMGEN_HOME; runs that were under way are tried again after the next start."""
+    from backend.commands.archive.restore import restore as put_back
+    from backend.commands.tidy_end import tidy_end
+
+    with errors(), tidy_end():
+        home = settings().home
+        put_back(file.absolute(), home, say)
+        say(f"restored into {home}; `make up` starts it")
+
+
+def main() -> None:
+    """Entry point of `memgen-studio` and `python -m backend`."""
+    begin_process()
+    app()
+
+
+def _follow(api: Client, run_id: int) -> None:
+    said = ""
+    while True:
+        run = api.run(run_id)
+        progress = run.progress
+        line = f"run {run_id} {run.status}"
+        if run.waits_for:
+            line += f": {run.waits_for}"
+        if progress and progress.total:
+            line += f": {progress.phase} {progress.done:.0f}/{progress.total:.0f} {progress.unit}"
+        elif progress:
+            line += f": {progress.phase}"
+        if "accuracy" in run.summary:
+            line += f", accuracy {100 * run.summary['accuracy']:.1f} %"
+        if line != said:
+            say(line)
+            said = line
+        if run.status in RUN_ENDED:
+            if run.failure:
+                say(f"{run.failure.message} {run.failure.way_out}")
+            raise typer.Exit(0 if run.status is RunStatus.SUCCEEDED else 1)
+        time.sleep(1)

@@ -1,0 +1,81 @@
+"""The demo: the whole chain on the demo model, from nothing to the comparison; what `make demo` runs."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from backend.api.client import Client
+from backend.commands.pipeline_text import follow, show_comparison
+from backend.launcher.stack import backend_answers
+from backend.settings import Settings
+from memgen.contract.errors import BadInput
+from memgen.contract.pipeline import PipelineSpec, demo_spec
+from memgen.contract.status import PipelineStatus
+
+PATIENCE = 180.0  # seconds until the services are up
+
+
+def run_demo(settings: Settings, say: Callable[[str], None], spec: PipelineSpec | None = None) -> bool:
+    """Submit the demo pipeline, show its progress and the comparison; returns whether every step succeeded.
+
+    Args:
+        settings: of the backend.
+        say: shows a line to the user.
+        spec: another pipeline than the demo.
+
+    Raises:
+        BadInput: the services do not start.
+    """
+    settings.open_home()
+    url = settings.url
+    with _services(settings, url, say), Client(url, settings.user_token(), timeout=30) as api:
+        began = time.monotonic()
+        pipeline = api.submit_pipeline(spec or demo_spec())
+        say(f"pipeline {pipeline.id} of {len(pipeline.steps)} steps: {pipeline.preset}, {pipeline.data}")
+        done = follow(api, pipeline.id, say)
+        say(f"{time.monotonic() - began:.0f} s")
+        evaluations = [step.run for step in done.steps if step.run is not None and step.run.setting]
+        finished = [run.id for run in evaluations if run.status == "succeeded"]
+        if finished:
+            show_comparison(api.compare(finished))
+        return done.status is PipelineStatus.SUCCEEDED
+
+
+@contextmanager
+def _services(settings: Settings, url: str, say: Callable[[str], None]) -> Iterator[None]:
+    """The services: those that run already, else our own, which end with the demo."""
+    if backend_answers(url, settings.user_token()):
+        say(f"using the services that run at {url}")
+        yield
+        return
+    log = settings.home / "services" / "demo.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as out:
+        launcher = subprocess.Popen(
+            [sys.executable, "-m", "backend", "up"], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while "Ctrl-C" not in log.read_text(encoding="utf-8", errors="replace"):
+            if launcher.poll() is not None or time.monotonic() > deadline:
+                lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+                raise BadInput(
+                    "service_failed",
+                    f"the services did not start: {lines[-1] if lines else 'nothing was said'}",
+                    field="MEMGEN_HOME",
+                    value=settings.home,
+                    way_out=f"Look at {log}.",
+                )
+            time.sleep(0.2)
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("  "):  # address and token, to watch in the dashboard meanwhile
+                say(line)
+        yield
+    finally:
+        if launcher.poll() is None:
+            launcher.send_signal(signal.SIGINT)
+            launcher.wait(60)
+    say("the services have been stopped; `make up` starts them again and shows this pipeline in the dashboard")

@@ -1,0 +1,209 @@
+"""Command line of pipelines: submit, watch, continue, stop; checkpoints and comparisons; the demo."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from backend.commands.demo import run_demo
+from backend.commands.pipeline_text import follow, show_comparison
+from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table
+from memgen.contract.config import STAGES, RunConfig
+from memgen.contract.config_text import field_value
+from memgen.contract.errors import BadInput
+from memgen.contract.pipeline import STEPS, PipelineSpec, demo_spec
+from memgen.contract.status import PipelineStatus, StopMode
+
+pipelines = typer.Typer(help="The whole chain from the base model to LTPO.", no_args_is_help=True)
+PipelineId = Annotated[int, typer.Argument(help="Number of the pipeline.")]
+
+
+def install(app: typer.Typer) -> None:
+    """Put these commands into the service's command line."""
+    app.add_typer(pipelines, name="pipeline")
+    app.command()(compare)
+    app.command()(checkpoints)
+    app.command()(demo)
+
+
+@pipelines.command()
+def run(
+    config: Annotated[Path | None, typer.Option(help="JSON file with a pipeline; the options below win.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Model; `memgen presets` lists them.")] = None,
+    data: Annotated[str | None, typer.Option(help="gsm8k, wordproblems or wordproblems_easy.")] = None,
+    num_questions: Annotated[int | None, typer.Option(help="Of each evaluation; empty for all.")] = None,
+    set_field: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="WHERE.FIELD=VALUE", help="WHERE is shared, evaluations or a step, e.g. weaver_sft."
+        ),
+    ] = None,
+    reuse: Annotated[
+        list[str] | None, typer.Option(metavar="STEP=RUN", help="A finished run that stands for a step.")
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="A few words to find the pipeline again.")] = None,
+    is_demo: Annotated[bool, typer.Option("--demo", help="The small pipeline that runs on a CPU in minutes.")] = False,
+    wait: Annotated[bool, typer.Option(help="Show progress until the pipeline has ended.")] = False,
+) -> None:
+    """Submit a pipeline: six runs, chained by their checkpoints."""
+    with errors(), client() as api:
+        fields = demo_spec().model_dump(mode="json") if is_demo else {"shared": {}, "evaluations": {}, "steps": {}}
+        fields |= read_json(config) if config else {}
+        given = {"shared.preset": preset, "shared.data": data, "evaluations.num_questions": num_questions}
+        for name, value in given.items():
+            if value is not None:
+                _put(fields, name, value)
+        for name, text in assignments(set_field or [], example="weaver_sft.learning_rate=1e-5").items():
+            _put(fields, name, field_value(_classes(name), name.partition(".")[2], text))
+        _part(fields, "reuse").update(assignments(reuse or [], "--reuse", "base_eval=1"))
+        if note is not None:
+            fields["note"] = note
+        out = api.submit_pipeline(_spec(fields))
+        say(f"pipeline {out.id}: " + ", ".join(f"{step.step} run {step.run.id}" for step in out.steps if step.run))
+        if wait:
+            raise typer.Exit(0 if follow(api, out.id).status is PipelineStatus.SUCCEEDED else 1)
+
+
+@pipelines.command("list")
+def list_(limit: Annotated[int, typer.Option(min=1, max=100)] = 20) -> None:
+    """List pipelines, newest first."""
+    with errors(), client() as api:
+        rows = []
+        for one in api.pipelines(limit=limit).items:
+            done = sum(step.run is not None and step.run.status == "succeeded" for step in one.steps)
+            rows.append([str(one.id), one.status, one.preset, one.data, f"{done}/{len(one.steps)}", one.note])
+        show_table(["pipeline", "status", "model", "data", "steps", "note"], rows)
+
+
+@pipelines.command()
+def show(pipeline_id: PipelineId) -> None:
+    """Show the steps of a pipeline."""
+    with errors(), client() as api:
+        out = api.pipeline(pipeline_id)
+        rows = []
+        for step in out.steps:
+            run = step.run
+            accuracy = run.summary.get("accuracy") if run is not None and run.setting else None
+            rows.append(
+                [
+                    step.label + (" (reused)" if step.reused else ""),
+                    str(run.id) if run else "",
+                    run.status if run else "deleted",
+                    str(run.num_attempts) if run else "",
+                    "" if run is None or accuracy is None else f"{100 * accuracy:.1f} %{run.scorer_mark}",
+                    step.reason,
+                ]
+            )
+        say(f"pipeline {out.id} {out.status}: {out.preset}, {out.data}")
+        show_table(["step", "run", "status", "attempts", "accuracy", ""], rows)
+        if out.can_continue:
+            say(out.continue_reason)
+
+
+@pipelines.command()
+def watch(pipeline_id: PipelineId) -> None:
+    """Show a pipeline's progress until it has ended; exit code 0 only if every step succeeded."""
+    with errors(), client() as api:
+        raise typer.Exit(0 if follow(api, pipeline_id).status is PipelineStatus.SUCCEEDED else 1)
+
+
+@pipelines.command("continue")
+def continue_(pipeline_id: PipelineId) -> None:
+    """Go on from what failed, was stopped or was skipped; finished steps stay."""
+    with errors(), client() as api:
+        out = api.continue_pipeline(pipeline_id)
+        say(f"pipeline {out.id} is {out.status}")
+
+
+@pipelines.command()
+def stop(
+    pipeline_id: PipelineId,
+    mode: Annotated[StopMode, typer.Option(help="How to treat what was computed.")] = StopMode.SAVE,
+) -> None:
+    """Stop every step that has not ended."""
+    with errors(), client() as api:
+        out = api.stop_pipeline(pipeline_id, mode)
+        say(f"pipeline {out.id} is {out.status}")
+
+
+def compare(
+    runs: Annotated[list[int], typer.Argument(help="Evaluations, by their numbers.")],
+    base: Annotated[int | None, typer.Option(help="What the others are compared with.")] = None,
+) -> None:
+    """Compare evaluations on the same questions, each against the base."""
+    with errors(), client() as api:
+        show_comparison(api.compare(runs, base=base))
+
+
+def checkpoints() -> None:
+    """List what training runs left, newest first."""
+    with errors(), client() as api:
+        rows = [
+            [
+                str(one.id), one.stage, one.preset, ", ".join(one.trained), str(one.parent_id or "the base"),
+                one.content_hash or "", one.reason,
+            ]
+            for one in api.checkpoints().items
+        ]  # fmt: skip
+        show_table(["checkpoint", "stage", "model", "trained", "made from", "hash", ""], rows)
+
+
+def demo() -> None:
+    """Run the whole chain on the demo model and print the comparison; starts the services if they do not run."""
+    with errors():
+        raise typer.Exit(0 if run_demo(settings(), say) else 1)
+
+
+def _put(fields: dict[str, Any], name: str, value: object) -> None:
+    where, dot, field = name.partition(".")
+    if not dot or where not in ("shared", "evaluations", *STEPS):
+        raise BadInput(
+            "bad_option",
+            "this does not say where the field belongs",
+            field="--set",
+            value=name,
+            way_out=f"Write WHERE.FIELD=VALUE; WHERE is shared, evaluations, {', '.join(STEPS)}.",
+        )
+    part = _part(fields, "steps" if where in STEPS else where)
+    if where in STEPS:
+        part = _part(part, where)
+    part[field] = value
+
+
+def _part(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """An object in the pipeline, made if it is missing.
+
+    Raises:
+        BadInput: `config_unreadable`, if the file has something else there.
+    """
+    part = fields.setdefault(name, {})
+    if not isinstance(part, dict):
+        raise BadInput(
+            "config_unreadable",
+            "this part of the config is no object",
+            field=name,
+            value=part,
+            way_out="Mend the file.",
+        )
+    return part
+
+
+def _classes(name: str) -> list[type[RunConfig]]:
+    """The configs that a `WHERE.FIELD` may belong to."""
+    where = name.partition(".")[0]
+    return [STAGES[STEPS[step].stage] for step in STEPS if where in ("shared", "evaluations", step)]
+
+
+def _spec(fields: dict[str, Any]) -> PipelineSpec:
+    try:
+        return PipelineSpec.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(
+            "invalid_config",
+            first["msg"],
+            field=".".join(map(str, first["loc"])),
+            value=first["input"],
+            way_out="`memgen-studio pipeline run --help` tells what can be set.",
+        ) from None

@@ -1,0 +1,121 @@
+"""Who may ask: users, workers, and supervisors with the token of their attempt."""
+
+import asyncio
+import hmac
+import re
+from collections import OrderedDict
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import Scope
+
+from backend.errors import Unauthorized
+from backend.http.context import Context, ContextDep
+from backend.services import ingest
+from backend.services.claim import hash_token
+
+_bearer = HTTPBearer(auto_error=False, description="The token that `make up` prints.")
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+_ATTEMPT = re.compile(r"/api/v1/worker/attempts/([^/]*)(/.*)?")
+MOST_KNOWN = 10_000  # attempts whose token was seen to be right; it never changes
+AT_ONCE = 2  # tokens of attempts that are looked up in the database
+
+
+class Guard:
+    """Looks at the token of a request before anything else is done with it.
+
+    Args:
+        context: with the tokens, and the database that knows those of the attempts.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._seen: OrderedDict[tuple[int, str], None] = OrderedDict()
+        self._looking = asyncio.Semaphore(AT_ONCE)
+
+    async def __call__(self, credentials: HTTPAuthorizationCredentials | None, scope: Scope) -> None:
+        """Refuse a request without the token that its path asks for; a wrong one is answered late.
+
+        Raises:
+            Unauthorized: `no_token`, `wrong_token`.
+            TooManyWrongTokens: `too_many_wrong_tokens`.
+        """
+        try:
+            await self._check(credentials, scope["path"])
+        except Unauthorized as error:
+            client = scope.get("client")
+            raise await self._context.wrong_tokens.hold(client[0] if client else "", error) from None
+
+    async def _check(self, credentials: HTTPAuthorizationCredentials | None, path: str) -> None:
+        if path == "/api/v1/openapi.json":
+            return
+        attempt = _ATTEMPT.fullmatch(path)
+        if attempt is not None:
+            await self._check_attempt(attempt[1], given(credentials))
+        elif path.startswith("/api/v1/worker/"):
+            require_worker(self._context, credentials)
+        else:
+            require_user(self._context, credentials)
+
+    async def _check_attempt(self, number: str, token: str) -> None:
+        attempt_id = int(number) if re.fullmatch(r"[0-9]{1,18}", number) else 0
+        key = attempt_id, hash_token(token)
+        if key not in self._seen:
+            async with self._looking:
+                await to_thread.run_sync(self._look_up, attempt_id, token)
+            self._seen[key] = None
+        self._seen.move_to_end(key)
+        while len(self._seen) > MOST_KNOWN:
+            self._seen.popitem(last=False)
+
+    def _look_up(self, attempt_id: int, token: str) -> None:
+        with self._context.database.read() as session:
+            ingest.attempt_of(session, attempt_id, token)
+
+
+def require_user(context: ContextDep, credentials: _Credentials) -> None:
+    """Refuse a request without the users' token."""
+    _check(credentials, context.user_token, "HOME/backend/token")
+
+
+def require_worker(context: ContextDep, credentials: _Credentials) -> None:
+    """Refuse a request without the workers' token."""
+    _check(credentials, context.worker_token, "HOME/backend/worker-token")
+
+
+def attempt_token(credentials: _Credentials) -> str:
+    """The token that a supervisor sent; whether it fits its attempt is decided where the attempt is read."""
+    return given(credentials)
+
+
+def given(credentials: HTTPAuthorizationCredentials | None) -> str:
+    """The bearer token of a request.
+
+    Raises:
+        Unauthorized: `no_token`.
+    """
+    if credentials is None or not credentials.credentials:
+        raise Unauthorized(
+            "no_token",
+            "this request carries no token",
+            field="Authorization",
+            way_out="Send the header `Authorization: Bearer TOKEN`; `make up` prints the token.",
+        )
+    return credentials.credentials
+
+
+def _check(credentials: HTTPAuthorizationCredentials | None, expected: str, place: str) -> None:
+    if not hmac.compare_digest(given(credentials).encode(), expected.encode()):
+        raise Unauthorized(
+            "wrong_token",
+            "the token is wrong",
+            field="Authorization",
+            way_out=f"Use the one in {place} (HOME is MEMGEN_HOME).",
+        )
+
+
+AttemptToken = Annotated[str, Depends(attempt_token)]

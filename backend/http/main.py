@@ -1,0 +1,91 @@
+"""The application: routes over one context, with the reconciler beside them."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+
+from backend.http import problems
+from backend.http.api_document import describe_errors
+from backend.http.api_page import CONTENT_SECURITY_POLICY, api_page
+from backend.http.auth import Guard
+from backend.http.context import Context
+from backend.http.doors import Doors, Pace
+from backend.http.identity import Identity
+from backend.http.known_host import KnownHost
+from backend.http.lanes import Lanes
+from backend.http.routes import chain, compare, house, launch, pipelines, runs, worker
+from backend.services.enqueue import Doorbell
+from backend.services.reconcile import Reconciler
+from backend.services.runs import skip_used_ids
+from backend.settings import Settings
+from backend.store.db import Database
+from memgen import __version__
+
+
+def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pace: Pace | None = None) -> FastAPI:
+    """Build the application: migrate the database, then serve.
+
+    Args:
+        settings: where it lives and how patient it is.
+        clock: seconds since 1970.
+        pace: how long a client may take; usual times if None.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database)
+    database.migrate()
+    with database.write() as session:
+        skip_used_ids(session, settings.home)
+    doorbell = Doorbell(settings.redis_url)
+    reconciler = Reconciler(database, settings, lambda: _ignore(doorbell.ring()), clock=clock)
+    context = Context(
+        settings=settings,
+        database=database,
+        doorbell=doorbell,
+        reconciler=reconciler,
+        user_token=settings.user_token(),
+        worker_token=settings.workers_token(),
+        instance=settings.instance(),
+        clock=clock,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        reconciler.start()
+        yield
+        reconciler.stop()
+        doorbell.close()
+        database.close()
+
+    app = FastAPI(
+        title="MemGen Studio",
+        version=__version__,
+        summary="Launch, watch and judge MemGen runs.",
+        lifespan=lifespan,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # FastAPI's pages load their scripts from a foreign host
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the Host header
+    )
+    app.state.context = context
+    problems.install(app)
+    describe_errors(app)
+    app.add_middleware(Lanes, commits=lambda: database.commits)  # the innermost comes first here
+    app.add_middleware(Doors, guard=Guard(context), pace=pace or Pace())
+    app.add_middleware(Identity, instance=context.instance)
+    app.add_middleware(KnownHost, hosts=settings.hosts())
+    for module in (launch, runs, pipelines, chain, compare, house, worker):
+        app.include_router(module.router, prefix="/api/v1")
+
+    @app.get("/docs", include_in_schema=False)
+    @app.get("/redoc", include_in_schema=False)
+    def documentation() -> HTMLResponse:
+        return HTMLResponse(api_page(app.openapi()), headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+
+    return app
+
+
+def _ignore(_: str) -> None:
+    """The doorbell logs why it could not ring; the reconciler rings again anyway."""

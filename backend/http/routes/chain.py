@@ -1,0 +1,55 @@
+"""Checkpoints and lineage: what a run can start from, and what it came from."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from backend.api import schemas as s
+from backend.http.auth import require_user
+from backend.http.context import ContextDep
+from backend.http.routes.route import Route
+from backend.services import pipelines, runs
+from backend.views import checkpoints, lineage
+
+router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags=["checkpoints"])
+
+
+@router.get("/checkpoints")
+def list_checkpoints(
+    context: ContextDep,
+    stage: Annotated[str | None, Query(description="Stage of the run that is to start from it.")] = None,
+    setting: Annotated[str | None, Query(description="Setting of that run, of an evaluation.")] = None,
+    preset: Annotated[str | None, Query(description="Model of that run.")] = None,
+    prompt_latents_len: int | None = None,
+    inference_latents_len: int | None = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="Most that can be used, and most of the others.")] = 200,
+) -> s.CheckpointList:
+    """What training runs left, newest first, and why a run like the one asked about can't start from it."""
+    wanted = {
+        "stage": stage,
+        "setting": setting,
+        "preset": preset,
+        "prompt_latents_len": prompt_latents_len,
+        "inference_latents_len": inference_latents_len,
+    }
+    child = {name: value for name, value in wanted.items() if value is not None}
+    with context.database.read() as session:
+        return s.CheckpointList(items=checkpoints.listed(session, context.home, child, limit=limit))
+
+
+@router.get("/checkpoints/{checkpoint_id}")
+def get_checkpoint(checkpoint_id: int, context: ContextDep) -> s.CheckpointOut:
+    """One checkpoint, its files checked against their hashes."""
+    with context.database.read() as session:
+        return checkpoints.one(session, checkpoint_id, context.home)
+
+
+@router.get("/lineage")
+def get_lineage(context: ContextDep, run: int | None = None, pipeline: int | None = None) -> s.LineageOut:
+    """Which run started from which: a run's family, a pipeline, or the newest runs."""
+    with context.database.read() as session:
+        if run is not None:
+            runs.get(session, run)
+        elif pipeline is not None:
+            pipelines.get(session, pipeline)
+        return lineage.lineage(session, run_id=run, pipeline_id=pipeline)

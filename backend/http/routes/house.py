@@ -1,0 +1,67 @@
+"""The house: health, workers, queue."""
+
+from fastapi import APIRouter, Depends
+from sqlmodel import select
+
+from backend.api import schemas as s
+from backend.http.auth import require_user
+from backend.http.context import Context, ContextDep
+from backend.http.routes.route import Route
+from backend.services import claim
+from backend.store.models import Worker
+from backend.views import views
+from memgen import __version__
+
+router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags=["house"])
+
+
+@router.get("/health")
+def health(context: ContextDep) -> s.HealthOut:
+    """Whether the service and what it needs are well."""
+    broker = context.doorbell.state()
+    age = context.reconciler.age()
+    with context.database.read() as session:
+        workers = list(session.exec(select(Worker)))
+    alive = sum(context.clock() - worker.last_seen < claim.ALIVE_SECONDS for worker in workers)
+    late = age is not None and age > 10 * context.settings.reconcile_seconds
+    return s.HealthOut(
+        status="ok" if broker == "ok" and alive and not late else "degraded",
+        version=__version__,
+        database="ok",
+        broker=broker,
+        reconciler_age_seconds=age,
+        workers_alive=alive,
+        home_free_bytes=context.free_disk,
+    )
+
+
+@router.get("/workers")
+def workers(context: ContextDep) -> s.WorkerList:
+    """Workers that have announced themselves, and what their slots do."""
+    with context.database.read() as session:
+        busy = claim.busy_slots(session)
+        rows = session.exec(select(Worker))
+        return s.WorkerList(items=[views.worker_out(row, busy, at=context.clock()) for row in rows])
+
+
+@router.get("/queue")
+def queue(context: ContextDep) -> s.QueueOut:
+    """Queued runs in the order in which they are handed out."""
+    return _queue(context)
+
+
+@router.post("/queue/pause")
+def pause(body: s.PauseRequest, context: ContextDep) -> s.QueueOut:
+    """Pause or resume the queue; running runs go on."""
+    with context.database.write() as session:
+        claim.pause(session, body.paused)
+    if not body.paused:
+        context.doorbell.ring()
+    return _queue(context)
+
+
+def _queue(context: Context) -> s.QueueOut:
+    with context.database.read() as session:
+        rows = [run for _, run in claim.queued(session)]
+        items = views.runs_out(session, rows, context.look_around(session))
+        return s.QueueOut(paused=claim.paused(session), items=items)

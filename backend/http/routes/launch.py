@@ -1,0 +1,62 @@
+"""What can be launched: presets, schemas, preflight."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict
+
+from backend.api import schemas as s
+from backend.http.auth import require_user
+from backend.http.context import ContextDep
+from backend.http.routes.route import Route
+from backend.services.preflight import preflight
+from memgen.contract.config import stage_class
+from memgen.contract.planner.memory import weights_bytes
+from memgen.contract.presets import load_presets
+
+router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags=["launch"])
+
+
+class PresetList(BaseModel):
+    """All presets."""
+
+    items: list[s.PresetOut]
+    next_cursor: str | None = None
+
+
+class PreflightRequest(BaseModel):
+    """A config to try."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    config: dict[str, Any]
+
+
+@router.get("/presets")
+def presets() -> PresetList:
+    """Models that can be launched."""
+    items = [
+        s.PresetOut(
+            name=preset.name,
+            note=preset.note,
+            parameters=preset.dimensions.parameters,
+            weights_bytes=weights_bytes(preset),
+            expected_hours=preset.expected_hours,
+        )
+        for preset in load_presets().values()
+    ]
+    return PresetList(items=items)
+
+
+@router.get("/schema/{stage}")
+def schema(stage: str) -> dict[str, Any]:
+    """JSON schema of a stage's config; the description of a field is its help text."""
+    return stage_class(stage).model_json_schema()
+
+
+@router.post("/preflight")
+def try_config(body: PreflightRequest, context: ContextDep) -> s.PreflightReply:
+    """Would it work, and why not. Changes nothing."""
+    around = context.look_around_first()
+    with context.database.read() as session:
+        return preflight(session, body.config, context.settings, around)

@@ -1,0 +1,111 @@
+"""Pipelines: submit, watch, continue, stop."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, status
+from sqlmodel import Session
+
+from backend.api import schemas as s
+from backend.http.auth import require_user
+from backend.http.context import Context, ContextDep
+from backend.http.routes.parameters import Cursor, Key
+from backend.http.routes.route import Route
+from backend.services import pipelines, preflight
+from backend.services.idempotency import once, replayed
+from backend.store.models import Pipeline
+from backend.views import pipelines as views
+from memgen.contract.pipeline import PipelineSpec, plan_pipeline
+
+router = APIRouter(route_class=Route, prefix="/pipelines", dependencies=[Depends(require_user)], tags=["pipelines"])
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.PipelineOut:
+    """Submit a pipeline: all its runs are stored, and each starts once its parent's checkpoint is there."""
+    configs = plan_pipeline(body)
+    route, data = "POST /pipelines", body.model_dump(mode="json")
+    with context.database.read() as session:
+        known = replayed(session, key, route, data, s.PipelineOut)
+    if known is not None:
+        return known
+    preflight.check_all(configs, context.settings)
+    with context.database.read() as session:  # hashes files: not in the writer's transaction
+        reusable = pipelines.check_reuse(session, body, context.home)
+    pinned = preflight.pin_all(configs, list(reusable.values()))  # may ask the hub: in no transaction
+    around = context.look_around_first()
+    with context.database.write() as session:
+
+        def make() -> s.PipelineOut:
+            reused = pipelines.check_reuse(session, body, context.home, deep=False)
+            retries = context.settings.max_retries
+            pipeline = pipelines.submit(session, body, pinned, reused, at=context.clock(), retries=retries)
+            return views.view(session, pipeline, around)
+
+        reply = once(session, key, route, data, s.PipelineOut, make, at=context.clock())
+    context.doorbell.ring()
+    return reply
+
+
+@router.post("/preflight")
+def try_out(body: PipelineSpec, context: ContextDep) -> s.PipelinePreflight:
+    """Would this pipeline run, and what would its steps take."""
+    around = context.look_around_first()
+    with context.database.read() as session:
+        return preflight.pipeline_preflight(session, body, context.settings, around)
+
+
+@router.get("")
+def list_pipelines(
+    context: ContextDep, cursor: Cursor = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
+) -> s.PipelineList:
+    """Pipelines, newest first."""
+    with context.database.read() as session:
+        around = context.look_around(session)
+        rows, following = pipelines.listed(session, cursor=cursor, limit=limit)
+        items = views.page(session, rows, around)
+    return s.PipelineList(items=items, next_cursor=following)
+
+
+@router.get("/{pipeline_id}")
+def get(pipeline_id: int, context: ContextDep) -> s.PipelineOut:
+    """One pipeline with its steps."""
+    with context.database.read() as session:
+        return views.view(session, pipelines.get(session, pipeline_id), context.look_around(session))
+
+
+@router.post("/{pipeline_id}/continue")
+def continue_(pipeline_id: int, context: ContextDep, key: Key = None) -> s.PipelineOut:
+    """Go on from what failed, was stopped or was skipped; what succeeded stays."""
+
+    def act(session: Session, pipeline: Pipeline) -> None:
+        pipelines.continue_(session, pipeline, at=context.clock(), retries=context.settings.max_retries)
+
+    return _change(context, pipeline_id, "continue", {}, key, act)
+
+
+@router.post("/{pipeline_id}/stop")
+def stop(pipeline_id: int, body: s.StopRequest, context: ContextDep, key: Key = None) -> s.PipelineOut:
+    """Stop every step that has not ended."""
+
+    def act(session: Session, pipeline: Pipeline) -> None:
+        pipelines.stop(session, pipeline, body.mode, at=context.clock())
+
+    return _change(context, pipeline_id, "stop", body.model_dump(), key, act)
+
+
+def _change(
+    context: Context, pipeline_id: int, word: str, body: object, key: str | None, act: pipelines.Act
+) -> s.PipelineOut:
+    around = context.look_around_first()
+    with context.database.write() as session:
+
+        def make() -> s.PipelineOut:
+            pipeline = pipelines.get(session, pipeline_id)
+            act(session, pipeline)
+            session.flush()
+            return views.view(session, pipeline, around)
+
+        route = f"POST /pipelines/{pipeline_id}/{word}"
+        reply = once(session, key, route, body, s.PipelineOut, make, at=context.clock())
+    context.doorbell.ring()
+    return reply

@@ -1,0 +1,247 @@
+"""Runs: submit, list, look at, stop, start again, delete."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, status
+from sqlmodel import Session, col, select
+
+from backend.api import schemas as s
+from backend.http.auth import require_user
+from backend.http.context import Context, ContextDep
+from backend.http.routes.parameters import Cursor, Flag, Key, Stage, Statuses, Text
+from backend.http.routes.route import Route
+from backend.services import runs, scoring
+from backend.services.checkpoints import check_parent, parent_of
+from backend.services.comparable import evaluation
+from backend.services.disk import size_of
+from backend.services.idempotency import once, replayed
+from backend.services.preflight import check, pin_revision
+from backend.store.models import Run
+from backend.views import reading, series, views
+from memgen.contract.config import parse_config, stored_config
+from memgen.contract.status import RunStatus
+
+router = APIRouter(route_class=Route, prefix="/runs", dependencies=[Depends(require_user)], tags=["runs"])
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Submit a run. Stored first, then workers are told; a worker that is away finds it later."""
+    route = "POST /runs"
+    with context.database.read() as session:
+        known = replayed(session, key, route, body.model_dump(), s.RunDetail)
+    if known is not None:
+        return known
+    config = parse_config(body.config)
+    check(config, context.settings)
+    with context.database.read() as session:  # hashes files: not in the writer's transaction
+        parent = check_parent(session, config, context.home)
+        kin = [parent] if parent is not None else []
+    pinned = pin_revision(config, kin)
+    around = context.look_around_first()
+    with context.database.write() as session:
+
+        def make() -> s.RunDetail:
+            parent = parent_of(session, pinned)
+            retries = context.settings.max_retries
+            run = runs.submit(session, pinned, body.note, at=context.clock(), retries=retries, parent=parent)
+            session.flush()
+            return views.run_detail(session, run, around)
+
+        reply = once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
+    context.doorbell.ring()
+    return reply
+
+
+@router.get("")
+def list_runs(
+    context: ContextDep,
+    status: Statuses = None,
+    stage: Stage = None,
+    preset: Text = None,
+    setting: Text = None,
+    text: Annotated[str | None, Query(description="Part of the note or of the model's name.", max_length=200)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> s.RunList:
+    """Runs, newest first."""
+    with context.database.read() as session:
+        rows, next_cursor = reading.list_runs(
+            session, status=status, stage=stage, preset=preset, setting=setting, text=text, cursor=cursor, limit=limit
+        )
+        items = views.runs_out(session, rows, context.look_around(session))
+    return s.RunList(items=items, next_cursor=next_cursor)
+
+
+@router.get("/{run_id}")
+def get(run_id: int, context: ContextDep) -> s.RunDetail:
+    """One run."""
+    with context.database.read() as session:
+        run = runs.get(session, run_id)
+        return views.run_detail(session, run, context.look_around(session))
+
+
+@router.post("/{run_id}/stop")
+def stop(run_id: int, body: s.StopRequest, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Ask a run to stop: save and stop, discard, or force."""
+    around = context.look_around_first(ask_broker=False)
+    with context.database.write() as session:
+
+        def make() -> s.RunDetail:
+            run = runs.get(session, run_id)
+            runs.stop(session, run, body.mode, at=context.clock())
+            return views.run_detail(session, run, around)
+
+        route = f"POST /runs/{run_id}/stop"
+        return once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
+
+
+@router.post("/{run_id}/priority")
+def set_priority(run_id: int, body: s.PriorityRequest, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Let a run that has not started stand further to the front of the queue, or to its back."""
+    around = context.look_around_first()
+    with context.database.write() as session:
+
+        def make() -> s.RunDetail:
+            run = runs.get(session, run_id)
+            runs.set_priority(session, run, body.priority, at=context.clock())
+            return views.run_detail(session, run, around)
+
+        route = f"POST /runs/{run_id}/priority"
+        return once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
+
+
+@router.post("/{run_id}/resume")
+def resume(run_id: int, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Next attempt of a failed or cancelled run, from where the last one got."""
+    return _start_again(run_id, context, key, resume=True)
+
+
+@router.post("/{run_id}/retry")
+def retry(run_id: int, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Next attempt of a failed or cancelled run, from the start."""
+    return _start_again(run_id, context, key, resume=False)
+
+
+@router.post("/{run_id}/rescore")
+def rescore(run_id: int, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Score a finished evaluation's answers with the newest version of the scorer, beside the scores that it has."""
+    # takes a second or two: not in the writer's transaction
+    with scoring.one_at_a_time(), context.database.read() as session:
+        new_scores = scoring.rescored(session, evaluation(session, run_id))
+    around = context.look_around_first(ask_broker=False)
+    with context.database.write() as session:
+
+        def make() -> s.RunDetail:
+            run = runs.get(session, run_id)
+            scoring.store(session, run, new_scores, at=context.clock())
+            return views.run_detail(session, run, around)
+
+        return once(session, key, f"POST /runs/{run_id}/rescore", {}, s.RunDetail, make, at=context.clock())
+
+
+@router.delete("/{run_id}")
+def delete(
+    run_id: int,
+    context: ContextDep,
+    confirm: Annotated[Flag, Query(description="Without it only what would go is told.")] = False,
+) -> s.DeletePreview:
+    """Delete an ended run with its files."""
+    if not confirm:
+        with context.database.read() as session:
+            run = runs.get(session, run_id)
+            return _preview(session, context, run, deleted=False)
+    with context.database.write() as session:
+        run = runs.get(session, run_id)
+        preview = _preview(session, context, run, deleted=True)
+        paths = runs.paths_of(session, run, context.home, context.log_path)
+        config = stored_config(run.config)
+        runs.delete(session, run)
+        session.flush()
+        left = session.exec(
+            select(Run.id)
+            .where(col(Run.status) == RunStatus.SUCCEEDED, col(Run.preset) == config.preset)
+            .where(col(Run.stage) == config.stage, col(Run.data) == config.data)
+            .order_by(col(Run.ended_at).desc())
+        ).first()
+    # the rows went first: a file that stays behind harms nobody, a row without its files would
+    stuck = runs.delete_files(paths, context.home, config, left)
+    return preview.model_copy(update={"left": stuck})
+
+
+@router.get("/{run_id}/metrics")
+def metrics(
+    run_id: int,
+    context: ContextDep,
+    name: str | None = None,
+    since: Annotated[int | None, Query(description="Only later steps.")] = None,
+    max_points: Annotated[int, Query(ge=2, le=10_000)] = 2000,
+) -> s.MetricsOut:
+    """Metrics, downsampled."""
+    with context.database.read() as session:
+        runs.get(session, run_id)
+        found = series.metrics(session, run_id, name=name, since=since, max_points=max_points)
+    return s.MetricsOut(series=found)
+
+
+@router.get("/{run_id}/log")
+def log(
+    run_id: int,
+    context: ContextDep,
+    attempt: int | None = None,
+    offset: Annotated[int | None, Query(ge=0, description="First byte; empty for the end of the log.")] = None,
+    limit: Annotated[int, Query(ge=1, le=4 * 2**20)] = 65536,
+) -> s.LogOut:
+    """A piece of the log by byte offset."""
+    with context.database.read() as session:
+        runs.get(session, run_id)
+        return reading.log(session, run_id, context.log_path, attempt=attempt, offset=offset, limit=limit)
+
+
+@router.get("/{run_id}/answers")
+def answers(
+    run_id: int,
+    context: ContextDep,
+    show: Literal["all", "right", "wrong", "truncated", "no_box"] = "all",
+    text: Text = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+    scorer_version: Annotated[
+        int | None, Query(ge=1, lt=2**31, description="Whose scores to show; empty for the newest version's.")
+    ] = None,
+) -> s.AnswersOut:
+    """Answers, question by question."""
+    with context.database.read() as session:
+        run = runs.get(session, run_id)
+        return reading.answers(session, run, show=show, text=text, cursor=cursor, limit=limit, version=scorer_version)
+
+
+@router.get("/{run_id}/events")
+def events(run_id: int, context: ContextDep, cursor: Cursor = None, limit: Limit = 200) -> s.RunEventList:
+    """The run's history: every change of status with its cause and actor."""
+    with context.database.read() as session:
+        runs.get(session, run_id)
+        return reading.history(session, run_id, cursor=cursor, limit=limit)
+
+
+def _start_again(run_id: int, context: Context, key: str | None, *, resume: bool) -> s.RunDetail:
+    around = context.look_around_first()
+    with context.database.write() as session:
+
+        def make() -> s.RunDetail:
+            run = runs.get(session, run_id)
+            retries = context.settings.max_retries
+            runs.start_again(session, run, resume=resume, at=context.clock(), retries=retries)
+            return views.run_detail(session, run, around)
+
+        route = f"POST /runs/{run_id}/{'resume' if resume else 'retry'}"
+        reply = once(session, key, route, {}, s.RunDetail, make, at=context.clock())
+    context.doorbell.ring()
+    return reply
+
+
+def _preview(session: Session, context: Context, run: Run, *, deleted: bool) -> s.DeletePreview:
+    paths = runs.paths_of(session, run, context.home, context.log_path)
+    names = [str(path.relative_to(context.home)) for path in paths]
+    return s.DeletePreview(run_id=run.id or 0, paths=names, size_bytes=size_of(paths), deleted=deleted)

@@ -1,0 +1,91 @@
+"""What workers and supervisors say: announce, claim, and the reports of an attempt."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, status
+
+from backend.api import schemas as s
+from backend.http.auth import AttemptToken, require_worker
+from backend.http.context import ContextDep
+from backend.http.routes.route import Route
+from backend.services import claim, ingest
+
+router = APIRouter(route_class=Route, prefix="/worker", tags=["worker"])
+Offset = Annotated[int, Query(ge=0, description="Byte of the file at which the body starts.")]
+
+
+async def raw_body(request: Request) -> bytes:
+    """The bytes of a report; the doors have an eye on their number."""
+    return await request.body()
+
+
+Body = Annotated[bytes, Depends(raw_body)]
+
+
+@router.post("/announce", dependencies=[Depends(require_worker)], status_code=status.HTTP_204_NO_CONTENT)
+def announce(body: s.Announce, context: ContextDep) -> None:
+    """A worker says that it is alive."""
+    with context.database.write() as session:
+        claim.announce(session, body, at=context.clock())
+
+
+@router.post("/claim", dependencies=[Depends(require_worker)])
+def claim_work(body: s.ClaimRequest, context: ContextDep) -> s.ClaimReply:
+    """Ask for the best waiting attempt that fits a slot."""
+    with context.database.write() as session:
+        attempt = claim.claim(
+            session, body, context.patience, at=context.clock(), free_disk=context.spare_disk(session)
+        )
+    return s.ClaimReply(attempt=attempt, instance=context.instance)
+
+
+@router.post("/attempts/{attempt_id}/heartbeat")
+def heartbeat(attempt_id: int, token: AttemptToken, context: ContextDep) -> s.HeartbeatReply:
+    """Extend the lease; the reply carries a stop request."""
+    with context.database.write() as session:
+        attempt = ingest.authorize(session, attempt_id, token)
+        stop = ingest.beat(session, attempt, at=context.clock(), lease=context.settings.lease_seconds)
+    return s.HeartbeatReply(stop=stop, lease_seconds=context.settings.lease_seconds)
+
+
+@router.post("/attempts/{attempt_id}/log")
+def log(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, context: ContextDep) -> s.StreamReply:
+    """Bytes of the log."""
+    with context.database.write() as session:
+        attempt = ingest.authorize(session, attempt_id, token)
+        path = context.log_path(attempt.run_id, attempt.number)
+        behind = ingest.take_log(attempt, offset, data, path)
+        session.add(attempt)
+    return s.StreamReply(offset=behind)
+
+
+@router.post("/attempts/{attempt_id}/events")
+def events(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, context: ContextDep) -> s.StreamReply:
+    """Lines of the events file."""
+    with context.database.write() as session:
+        attempt = ingest.authorize(session, attempt_id, token)
+        behind = ingest.take_events(session, attempt, offset, data, at=context.clock())
+    return s.StreamReply(offset=behind)
+
+
+@router.post("/attempts/{attempt_id}/answers")
+def answers(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, context: ContextDep) -> s.StreamReply:
+    """Lines of the answer file."""
+    with context.database.write() as session:
+        attempt = ingest.authorize(session, attempt_id, token)
+        behind = ingest.take_answers(session, attempt, offset, data)
+    return s.StreamReply(offset=behind)
+
+
+@router.post("/attempts/{attempt_id}/finish")
+def finish(attempt_id: int, body: s.FinishRequest, token: AttemptToken, context: ContextDep) -> s.FinishReply:
+    """End an attempt; the reply says whether its outputs may be published."""
+    with context.database.write() as session:
+        said = ingest.repeated_finish(session, attempt_id, token, body)
+        if said is not None:
+            return s.FinishReply(publish=said)
+        attempt = ingest.authorize(session, attempt_id, token)
+        actor = f"worker {attempt.host}"
+        publish = ingest.finish(session, attempt, body, at=context.clock(), home=context.home, actor=actor)
+    context.doorbell.ring()  # its slot is free
+    return s.FinishReply(publish=publish)

@@ -1,0 +1,1 @@
+"""All that is SQLite's: connections, tables, migrations."""

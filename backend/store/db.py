@@ -1,0 +1,126 @@
+"""The database: one writer connection, read-only connections beside it, migrations at start.
+
+SQLite loses updates and answers "locked" with SQLAlchemy's defaults; what stands here was measured to lose none:
+BEGIN IMMEDIATE on one pooled writer, WAL, full sync, and a reader engine that can't write.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Engine, create_engine, event, text
+from sqlmodel import Session
+
+from memgen.contract.errors import BadInput
+
+READERS = (
+    16  # connections that read: one for each request that may be in work at once (backend.http.lanes), and the rest
+)
+PATIENCE = 5.0  # seconds that a request waits for a connection before it is told to come again
+
+
+class Database:
+    """Access to the service's tables.
+
+    Args:
+        path: the SQLite file; made with its folder if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._url = URL.create("sqlite", database=str(path))  # a text would end at a `?` of the path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.commits = 0
+        """How many transactions have been committed: while it stays, every reply that reads stays true."""
+        self._in_use = threading.local()
+        self._writer = self._engine(begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0, pool_timeout=PATIENCE)
+        self._reader = self._engine(
+            begin="BEGIN", query_only=True, pool_size=READERS, max_overflow=0, pool_timeout=PATIENCE
+        )
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction that is committed when the block ends and undone when it raises.
+
+        Raises:
+            sqlalchemy.exc.TimeoutError: others kept the connection for longer than `PATIENCE`.
+            RuntimeError: this thread holds a connection already.
+        """
+        with self._alone(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+        self.commits += 1
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A consistent view that can't write.
+
+        Raises:
+            sqlalchemy.exc.TimeoutError, RuntimeError: as `write`.
+        """
+        with self._alone(), Session(self._reader) as session:
+            yield session
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Refuses a second connection to a thread that holds one: enough of them at once would wait for themselves."""
+        if getattr(self._in_use, "held", False):
+            raise RuntimeError("this thread holds a database connection already; use its session")
+        self._in_use.held = True
+        try:
+            yield
+        finally:
+            self._in_use.held = False
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest version.
+
+        Foreign keys are off meanwhile: with them on, a table that alembic rebuilds takes its children along.
+
+        Raises:
+            BadInput: `database_damaged`, if rows point at nothing afterwards.
+        """
+        engine = create_engine(self._url)
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with engine.connect() as connection:
+            connection.execute(text("PRAGMA foreign_keys=OFF"))
+            connection.commit()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+            broken = connection.execute(text("PRAGMA foreign_key_check")).fetchall()
+        engine.dispose()
+        if broken:
+            raise BadInput(
+                "database_damaged",
+                f"{len(broken)} rows of the database point at rows that are gone",
+                field="MEMGEN_HOME",
+                value=self._path,
+                way_out="Restore a backup of the database.",
+            )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+    def _engine(self, *, begin: str, query_only: bool = False, **pool: Any) -> Engine:
+        engine = create_engine(self._url, connect_args={"check_same_thread": False}, **pool)
+
+        @event.listens_for(engine, "connect")
+        def connect(connection: Any, _: object) -> None:
+            connection.isolation_level = None  # transactions are begun below, not by the driver
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+            if query_only:
+                connection.execute("PRAGMA query_only=ON")
+
+        @event.listens_for(engine, "begin")
+        def start(connection: Any) -> None:
+            connection.exec_driver_sql(begin)
+
+        return engine

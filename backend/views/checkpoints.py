@@ -1,0 +1,81 @@
+"""Checkpoints as the API shows them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from backend.api import schemas as s
+from backend.errors import LARGEST_INTEGER, NotFound
+from backend.services.checkpoints import TRAININGS, manifest_of, why_not
+from backend.store.models import Checkpoint, Run
+from backend.views.times import when
+from memgen.contract.errors import BadInput
+from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.contract.status import RunStatus
+
+
+def listed(session: Session, home: Path, child: Mapping[str, Any], *, limit: int) -> list[s.CheckpointOut]:
+    """Trainings, newest first, each with why a run like `child` can't start from it.
+
+    Args:
+        session: a transaction.
+        home: folder of everything.
+        child: as of `why_not`.
+        limit: most that can be used, and most of the others, so that these crowd none out.
+    """
+    usable: list[s.CheckpointOut] = []
+    others: list[s.CheckpointOut] = []
+    for run in session.exec(select(Run).where(col(Run.stage).in_(TRAININGS)).order_by(col(Run.id).desc())):
+        problem = why_not(session, run, home, child)
+        kept = others if problem else usable
+        if len(kept) < limit:
+            kept.append(_out(session, run, problem))
+        if len(usable) == limit:
+            break
+    return sorted([*usable, *others], key=lambda out: out.id, reverse=True)
+
+
+def one(session: Session, checkpoint_id: int, home: Path) -> s.CheckpointOut:
+    """A checkpoint with its files checked.
+
+    Raises:
+        NotFound: `checkpoint_not_found`.
+    """
+    run = session.get(Run, checkpoint_id) if abs(checkpoint_id) <= LARGEST_INTEGER else None
+    if run is None or run.stage not in TRAININGS:
+        raise NotFound(
+            "checkpoint_not_found",
+            "there is no such checkpoint",
+            field="checkpoint_id",
+            value=checkpoint_id,
+            way_out="GET /api/v1/checkpoints lists them.",
+        )
+    return _out(session, run, why_not(session, run, home, {"stage": "weaver_sft"}, deep=True))
+
+
+def _out(session: Session, run: Run, problem: BadInput | None) -> s.CheckpointOut:
+    checkpoint = session.get(Checkpoint, run.id)
+    manifest = manifest_of(checkpoint) if checkpoint else None
+    settings = {name: run.config[name] for name in (*LENGTHS, *LIMITS) if run.config.get(name) is not None}
+    return s.CheckpointOut(
+        id=run.id or 0,
+        stage=run.stage,
+        preset=run.preset,
+        data=run.data,
+        note=run.note,
+        run_status=RunStatus(run.status),
+        usable=problem is None,
+        reason="" if problem is None else problem.message,
+        created_at=when(checkpoint.created_at) if checkpoint else None,
+        content_hash=checkpoint.content_hash if checkpoint else None,
+        base_model=manifest.base_model if manifest else None,
+        trained=list(manifest.trained) if manifest else [],
+        latents=manifest.latents if manifest else settings,
+        step=manifest.step if manifest else None,
+        parent_id=run.parent_id,
+        size_bytes=checkpoint.size_bytes if checkpoint else None,
+        folder=checkpoint.folder if checkpoint else None,
+        files=manifest.files if manifest else {},
+    )

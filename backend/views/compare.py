@@ -1,0 +1,226 @@
+"""Evaluations side by side: the same questions under the same conditions, or a refusal that says what differs."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from sqlmodel import Session, col, select
+
+from backend.api import schemas as s
+from backend.services import evidence, lifecycle
+from backend.services.comparable import (
+    FROM_CONFIG,
+    FROM_ENVIRONMENT,
+    NotComparable,
+    check_alike,
+    evaluation,
+    same_scorer,
+)
+from backend.services.cursors import cursor_number
+from backend.services.descent import ancestors
+from backend.services.scoring import Scores, with_metrics
+from backend.services.verdicts import verdicts
+from backend.store.models import Answer, AnswerScore, Run
+from memgen.contract.answers import AnswerRecord
+from memgen.contract.pipeline import EXPECTED_POINTS
+from memgen.contract.stage_configs import StageConfig
+
+MOST_RUNS = 12
+Kind = Literal["fixed", "broken", "both_right", "both_wrong"]
+KINDS: tuple[Kind, ...] = ("fixed", "broken", "both_right", "both_wrong")
+WORTH_A_WORD = {"dtype": "number format", "device": "device", "torch": "torch", "transformers": "transformers"}
+
+
+def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.CompareOut:
+    """Evaluations side by side, each against the base.
+
+    Args:
+        session: a transaction.
+        run_ids: evaluations.
+        base_id: which one the others are compared with; None takes the first with the setting base.
+
+    Raises:
+        NotComparable: not evaluations, not finished, or made under different conditions.
+    """
+    chosen = list(dict.fromkeys([*([base_id] if base_id is not None else []), *run_ids]))
+    if not 1 <= len(chosen) <= MOST_RUNS:
+        raise NotComparable(
+            "bad_selection",
+            f"{len(chosen)} evaluations were named",
+            field="runs",
+            value=",".join(map(str, run_ids)),
+            way_out=f"Name 1 to {MOST_RUNS} evaluations, e.g. runs=3,5,6.",
+        )
+    runs = [evaluation(session, run_id) for run_id in chosen]
+    plain = [run for run in runs if run.setting == "base"]
+    base = next((run for run in runs if run.id == base_id), None) or (plain[0] if plain else runs[0])
+    for run in runs:
+        check_alike(base, run)
+    scores = same_scorer(session, runs)
+    right = {run.id: _right(session, run, scores[run.id or 0]) for run in runs}
+    ordered = [base, *(run for run in runs if run is not base)]
+    return s.CompareOut(
+        base_id=base.id or 0,
+        conditions=_conditions(base) | {"scorer": f"version {scores[base.id or 0].version}"},
+        warnings=[*_warnings(base, ordered), *_said(session, ordered)],
+        items=[_compared(run, base, scores[run.id or 0], right[run.id], right[base.id]) for run in ordered],
+    )
+
+
+def answer_pairs(
+    session: Session, before_id: int, after_id: int, *, show: str, cursor: str | None, limit: int
+) -> s.AnswerPairs:
+    """Questions that two evaluations answered, in their order, with both texts.
+
+    Raises:
+        NotComparable: as `compare`; `unknown_filter`.
+    """
+    if show not in ("all", *KINDS):
+        raise NotComparable(
+            "unknown_filter",
+            "pairs can't be filtered so",
+            field="show",
+            value=show,
+            way_out=f"Known: all, {', '.join(KINDS)}.",
+        )
+    before, after = evaluation(session, before_id), evaluation(session, after_id)
+    check_alike(before, after)
+    scores = same_scorer(session, [before, after])
+    old, new = verdicts(session, before, scores[before_id]), verdicts(session, after, scores[after_id])
+    common = sorted((index, question) for question, (index, _) in old.items() if question in new)
+    kinds = {question: _kind(old[question][1], new[question][1]) for _, question in common}
+    counts = Counter(kinds.values())
+    matching = [(index, question) for index, question in common if show in ("all", kinds[question])]
+    behind = cursor_number(cursor) if cursor else -1
+    page = [(index, question) for index, question in matching if index > behind][: limit + 1]
+    return s.AnswerPairs(
+        items=[
+            s.AnswerPair(id=question, kind=kinds[question], before=old_answer, after=new_answer)
+            for _, question in page[:limit]
+            if (old_answer := _record(session, before, scores[before_id], question)) is not None
+            and (new_answer := _record(session, after, scores[after_id], question)) is not None
+        ],
+        next_cursor=str(page[limit - 1][0]) if len(page) > limit else None,
+        total=len(matching),
+        counts={"all": len(common), **{kind: counts[kind] for kind in KINDS}},
+    )
+
+
+def _conditions(run: Run) -> dict[str, str]:
+    names = StageConfig.model_fields
+    shown = {name: str(run.config[name]) for name in FROM_CONFIG if name in names or name in run.config}
+    shown |= {word: str(run.environment.get(name)) for name, word in FROM_ENVIRONMENT.items()}
+    return shown
+
+
+def _warnings(base: Run, runs: Sequence[Run]) -> list[str]:
+    warnings = []
+    for name, word in WORTH_A_WORD.items():
+        for run in runs:
+            mine, theirs = run.environment.get(name), base.environment.get(name)
+            if mine != theirs:
+                warnings.append(f"Run {run.id} has {word} {mine}, run {base.id} {theirs}.")
+    for run in runs:
+        if run.config.get("num_questions") != base.config.get("num_questions"):
+            warnings.append(
+                f"Runs {base.id} and {run.id} answered different numbers of questions; only those that both answered "
+                "are compared."
+            )
+        if run.config.get("batch_size") != base.config.get("batch_size"):
+            warnings.append(f"Run {run.id} has batch_size {run.config.get('batch_size')}; seconds are not comparable.")
+    return warnings
+
+
+def _said(session: Session, runs: Sequence[Run]) -> list[str]:
+    """What the trainers of these runs, and of those that they start from, warned of."""
+    line = {one.id or 0 for run in runs for one in ancestors(session, run.id)}
+    said: dict[str, list[str]] = {}
+    for run_id in sorted(line):
+        for warning in lifecycle.warnings_of(session, run_id):
+            said.setdefault(warning.rstrip("."), []).append(str(run_id))
+    return [f"Run{'s' * (len(ids) > 1)} {', '.join(ids)}: {warning}." for warning, ids in said.items()]
+
+
+def _right(session: Session, run: Run, scores: Scores) -> dict[str, bool]:
+    """Whether each question was answered rightly, by the question's id."""
+    return {question: right for question, (_, right) in verdicts(session, run, scores).items()}
+
+
+def _record(session: Session, run: Run, scores: Scores, question: str) -> AnswerRecord | None:
+    """The answer to a question; None if what is stored of it can't be read."""
+    record, metrics = session.exec(
+        select(Answer.record, AnswerScore.metrics)
+        .outerjoin(AnswerScore, scores.beside)
+        .where(col(Answer.run_id) == run.id, col(Answer.question_id) == question)
+        .order_by(col(Answer.attempt).desc())
+        .limit(1)
+    ).one()
+    return with_metrics(record, metrics)
+
+
+def _kind(before: bool, after: bool) -> Kind:
+    return KINDS[{(False, True): 0, (True, False): 1, (True, True): 2, (False, False): 3}[before, after]]
+
+
+def _compared(run: Run, base: Run, scores: Scores, mine: dict[str, bool], theirs: dict[str, bool]) -> s.ComparedRun:
+    n = len(mine)
+    low, high = evidence.interval(sum(mine.values()), n) if n else (0.0, 1.0)
+    return s.ComparedRun(
+        run_id=run.id or 0,
+        setting=run.setting,
+        preset=run.preset,
+        note=run.note,
+        num_questions=n,
+        accuracy=sum(mine.values()) / n if n else 0.0,
+        low=low,
+        high=high,
+        summary=scores.summary,
+        scorer_version=scores.version,
+        is_base=run is base,
+        change=None if run is base else _change(run, base, mine, theirs),
+    )
+
+
+def _change(run: Run, base: Run, mine: dict[str, bool], theirs: dict[str, bool]) -> s.ChangeOut:
+    common = [question for question in theirs if question in mine]
+    if not common:
+        raise NotComparable(
+            "not_comparable",
+            f"runs {base.id} and {run.id} have no question in common",
+            field="runs",
+            value=f"{base.id},{run.id}",
+            way_out="Compare evaluations of the same questions.",
+        )
+    found = evidence.change([theirs[question] for question in common], [mine[question] for question in common])
+    expected = EXPECTED_POINTS.get(run.setting) if base.setting == "base" else None
+    return s.ChangeOut(
+        num_questions=len(common),
+        points=found.points,
+        low=found.low,
+        high=found.high,
+        expected=expected,
+        fixed=[question for question in common if mine[question] and not theirs[question]],
+        broken=[question for question in common if theirs[question] and not mine[question]],
+        p_value=found.p_value,
+        smallest_detectable=found.smallest_detectable,
+        verdict=found.verdict,
+        text=TEXTS[found.verdict](found, len(common)),
+    )
+
+
+def _too_few(found: evidence.Change, n: int) -> str:
+    needed = "" if found.smallest_detectable is None else (
+        f", and only a change of about {found.smallest_detectable:.0f} points or more would show in so many"
+    )  # fmt: skip
+    return f"Too few questions to tell: {n} were answered by both{needed}."
+
+
+TEXTS: dict[str, Callable[[evidence.Change, int], str]] = {
+    "better": lambda found, _: f"Better: {found.points:+.1f} points, p = {found.p_value:.2g}.",
+    "worse": lambda found, _: f"Worse: {found.points:+.1f} points, p = {found.p_value:.2g}.",
+    "no_difference": lambda found, _: (
+        f"No difference of {evidence.WORTH_KNOWING:.0f} points or more: "
+        f"95 % interval {found.low:+.1f} to {found.high:+.1f}."
+    ),
+    "too_few_questions": _too_few,
+}

@@ -1,0 +1,83 @@
+"""Pipelines as the API shows them."""
+
+from collections.abc import Mapping
+
+from sqlmodel import Session, col, select
+
+from backend.api import schemas as s
+from backend.services.pipelines import FELL, fallen_of, status_of
+from backend.services.surroundings import Surroundings
+from backend.store.models import Pipeline, PipelineStep, Run
+from backend.views import views
+from backend.views.times import when
+from memgen.contract.pipeline import STEPS
+from memgen.contract.status import PipelineStatus
+
+
+def view(session: Session, pipeline: Pipeline, around: Surroundings) -> s.PipelineOut:
+    """A pipeline as the API shows it."""
+    return page(session, [pipeline], around)[0]
+
+
+def page(session: Session, pipelines: list[Pipeline], around: Surroundings) -> list[s.PipelineOut]:
+    """Pipelines as the API shows them, with one query for all their runs."""
+    ids = [pipeline.id for pipeline in pipelines]
+    steps = list(session.exec(select(PipelineStep).where(col(PipelineStep.pipeline_id).in_(ids))))
+    runs_there = list(session.exec(select(Run).where(col(Run.id).in_([step.run_id for step in steps]))))
+    shown = {out.id: out for out in views.runs_out(session, runs_there, around)}
+    known = {run.id: run for run in runs_there}
+    order = list(STEPS)
+    out = []
+    for pipeline in pipelines:
+        own = sorted((row for row in steps if row.pipeline_id == pipeline.id), key=lambda row: order.index(row.step))  # type: ignore[arg-type]
+        out.append(_out(session, pipeline, [(row, known.get(row.run_id)) for row in own], shown))
+    return out
+
+
+def _out(
+    session: Session,
+    pipeline: Pipeline,
+    rows: list[tuple[PipelineStep, Run | None]],
+    shown: Mapping[int, s.RunOut],
+) -> s.PipelineOut:
+    there = [run for _, run in rows if run is not None]
+    status = status_of(there, len(rows))
+    fallen = fallen_of(session, rows)
+    ended = [run.ended_at for run in there if run.ended_at is not None]
+    names = [STEPS[row.step].label for row, run in rows if run in fallen]  # type: ignore[index]
+    created = when(pipeline.created_at)
+    assert created is not None
+    return s.PipelineOut(
+        id=pipeline.id or 0,
+        note=pipeline.note,
+        preset=pipeline.preset,
+        data=pipeline.data,
+        created_at=created,
+        ended_at=when(max(ended)) if ended and status is not PipelineStatus.RUNNING else None,
+        status=status,
+        steps=[
+            s.PipelineStepOut(
+                step=row.step,
+                label=STEPS[row.step].label,  # type: ignore[index]
+                reused=row.reused,
+                run=shown[run.id or 0] if run is not None else None,
+                reason=_reason(run, shown),
+            )
+            for row, run in rows
+        ],
+        can_continue=bool(fallen),
+        continue_reason=(
+            f"Goes on with {', '.join(names)}; finished steps stay as they are."
+            if fallen
+            else "No step has failed, was stopped or was skipped."
+        ),
+        spec=pipeline.spec,
+    )
+
+
+def _reason(run: Run | None, shown: Mapping[int, s.RunOut]) -> str:
+    if run is None:
+        return "The run was deleted."
+    if run.failure is not None and run.status in FELL:
+        return str(run.failure.get("message") or "")
+    return shown[run.id or 0].waits_for or ""

@@ -1,0 +1,88 @@
+"""Metrics as charts read them: at most so many points of each series, found by seeking instead of reading all.
+
+A run may have a million points. The table is ordered by run, name, step and attempt, so a point at or behind a step is
+one seek away.
+"""
+
+from collections.abc import Iterator
+
+from sqlmodel import Session, col, func, select, text
+
+from backend.api import schemas as s
+from backend.errors import LARGEST_INTEGER
+from backend.services import lifecycle
+from backend.store.models import Metric
+
+Point = tuple[int, float, float]
+"""Step, value and time in seconds since 1970."""
+
+# of each of n steps, evenly from the first to the last, the nearest point at or behind it, of its last attempt
+_SEEK = text(
+    """
+    WITH RECURSIVE place(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM place WHERE k < :points - 1)
+    SELECT DISTINCT (
+        SELECT step FROM metric
+        WHERE run_id = :run AND name = :name AND step >= :first + (:last - :first) * k / (:points - 1)
+            AND attempt >= :start
+        ORDER BY step LIMIT 1
+    ) AS found FROM place ORDER BY found
+    """
+)
+
+
+def metrics(
+    session: Session, run_id: int, *, name: str | None, since: int | None, max_points: int
+) -> list[s.MetricSeries]:
+    """Metrics of a run since it last started from nothing; of a step that several attempts reported the last counts.
+
+    Args:
+        session: a view of the database.
+        run_id: of the run.
+        name: of one metric; None for all.
+        since: only steps behind this one.
+        max_points: most points of a series; of a longer one points at even distances, first and last among them.
+
+    Raises:
+        OverflowError: `since` is larger than the database's numbers.
+    """
+    if since is not None and abs(since) > LARGEST_INTEGER:
+        raise OverflowError(f"since={since}")
+    names = list(_names(session, run_id)) if name is None else [name]
+    start = lifecycle.start_of(session, run_id)
+    found = {one: _points(session, run_id, one, since, max_points, start) for one in names}
+    return [
+        s.MetricSeries(
+            name=one,
+            steps=[step for step, _, _ in points],
+            values=[value for _, value, _ in points],
+            times=[time for *_, time in points],
+        )
+        for one, points in found.items()
+        if points
+    ]
+
+
+def _names(session: Session, run_id: int) -> Iterator[str]:
+    """Names of a run's metrics in order, each found by a seek behind the one before."""
+    found = session.exec(select(func.min(Metric.name)).where(col(Metric.run_id) == run_id)).one()
+    while found is not None:
+        yield found
+        behind = select(func.min(Metric.name)).where(col(Metric.run_id) == run_id, col(Metric.name) > found)
+        found = session.exec(behind).one()
+
+
+def _points(session: Session, run_id: int, name: str, since: int | None, max_points: int, start: int) -> list[Point]:
+    own = [col(Metric.run_id) == run_id, col(Metric.name) == name]
+    if start > 1:
+        own.append(col(Metric.attempt) >= start)
+    if since is not None:
+        own.append(col(Metric.step) > since)
+    columns = select(Metric.step, Metric.value, Metric.time).where(*own).order_by(col(Metric.step), col(Metric.attempt))
+    steps = select(Metric.step).where(*own).distinct().limit(max_points + 1).subquery()
+    if session.exec(select(func.count()).select_from(steps)).one() > max_points:
+        first, last = session.exec(select(func.min(Metric.step), func.max(Metric.step)).where(*own)).one()
+        asked = {"run": run_id, "name": name, "first": first, "last": last, "points": max_points, "start": start}
+        columns = columns.where(col(Metric.step).in_([step for (step,) in session.execute(_SEEK, asked)]))
+    # on the connection: rows that pass the session take twice as long
+    rows = session.connection().execute(columns)
+    return list({step: (step, value, time) for step, value, time in rows}.values())

@@ -1,0 +1,156 @@
+"""Rows as the API shows them."""
+
+from typing import Any
+
+from sqlmodel import Session, col, func, select
+
+from backend.api import schemas as s
+from backend.services import claim, lifecycle, scoring
+from backend.services.runs import lacks_parent, resume_source
+from backend.services.surroundings import Surroundings
+from backend.services.waiting import Waiting
+from backend.store.models import Attempt, Run, RunEvent, Worker
+from backend.views.times import when
+from memgen.contract.status import ATTEMPT_ENDED, CAUSE_TEXT, RUN_ENDED, AttemptStatus, Cause, RunStatus
+
+NOT_STARTED = frozenset({RunStatus.WAITING, RunStatus.QUEUED})
+
+
+def runs_out(session: Session, runs: list[Run], around: Surroundings) -> list[s.RunOut]:
+    """Runs as lists show them, with one query for all their attempts."""
+    ids = [run.id for run in runs]
+    newest = select(col(Attempt.run_id), func.max(Attempt.number)).where(col(Attempt.run_id).in_(ids))
+    last = dict(session.exec(newest.group_by(col(Attempt.run_id))).all())
+    rows = session.exec(select(Attempt).where(col(Attempt.run_id).in_(ids)))
+    attempts = {attempt.run_id: attempt for attempt in rows if attempt.number == last[attempt.run_id]}
+    waiting = Waiting(session, around)
+    scores = scoring.newest_scores(session, runs)
+    return [s.RunOut(**_fields(run, attempts.get(run.id or 0), waiting, scores[run.id or 0])) for run in runs]
+
+
+def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
+    """A run with everything that its page shows."""
+    assert run.id is not None
+    attempts = lifecycle.attempts_of(session, run.id)
+    source, reason = resume_source(attempts)
+    if lacks_parent(session, run):
+        source, reason = None, f"Checkpoint {run.parent_id}, which it starts from, is not there."
+    restartable = run.status in {RunStatus.FAILED, RunStatus.CANCELLED}
+    if not restartable:
+        reason = f"A run that is {run.status} is not resumed."
+    scores = scoring.all_scores(session, run)
+    return s.RunDetail(
+        **_fields(run, attempts[-1] if attempts else None, Waiting(session, around), scores[-1]),
+        scorings=[
+            s.ScoringOut(version=one.version, summary=one.summary) for one in scores if scoring.is_known(run, one)
+        ],
+        config=run.config,
+        config_hash=run.config_hash,
+        failure=s.ProblemItem.model_validate(run.failure) if run.failure else None,
+        traceback=run.traceback,
+        exit_code=run.exit_code,
+        can_resume=restartable and source is not None,
+        resume_reason=reason,
+        output=run.output,
+        environment=run.environment,
+        attempts=[_attempt(attempt) for attempt in attempts],
+        warnings=lifecycle.warnings_of(session, run.id),
+    )
+
+
+def event_out(event: RunEvent) -> s.RunEventOut:
+    """One line of history."""
+    time = when(event.time)
+    assert time is not None
+    return s.RunEventOut(
+        time=time,
+        attempt=event.attempt,
+        kind=event.kind,
+        from_status=event.from_status,
+        to_status=event.to_status,
+        cause=event.cause,
+        actor=event.actor,
+        detail=event.detail,
+    )
+
+
+def worker_out(worker: Worker, busy: dict[tuple[str, str], int], *, at: float) -> s.WorkerOut:
+    """A worker with what its slots do."""
+    seen = when(worker.last_seen)
+    assert seen is not None
+    slots = [
+        s.SlotOut(**slot.model_dump(), run_id=busy.get((worker.host, slot.name))) for slot in claim.slots_of(worker)
+    ]
+    alive = at - worker.last_seen < claim.ALIVE_SECONDS
+    return s.WorkerOut(host=worker.host, boot_id=worker.boot_id, alive=alive, last_seen=seen, slots=slots)
+
+
+def _fields(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Scores) -> dict[str, Any]:
+    waits = waiting.why(run, attempt) if run.status in NOT_STARTED else None
+    cause = Cause(run.cause) if run.cause else None
+    return {
+        "id": run.id,
+        "stage": run.stage,
+        "setting": run.setting,
+        "preset": run.preset,
+        "data": run.data,
+        "note": run.note,
+        "status": run.status,
+        "cause": cause,
+        "cause_text": CAUSE_TEXT[cause] if cause else None,
+        "waits_for": waits,
+        "priority": run.priority,
+        "created_at": when(run.created_at),
+        "started_at": when(run.started_at),
+        "ended_at": when(run.ended_at),
+        "progress": None if run.status in RUN_ENDED or attempt is None else _progress(attempt),
+        "summary": scores.summary,
+        "can_rescore": scoring.can_rescore(run, scores.version),
+        "scorer_version": scores.version if scoring.is_known(run, scores) else None,
+        "num_attempts": attempt.number if attempt is not None else 0,
+        "parent_id": run.parent_id,
+        "pipeline_id": run.pipeline_id,
+        "step": run.step,
+    }
+
+
+def _progress(attempt: Attempt) -> s.ProgressOut | None:
+    if attempt.status in ATTEMPT_ENDED or attempt.status == AttemptStatus.QUEUED:
+        return None
+    return s.ProgressOut(
+        phase=attempt.phase or "starting",
+        detail=attempt.phase_detail,
+        done=attempt.progress_done,
+        total=attempt.progress_total,
+        unit=attempt.progress_unit,
+        seconds_left=_seconds_left(attempt),
+    )
+
+
+def _seconds_left(a: Attempt) -> float | None:
+    """From the mean rate since the phase began; None until something was done."""
+    if a.progress_done is None or a.progress_total is None or a.progress_at is None:
+        return None
+    if a.progress_first_at is None or a.progress_first_done is None:
+        return None
+    done, seconds = a.progress_done - a.progress_first_done, a.progress_at - a.progress_first_at
+    if done <= 0 or seconds <= 0:
+        return None
+    return (a.progress_total - a.progress_done) * seconds / done
+
+
+def _attempt(a: Attempt) -> s.AttemptOut:
+    created = when(a.created_at)
+    assert created is not None
+    return s.AttemptOut(
+        number=a.number,
+        status=AttemptStatus(a.status),
+        cause=Cause(a.cause) if a.cause else None,
+        worker=a.host,
+        slot=a.slot,
+        resumes=a.resumes,
+        created_at=created,
+        claimed_at=when(a.claimed_at),
+        ended_at=when(a.ended_at),
+        log_bytes=a.log_offset,
+    )

@@ -1,0 +1,113 @@
+"""Questions that two evaluations answered, side by side. All model text is shown as plain text."""
+
+import streamlit as st
+
+from backend.api.schemas import AnswerPair, AnswerPairs, ComparedRun
+from dashboard.compare.insertions import insertions_view
+from dashboard.compare.table import run_label
+from dashboard.parts import api
+from dashboard.parts.answers_view import answer_facts, plain_text, question_of
+from dashboard.parts.components import Colour
+from dashboard.parts.foreign_text import visible
+from dashboard.parts.latents_view import latents_view
+from dashboard.parts.pager import cursors_of, pager
+from dashboard.parts.text import count
+from dashboard.parts.url_state import keep_in_url, start_from_url
+from memgen.contract.answers import AnswerRecord
+
+SHOW: dict[str, str] = {
+    "all": "All", "fixed": "Fixed", "broken": "Broken", "both_right": "Both right", "both_wrong": "Both wrong",
+}  # fmt: skip
+KINDS: dict[str, tuple[str, Colour, str]] = {
+    "fixed": ("fixed", "green", "build"),
+    "broken": ("broken", "red", "heart_broken"),
+    "both_right": ("both right", "gray", "done_all"),
+    "both_wrong": ("both wrong", "gray", "close"),
+}
+PAGE_SIZE = 10
+BEFORE, AFTER, PAIRS = "before", "after", "pairs"
+
+
+def answer_pairs_view(items: list[ComparedRun]) -> None:
+    """Choose two of the evaluations, then their answers page by page.
+
+    Args:
+        items: of the comparison, the base first.
+    """
+    labels = {str(item.run_id): run_label(item) for item in items}
+    start_from_url(BEFORE, labels)
+    start_from_url(AFTER, labels)
+    start_from_url(PAIRS, SHOW)
+    for key, default in ((BEFORE, next(iter(labels))), (AFTER, list(labels)[1])):
+        if st.session_state.get(key) not in labels:  # another comparison was chosen meanwhile
+            st.session_state[key] = default
+    left, right = st.columns(2)
+    before = left.selectbox(
+        "Before", list(labels), key=BEFORE, format_func=labels.__getitem__, on_change=keep_in_url(BEFORE)
+    )
+    after = right.selectbox(
+        "After", list(labels), key=AFTER, format_func=labels.__getitem__, on_change=keep_in_url(AFTER)
+    )
+    if before == after:
+        st.info("Choose two different evaluations.", icon=":material/compare_arrows:")
+        return
+    st.fragment(insertions_view)(int(before), int(after))
+    st.fragment(_pairs)(int(before), int(after), labels)
+
+
+def _pairs(before: int, after: int, labels: dict[str, str]) -> None:
+    with api.part_errors():
+        show = st.session_state.get(PAIRS) or "all"
+        cursors = cursors_of("pairs", (before, after, show))
+        reply = api.client().compare_answers(before, after, show=show, cursor=cursors[-1], limit=PAGE_SIZE)
+        _filter(reply)
+        if not reply.items:
+            st.info("No question matches.", icon=":material/filter_alt_off:")
+            return
+        for pair in reply.items:
+            pair_card(pair, labels[str(before)], labels[str(after)])
+        pager(
+            "pairs", cursors, page_size=PAGE_SIZE, shown=len(reply.items), total=reply.total,
+            next_cursor=reply.next_cursor,
+        )  # fmt: skip
+
+
+def _filter(reply: AnswerPairs) -> None:
+    st.session_state.setdefault(PAIRS, "all")
+    st.segmented_control(
+        "Show",
+        list(SHOW),
+        required=True,
+        key=PAIRS,
+        format_func=lambda name: f"{SHOW[name]} {count(reply.counts.get(name, 0))}",
+        on_change=keep_in_url(PAIRS, default="all"),
+    )
+
+
+def pair_card(pair: AnswerPair, before: str, after: str) -> None:
+    """Question, reference and both completions.
+
+    Args:
+        pair: what to draw.
+        before: label of the first evaluation.
+        after: label of the second.
+    """
+    word, colour, icon = KINDS[pair.kind]
+    with st.container(border=True, key=f"pair_{pair.before.index}"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(f"**Question {pair.before.index + 1}**", width="content")
+            st.badge(word, color=colour, icon=f":material/{icon}:")
+        st.text(visible(question_of(pair.before)))
+        left, middle, right = st.columns([4, 4, 3])
+        with left:
+            _side(before, pair.before, "before")
+        with middle:
+            _side(after, pair.after, "after")
+        with right:
+            plain_text("Reference solution", pair.before.solution)
+
+
+def _side(label: str, answer: AnswerRecord, side: str) -> None:
+    plain_text(label, answer.completion)
+    answer_facts(answer)
+    latents_view(answer, key=side)

@@ -1,0 +1,106 @@
+"""Charts of a comparison: DataFrame in, altair chart out; nothing else is read or changed."""
+
+import altair as alt
+import pandas as pd
+
+from backend.api.schemas import CompareOut
+from dashboard.compare.table import run_label, verdict_word
+from dashboard.parts.foreign_text import plain_frame
+
+ROW_PIXELS = 42
+_BAND, _INTERVAL = "#c2a12f", "#0f9d8f"
+
+
+def interval_frame(reply: CompareOut) -> pd.DataFrame:
+    """One row per evaluation; accuracies in percent, changes in points, None where there is none."""
+    rows = [
+        {
+            "label": run_label(item),
+            "accuracy": item.accuracy * 100,
+            "low": item.low * 100,
+            "high": item.high * 100,
+            "n": item.num_questions,
+            "change": item.change.points if item.change else None,
+            "change_low": item.change.low if item.change else None,
+            "change_high": item.change.high if item.change else None,
+            "expected_low": item.change.expected[0] if item.change and item.change.expected else None,
+            "expected_high": item.change.expected[1] if item.change and item.change.expected else None,
+            "verdict": verdict_word(item.change),
+        }
+        for item in reply.items
+    ]
+    return plain_frame(rows, list(rows[0]) if rows else [])
+
+
+def accuracy_chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """Accuracy with its interval, a row per evaluation.
+
+    Args:
+        frame: as `interval_frame` makes it.
+    """
+    tooltip = [
+        alt.Tooltip("label:N", title="setting"),
+        alt.Tooltip("accuracy:Q", title="accuracy in percent", format=".1f"),
+        alt.Tooltip("low:Q", title="interval from", format=".1f"),
+        alt.Tooltip("high:Q", title="to", format=".1f"),
+        alt.Tooltip("n:Q", title="questions", format=",d"),
+    ]
+    scale = alt.Scale(zero=False, nice=True)
+    base = alt.Chart(frame).encode(y=_rows(frame), tooltip=tooltip)
+    chart: alt.LayerChart = (
+        base.mark_rule(strokeWidth=3, color=_INTERVAL).encode(
+            x=alt.X("low:Q", title="accuracy in percent, 95 % interval", scale=scale), x2="high:Q"
+        )
+        + base.mark_point(filled=True, size=90, color=_INTERVAL, opacity=1).encode(x="accuracy:Q")
+    ).properties(height=_height(frame))
+    return chart
+
+
+def change_chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """Change against the base with its interval, beside the expected band; a row per setting.
+
+    Args:
+        frame: as `interval_frame` makes it; the row of the base stays empty.
+    """
+    changed = frame[frame["change"].notna()]
+    expected = changed[changed["expected_low"].notna()]
+    tooltip = [
+        alt.Tooltip("label:N", title="setting"),
+        alt.Tooltip("change:Q", title="change in points", format="+.1f"),
+        alt.Tooltip("change_low:Q", title="interval from", format="+.1f"),
+        alt.Tooltip("change_high:Q", title="to", format="+.1f"),
+        alt.Tooltip("expected_low:Q", title="expected from", format="+g"),
+        alt.Tooltip("expected_high:Q", title="to", format="+g"),
+        alt.Tooltip("verdict:N", title="verdict"),
+    ]
+    y = _rows(frame)
+    base = alt.Chart(changed).encode(y=y, tooltip=tooltip)
+    band = alt.Chart(expected).encode(y=y, tooltip=tooltip)
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 4], opacity=0.6)
+    chart: alt.LayerChart = (
+        band.mark_bar(height=18, color=_BAND, opacity=0.45, cornerRadius=3).encode(
+            x=alt.X("expected_low:Q"), x2="expected_high:Q"
+        )
+        + zero.encode(x="zero:Q")
+        + base.mark_rule(strokeWidth=3, color=_INTERVAL).encode(
+            x=alt.X(
+                "change_low:Q",
+                title="change in points, 95 % interval; band: expected",
+                scale=alt.Scale(domain=alt.DomainUnionWith(unionWith=[-1, 1])),  # no change at all has an axis, too
+            ),
+            x2="change_high:Q",
+        )
+        + base.mark_point(filled=True, size=90, color=_INTERVAL, opacity=1).encode(x="change:Q")
+    ).properties(height=_height(frame))
+    return chart
+
+
+def _rows(frame: pd.DataFrame) -> alt.Y:
+    # the order of the table, not the alphabet's, and the same rows in both charts
+    axis = alt.Axis(labelLimit=220, grid=False, ticks=False, domain=False)
+    scale = alt.Scale(domain=frame["label"].tolist())
+    return alt.Y("label:N", title=None, scale=scale, axis=axis)
+
+
+def _height(frame: pd.DataFrame) -> int:
+    return max(1, len(frame)) * ROW_PIXELS + 40

@@ -1,0 +1,121 @@
+"""Which evaluations are compared: chosen by hand, kept in the address as `?runs=1,3&base=1`."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from backend.api.client import ApiError
+from backend.api.schemas import RunOut
+from dashboard.parts import api
+from dashboard.parts.foreign_text import one_line
+from dashboard.parts.text import count, percent
+from dashboard.parts.url_state import run_numbers
+from memgen.contract.status import RunStatus
+
+STAGES = ("evaluate", "ltpo_evaluate")
+PAGE_SIZE, PAGES = 200, 5
+MOST = 12  # rows of a table that can be taken in
+RUNS, BASE = "runs", "base"  # of the address
+RUNS_KEY, BASE_KEY = "compare_runs", "compare_base"  # of the widgets
+
+
+def choose_evaluations() -> tuple[list[int], int | None]:
+    """Draw the two choices; the runs, and the base where one is named."""
+    asked = run_numbers(st.query_params.get(RUNS, ""))
+    with api.page_errors():
+        known = known_evaluations(asked)
+    if RUNS_KEY not in st.session_state:
+        st.session_state[RUNS_KEY] = [number for number in asked if number in known][:MOST]
+    for number in asked:
+        if number not in known:
+            st.warning(f"There is no run {number}; it may have been deleted.", icon=":material/search_off:")
+    left, right = st.columns([3, 1])
+    chosen = left.multiselect(
+        "Evaluations",
+        list(known),
+        key=RUNS_KEY,
+        format_func=lambda number: evaluation_words(known[number]),
+        placeholder="finished evaluations, by setting, model or note",
+        max_selections=MOST,
+        wrap=True,
+        on_change=_write_runs,
+    )
+    return chosen, _choose_base(right, chosen, known)
+
+
+def _choose_base(place: DeltaGenerator, chosen: list[int], known: Mapping[int, RunOut]) -> int | None:
+    if st.session_state.get(BASE_KEY) not in chosen:  # it may just have been taken out of the comparison
+        st.session_state.pop(BASE_KEY, None)
+    given = run_numbers(st.query_params.get(BASE, ""))
+    if BASE_KEY not in st.session_state and given and given[0] in chosen:
+        st.session_state[BASE_KEY] = given[0]
+    return place.selectbox(
+        "Base",
+        chosen,
+        index=None,
+        key=BASE_KEY,
+        format_func=lambda number: one_line(f"run {number}, {known[number].setting}"),
+        placeholder="the one with the setting base",
+        help="What the others are measured against.",
+        on_change=_write_base,
+    )
+
+
+def known_evaluations(asked: list[int]) -> dict[int, RunOut]:
+    """Finished evaluations, newest first, and the runs that the address names, whatever they are."""
+    found: dict[int, RunOut] = {}
+    for stage in STAGES:
+        cursor = None
+        for _ in range(PAGES):
+            reply = api.client().runs(status=RunStatus.SUCCEEDED, stage=stage, cursor=cursor, limit=PAGE_SIZE)
+            # asked again here: an older backend would answer with every run
+            found |= {run.id: run for run in reply.items if run.stage == stage}
+            cursor = reply.next_cursor
+            if cursor is None:
+                break
+    for number in asked[:MOST]:
+        if number not in found:
+            try:
+                found[number] = api.client().run(number)
+            except ApiError as error:
+                if error.problem.status != 404:
+                    raise
+    return dict(sorted(found.items(), reverse=True))
+
+
+def evaluation_words(run: RunOut) -> str:
+    """`run 5 · weaver · 58.2 % of 1,319 · model · note`, plain text."""
+    summary, parts = run.summary, [f"run {run.id}", run.setting or run.stage]
+    if "accuracy" in summary:
+        parts.append(f"{percent(summary['accuracy'])} of {count(summary.get('num_questions'))}{run.scorer_mark}")
+    parts += [run.preset.split("/")[-1], *([run.note] if run.note else [])]
+    return " · ".join(one_line(part) for part in parts)
+
+
+def too_few(chosen: list[int]) -> None:
+    """What to do when there is nothing to compare yet."""
+    if chosen:
+        st.info("Choose a second evaluation to compare it with.", icon=":material/compare_arrows:")
+    else:
+        st.info(
+            "Choose the evaluations to compare: a base, and what should be better than it. "
+            "They must have answered the same questions under the same conditions.",
+            icon=":material/compare_arrows:",
+        )
+
+
+def _write_runs() -> None:
+    _write(RUNS, ",".join(map(str, st.session_state.get(RUNS_KEY) or [])))
+
+
+def _write_base() -> None:
+    value = st.session_state.get(BASE_KEY)
+    _write(BASE, "" if value is None else str(value))
+
+
+def _write(name: str, value: str) -> None:
+    if value:
+        st.query_params[name] = value
+    else:
+        st.query_params.pop(name, None)

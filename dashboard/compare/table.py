@@ -1,0 +1,137 @@
+"""Evaluations side by side as tables: reply in, DataFrame and words out."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from backend.api.schemas import ChangeOut, ComparedRun, CompareOut
+from dashboard.parts.components import Colour
+from dashboard.parts.foreign_text import one_line, plain_frame
+from dashboard.parts.text import MISSING, count, duration, percent
+
+VERDICTS: dict[str, tuple[str, Colour, str]] = {
+    "better": ("better", "green", "trending_up"),
+    "worse": ("worse", "red", "trending_down"),
+    "no_difference": ("no difference", "gray", "trending_flat"),
+    "too_few_questions": ("too few questions to tell", "orange", "help"),
+}
+"""Words, colour and icon of each verdict."""
+BASE = "base"
+
+
+def run_label(item: ComparedRun) -> str:
+    """`weaver, run 5`: two evaluations may have the same setting."""
+    return one_line(f"{item.setting}, run {item.run_id}")
+
+
+def points(value: float) -> str:
+    """`+18.7`, `−2.0`: a change in percentage points."""
+    text = f"{abs(value):.1f}"
+    return f"{'−' if value < 0 and text != '0.0' else '+'}{text}"
+
+
+def p_value(value: float) -> str:
+    """`0.032`, `< 0.001`."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def verdict_word(change: ChangeOut | None) -> str:
+    """The verdict in words; the base has none."""
+    return BASE if change is None else VERDICTS[change.verdict][0]
+
+
+def result_frame(reply: CompareOut) -> pd.DataFrame:
+    """One row per evaluation: accuracy, and the change against the base."""
+    return plain_frame([_result(item) for item in reply.items], list(RESULT_COLUMNS))
+
+
+def _result(item: ComparedRun) -> dict[str, Any]:
+    change = item.change
+    row: dict[str, Any] = {
+        "setting": item.setting,
+        "run": item.run_id,
+        "n": item.num_questions,
+        "accuracy": f"{percent(item.accuracy)} ({item.low * 100:.1f} to {item.high * 100:.1f})",
+        "verdict": [verdict_word(change)],
+    }
+    if change is None:
+        return row | {"change": BASE, "expected": "", "fixed": None, "broken": None, "p": ""}
+    return row | {
+        "change": f"{points(change.points)} ({points(change.low)} to {points(change.high)})",
+        "expected": expected_words(change.expected),
+        "fixed": len(change.fixed),
+        "broken": len(change.broken),
+        "p": p_value(change.p_value),
+    }
+
+
+def expected_words(expected: tuple[float, float] | None) -> str:
+    """`+5 to +10`; empty where nothing is expected."""
+    return "" if expected is None else f"{expected[0]:+g} to {expected[1]:+g}"
+
+
+def cost_frame(reply: CompareOut) -> pd.DataFrame:
+    """One row per evaluation: form and length of the answers, time, and what so many questions can show."""
+    return plain_frame([_cost(item) for item in reply.items], list(COST_COLUMNS))
+
+
+def _cost(item: ComparedRun) -> dict[str, Any]:
+    summary = item.summary
+    tokens, insertions = summary.get("mean_completion_tokens"), summary.get("mean_insertions")
+    smallest = item.change.smallest_detectable if item.change else None
+    return {
+        "setting": item.setting,
+        "run": item.run_id,
+        "format": percent(summary.get("format_ok")),
+        "truncated": percent(summary.get("truncated")),
+        "tokens": MISSING if tokens is None else f"{tokens:,.1f}",
+        "insertions": MISSING if insertions is None else f"{insertions:.2f}",
+        "seconds": duration(summary.get("seconds")),
+        "smallest": MISSING if smallest is None else f"{smallest:.1f} points",
+        "note": item.note,
+    }
+
+
+def verdict_text(item: ComparedRun) -> str:
+    """The verdict of a change in a sentence, plain text."""
+    assert item.change is not None
+    asked = item.change.num_questions
+    on = "" if asked == item.num_questions else f" On the {count(asked)} questions that both answered."
+    return f"{run_label(item)}: {item.change.text}{on}"
+
+
+RESULT_COLUMNS: dict[str, Any] = {
+    "setting": st.column_config.TextColumn("Setting", width=146),
+    "run": st.column_config.NumberColumn("Run", format="%d", width=50),
+    "n": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=56),
+    "accuracy": st.column_config.TextColumn("Accuracy", help="With its 95 % Wilson interval", width=150),
+    "change": st.column_config.TextColumn(
+        "Change in points", help="Against the base, with its 95 % bootstrap interval", width=152
+    ),
+    "expected": st.column_config.TextColumn("Expected", help="Expected change in points", width=92),
+    "fixed": st.column_config.NumberColumn("Fixed", help="Base wrong, this setting right", width=58),
+    "broken": st.column_config.NumberColumn("Broken", help="Base right, this setting wrong", width=62),
+    "p": st.column_config.TextColumn("p", help="Exact McNemar test of fixed against broken", width=66),
+    "verdict": st.column_config.MultiselectColumn(
+        "Verdict",
+        options=[BASE, *(word for word, _, _ in VERDICTS.values())],
+        color=["gray", *(colour for _, colour, _ in VERDICTS.values())],
+        width=176,
+    ),
+}
+COST_COLUMNS: dict[str, Any] = {
+    "setting": st.column_config.TextColumn("Setting", width=146),
+    "run": st.column_config.NumberColumn("Run", format="%d", width=50),
+    "format": st.column_config.TextColumn("Format ok", help="Answers with a box", width=84),
+    "truncated": st.column_config.TextColumn("Truncated", help="Answers cut at their length limit", width=84),
+    "tokens": st.column_config.TextColumn("Mean tokens", width=94),
+    "insertions": st.column_config.TextColumn("Mean insertions", help="Of latents, per answer", width=114),
+    "seconds": st.column_config.TextColumn("Time", help="Of the whole evaluation", width=94),
+    "smallest": st.column_config.TextColumn(
+        "Smallest detectable",
+        help="Smallest change that so many questions show with a power of 80 %",
+        width=136,
+    ),
+    "note": st.column_config.TextColumn("Note"),
+}

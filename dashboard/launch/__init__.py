@@ -1,0 +1,1 @@
+"""The page that launches runs and pipelines: its form, checks and addresses."""

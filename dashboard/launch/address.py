@@ -1,0 +1,134 @@
+"""The address of the launch page: what is launched, and what its form starts from.
+
+`?what=` is *Run all* or a step; `?from=RUN` and `?from_pipeline=ID` start from earlier settings, `?checkpoint=ID` and
+`?reuse_<step>=RUN` from what an earlier run has left.
+"""
+
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from backend.api.schemas import RunDetail
+from dashboard.launch.draft import (
+    CHOICES,
+    EVALUATIONS,
+    NOTE,
+    SHARED_DRAFT,
+    draft,
+    forget_widgets,
+    keep,
+    keep_config,
+    keep_spec,
+)
+from dashboard.launch.stage_fields import is_evaluation
+from dashboard.parts import api
+from dashboard.parts.url_state import keep_in_url
+from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, PipelineSpec, StepName
+
+What: TypeAlias = StepName | Literal["all"]
+ALL: Literal["all"] = "all"
+DEFAULT: StepName = "base_eval"
+WHATS: dict[What, str] = {ALL: "Run all", **{name: step.label for name, step in STEPS.items()}}
+REUSE: dict[str, StepName] = {f"reuse_{name}": name for name in STEPS}
+LOADED, SHOWN, REMEMBERED = "launch_loaded", "launch_shown", "remembered_what"
+SAME_BASE = ("preset", "revision", "data")
+
+
+def choose_what() -> What:
+    """*Run all* or a step, chosen by address or mouse."""
+    _load_source()
+    asked: Any = st.query_params.get("what")
+    if asked in WHATS:
+        st.session_state["what"] = st.session_state[REMEMBERED] = asked
+    else:
+        what = st.session_state.setdefault("what", st.session_state.get(REMEMBERED, DEFAULT))
+        if what != DEFAULT:
+            st.query_params["what"] = what
+    chosen = st.segmented_control(
+        "What", list(WHATS), key="what", format_func=WHATS.__getitem__, required=True, wrap=True,
+        on_change=_what_changed,
+        help="All six steps one after the other, or a single one.",
+    )  # fmt: skip
+    if st.session_state.get(SHOWN) != chosen:
+        # the same field has other bounds and another default in the next form
+        forget_widgets()
+        st.session_state[SHOWN] = chosen
+    return chosen or DEFAULT
+
+
+def step_of(stage: str, setting: str) -> StepName:
+    """The step that a run of this stage and setting would be; insertions by chance are a weaver evaluation's."""
+    same_stage: list[StepName] = [name for name, step in STEPS.items() if step.stage == stage]
+    usual = setting.removesuffix("+random")
+    return next((name for name in same_stage if STEPS[name].setting == usual), same_stage[0])
+
+
+def forget_source() -> None:
+    """Off the launch page: a link that names the same source again must be followed again."""
+    st.session_state.pop(LOADED, None)
+
+
+def _what_changed() -> None:
+    keep_in_url("what", default=DEFAULT)()
+    for name in ("from", "from_pipeline", "checkpoint", *REUSE):
+        st.query_params.pop(name, None)  # they were about the other form
+    forget_source()
+
+
+def _load_source() -> None:
+    """Make the drafts that the address asks for, once: what is typed afterwards counts."""
+    names = ("from", "from_pipeline", "checkpoint", *REUSE)
+    source = {name: value for name in names if (value := st.query_params.get(name, "")).isdecimal()}
+    stamp = urlencode(source)
+    if not source or stamp == st.session_state.get(LOADED):
+        return
+    with api.page_errors():
+        if "from" in source:
+            what: str = _from_run(api.client().run(int(source["from"])))
+        elif "from_pipeline" in source:
+            keep_spec(PipelineSpec.model_validate(api.client().pipeline(int(source["from_pipeline"])).spec))
+            what = ALL
+        elif "checkpoint" in source:
+            what = _from_checkpoint(api.client().run(int(source["checkpoint"])))
+        else:
+            what = _reuse({REUSE[name]: api.client().run(int(value)) for name, value in source.items()})
+    st.session_state[LOADED] = stamp
+    st.query_params["what"] = what
+    forget_widgets()
+
+
+def _from_run(run: RunDetail) -> str:
+    step = step_of(run.stage, run.setting)
+    keep_config(step, run.config)
+    st.session_state[NOTE] = ""  # the note was about the other run
+    return step
+
+
+def _from_checkpoint(run: RunDetail) -> str:
+    """A checkpoint's id is that of the run that left it."""
+    asked: Any = st.query_params.get("what")
+    if asked not in STEPS or asked == "base_eval":
+        asked = "trigger_eval" if run.stage == "trigger_grpo" else "weaver_eval"
+    _take_base(run)
+    keep(asked, {**draft(asked), "checkpoint": str(run.id)})
+    return str(asked)
+
+
+def _reuse(runs: dict[StepName, RunDetail]) -> str:
+    choices: dict[str, str] = {}
+    for name, run in runs.items():
+        _take_base(run)
+        if is_evaluation(run.stage):  # the new answers must be made under the same conditions
+            keep(SHARED_DRAFT, {field: value for field, value in run.config.items() if field in SHARED})
+            keep(EVALUATIONS, {**draft(EVALUATIONS), **{field: run.config[field] for field in SAME_QUESTIONS}})
+        parent = STEPS[name].parent
+        if parent is not None and run.parent_id is not None:
+            choices[parent] = str(run.parent_id)
+    keep(CHOICES, choices | {name: str(run.id) for name, run in runs.items()})
+    return ALL
+
+
+def _take_base(run: RunDetail) -> None:
+    """Another base model would make the run's checkpoint unusable."""
+    keep(SHARED_DRAFT, {**draft(SHARED_DRAFT), **{name: run.config.get(name) for name in SAME_BASE}})

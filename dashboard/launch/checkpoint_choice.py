@@ -1,0 +1,121 @@
+"""Which checkpoint a run starts from: those that fit can be chosen, the others say why not."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from backend.api.schemas import CheckpointOut
+from dashboard.launch.config_form import FormField, widget_key
+from dashboard.parts import api
+from dashboard.parts.foreign_text import escape_markdown, one_line, sentence
+from dashboard.parts.text import count, size
+from memgen.contract.pipeline import StepName
+from memgen.contract.stage_configs import LENGTHS
+
+
+def choose_checkpoint(
+    step: StepName, field: FormField, config: Mapping[str, Any], draft: Mapping[str, Any]
+) -> str | None:
+    """The id of the chosen checkpoint; None where none is chosen or none is there.
+
+    Args:
+        step: what the run is to be.
+        field: `checkpoint` of its config.
+        config: the other fields; model and lengths decide what fits.
+        draft: to start from.
+    """
+    lengths = {name: config[name] for name in LENGTHS if config.get(name) is not None}
+    with api.page_errors():
+        found = api.client().checkpoints(
+            stage=config["stage"], setting=config.get("setting"), preset=config["preset"], **lengths
+        )
+    usable = {str(one.id): one for one in found.items if one.usable}
+    others = [one for one in found.items if not one.usable]
+    optional = step == "weaver_sft"
+    _start(widget_key(field), draft.get("checkpoint"), usable, others, optional)
+    chosen: str | None = None
+    if usable or optional:
+        chosen = st.selectbox(
+            "Checkpoint",
+            list(usable),
+            index=None,
+            key=widget_key(field),
+            help=field.help or None,
+            placeholder="none: starts anew" if optional else "choose a checkpoint",
+            disabled=not usable,
+            format_func=lambda name: checkpoint_text(usable[name]),
+        )
+    else:
+        _none(step)
+    if chosen:
+        _details(usable[chosen])
+    _not_suitable(others)
+    return chosen
+
+
+def _start(
+    key: str, wanted: Any, usable: Mapping[str, CheckpointOut], others: Sequence[CheckpointOut], optional: bool
+) -> None:
+    """Set what the box starts from; one that does not fit any more is said and left."""
+    chosen = st.session_state.get(key, None if wanted is None else str(wanted))
+    if chosen is not None and chosen not in usable:
+        reason = next((one.reason for one in others if str(one.id) == chosen), "there is none of this number")
+        st.warning(
+            f"Checkpoint {escape_markdown(str(chosen))} can't be used here: {sentence(reason)}.",
+            icon=":material/link_off:",
+        )
+        chosen = None
+    elif chosen is None and key not in st.session_state and len(usable) == 1 and not optional:
+        chosen = next(iter(usable))
+    if usable or optional:
+        st.session_state[key] = chosen
+    else:  # no box is drawn; once another model has a single checkpoint it is taken
+        st.session_state.pop(key, None)
+
+
+def _none(step: StepName) -> None:
+    st.info(
+        "No checkpoint fits this step and model yet. A weaver is trained by *Weaver SFT*, a trigger by *Trigger GRPO* "
+        "from a trained weaver.",
+        icon=":material/deployed_code:",
+    )
+    with st.container(horizontal=True):
+        st.page_link(
+            "app_pages/launch.py", label="Train a weaver", icon=":material/school:", query_params={"what": "weaver_sft"}
+        )
+        if step in {"trigger_eval", "ltpo_eval"}:
+            st.page_link(
+                "app_pages/launch.py",
+                label="Train a trigger",
+                icon=":material/bolt:",
+                query_params={"what": "trigger_grpo"},
+            )
+
+
+def checkpoint_text(one: CheckpointOut) -> str:
+    """`12 · weaver_sft · my note · step 16 · weaver · 1a2b3c4d`, plain text."""
+    parts = [str(one.id), one.stage, one.note]
+    parts.append("" if one.step is None else f"step {count(one.step)}")
+    parts += [" + ".join(one.trained), (one.content_hash or "")[:8]]
+    return " · ".join(one_line(part) for part in parts if part)
+
+
+def _details(one: CheckpointOut) -> None:
+    parts = [f"trained: {', '.join(one.trained)}"] if one.trained else []
+    parts += [f"{name} {value}" for name, value in one.latents.items()]
+    if one.size_bytes is not None:
+        parts.append(size(one.size_bytes))
+    if one.content_hash:
+        parts.append(f"hash {one.content_hash}")
+    with st.container(key="checkpoint_details", gap=None):
+        st.caption(escape_markdown(" · ".join(parts)))
+        st.page_link("app_pages/run.py", label=f"Run {one.id}", query_params={"run": str(one.id)})
+
+
+def _not_suitable(others: Sequence[CheckpointOut]) -> None:
+    if not others:
+        return
+    with st.expander(f"Not suitable ({len(others)})", key="unusable_checkpoints"):
+        for one in others:
+            st.markdown(f"**{escape_markdown(checkpoint_text(one))}**  \n{sentence(one.reason)}")

@@ -1,0 +1,215 @@
+"""A form made from the JSON schema of a config: nothing here knows which fields there are."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import streamlit as st
+
+from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.text import words
+
+Kind = Literal["const", "enum", "integer", "number", "boolean", "text"]
+_FEW_CHOICES = 4
+GROUP = "config"
+
+
+@dataclass(frozen=True)
+class FormField:
+    """One field of a config, as a form needs it."""
+
+    name: str
+    kind: Kind
+    default: Any
+    help: str = ""
+    nullable: bool = False
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    max_length: int | None = None
+
+    @property
+    def label(self) -> str:
+        """`Max prompt length`."""
+        return words(self.name)
+
+
+def form_fields(schema: Mapping[str, Any]) -> list[FormField]:
+    """The fields of an object schema, in its order.
+
+    Raises:
+        ValueError: a field has a type that no widget stands for.
+    """
+    return [_field(name, dict(part), schema) for name, part in schema.get("properties", {}).items()]
+
+
+def _field(name: str, part: dict[str, Any], schema: Mapping[str, Any]) -> FormField:
+    help_text = " ".join(str(part.get("description", "")).split())
+    default = part.get("default")
+    options = [_resolve(option, schema) for option in part.get("anyOf", [])]
+    nullable = any(option.get("type") == "null" for option in options)
+    rest = [option for option in options if option.get("type") != "null"]
+    kind_part = _resolve(part, schema) | (rest[0] if len(rest) == 1 else {})
+    choices: tuple[Any, ...] = tuple(kind_part.get("enum", ()))
+    if "const" in kind_part:
+        choices = (kind_part["const"],)
+    kind: Kind
+    if len(choices) == 1 and not nullable:
+        kind, default = "const", choices[0]
+    elif choices:
+        kind = "enum"
+    else:
+        kind = _KINDS.get(str(kind_part.get("type")), "text")
+        if kind_part.get("type") not in _KINDS:
+            raise ValueError(f"the form has no widget for the type of field {name!r}")
+    minimum, maximum = kind_part.get("minimum"), kind_part.get("maximum")
+    if kind == "integer":
+        minimum = kind_part["exclusiveMinimum"] + 1 if "exclusiveMinimum" in kind_part else minimum
+        maximum = kind_part["exclusiveMaximum"] - 1 if "exclusiveMaximum" in kind_part else maximum
+    return FormField(
+        name, kind, default, help_text, nullable, choices, minimum, maximum, kind_part.get("maxLength")
+    )  # fmt: skip
+
+
+_KINDS: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "boolean", "string": "text"}
+
+
+def _resolve(part: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    reference = str(part.get("$ref", ""))
+    if reference.startswith("#/$defs/"):
+        target: dict[str, Any] = schema.get("$defs", {}).get(reference.removeprefix("#/$defs/"), {})
+        return target
+    return dict(part)
+
+
+def starting_value(field: FormField, given: Mapping[str, Any]) -> Any:
+    """The given value where the field can take it, else its default."""
+    value = given.get(field.name, field.default)
+    if field.kind == "enum" and value not in field.choices and not (field.nullable and value is None):
+        return field.default
+    if field.kind in {"integer", "number"} and value is not None:
+        too_small = field.minimum is not None and value < field.minimum
+        too_large = field.maximum is not None and value > field.maximum
+        return field.default if too_small or too_large else value
+    return value
+
+
+def widget_key(field: FormField, group: str = GROUP) -> str:
+    """Key of the field's widget; browser tests find it as the CSS class `st-key-config_<name>`."""
+    return f"{group}_{field.name}"
+
+
+def current_value(field: FormField, given: Mapping[str, Any], group: str = GROUP) -> Any:
+    """What the field's widget holds, or would start from; known before it is drawn."""
+    return st.session_state.get(widget_key(field, group), starting_value(field, given))
+
+
+def config_widgets(
+    fields: Sequence[FormField],
+    given: Mapping[str, Any],
+    *,
+    group: str = GROUP,
+    columns: int = 2,
+    empty: Callable[[str], str] = lambda _name: "automatic",
+    on_change: Mapping[str, Callable[[], None]] | None = None,
+) -> dict[str, Any]:
+    """Draw fields in rows and return their values.
+
+    Args:
+        fields: what to draw.
+        given: values to start from.
+        group: tells forms on one page apart.
+        columns: fields in a row.
+        empty: what stands in an empty field, by the field's name.
+        on_change: what to do when a choice changes, by the field's name.
+    """
+    values = {}
+    for start in range(0, len(fields), columns):
+        for column, field in zip(st.columns(columns), fields[start : start + columns], strict=False):
+            with column:
+                values[field.name] = config_widget(
+                    field,
+                    starting_value(field, given),
+                    empty=empty(field.name),
+                    group=group,
+                    on_change=(on_change or {}).get(field.name),
+                )
+    return values
+
+
+def config_widget(
+    field: FormField,
+    value: Any,
+    *,
+    empty: str = "default",
+    group: str = GROUP,
+    on_change: Callable[[], None] | None = None,
+) -> Any:
+    """Draw the widget of one field and return its value.
+
+    Args:
+        field: what to draw.
+        value: to start from, where the widget has no state yet.
+        empty: what stands in an empty field, e.g. `all`.
+        group: tells forms on one page apart.
+        on_change: what to do when the value changes, for fields with choices.
+    """
+    key, help_text = widget_key(field, group), field.help or None
+    if field.kind == "const":
+        st.markdown(f"**{escape_markdown(field.label)}** {escape_markdown(str(field.default))}", help=help_text)
+        return field.default
+    st.session_state.setdefault(key, value)
+    if field.kind == "enum":
+        return _choice(field, key, on_change)
+    if field.kind == "boolean":
+        return st.toggle(field.label, key=key, help=help_text)
+    if field.kind == "text":
+        typed = st.text_input(
+            field.label, key=key, help=help_text, max_chars=field.max_length,
+            placeholder=empty if field.nullable else None,
+        )  # fmt: skip
+        return None if field.nullable and not (typed or "").strip() else typed
+    return _number(field, key, empty)
+
+
+def _choice(field: FormField, key: str, on_change: Callable[[], None] | None) -> Any:
+    if len(field.choices) <= _FEW_CHOICES and not field.nullable:
+        return st.segmented_control(
+            field.label,
+            field.choices,
+            key=key,
+            help=field.help or None,
+            required=True,
+            wrap=True,
+            format_func=str,
+            on_change=on_change,
+        )
+    options = (None, *field.choices) if field.nullable else field.choices
+    return st.selectbox(
+        field.label, options, key=key, help=field.help or None, format_func=_choice_text, on_change=on_change
+    )
+
+
+def _choice_text(choice: object) -> str:
+    return "default" if choice is None else str(choice)
+
+
+def _number(field: FormField, key: str, empty: str) -> int | float | None:
+    cast = int if field.kind == "integer" else float
+    options: dict[str, Any] = {
+        "min_value": None if field.minimum is None else cast(field.minimum),
+        "max_value": None if field.maximum is None else cast(field.maximum),
+        # an empty start is what lets the user empty the field again
+        "value": None if field.nullable else "min",
+        "step": 1 if field.kind == "integer" else _number_step(field.default),
+        "format": None if field.kind == "integer" else "%g",
+        "placeholder": empty if field.nullable else None,
+    }
+    number: int | float | None = st.number_input(field.label, key=key, help=field.help or None, **options)
+    return number
+
+
+def _number_step(default: float | None) -> float:
+    """A tenth to a whole of the default: a fixed step would jump over every learning rate."""
+    return 10.0 ** math.floor(math.log10(abs(default))) if default else 0.001

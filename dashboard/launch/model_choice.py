@@ -1,0 +1,51 @@
+"""The model of a form."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from backend.api.schemas import PresetOut
+from dashboard.launch.config_form import FormField, starting_value, widget_key
+from dashboard.launch.preflight_panel import preset_text
+from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.text import about_size, count
+
+
+def choose_model(fields: Mapping[str, FormField], draft: Mapping[str, Any], presets: Sequence[PresetOut]) -> str:
+    """The model, with the memory of one copy of its weights and what it is good for.
+
+    Args:
+        fields: of the config, by name.
+        draft: to start from.
+        presets: models that can be launched.
+    """
+    field = fields["preset"]
+    by_name = {preset.name: preset for preset in presets}
+    key = widget_key(field)
+    wanted = starting_value(field, draft)
+    if st.session_state.get(key, wanted) in by_name:
+        st.session_state.setdefault(key, wanted)
+    else:
+        st.session_state[key] = next(iter(by_name))
+        st.warning(f"{escape_markdown(str(wanted))} can't be launched here any more; another model is chosen.")
+    name = st.selectbox(
+        "Model",
+        list(by_name),
+        key=key,
+        help=field.help,
+        format_func=lambda name: preset_text(by_name[name]),
+        on_change=_forget_revision,
+        args=(widget_key(fields["revision"]),),
+    )
+    chosen = by_name[name]
+    st.caption(
+        f"{count(chosen.parameters / 1e6)} million parameters; one copy of the weights takes "
+        f"{escape_markdown(about_size(chosen.weights_bytes))} in bfloat16."
+    )
+    return name
+
+
+def _forget_revision(key: str) -> None:
+    # a commit of one model's repository is in no other's
+    st.session_state[key] = ""

@@ -1,0 +1,133 @@
+"""The form of *Run all*: what the steps share, what the evaluations share, and each step's own settings."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from backend.api.schemas import PresetOut, RunOut
+from dashboard.launch.config_form import FormField, config_widgets, current_value
+from dashboard.launch.draft import (
+    ALL_STEPS,
+    CHOICES,
+    EVALUATIONS,
+    LEFT_OUT,
+    NEW_RUN,
+    SHARED_DRAFT,
+    draft,
+    keep,
+    keep_spec,
+)
+from dashboard.launch.model_choice import choose_model
+from dashboard.launch.reuse_choice import choose_run, current_choice, reusable_runs, settle_choices
+from dashboard.launch.stage_fields import changed, empty_text, step_fields, with_dependent_defaults
+from dashboard.launch.step_form import is_set, take_update_defaults
+from dashboard.parts import api
+from memgen.contract.pipeline import SHARED, STEPS, PipelineSpec, StepName, demo_spec
+
+FIRST_SHARED = ("data", "max_completion_length", "seed")
+OF_EVALUATIONS = ("split", "num_questions", "batch_size")
+
+
+def pipeline_form(schemas: Mapping[str, Sequence[FormField]], presets: Sequence[PresetOut]) -> PipelineSpec:
+    """Draw the form and return what it asks for.
+
+    Args:
+        schemas: fields by stage.
+        presets: models that can be launched.
+    """
+    evaluate = {field.name: field for field in schemas["evaluate"]}
+    shared = _shared({name: evaluate[name] for name in SHARED}, presets)
+    st.subheader("Evaluations", anchor=False)
+    of_evaluations = [evaluate[name] for name in OF_EVALUATIONS]
+    evaluations = config_widgets(
+        of_evaluations, draft(EVALUATIONS), group=EVALUATIONS, empty=partial(empty_text, "evaluate")
+    )
+    st.subheader("Steps", anchor=False)
+    with api.page_errors():
+        candidates = reusable_runs(shared["preset"], shared["data"])
+        chosen = settle_choices(candidates, shared["preset"], shared["data"])
+    steps = {name: _step(name, schemas[STEPS[name].stage], candidates, chosen) for name in STEPS}
+    choices = {name: current_choice(name) for name in STEPS}
+    drafts: dict[str, Mapping[Any, Any]] = {
+        SHARED_DRAFT: shared, EVALUATIONS: evaluations, ALL_STEPS: steps, CHOICES: choices,
+    }  # fmt: skip
+    for place, values in drafts.items():
+        keep(place, values)
+    return build_spec(
+        {"preset": shared["preset"]} | changed(list(evaluate.values()), shared),
+        changed(of_evaluations, evaluations),
+        steps,
+        choices,
+    )
+
+
+def build_spec(
+    shared: Mapping[str, Any],
+    evaluations: Mapping[str, Any],
+    steps: Mapping[StepName, Mapping[str, Any]],
+    choices: Mapping[StepName, str],
+) -> PipelineSpec:
+    """The pipeline of a filled form; settings of steps that are not run are left out."""
+    new = [name for name in STEPS if choices[name] == NEW_RUN]
+    return PipelineSpec(
+        shared=dict(shared),
+        evaluations=dict(evaluations),
+        steps={name: dict(steps[name]) for name in new if steps[name]},
+        include=new if LEFT_OUT in choices.values() else None,
+        reuse={name: int(choice) for name, choice in choices.items() if choice not in {NEW_RUN, LEFT_OUT}},
+    )
+
+
+def fill_in_demo() -> None:
+    """Put the demo pipeline into the form."""
+    keep_spec(demo_spec())
+
+
+def _shared(fields: Mapping[str, FormField], presets: Sequence[PresetOut]) -> dict[str, Any]:
+    given = draft(SHARED_DRAFT)
+    values: dict[str, Any] = {"preset": choose_model(fields, given, presets)}
+    first = [fields[name] for name in FIRST_SHARED]
+    rest = [field for name, field in fields.items() if name not in {"preset", *FIRST_SHARED}]
+    empty = partial(empty_text, "evaluate")
+    values |= config_widgets(first, given, empty=empty)
+    with st.expander("More settings", key="more_settings", expanded=any(is_set(field, given) for field in rest)):
+        values |= config_widgets(rest, given, empty=empty)
+    return values
+
+
+def _step(
+    name: StepName,
+    schema: Sequence[FormField],
+    candidates: Mapping[StepName, Sequence[RunOut]],
+    chosen: Mapping[StepName, RunOut],
+) -> dict[str, Any]:
+    """Draw the folded part of one step and return its settings that differ from the defaults."""
+    step, fields = STEPS[name], step_fields(name, schema)
+    given = with_dependent_defaults(draft(ALL_STEPS).get(name, {}))
+    before = changed(fields, {field.name: current_value(field, given, name) for field in fields})
+    number = list(STEPS).index(name) + 1
+    with st.expander(f"{number}. {step.label}{step_state(current_choice(name), before)}", key=f"{name}_step"):
+        choose_run(name, candidates, chosen)
+        if current_choice(name) != NEW_RUN:
+            return dict(draft(ALL_STEPS).get(name, {}))  # there again once the step is run
+        values = config_widgets(
+            fields,
+            given,
+            group=name,
+            empty=lambda field: "as above" if field == "batch_size" else empty_text(step.stage, field),
+            on_change={"update": partial(take_update_defaults, name, fields)},
+        )
+    return changed(fields, values)
+
+
+def step_state(choice: str, settings: Mapping[str, Any]) -> str:
+    """What stands behind a step's name while it is folded."""
+    if choice == LEFT_OUT:
+        return " · left out"
+    if choice != NEW_RUN:
+        return f" · reuses run {choice}"
+    if not settings:
+        return ""
+    return f" · {len(settings)} setting{'' if len(settings) == 1 else 's'} changed"

@@ -1,0 +1,67 @@
+"""What a config would take, and why it can't be launched."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from backend.api.schemas import PreflightReply, PresetOut, ProblemItem
+from dashboard.parts import api
+from dashboard.parts.foreign_text import escape_markdown, one_line, sentence
+from dashboard.parts.text import about_size, count, duration, size
+from memgen.contract.pipeline import StepName
+
+
+def preflight_panel(reply: PreflightReply, step: StepName, preset: str, presets: Sequence[PresetOut]) -> None:
+    """Figures, then problems, then warnings."""
+    left, right = st.columns(2)
+    left.metric("Questions", count(reply.num_questions))
+    hours = usual_hours(step, preset, presets)
+    right.metric("Expected time", expected_time(reply, hours), help=time_help(reply, hours))
+    left.metric("Memory", size(reply.memory_bytes), help=f"On a slot of kind {escape_markdown(reply.memory_device)}.")
+    right.metric("Disk at most", size(reply.disk_bytes))
+    if reply.placement:
+        st.caption(f"{fit_icon(reply)} {escape_markdown(reply.placement)}")
+    show_problems(reply.problems)
+    for warning in reply.warnings:
+        st.warning(sentence(warning), icon=":material/warning:")
+
+
+def fit_icon(reply: PreflightReply) -> str:
+    """Before the sentence on the slots."""
+    return ":material/check_circle:" if reply.fits else ":material/info:"
+
+
+def show_problems(problems: Sequence[ProblemItem]) -> None:
+    """Each problem with its field, value and way out."""
+    for problem in problems:
+        st.error(
+            api.item_text(problem.field, problem.value, problem.message, problem.way_out),
+            icon=":material/error:",
+        )
+
+
+def usual_hours(step: StepName, preset: str, presets: Sequence[PresetOut]) -> tuple[float, float] | None:
+    """Usual hours of a step on one GPU, where the preset knows them."""
+    return next((one.expected_hours.get(step) for one in presets if one.name == preset), None)
+
+
+def expected_time(reply: PreflightReply, hours: tuple[float, float] | None) -> str:
+    """From past runs; else the usual hours; else that it is not known."""
+    if reply.expected_seconds is not None:
+        return duration(reply.expected_seconds)
+    return f"{hours[0]:g} to {hours[1]:g} h" if hours else "not known yet"
+
+
+def time_help(reply: PreflightReply, hours: tuple[float, float] | None) -> str:
+    """Where the expected time comes from."""
+    if reply.expected_seconds is not None:
+        return "From past runs of this model."
+    if hours:
+        return "Usual time of a full run on one GPU; no run of this model has ended here yet."
+    return "No run of this model has ended here yet."
+
+
+def preset_text(preset: PresetOut) -> str:
+    """`Qwen/Qwen3-14B (~28 GB, large)`, plain text."""
+    note = f", {preset.note}" if preset.note else ""
+    return one_line(f"{preset.name} ({about_size(preset.weights_bytes)}{note})")

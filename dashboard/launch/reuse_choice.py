@@ -1,0 +1,122 @@
+"""Per step of a pipeline: a new run, a finished run that stands for it, or nothing."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from backend.api.client import ApiError
+from backend.api.schemas import RunOut
+from dashboard.launch.draft import CHOICES, LEFT_OUT, NEW_RUN, draft
+from dashboard.launch.stage_fields import is_evaluation
+from dashboard.parts import api
+from dashboard.parts.foreign_text import escape_markdown, one_line
+from dashboard.parts.text import ago, percent
+from memgen.contract.pipeline import STEPS, StepName
+from memgen.contract.status import RunStatus
+
+MOST_RUNS = 100
+
+
+def choice_key(step: StepName) -> str:
+    """Key of the step's box."""
+    return f"{step}_run"
+
+
+def current_choice(step: StepName) -> str:
+    """What the box holds, or would start from."""
+    choice: str = st.session_state.get(choice_key(step), draft(CHOICES).get(step, NEW_RUN))
+    return choice
+
+
+def reusable_runs(preset: str, data: str) -> dict[StepName, list[RunOut]]:
+    """Finished runs that may stand for each step, newest first; their questions are checked by the backend."""
+    found: dict[StepName, list[RunOut]] = {}
+    for name, step in STEPS.items():
+        runs = api.client().runs(
+            status="succeeded", stage=step.stage, preset=preset, setting=step.setting, limit=MOST_RUNS
+        ).items  # fmt: skip
+        found[name] = [run for run in runs if _stands_for(run, name, preset, data)]
+    return found
+
+
+def _stands_for(run: RunOut, name: StepName, preset: str, data: str) -> bool:
+    step = STEPS[name]
+    fits = run.status is RunStatus.SUCCEEDED and run.preset == preset
+    fits = fits and (run.stage, run.setting) == (step.stage, step.setting or "")
+    return fits and (run.data == data or not is_evaluation(step.stage))
+
+
+def settle_choices(candidates: Mapping[StepName, Sequence[RunOut]], preset: str, data: str) -> dict[StepName, RunOut]:
+    """The chosen runs by step; a choice that does not fit is given up, and why is said."""
+    chosen: dict[StepName, RunOut] = {}
+    for name, runs in candidates.items():
+        choice = current_choice(name)
+        if choice not in {NEW_RUN, LEFT_OUT}:
+            run = next((run for run in runs if str(run.id) == choice), None) or _older_run(choice)
+            if run is not None and _stands_for(run, name, preset, data):
+                chosen[name] = run
+            else:
+                st.warning(
+                    f"Run {escape_markdown(choice)} can't stand for {STEPS[name].label}: it must have succeeded, be "
+                    "of this stage and setting, and use this model and data.",
+                    icon=":material/link_off:",
+                )
+                choice = NEW_RUN
+        st.session_state[choice_key(name)] = choice
+    return chosen
+
+
+def _older_run(run_id: str) -> RunOut | None:
+    if not run_id.isdecimal():
+        return None
+    try:
+        return api.client().run(int(run_id))
+    except ApiError:
+        return None  # deleted meanwhile
+
+
+def choose_run(
+    step: StepName, candidates: Mapping[StepName, Sequence[RunOut]], chosen: Mapping[StepName, RunOut]
+) -> None:
+    """The box of one step; its value is what `current_choice` says."""
+    by_id = {str(run.id): run for run in candidates[step]}
+    if step in chosen:
+        by_id[str(chosen[step].id)] = chosen[step]
+    # without the base evaluation there is nothing to compare with
+    options = [NEW_RUN, *by_id, *(() if step == "base_eval" else (LEFT_OUT,))]
+    parents = {name: {str(run.id): run.parent_id for run in runs} for name, runs in candidates.items()}
+    st.selectbox(
+        "This step",
+        options,
+        key=choice_key(step),
+        format_func=lambda choice: choice_text(choice, by_id),
+        help="A finished run can stand for the step: its answers or its checkpoint are taken as they are.",
+        on_change=_take_parents,
+        args=(step, parents),
+    )
+
+
+def choice_text(choice: str, runs: Mapping[str, RunOut]) -> str:
+    """`Reuse run 12 · my note · 39.5 % · 2 d ago`, plain text."""
+    if choice not in runs:
+        return {NEW_RUN: "New run", LEFT_OUT: "Leave out"}.get(choice, choice)
+    run = runs[choice]
+    parts = [f"Reuse run {run.id}", run.note]
+    if "accuracy" in run.summary:
+        parts.append(
+            f"{percent(run.summary['accuracy'])} of {run.summary.get('num_questions', 0):,.0f}{run.scorer_mark}"
+        )
+    parts.append(ago(run.ended_at, datetime.now(UTC)))
+    return " · ".join(one_line(part) for part in parts if part)
+
+
+def _take_parents(step: StepName, parents: Mapping[StepName, Mapping[str, int | None]]) -> None:
+    """A reused run brings the runs that its checkpoint comes from, where nothing else is chosen for them."""
+    name = step
+    while (parent := STEPS[name].parent) is not None:
+        parent_id = parents[name].get(current_choice(name))
+        if parent_id is None or current_choice(parent) != NEW_RUN or str(parent_id) not in parents[parent]:
+            return
+        st.session_state[choice_key(parent)] = str(parent_id)
+        name = parent

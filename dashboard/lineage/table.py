@@ -1,0 +1,64 @@
+"""The descent of runs as a table: replies in, DataFrame and column settings out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from backend.api.schemas import LineageNode
+from dashboard.lineage.graph import stage_words
+from dashboard.parts.components import STATUS_LOOK
+from dashboard.parts.foreign_text import plain_frame
+
+
+def lineage_frame(nodes: Sequence[LineageNode]) -> pd.DataFrame:
+    """One row per run, in the given order."""
+    return plain_frame([_row(node) for node in nodes], list(COLUMNS))
+
+
+def _row(node: LineageNode) -> dict[str, Any]:
+    return {
+        "run": node.run_id,
+        "status": [node.status.value],
+        "stage": stage_words(node),
+        "from": parent_words(node),
+        "checkpoint": node.content_hash or "",
+        "accuracy": None if node.accuracy is None else round(node.accuracy * 100, 1),
+        "n": node.num_questions,
+        "attempts": attempts_words(node),
+        "model": node.preset.split("/")[-1],
+        "note": node.note,
+    }
+
+
+def parent_words(node: LineageNode) -> str:
+    """`base model`, `run 3`, `run 3 (deleted)`."""
+    if node.parent_id is None:
+        return "base model"
+    return f"run {node.parent_id}" + (" (deleted)" if node.parent_deleted else "")
+
+
+def attempts_words(node: LineageNode) -> str:
+    """`1`; `2: lost, succeeded`."""
+    each = ", ".join(attempt.status.value for attempt in sorted(node.attempts, key=lambda one: one.number))
+    return f"{len(node.attempts)}: {each}" if len(node.attempts) > 1 else str(len(node.attempts))
+
+
+COLUMNS: dict[str, Any] = {
+    "run": st.column_config.NumberColumn("Run", format="%d", width=48),
+    "status": st.column_config.MultiselectColumn(
+        "Status",
+        options=list(STATUS_LOOK),
+        color=[colour for colour, _ in STATUS_LOOK.values()],
+        width=100,
+    ),
+    "stage": st.column_config.TextColumn("Stage, setting", width=186),
+    "from": st.column_config.TextColumn("Starts from", width=92),
+    "checkpoint": st.column_config.TextColumn("Checkpoint", width=134),
+    "accuracy": st.column_config.NumberColumn("Accuracy", format="%.1f %%", width=76),
+    "n": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=48),
+    "attempts": st.column_config.TextColumn("Attempts", width=104),
+    "model": st.column_config.TextColumn("Model", width=156),
+    "note": st.column_config.TextColumn("Note"),
+}

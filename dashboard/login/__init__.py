@@ -1,0 +1,1 @@
+"""The login in front of every page."""

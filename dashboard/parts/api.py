@@ -1,0 +1,119 @@
+"""The way to the backend: one client for all browser sessions, and its errors as text on the page."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from backend.api.client import ApiError, Client, Unreachable
+from backend.api.schemas import PresetOut, Problem
+from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.settings import Settings
+
+RETRY_SECONDS = 3
+
+
+@st.cache_resource(show_spinner=False)
+def client() -> Client:
+    """The client; it holds the token, connections are shared by threads."""
+    settings = Settings.read()
+    return Client(settings.backend_url, settings.read_token(), timeout=10.0)
+
+
+def presets() -> list[PresetOut]:
+    """Models that can be launched, asked anew after a minute."""
+    return _presets(client().url)
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def _presets(url: str) -> list[PresetOut]:  # noqa: ARG001 (the key of the cache)
+    return client().presets()
+
+
+@contextmanager
+def page_errors() -> Iterator[None]:
+    """For what a page can't do without: an error is shown and the page ends there.
+
+    When the backend was not reachable the page comes back by itself once it is.
+    """
+    try:
+        yield
+    except Unreachable as error:
+        show_error(error)
+        _come_back()
+        st.stop()
+    except ApiError as error:
+        show_error(error)
+        st.stop()
+
+
+@contextmanager
+def part_errors() -> Iterator[None]:
+    """For a part of a page: an error is shown in its place, the rest goes on.
+
+    A live part asks again with its next round, so it needs nothing to come back.
+    """
+    try:
+        yield
+    except (Unreachable, ApiError) as error:
+        show_error(error)
+
+
+def attempt(action: Callable[[], object]) -> bool:
+    """Do what a button stands for; False, with the error on the page, where the backend refused."""
+    try:
+        action()
+    except (Unreachable, ApiError) as error:
+        show_error(error)
+        return False
+    return True
+
+
+def show_error(error: Exception) -> bool:
+    """Show an error of the API as text; False if it is another kind of error."""
+    if isinstance(error, Unreachable):
+        st.warning(
+            f"**The backend does not answer.** `{error.url}` could not be reached. "
+            "Is it running? `make up` starts it. This page goes on by itself once it is back; "
+            "running runs are not touched.",
+            icon=":material/cloud_off:",
+        )
+        return True
+    if isinstance(error, ApiError):
+        st.error(problem_text(error.problem), icon=":material/error:")
+        return True
+    return False
+
+
+def problem_text(problem: Problem) -> str:
+    """Title, every field with its value, and the way out, as markdown."""
+    lines = [f"**{sentence(problem.title)}**"]
+    if problem.errors:
+        lines += [f"- {item_text(item.field, item.value, item.message, item.way_out)}" for item in problem.errors]
+    elif problem.field:
+        lines.append(item_text(problem.field, problem.value, "", problem.way_out))
+    elif problem.way_out:
+        lines.append(sentence(problem.way_out))
+    return "\n\n".join(lines[:1]) + ("\n\n" + "\n".join(lines[1:]) if lines[1:] else "")
+
+
+def item_text(field: str | None, value: str | None, message: str, way_out: str) -> str:
+    """One problem as a line of markdown: field, value, message, way out."""
+    parts = []
+    if field:
+        parts.append(f"**{escape_markdown(field)}**" + (f" = {escape_markdown(value)}" if value else "") + ":")
+    if message:
+        ended = message if message.endswith((".", "!", "?")) else f"{message}."
+        parts.append(sentence(ended[:1].upper() + ended[1:]))
+    if way_out:
+        parts.append(sentence(way_out))
+    return " ".join(parts)
+
+
+@st.fragment(run_every=RETRY_SECONDS)
+def _come_back() -> None:
+    try:
+        client().health()
+    except (Unreachable, ApiError):
+        return
+    st.rerun(scope="app")

@@ -1,0 +1,130 @@
+"""Charts: DataFrame in, altair chart out; nothing else is read or changed."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from backend.api.schemas import MetricSeries
+from dashboard.parts.foreign_text import one_line
+
+SHARES = frozenset(
+    {
+        "eval/accuracy",
+        "eval/compute_reward",
+        "eval/format_ok",
+        "eval/insert_rate",
+        "eval/truncated",
+        "train/accuracy",
+        "train/completions/truncated",
+        "train/frac_reward_zero_std",
+        "train/insert_rate",
+    }
+)
+_OF_STEPS = "eval/loss"  # measured between the steps of a training; the others belong to questions
+_MANY_POINTS = 60
+NUMBER = ".6~g"  # without a precision Vega makes 2.1e+2 of 210
+
+
+def metric_frame(series: MetricSeries) -> pd.DataFrame:
+    """Columns `step`, `value`, `time` (UTC) of one metric."""
+    return pd.DataFrame(
+        {
+            "step": pd.Series(series.steps, dtype="int64"),
+            "value": pd.Series(series.values, dtype="float64"),
+            "time": pd.to_datetime(pd.Series(series.times, dtype="float64"), unit="s", utc=True),
+        }
+    )
+
+
+def ordered_names(names: list[str]) -> list[str]:
+    """`eval/accuracy` first, then the other results, training, and the machine last."""
+    groups = {"eval": 0, "train": 1, "system": 3}
+    return sorted(names, key=lambda name: (name != "eval/accuracy", groups.get(name.split("/")[0], 2), name))
+
+
+def is_share(name: str) -> bool:
+    """Whether the metric lies between 0 and 1 and reads best in percent."""
+    return name in SHARES
+
+
+def step_title(name: str) -> str:
+    """What a step of the metric is."""
+    return "questions answered" if name.startswith("eval/") and name != _OF_STEPS else "step"
+
+
+def curves_frame(series: Sequence[MetricSeries]) -> pd.DataFrame:
+    """Columns `metric`, `step`, `value`, `time` (UTC) of several metrics below each other."""
+    frames = [metric_frame(one).assign(metric=one.name) for one in series]
+    empty = metric_frame(MetricSeries(name="", steps=[], values=[], times=[])).assign(metric="")
+    return pd.concat(frames, ignore_index=True) if frames else empty
+
+
+def curves_chart(frame: pd.DataFrame, names: Sequence[str], *, height: int = 180) -> alt.LayerChart:
+    """Several metrics over the same steps, small, without axis titles; a legend where there are several.
+
+    Args:
+        frame: as `curves_frame` makes it.
+        names: in the order of the colours; the first decides how values are written.
+        height: of the drawing, in pixels.
+    """
+    share = is_share(names[0])
+    scale = alt.Scale(domain=[0, 1]) if share else alt.Scale(zero=False, nice=True)
+    if len(names) > 1 and not share:
+        scale = alt.Scale(domain=_with_headroom(frame["value"]), nice=True)
+    # inside: above it would take its height from the curves of this panel alone
+    legend = alt.Legend(orient="top-right", direction="horizontal", title=None) if len(names) > 1 else None
+    base = alt.Chart(frame).encode(
+        x=alt.X("step:Q", title=None, axis=alt.Axis(format=",d", tickMinStep=1, tickCount=5, grid=False)),
+        y=alt.Y("value:Q", title=None, axis=alt.Axis(format=".0%" if share else NUMBER, tickCount=5), scale=scale),
+        color=alt.Color("metric:N", scale=alt.Scale(domain=list(names)), legend=legend),
+    )
+    tooltip = [
+        alt.Tooltip("metric:N"),
+        alt.Tooltip("step:Q", format=",d"),
+        alt.Tooltip("value:Q", format=".1%" if share else ".5~g"),
+    ]
+    # a metric that is measured now and then is a few points far apart: they are drawn, the many are not
+    few = frame.groupby("metric")["step"].transform("size") <= _MANY_POINTS
+    points = alt.Chart(frame[few]).mark_point(filled=True, size=28)
+    chart: alt.LayerChart = (
+        base.mark_line(interpolate="monotone", strokeWidth=2)
+        + points.encode(x="step:Q", y="value:Q", color="metric:N")
+        + base.mark_point(filled=True, size=60, opacity=0).encode(tooltip=tooltip)
+    ).properties(height=height)
+    return chart
+
+
+def metric_chart(frame: pd.DataFrame, name: str, *, height: int = 300) -> alt.Chart | alt.LayerChart:
+    """One metric over its steps.
+
+    Args:
+        frame: as `metric_frame` makes it.
+        name: name of the metric; shares are drawn from 0 to 100 %.
+        height: of the drawing, in pixels.
+    """
+    share = is_share(name)
+    y_axis = alt.Axis(format=".0%" if share else NUMBER)
+    x_axis = alt.Axis(format=",d", tickMinStep=1, tickCount=10, grid=False)
+    y_scale = alt.Scale(domain=[0, 1]) if share else alt.Scale(zero=False, nice=True)
+    x = alt.X("step:Q", title=step_title(name), axis=x_axis, scale=alt.Scale(zero=True, nice=True))
+    y = alt.Y("value:Q", title=one_line(name), axis=y_axis, scale=y_scale)
+    tooltip = [
+        alt.Tooltip("step:Q", title=step_title(name), format=",d"),
+        alt.Tooltip("value:Q", title=one_line(name), format=".1%" if share else ".5~g"),
+        alt.Tooltip("time:T", title="time", format="%Y-%m-%d %H:%M:%S"),
+    ]
+    base = alt.Chart(frame).encode(x=x, y=y)
+    line = base.mark_line(interpolate="monotone", strokeWidth=2)
+    # invisible points where there are many: the tooltip needs something to point at
+    points = base.mark_point(filled=True, size=36, opacity=0 if len(frame) > _MANY_POINTS else 1).encode(
+        tooltip=tooltip
+    )
+    chart: alt.LayerChart = (line + points).properties(height=height)
+    return chart
+
+
+def _with_headroom(values: pd.Series) -> list[float]:
+    """Lowest and highest value, with room for a legend above."""
+    low, high = float(values.min()), float(values.max())
+    return [low, high + 0.5 * ((high - low) or abs(high) or 1.0)]

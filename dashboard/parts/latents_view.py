@@ -1,0 +1,104 @@
+"""Where latents were inserted in an answer, and how LTPO moved them."""
+
+import streamlit as st
+
+from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.latents_charts import decision_chart, decision_frame, reward_chart, reward_frame
+from dashboard.parts.text import count
+from memgen.contract.answers import AnswerRecord, LtpoTrace
+
+MOST_TRACES = 12
+TRACES_IN_A_ROW = 3
+
+
+def latents_view(answer: AnswerRecord, *, key: str) -> None:
+    """One folded part for the decision points, one for the LTPO traces; nothing where there are none.
+
+    Args:
+        answer: whose latents.
+        key: tells apart two answers to the same question on one page.
+    """
+    # drawn when unfolded: ten answers of a page hold dozens of charts
+    if answer.augmentations:
+        place = f"latents_{key}_{answer.index}"
+        with st.expander(insertion_words(answer), key=place, icon=":material/memory:", on_change="rerun") as folded:
+            if folded.open:
+                _decisions(answer, place)
+    if answer.ltpo:
+        place = f"ltpo_{key}_{answer.index}"
+        with st.expander(
+            ltpo_words(answer.ltpo), key=place, icon=":material/trending_up:", on_change="rerun"
+        ) as folded:
+            if folded.open:
+                _traces(answer.ltpo, place)
+
+
+def insertion_words(answer: AnswerRecord) -> str:
+    """`Latents inserted 3 times at 5 decision points`."""
+    points = answer.augmentations
+    inserted = sum(point.inserted for point in points)
+    times = "once" if inserted == 1 else f"{inserted} times"
+    return f"Latents inserted {times} at {len(points)} decision point{'' if len(points) == 1 else 's'}"
+
+
+def ltpo_words(traces: list[LtpoTrace]) -> str:
+    """`LTPO: reward gain +0.031 over 3 insertions`: the mean gain of the insertions."""
+    gain = sum(reward_gain(trace) for trace in traces) / len(traces)
+    return f"LTPO: reward gain {gain:+.3f} over {len(traces)} insertion{'' if len(traces) == 1 else 's'}"
+
+
+def reward_gain(trace: LtpoTrace) -> float:
+    """What the best latents' reward has more than the starting ones'."""
+    return trace.rewards[trace.best_step] - trace.rewards[0] if trace.best_step < len(trace.rewards) else 0.0
+
+
+def trace_words(trace: LtpoTrace) -> str:
+    """Entropy, likeliest token and distance of one insertion, plain text."""
+    parts = [f"distance {trace.distance:.3g}"]
+    if len(trace.entropy) == 2:
+        parts.append(f"entropy {trace.entropy[0]:.3f} → {trace.entropy[1]:.3f} nat")
+    if len(trace.top1) == 2:
+        parts.append(f"likeliest token {trace.top1[0] * 100:.1f} → {trace.top1[1] * 100:.1f} %")
+    return " · ".join(parts)
+
+
+def token_words(token: int) -> str:
+    """Where latents stand."""
+    return "at the end of the prompt" if token == 0 else f"in front of token {token:,}"
+
+
+def _decisions(answer: AnswerRecord, place: str) -> None:
+    frame = decision_frame(answer.augmentations)
+    st.altair_chart(
+        decision_chart(frame, answer.completion_tokens), width="stretch", key=f"{place}_chart",
+        alt=f"{insertion_words(answer)}, along the completion's tokens",
+    )  # fmt: skip
+    st.dataframe(
+        frame[["token", "where", "asked", "decision"]],
+        column_config={
+            "token": st.column_config.NumberColumn("Token", help="Index of the token behind the latents"),
+            "where": "Where",
+            "asked": st.column_config.CheckboxColumn("Trigger asked"),
+            "decision": "Decision",
+        },
+        hide_index=True,
+        placeholder="",
+        key=f"{place}_points",
+        alt="Decision points of the answer",
+    )
+
+
+def _traces(traces: list[LtpoTrace], place: str) -> None:
+    shown = traces[:MOST_TRACES]
+    for start in range(0, len(shown), TRACES_IN_A_ROW):
+        row = shown[start : start + TRACES_IN_A_ROW]
+        for number, (column, trace) in enumerate(zip(st.columns(TRACES_IN_A_ROW), row, strict=False), start=start):
+            with column:
+                st.markdown(f"**Latents {token_words(trace.token)}**")
+                st.altair_chart(
+                    reward_chart(reward_frame(trace)), width="stretch", key=f"{place}_chart_{number}",
+                    alt=f"Reward over the LTPO steps, best at step {trace.best_step}",
+                )  # fmt: skip
+                st.caption(escape_markdown(f"best at step {trace.best_step} · {trace_words(trace)}"))
+    if len(traces) > len(shown):
+        st.caption(f"Shows the first {len(shown)} of {count(len(traces))} insertions.")

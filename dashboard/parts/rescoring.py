@@ -1,0 +1,34 @@
+"""Scoring stored answers anew: the offer on a run's page, and where a comparison needs it."""
+
+from functools import partial
+
+import streamlit as st
+
+from backend.api.client import ApiError
+from backend.api.schemas import RunDetail
+from dashboard.parts import api
+from dashboard.parts.url_state import run_numbers
+
+REFUSED = "scorers_differ"
+"""Code with which the backend refuses to compare scores of different versions of the scorer."""
+HELP = "Scores the stored answers with the newest version of the scorer, beside the scores that there are."
+
+
+def rescore_button(run: RunDetail) -> None:
+    """The button on a run's page, where its scores are by an older version of the scorer."""
+    if not run.can_rescore:
+        return
+    pressed = st.button("Rescore", key="rescore", icon=":material/rule:", help=HELP)
+    if pressed and api.attempt(lambda: api.client().rescore(run.id)):
+        st.rerun()
+
+
+def offer_rescoring(error: ApiError) -> None:
+    """In place of a comparison that was refused: why, and a button that scores the older runs anew."""
+    api.show_error(error)
+    older = run_numbers(error.problem.value or "")
+    label = f"Rescore run{'s' * (len(older) > 1)} {', '.join(map(str, older))}"
+    pressed = st.button(label, key="rescore", icon=":material/rule:", type="primary", help=HELP)
+    if pressed and all(api.attempt(partial(api.client().rescore, number)) for number in older):
+        st.rerun()
+    st.stop()

@@ -1,0 +1,101 @@
+"""What can be done with a run: stop, resume, retry, rescore, launch again, delete."""
+
+import streamlit as st
+
+from backend.api.schemas import RunDetail
+from dashboard.parts import api
+from dashboard.parts.foreign_text import sentence, visible
+from dashboard.parts.rescoring import rescore_button
+from dashboard.parts.run_figures import TRAININGS
+from dashboard.parts.text import size
+from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
+
+STOP_WORDS: dict[StopMode, tuple[str, str]] = {
+    StopMode.SAVE: ("Save and stop", "Ends at the next step and keeps what is done; the run can be resumed."),
+    StopMode.DISCARD: ("Discard", "Ends at the next step without saving; a resume may have to start over."),
+    StopMode.FORCE: ("Force", "Kills the trainer and its children at once; for a run that does not react."),
+}
+LEFT_BEHIND = "left_behind"
+"""In the session: files of a run just deleted that could not be removed."""
+_CAN_STOP = frozenset({RunStatus.WAITING, RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.STOPPING})
+_CAN_START_AGAIN = frozenset({RunStatus.FAILED, RunStatus.CANCELLED})
+
+
+def actions(run: RunDetail) -> None:
+    """The buttons that fit the run's status."""
+    with st.container(horizontal=True, horizontal_alignment="right", gap="small", key="actions"):
+        if run.status in _CAN_STOP and st.button("Stop", key="stop", icon=":material/stop:"):
+            _stop_dialog(run)
+        if run.status in _CAN_START_AGAIN:
+            _start_again(run)
+        rescore_button(run)
+        if st.button("Launch again with these settings", key="launch_again", icon=":material/replay:"):
+            st.switch_page("app_pages/launch.py", query_params={"from": str(run.id)})
+        if run.status in RUN_ENDED and st.button("Delete", key="delete", icon=":material/delete:"):
+            _delete_dialog(run)
+    if run.status in _CAN_START_AGAIN and run.resume_reason:
+        label = "Resume" if run.can_resume else "No resume"
+        st.caption(f"{label}: {sentence(run.resume_reason)}")
+
+
+def _start_again(run: RunDetail) -> None:
+    resumed = st.button(
+        "Resume",
+        key="resume",
+        icon=":material/play_arrow:",
+        type="primary" if run.can_resume else "secondary",
+        disabled=not run.can_resume,
+        help=sentence(run.resume_reason) or None,
+    )
+    if resumed and api.attempt(lambda: api.client().resume(run.id)):
+        st.rerun()
+    retried = st.button("Retry", key="retry", icon=":material/restart_alt:", help="A new attempt from the start.")
+    if retried and api.attempt(lambda: api.client().retry(run.id)):
+        st.rerun()
+
+
+def choose_stop_mode() -> StopMode:
+    """How a stop treats what was computed, each way with what it means."""
+    chosen = st.radio(
+        "How to stop",
+        [choice.value for choice in StopMode],
+        format_func=lambda choice: STOP_WORDS[StopMode(choice)][0],
+        captions=[STOP_WORDS[choice][1] for choice in StopMode],
+        key="stop_mode",
+    )
+    return StopMode(chosen)
+
+
+@st.dialog("Stop this run?")
+def _stop_dialog(run: RunDetail) -> None:
+    mode: StopMode = StopMode.SAVE
+    if run.status is RunStatus.WAITING:
+        st.write(f"Run {run.id} waits for another run. It will not start, and what needs its checkpoint is skipped.")
+    elif run.status is RunStatus.QUEUED:
+        st.write(f"Run {run.id} has not started. It is taken out of the queue.")
+    else:
+        st.write(f"Run {run.id} is {run.status.value}. How should it end?")
+        mode = choose_stop_mode()
+    with st.container(horizontal=True):
+        confirmed = st.button("Stop the run", key="confirm_stop", type="primary")
+        if st.button("Let it be", key="cancel_stop"):
+            st.rerun()
+    if confirmed and api.attempt(lambda: api.client().stop(run.id, mode)):
+        st.rerun()
+
+
+@st.dialog("Delete this run?", width="medium")
+def _delete_dialog(run: RunDetail) -> None:
+    with api.part_errors():
+        preview = api.client().delete(run.id)
+        result = "checkpoints" if run.stage in TRAININGS else "answers"
+        st.write(f"Run {run.id} goes for good, with its {result}, metrics, log and history.")
+        st.write(f"Files, {size(preview.size_bytes)}:")
+        st.code(visible("\n".join(preview.paths)) or "no files", language=None, wrap_lines=True)
+        with st.container(horizontal=True):
+            confirmed = st.button("Delete for good", key="confirm_delete", type="primary")
+            if st.button("Keep it", key="cancel_delete"):
+                st.rerun()
+        if confirmed:
+            st.session_state[LEFT_BEHIND] = api.client().delete(run.id, confirm=True).left
+            st.switch_page("app_pages/runs.py")

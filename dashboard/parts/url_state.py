@@ -1,0 +1,50 @@
+"""View state in the address, so that a view can be shared and survives a reload.
+
+Streamlit's own binding of widgets to the address is not used: while a bound widget has a value,
+`st.switch_page` fails. The browser's way back loses the query, so filters are also remembered.
+"""
+
+from collections.abc import Callable, Collection
+
+import streamlit as st
+
+_REMEMBERED = "remembered_{}"
+
+
+def start_from_url(key: str, allowed: Collection[str] | None = None, *, remember: bool = False) -> None:
+    """Before its widget is drawn for the first time: take the widget's value from the address.
+
+    Args:
+        key: of the widget, and name of the query parameter.
+        allowed: values that the widget knows; others are left out.
+        remember: without a value in the address take the last one of this browser session.
+    """
+    if key in st.session_state:
+        return
+    given = st.query_params.get(key)
+    if given is None and remember:
+        given = st.session_state.get(_REMEMBERED.format(key))
+    if given and (allowed is None or given in allowed):
+        st.session_state[key] = given
+        st.session_state[_REMEMBERED.format(key)] = given
+        st.query_params[key] = given
+
+
+def keep_in_url(key: str, default: str = "") -> Callable[[], None]:
+    """An `on_change` that writes the widget's value to the address; the default is left out."""
+
+    def write() -> None:
+        value = st.session_state.get(key)
+        st.session_state[_REMEMBERED.format(key)] = value
+        if value is None or value == default:
+            st.query_params.pop(key, None)
+        else:
+            st.query_params[key] = str(value)
+
+    return write
+
+
+def run_numbers(text: str) -> list[int]:
+    """`1,3,5` as numbers, each once; what is no number is left out."""
+    parts = [part.strip() for part in text.split(",")]
+    return list(dict.fromkeys(int(part) for part in parts if part.isascii() and part.isdecimal() and len(part) < 16))

@@ -1,0 +1,1 @@
+"""The pages of pipelines: the list, and one pipeline's steps and actions."""

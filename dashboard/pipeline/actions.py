@@ -1,0 +1,70 @@
+"""What can be done with a pipeline: continue, stop, compare, see its lineage, run all again."""
+
+import streamlit as st
+
+from backend.api.schemas import PipelineOut
+from dashboard.parts import api
+from dashboard.parts.foreign_text import sentence
+from dashboard.parts.run_actions import choose_stop_mode
+from memgen.contract.pipeline import STEPS
+from memgen.contract.status import PipelineStatus, RunStatus
+
+
+def pipeline_actions(pipeline: PipelineOut) -> None:
+    """The buttons that fit the pipeline's status."""
+    finished = finished_evaluations(pipeline)
+    with st.container(horizontal=True, horizontal_alignment="right", gap="small", key="pipeline_actions"):
+        if pipeline.status is PipelineStatus.RUNNING and st.button("Stop", key="stop", icon=":material/stop:"):
+            _stop_dialog(pipeline)
+        _continue(pipeline)
+        if st.button(
+            "Compare",
+            key="compare",
+            icon=":material/compare_arrows:",
+            disabled=len(finished) < 2,
+            help=None if len(finished) > 1 else "Two finished evaluations are needed.",
+        ):
+            st.switch_page("app_pages/compare.py", query_params={"runs": ",".join(map(str, finished))})
+        if st.button("Lineage", key="lineage", icon=":material/account_tree:"):
+            st.switch_page("app_pages/lineage.py", query_params={"pipeline": str(pipeline.id)})
+        if st.button("Run all again with these settings", key="run_all_again", icon=":material/replay:"):
+            st.switch_page("app_pages/launch.py", query_params={"what": "all", "from_pipeline": str(pipeline.id)})
+
+
+def finished_evaluations(pipeline: PipelineOut) -> list[int]:
+    """Runs with answers that can be compared, in the order of the steps."""
+    return [
+        one.run.id
+        for one in pipeline.steps
+        if one.run is not None and one.run.status is RunStatus.SUCCEEDED and STEPS[one.step].setting is not None
+    ]
+
+
+def _continue(pipeline: PipelineOut) -> None:
+    if pipeline.status is PipelineStatus.SUCCEEDED:
+        return
+    clicked = st.button(
+        "Continue",
+        key="continue",
+        icon=":material/play_arrow:",
+        type="primary" if pipeline.can_continue else "secondary",
+        disabled=not pipeline.can_continue,
+        help=sentence(pipeline.continue_reason) or None,
+    )
+    if clicked and api.attempt(lambda: api.client().continue_pipeline(pipeline.id)):
+        st.rerun()
+
+
+@st.dialog("Stop this pipeline?")
+def _stop_dialog(pipeline: PipelineOut) -> None:
+    st.write(
+        f"Pipeline {pipeline.id}: the step that runs is stopped, and those that wait do not start. Finished steps "
+        "stay, and it can be continued later. How should the running step end?"
+    )
+    mode = choose_stop_mode()
+    with st.container(horizontal=True):
+        confirmed = st.button("Stop the pipeline", key="confirm_stop", type="primary")
+        if st.button("Let it be", key="cancel_stop"):
+            st.rerun()
+    if confirmed and api.attempt(lambda: api.client().stop_pipeline(pipeline.id, mode)):
+        st.rerun()

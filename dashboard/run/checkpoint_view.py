@@ -1,0 +1,81 @@
+"""What a finished training left, and what can be done with it."""
+
+import pandas as pd
+import streamlit as st
+
+from backend.api.schemas import CheckpointOut, RunDetail
+from dashboard.parts import api
+from dashboard.parts.components import facts
+from dashboard.parts.foreign_text import plain_frame, sentence, visible
+from dashboard.parts.link_row import link_row
+from dashboard.parts.text import MISSING, count, size, words
+from dashboard.run.links import lineage_link
+
+NEXT: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "weaver_sft": (
+        ("Evaluate it", "weaver_eval", "quiz"),
+        ("Train the trigger from it", "trigger_grpo", "school"),
+    ),
+    "trigger_grpo": (
+        ("Evaluate it", "trigger_eval", "quiz"),
+        ("Evaluate it with LTPO", "ltpo_eval", "trending_up"),
+    ),
+}
+"""Label, step to launch and icon, by the stage that left the checkpoint."""
+
+
+def checkpoint_view(run: RunDetail) -> None:
+    """Links, facts, folder and files of the checkpoint."""
+    with api.part_errors():
+        checkpoint = api.client().checkpoint(run.id)
+        next_links(checkpoint)
+        if checkpoint.reason:
+            st.warning(sentence(checkpoint.reason), icon=":material/warning:")
+        facts(checkpoint_facts(checkpoint))
+        st.caption("Latents")
+        facts({words(name): str(value) for name, value in checkpoint.latents.items()})
+        if checkpoint.folder:
+            st.caption("Folder, relative to the home folder")
+            st.code(visible(checkpoint.folder), language=None, wrap_lines=True)
+        st.caption("Files with their sha256, checked just now")
+        st.dataframe(
+            files_frame(checkpoint), hide_index=True, key="checkpoint_files", placeholder="", height="content",
+            alt="Files of the checkpoint with their hashes",
+        )  # fmt: skip
+
+
+def next_links(checkpoint: CheckpointOut) -> None:
+    """What can be launched from the checkpoint, and its descent."""
+    with link_row("checkpoint"):
+        for label, step, icon in NEXT.get(checkpoint.stage, ()):
+            st.page_link(
+                "app_pages/launch.py",
+                label=label,
+                icon=f":material/{icon}:",
+                query_params={"what": step, "checkpoint": str(checkpoint.id)},
+            )
+        if checkpoint.parent_id is not None:
+            st.page_link(
+                "app_pages/run.py",
+                label=f"Its parent, the checkpoint of run {checkpoint.parent_id}",
+                icon=":material/deployed_code:",
+                query_params={"run": str(checkpoint.parent_id), "tab": "Checkpoint"},
+            )
+        lineage_link(checkpoint.id)
+
+
+def checkpoint_facts(checkpoint: CheckpointOut) -> dict[str, str]:
+    """Names and values of what a checkpoint is, plain text."""
+    return {
+        "Hash": checkpoint.content_hash or MISSING,
+        "Base": checkpoint.base_model or checkpoint.preset,
+        "Trained": ", ".join(checkpoint.trained) or "nothing",
+        "Step": count(checkpoint.step),
+        "Size": size(checkpoint.size_bytes),
+    }
+
+
+def files_frame(checkpoint: CheckpointOut) -> pd.DataFrame:
+    """One row per file."""
+    rows = [{"File": name, "sha256": digest} for name, digest in sorted(checkpoint.files.items())]
+    return plain_frame(rows, ["File", "sha256"])

@@ -1,0 +1,50 @@
+"""The ways from a run to what it belongs to: its parent, its pipeline, its descent, a comparison."""
+
+import streamlit as st
+
+from backend.api.schemas import RunDetail
+from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.link_row import link_row
+from dashboard.parts.run_figures import TRAININGS
+from memgen.contract.pipeline import STEPS
+from memgen.contract.status import RunStatus
+
+
+def run_links(run: RunDetail) -> None:
+    """Links that fit the run, in one row."""
+    with link_row("run"):
+        if run.parent_id is not None:
+            st.page_link(
+                "app_pages/run.py",
+                label=f"starts from the checkpoint of run {run.parent_id}",
+                icon=":material/deployed_code:",
+                query_params={"run": str(run.parent_id)},
+            )
+        if run.pipeline_id is not None:
+            st.page_link(
+                "app_pages/pipeline.py",
+                label=escape_markdown(pipeline_words(run.pipeline_id, run.step)),
+                icon=":material/linear_scale:",
+                query_params={"pipeline": str(run.pipeline_id)},
+            )
+        lineage_link(run.id)
+        if run.status is RunStatus.SUCCEEDED and run.stage not in TRAININGS:
+            st.page_link(
+                "app_pages/compare.py",
+                label="Compare",
+                icon=":material/compare_arrows:",
+                query_params={"runs": str(run.id)},
+            )
+
+
+def lineage_link(run_id: int) -> None:
+    """Link to the descent of a run."""
+    st.page_link(
+        "app_pages/lineage.py", label="Lineage", icon=":material/account_tree:", query_params={"run": str(run_id)}
+    )
+
+
+def pipeline_words(pipeline_id: int, step: str | None) -> str:
+    """`pipeline 2, Weaver SFT`."""
+    labels: dict[str, str] = {name: one.label for name, one in STEPS.items()}
+    return f"pipeline {pipeline_id}" + (f", {labels.get(step, step)}" if step else "")

@@ -1,0 +1,70 @@
+"""The list of runs as a table: replies in, DataFrame and column settings out."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from backend.api.schemas import RunOut
+from dashboard.parts.components import STATUS_LOOK, progress_share, run_seconds
+from dashboard.parts.foreign_text import plain_frame
+from dashboard.parts.text import ago, duration
+from memgen.contract.status import RUN_ENDED, RunStatus
+
+
+def runs_frame(runs: Sequence[RunOut], now: datetime) -> pd.DataFrame:
+    """One row per run, in the given order."""
+    rows = [_row(run, now) for run in runs]
+    return plain_frame(rows, list(COLUMNS))
+
+
+def _row(run: RunOut, now: datetime) -> dict[str, Any]:
+    ended_well = run.status is RunStatus.SUCCEEDED
+    answered = run.summary.get("num_questions")
+    return {
+        "run": run.id,
+        "status": [run.status.value],
+        "stage": f"{run.stage}, {run.setting}",
+        "model": run.preset,
+        "data": run.data,
+        "progress": 100.0 if ended_well else _percent(progress_share(run.progress)),
+        "accuracy": _percent(run.summary.get("accuracy")),
+        "n": None if answered is None else int(answered),
+        "scorer": run.scorer_version,
+        "started": ago(run.started_at, now) if run.started_at else "",
+        "duration": duration(seconds) if (seconds := run_seconds(run, now)) is not None else "",
+        "note": run.note,
+    }
+
+
+def _percent(share: float | None) -> float | None:
+    # rounded here: the browser rounds halves up and Python to even, and a run must not have two accuracies
+    return None if share is None else round(share * 100, 1)
+
+
+COLUMNS: dict[str, Any] = {
+    "run": st.column_config.NumberColumn("Run", format="%d", width=52),
+    "status": st.column_config.MultiselectColumn(
+        "Status",
+        options=list(STATUS_LOOK),
+        color=[colour for colour, _ in STATUS_LOOK.values()],
+        width=100,
+    ),
+    "stage": st.column_config.TextColumn("Stage, setting", width=104),
+    "model": st.column_config.TextColumn("Model", width=206),
+    "data": st.column_config.TextColumn("Data", width=88),
+    "progress": st.column_config.ProgressColumn("Progress", min_value=0, max_value=100, format="%.0f %%", width=110),
+    "accuracy": st.column_config.NumberColumn("Accuracy", format="%.1f %%", width=78),
+    "n": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=52),
+    "scorer": st.column_config.NumberColumn("Scorer", help="Version of the scorer that gave the accuracy", width=58),
+    "started": st.column_config.TextColumn("Started", width=88),
+    "duration": st.column_config.TextColumn("Duration", width=94),
+    "note": st.column_config.TextColumn("Note"),
+}
+
+
+def any_live(runs: Sequence[RunOut]) -> bool:
+    """Whether some run can still change by itself."""
+    return any(run.status not in RUN_ENDED for run in runs)

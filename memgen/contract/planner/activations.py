@@ -1,0 +1,82 @@
+"""What passes through the model hold beside weights and caches: arithmetic on a preset's dimensions, no torch.
+
+Counted is what transformers' decoder layers and PEFT's LoRA layers leave to the backward pass, tensor by tensor, and
+the widest moment of a layer. Assumed is an attention kernel of torch's `sdpa` that keeps queries, keys, values, output
+and the logarithm of the softmax's sum, and no (T, T) matrix of weights: flash or memory-efficient on a GPU, torch's own
+flash kernel on a CPU. Rows are packed without padding and keys and values are not repeated for the query heads that
+share them. A pass behind others has a mask in the weights' number format, with a row for each query of a key; the
+memory-efficient kernel aligns it, which makes a copy in each layer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memgen.contract.planner.shapes import Pass
+from memgen.contract.presets import Dimensions
+
+FLOAT = 4  # bytes of a float32
+ATTENTION = {
+    "cuda": "torch's sdpa, memory-efficient or flash kernel: keeps q, k, v, output and logsumexp, no T x T weights",
+    "cpu": "torch's sdpa, flash kernel for the CPU: keeps q, k, v, output and logsumexp, no T x T weights",
+}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What the LoRA layers of q_proj and v_proj keep."""
+
+    rank: int
+    dropout: bool
+    """Whether inputs are dropped in front of it: while the weaver is trained."""
+    cuda: bool
+    """Whether dropout keeps a mask of bytes; on a CPU it keeps the float32 factors."""
+
+    def kept(self, dims: Dimensions, size: int) -> int:
+        """Bytes per position of one layer; LoRA is float32, so inputs in another number format are cast, each apart."""
+        inputs = 2 * dims.hidden_size
+        if self.dropout:
+            return inputs * (FLOAT + (1 if self.cuda else FLOAT)) + 2 * self.rank * FLOAT
+        return (inputs if size < FLOAT else dims.hidden_size) * FLOAT + 2 * self.rank * FLOAT
+
+
+def kept_by_layer(dims: Dimensions, size: int, rows: int, one: Pass, adapter: Adapter | None = None) -> int:
+    """Bytes that one decoder layer keeps of a pass for backward, weights in `size` bytes per number."""
+    q_width, kv_width = dims.num_heads * dims.head_dim, dims.num_kv_heads * dims.head_dim
+    position = 2 * dims.hidden_size * FLOAT  # inputs of both RMSNorms, which compute in float32
+    position += (q_width + kv_width) * FLOAT if dims.qk_norm else 0
+    position += 2 * q_width * size + dims.num_heads * FLOAT  # queries, output and logsumexp of the attention
+    position += 3 * dims.intermediate_size * size  # gate, its SiLU, up
+    position += adapter.kept(dims, size) if adapter else 0
+    keys_and_values = 2 * kv_width * size  # of each position that is seen: a pass makes new ones behind the old ones
+    return rows * (one.new * position + one.seen * keys_and_values) + mask(dims, size, rows, one)
+
+
+def mask(dims: Dimensions, size: int, rows: int, one: Pass) -> int:
+    """Bytes of a pass's mask; a row's first pass has none."""
+    return rows * (dims.num_heads // dims.num_kv_heads) * one.new * one.seen * size if one.seen > one.new else 0
+
+
+def checkpointed_by_layer(dims: Dimensions, size: int, rows: int, one: Pass) -> int:
+    """`kept_by_layer` with gradient checkpointing: the layer's input, and keys and values for when it runs again."""
+    return rows * (one.new * dims.hidden_size + one.seen * 2 * dims.num_kv_heads * dims.head_dim) * size
+
+
+def kept(
+    dims: Dimensions, size: int, rows: int, passes: Sequence[Pass], adapter: Adapter | None, *, checkpointing: bool
+) -> int:
+    """Bytes that all layers keep of some passes for backward."""
+    if checkpointing:
+        layers = dims.num_layers * sum(checkpointed_by_layer(dims, size, rows, one) for one in passes)
+        return layers + sum(mask(dims, size, rows, one) for one in passes)
+    return dims.num_layers * sum(kept_by_layer(dims, size, rows, one, adapter) for one in passes)
+
+
+def widest(dims: Dimensions, size: int, rows: int, one: Pass) -> int:
+    """Bytes at the widest moment of a layer of which nothing is kept: in its MLP or in its attention."""
+    q_width, kv_width = dims.num_heads * dims.head_dim, dims.num_kv_heads * dims.head_dim
+    stream = 2 * dims.hidden_size * size  # what goes around the layer, and its normed copy
+    mlp = one.new * (stream + 3 * dims.intermediate_size * size)
+    attention = one.new * (stream + (2 * q_width + 2 * kv_width) * size)
+    attention += one.seen * 2 * kv_width * size
+    norm = one.new * (dims.hidden_size * size + 3 * dims.hidden_size * FLOAT)
+    return max(rows * mlp, rows * attention + mask(dims, size, rows, one), rows * norm)

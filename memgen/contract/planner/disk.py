@@ -1,0 +1,19 @@
+"""How much disk a run needs: arithmetic, no torch."""
+
+from memgen.contract.config import RunConfig
+from memgen.contract.planner.activations import FLOAT
+from memgen.contract.planner.memory import parts_parameters
+from memgen.contract.presets import Preset
+from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
+
+KEPT_CHECKPOINTS = 3  # the last two, and one that is being written
+
+
+def output_bytes(config: RunConfig, preset: Preset, num_questions: int) -> int:
+    """Upper estimate of the bytes that a run writes below its home: answers or checkpoints, log and events."""
+    log = 20 * 2**20
+    if isinstance(config, WeaverSftConfig | TriggerGrpoConfig):
+        weights = FLOAT * parts_parameters(config, preset.dimensions)
+        return log + KEPT_CHECKPOINTS * 3 * weights + weights  # with two moments each, and the final one
+    per_question = 4 * config.max_completion_length + 4_000
+    return num_questions * per_question * 2 + log  # twice: the backend keeps a copy
