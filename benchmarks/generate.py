@@ -17,7 +17,7 @@ from memgen.model.memgen_model import MemGenModel
 from memgen.model.woven_generation import Choose, Completion, generate_woven
 
 ROWS, TOKENS, ROUNDS, LIMIT = 4, 256, 3, 1.25
-INSERTIONS = 6  # at the prompt, and five behind it
+INSERTIONS = 6  # at the prompt, and five after it
 EVERY, SHIFT = 41, 10  # tokens of a row from one insertion to the next, and from one row to the next: they take turns
 EARLY, LATE, WINDOW, GROWTH_LIMIT = 64, 512, 16, 1.2  # time per token: a median over the tokens around each length
 NEVER = -1  # the id of an end token that does not come
@@ -49,7 +49,7 @@ def run_growth(name: str) -> Ratio:
 
 
 def endless(name: str) -> MemGenModel:
-    """A model whose rows all go to the length limit; latents may be inserted behind each token."""
+    """A model whose rows all go to the length limit; latents may be inserted after each token."""
     model = woven(name)
     model.is_delimiter = lambda token: True  # type: ignore[method-assign]  # noqa: ARG005
     model.base = replace(model.base, eos_id=NEVER)

@@ -27,7 +27,7 @@ from memgen.arithmetic import NoValue, Value, evaluate
 
 MAX_ANSWER_CHARS = 400  # of a cleaned answer; a longer one has no value
 WINDOW = 4096  # characters of a line that are searched for a number at a time
-BEHIND = 64  # characters after its last digit that a window has
+AFTER = 64  # characters after its last digit that a window has
 MAX_WINDOWS = 64  # that are searched in all, from the end
 
 # Numbers, with ASCII digits: thousands by comma (also 1,00,000), by dots, by spaces, apostrophes or underscores;
@@ -79,7 +79,7 @@ _STYLES = (
 _REWRITES = tuple(
     (needed, re.compile(pattern), new)
     for needed, pattern, new in (
-        ("<", r"<<[^<>]{0,200}>>(?=[-+.\d])", ""),  # GSM8K's annotation of a result that stands right behind it
+        ("<", r"<<[^<>]{0,200}>>(?=[-+.\d])", ""),  # GSM8K's annotation of a result that stands right after it
         ("<>&", r"</?[A-Za-z][A-Za-z0-9]{0,20}/?>|&nbsp;|<<|>>", " "),
         ("\\", r"\\(?:begin|end)\{[a-z]{1,20}\*?\}|\\(?:text)?color\{[A-Za-z]{1,20}\}", " "),
         ("\\", r"\\[hv]space\*?\{[^{}]{0,20}\}|\\l?dots(?![A-Za-z])", " "),
@@ -130,7 +130,7 @@ _QUOTES = {'"': '"', "'": "'", "{": "}", "(": ")", "[": "]"}
 _ARGUMENT = r"\s?(?:\{[^{}]{1,40}\}|[0-9])"
 _TERM = re.compile(
     r"(?<![A-Za-z_^])(?<!\^[{-])(?<!\^\{-)"  # not in m2, x_2, m^2
-    r"(?:(?<![0-9A-Za-z)\]}])-)?"  # a minus, unless it stands behind another term: `16-3` ends in 3, `is -3` in -3
+    r"(?:(?<![0-9A-Za-z)\]}])-)?"  # a minus, unless it stands after another term: `16-3` ends in 3, `is -3` in -3
     rf"(?:[0-9]{{1,9}}(?::[0-9]{{1,2}}){{1,3}}(?![0-9])"  # 3:30 is one thing, and no number
     rf"|(?:{NUMBER} ?)?\\[dtc]?frac{_ARGUMENT}{_ARGUMENT}|(?:{NUMBER} ?)?\\sqrt{_ARGUMENT}"
     rf"|(?:{NUMBER} ?(?:\*|\\times|\\cdot) ?(?=10(?:\^|\*\*)))?"
@@ -212,8 +212,8 @@ def _windows(text: str) -> Iterator[str]:
     while end > 0 and (digit := _last_digit(text, end)) >= 0:
         line = text.rfind("\n", 0, digit) + 1
         start = max(line, digit + 1 - WINDOW)
-        behind = text.find("\n", digit, digit + BEHIND)
-        yield text[start : min(end, digit + BEHIND) if behind < 0 else behind]
+        line_end = text.find("\n", digit, digit + AFTER)
+        yield text[start : min(end, digit + AFTER) if line_end < 0 else line_end]
         end = start
 
 
@@ -258,7 +258,7 @@ def _without_quotes(text: str) -> str:
 
 
 def _without_labels(text: str) -> tuple[int, str]:
-    """1, or -1 after `minus`, and the text behind the words that may stand before an answer."""
+    """1, or -1 after `minus`, and the text after the words that may stand before an answer."""
     sign, position = 1, 0
     while (word := _WORD.match(text, position)) is not None:
         name = word[0].rstrip(".").lower()
@@ -310,7 +310,7 @@ def _python_number(number: str) -> str:
 
 
 def _is_unit(unit: str | None) -> bool:
-    """Whether a phrase behind a number may be left out."""
+    """Whether a phrase after a number may be left out."""
     if unit is None:
         return True
     words = [word.rstrip(".").lower() for word in _WORD.findall(unit)]

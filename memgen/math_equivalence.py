@@ -60,7 +60,7 @@ def normalise(answer: str) -> str:
 
 
 def _without_unit(answer: str) -> str:
-    r"""Drop what stands at and behind `\text{ `: only a text that begins with a space counts as a unit."""
+    r"""Drop what stands at and after `\text{ `: only a text that begins with a space counts as a unit."""
     number, *units = answer.split(r"\text{ ")
     if len(units) > 1:
         raise _NoNormalForm(answer)
@@ -91,5 +91,5 @@ def _brace_fractions(answer: str) -> str:
 
 
 def _braced(fraction: re.Match[str]) -> str:
-    numerator, behind = fraction.groups()
-    return rf"\frac{{{numerator}}}" + (behind if behind == "{" else f"{{{behind}}}")
+    numerator, rest = fraction.groups()
+    return rf"\frac{{{numerator}}}" + (rest if rest == "{" else f"{{{rest}}}")

@@ -78,8 +78,8 @@ def format_ok(completion: str) -> bool:
 def extract_answer(text: str) -> str | None:
     r"""The answer that a text gives, without whitespace around it; None where it gives none.
 
-    Its last balanced `\boxed{}` that is not empty, else the last line behind a `####` that has a value, else its
-    last number, else the last line behind a `####`.
+    Its last balanced `\boxed{}` that is not empty, else the last line after a `####` that has a value, else its
+    last number, else the last line after a `####`.
     """
     boxed = _last_box(text)
     if boxed is not None:
@@ -92,7 +92,7 @@ def extract_answer(text: str) -> str | None:
 
 
 def _marked_lines(text: str) -> list[str]:
-    """What stands behind each `####`, the last first; behind a mere label such as `Answer:` the line after it."""
+    """What stands after each `####`, the last first; after a mere label such as `Answer:` the line after it."""
     if "####" not in text and r"#\#" not in text:
         return []
     marks = deque(_MARK.finditer(text), maxlen=MAX_MARKS)

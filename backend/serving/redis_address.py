@@ -38,11 +38,11 @@ def check(value: str) -> str:
     if not is_whole or parts.fragment or "#" in value or "@" in user:
         raise ValueError(f"{FORM}; {ESCAPES}")
     if {"password", "username"} & {name.lower() for name, _ in parse_qsl(parts.query)}:
-        raise ValueError("user and password stand before the host, and not behind a ?")
+        raise ValueError("user and password stand before the host, and not after a ?")
     try:
         redis.Redis.from_url(value).connection_pool.make_connection()  # reads all of it, and connects to nothing
     except (ValueError, TypeError):
-        raise ValueError("what stands behind the ? is nothing that a connection to Redis can be told") from None
+        raise ValueError("what stands after the ? is nothing that a connection to Redis can be told") from None
     return value
 
 

@@ -85,7 +85,7 @@ def check_url(value: str) -> str:
     """The address of a backend.
 
     Raises:
-        ValueError: it is no address that a path can be put behind.
+        ValueError: it is no address that a path can be put after.
     """
     form = "the address of a backend is http://HOST:PORT"
     try:

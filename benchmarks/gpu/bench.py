@@ -1,7 +1,7 @@
 """Measurements one after the other: each by itself, with a time of its own, in the file as soon as it ends.
 
 One that fails leaves its traceback and the next begins. One that hangs, or that leaves the GPU unusable, ends the
-process; started again, the process goes on behind it.
+process; started again, the process goes on after it.
 """
 
 import faulthandler

@@ -55,7 +55,7 @@ def random_base(bench: Bench, preset: Preset, attention: str = IMPLEMENTATION) -
 
 
 def woven(base: BaseModel) -> MemGenModel:
-    """An untrained MemGen model on this base; latents may be inserted behind each token."""
+    """An untrained MemGen model on this base; latents may be inserted after each token."""
     model = new_model(base, LatentSettings(), lora_r=16, lora_alpha=32, lora_dropout=0.1)
     model.is_delimiter = lambda token: True  # type: ignore[method-assign]  # noqa: ARG005
     return model

@@ -1,6 +1,6 @@
 """Generation at several widths: transformers' `generate`, our evaluation of the base, and ours with the weaver.
 
-Every row goes on for the same number of tokens. With the weaver, latents stand behind the prompt and five times in the
+Every row goes on for the same number of tokens. With the weaver, latents stand after the prompt and five times in the
 answer, at other tokens in each row.
 """
 

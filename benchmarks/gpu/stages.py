@@ -34,7 +34,7 @@ from memgen.stages.trigger_grpo import Learner, trigger_parameters
 from memgen.stages.weaver_sft import Example, Teacher
 from memgen.stop import StopRequest
 
-INSERTIONS = 5  # behind the prompt's, in an example's answer
+INSERTIONS = 5  # after the prompt's, in an example's answer
 DELIMITER_EVERY = 13  # looks at newest tokens, about as often as delimiters come in GSM8K's solutions
 LEFT_FREE = 6 * 2**30  # bytes of the card that are not counted on
 WITHOUT_GPU = 8 * 2**30  # bytes that a CPU's reduced form may plan with

@@ -1,6 +1,6 @@
 """Where the time of a decode pass goes: kernels, launches, copies and waits; and what the GPU alone would need.
 
-Passes of the base and of weaving are traced behind the prompts. Beside them stands a pass of the base as a CUDA graph,
+Passes of the base and of weaving are traced after the prompts. Beside them stands a pass of the base as a CUDA graph,
 which no launch holds up: what is left is the GPU's.
 """
 

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     what.add_argument("--seed", type=int, metavar="N", help="run this seed, or go on with it")
     what.add_argument("--table", action="store_true", help="print the table of all seeds in docs/learning")
     parser.add_argument("--quick", action="store_true", help="small, on validation questions")
-    parser.add_argument("--until", choices=[step.name for step in STEPS], metavar="STEP", help="stop behind this step")
+    parser.add_argument("--until", choices=[step.name for step in STEPS], metavar="STEP", help="stop after this step")
     given = parser.parse_args(arguments)
     home = home_of_environment()
     if given.table:

@@ -102,7 +102,7 @@ def newest(folder: Path) -> str | None:
 
 
 def rows(config: WeaverSftConfig, base: BaseModel) -> Dataset:
-    """What the weaver's steps read, one behind the other, in tokens."""
+    """What the weaver's steps read, one after the other, in tokens."""
     encode: Any = base.tokenizer.encode
     found = []
     for question in trained_on(config):

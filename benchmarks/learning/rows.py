@@ -11,7 +11,7 @@ from memgen.stages.training import batch_of, drawn
 
 
 def trained_on(config: WeaverSftConfig) -> list[Question]:
-    """What the weaver's steps read, in their order, one batch behind the other."""
+    """What the weaver's steps read, in their order, one batch after the other."""
     questions = drawn(load_questions(config.data, "train", seed=config.seed), num_rows(config), config.seed)
     return [
         questions[index]

@@ -30,7 +30,7 @@ def run_seed(scale: Scale, seed: int, folder: Path, home: Path, until: str | Non
         seed: of everything that is drawn.
         folder: where the steps of this seed lie.
         home: MEMGEN_HOME, for weights.
-        until: stop behind this step.
+        until: stop after this step.
 
     Raises:
         SystemExit: a step failed (its log says why, and the next call goes on from there), or was begun with other

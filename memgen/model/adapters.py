@@ -69,7 +69,7 @@ class Adapters:
 
     @contextmanager
     def on(self, name: Adapter | None, inside: nn.Module | None = None) -> Iterator[None]:
-        """Inside the block the base runs with this adapter, or with none; behind it as before.
+        """Inside the block the base runs with this adapter, or with none; after it as before.
 
         Args:
             name: of the adapter; None for none.

@@ -1,4 +1,4 @@
-"""Attention over rows of different lengths that stand one behind the other, without padding.
+"""Attention over rows of different lengths that stand one after the other, without padding.
 
 Linear layers and norms read each position alone, so a pass over rows of 1, 9 and 80 positions is one sequence of 90 to
 them. Attention alone takes the rows apart: neighbours of one length attend together, each to what its cache holds.
@@ -87,7 +87,7 @@ class Layout:
         return out.transpose(1, 2).flatten(0, 1)  # (rows * n, H, Dh)
 
     def _lower_right(self, n: int, slots: int, like: torch.Tensor) -> torch.Tensor:
-        """The mask of n new positions behind others; made once and shared by all layers."""
+        """The mask of n new positions after others; made once and shared by all layers."""
         if (n, slots) not in self._made:
             seen = torch.ones(1, n, slots, dtype=torch.bool).tril(slots - n)
             self._made[n, slots] = self._mask(seen, like)
@@ -102,7 +102,7 @@ class Layout:
 def read(
     decoder: nn.Module, layout: Layout, chunks: Sequence[torch.Tensor], positions: torch.Tensor, past: Any
 ) -> torch.Tensor:
-    """Packed hidden states (1, N, D) behind the final norm of rows that read on.
+    """Packed hidden states (1, N, D) after the final norm of rows that read on.
 
     Args:
         decoder: the base without its output head.

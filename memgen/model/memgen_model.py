@@ -114,7 +114,7 @@ class MemGenModel(nn.Module):
         return points + [p for _, p in zip(range(self.settings.max_inference_aug_num), inside, strict=False)]
 
     def weave(self, stream: Stream, chunks: Sequence[torch.Tensor], *, prompt: bool) -> torch.Tensor:
-        """Latents (B, K, D) in the reasoner's space behind what the weaver has read and these chunks.
+        """Latents (B, K, D) in the reasoner's space after what the weaver has read and these chunks.
 
         Args:
             stream: the weaver's; reads the chunks, and forgets the queries again.
@@ -133,7 +133,7 @@ class MemGenModel(nn.Module):
 
         Args:
             reasoner: embeddings that its rows read.
-            weaver: per row the reasoner's input embeddings since its last call; the queries are put behind them here.
+            weaver: per row the reasoner's input embeddings since its last call; the queries are put after them here.
             prompt: per row of the weaver, whether this is the end of the prompt.
 
         Returns:
@@ -144,7 +144,7 @@ class MemGenModel(nn.Module):
         return hidden, [self._out_of_weaver(own[-len(last) :]) for own, last in zip(woven, queries, strict=True)]
 
     def read_ahead(self, reasoner: Reading, weaver: Reading, trigger: Reading | None) -> None:
-        """Let rows of each role read embeddings (n_i, D) behind which nothing is wanted yet."""
+        """Let rows of each role read embeddings (n_i, D) after which nothing is wanted yet."""
         self._read_together(reasoner, weaver)
         if trigger is not None:
             with self.adapters.on("trigger"):
@@ -171,7 +171,7 @@ class MemGenModel(nn.Module):
         return latents.to(self.base.model.dtype)
 
     def decide(self, stream: RowStream, rows: Sequence[int], chunks: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Log-probabilities (b, 2) of [skip, insert] behind these tokens.
+        """Log-probabilities (b, 2) of [skip, insert] after these tokens.
 
         Args:
             stream: the trigger's; sees tokens and no latents.
@@ -233,10 +233,10 @@ class MemGenModel(nn.Module):
             front = stream.read([embedded[:head] for embedded, head in zip(embeddings, heads, strict=True)])
         longer = [number for number, row in enumerate(rows) if row.points]
         stream.keep_rows(longer)
-        behind = dict(zip(longer, stream.read([tails[number] for number in longer]), strict=True)) if longer else {}
+        read_on = dict(zip(longer, stream.read([tails[number] for number in longer]), strict=True)) if longer else {}
         wanted = []
         for number, (row, woven, before) in enumerate(zip(rows, latents, front, strict=True)):
-            hidden = torch.cat([before, behind[number]]) if row.points else before
+            hidden = torch.cat([before, read_on[number]]) if row.points else before
             shift = torch.zeros(len(row.ids), dtype=torch.long)
             for point, latent in zip(row.points, woven, strict=True):
                 shift[point:] += latent.shape[0]

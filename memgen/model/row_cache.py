@@ -51,7 +51,7 @@ class RowStream:
         return torch.stack(_pass(self.decoder, chunks, _Peeking(*self.part(rows, chunks))))
 
     def prefix(self, rows: Sequence[int]) -> "Prefix":
-        """What these rows have read, to peek behind it."""
+        """What these rows have read, to peek after it."""
         return Prefix(self, list(rows))
 
     def clear(self, row: int) -> None:
@@ -83,7 +83,7 @@ class Reading:
     chunks: Sequence[torch.Tensor]
     """Per row embeddings (n_i, D); with the queries at least one position."""
     queries: Sequence[torch.Tensor] = ()
-    """Per row (K_i, D), seen behind its chunk and forgotten again; or none."""
+    """Per row (K_i, D), seen after its chunk and forgotten again; or none."""
 
     def seen(self) -> list[torch.Tensor]:
         """Chunks with queries, (n_i + K_i, D)."""
@@ -244,7 +244,7 @@ class _Part:
 
 
 class _Peeking(Cache):
-    """A pass with gradients behind buffers that are left as they are; nothing is stored."""
+    """A pass with gradients after buffers that are left as they are; nothing is stored."""
 
     def __init__(self, buffers: _Buffers, runs: list[_Run]) -> None:
         super().__init__(layers=[])
@@ -263,7 +263,7 @@ class _Peeking(Cache):
     def update(  # type: ignore[override]
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
     ) -> tuple[Heads, Heads]:
-        """All slots of each run, the new ones (1, H, N, Dh) behind the others."""
+        """All slots of each run, the new ones (1, H, N, Dh) after the others."""
         sizes = [len(run.starts) * run.count for run in self.runs]
         shown: list[Heads] = []
         for kind, packed in enumerate((keys, values)):

@@ -1,7 +1,7 @@
 """One growing key-value cache over rows of different lengths, with gradients: each role has one in trainings.
 
 Generation has caches of its own (`row_cache`). What was read is never changed: each pass makes new keys and values
-behind the old ones, so that a backward pass may run a layer again (gradient checkpointing).
+after the old ones, so that a backward pass may run a layer again (gradient checkpointing).
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Stream:
 
         Args:
             chunks: per row embeddings (n_i, D); with the queries at least one position.
-            queries: (K, D), seen behind each row's chunk and forgotten again.
+            queries: (K, D), seen after each row's chunk and forgotten again.
 
         Returns:
             Per row hidden states (n_i, D) of its chunk and the queries.
@@ -65,7 +65,7 @@ class Stream:
 
 
 class _Pass(Cache):
-    """Keys and values of one pass behind those of earlier ones; a layer that runs again finds everything as it was."""
+    """Keys and values of one pass after those of earlier ones; a layer that runs again finds everything as it was."""
 
     def __init__(self, before: Sequence[tuple[Heads, Heads]], layout: Layout) -> None:
         super().__init__(layers=[])

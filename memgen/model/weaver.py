@@ -13,7 +13,7 @@ class WeaverParts(nn.Module):
     Args:
         hidden_size: width D of the base.
         prompt_latents: K_p, latents at the end of the prompt.
-        inference_latents: K_i, latents behind a delimiter.
+        inference_latents: K_i, latents after a delimiter.
         norms: whether queries are normalised and scaled, or used as they are.
     """
 

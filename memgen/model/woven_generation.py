@@ -1,6 +1,6 @@
 """Generation with latents: three caches that only grow, finished rows leave and waiting prompts take their places.
 
-Behind the prompt, and behind each token that ends in a delimiter, latents are inserted; with an active trigger only
+After the prompt, and after each token that ends in a delimiter, latents are inserted; with an active trigger only
 where it says so. Reasoner and weaver share each pass of the base: while the weaver makes a row's latents the others get
 their next tokens, so an insertion costs its row one pass and the others nothing. A prompt that several rows begin with
 together, as a rollout's do, is read once. With LTPO a row waits in front of its insertion, `PATIENCE` passes at most,
@@ -193,7 +193,7 @@ class _Generation:
     def _read_once(self, alike: Sequence[list[int]]) -> None:
         """Let the first of each of these lists of places read the prompt they share, and the others have read it, too.
 
-        Each then reads the prompt's last token itself, behind which it goes its own way.
+        Each then reads the prompt's last token itself, after which it goes its own way.
         """
         if not alike:
             return
@@ -211,7 +211,7 @@ class _Generation:
                 row.weaver, row.trigger = [row.reasoner], [row.reasoner]
 
     def _is_point(self, row: _Row) -> bool:
-        """Whether latents may be inserted behind what the row has so far."""
+        """Whether latents may be inserted after what the row has so far."""
         settings, ids = self._model.settings, row.completion.ids
         if row.decided:
             return False
@@ -272,7 +272,7 @@ class _Generation:
             row.inserted += not first
         if going_on:
             logits = self._model.logits(torch.stack([hidden[place][-1] for place in going_on]))
-            check_likeliest(logits, "the logits behind tokens and latents")
+            check_likeliest(logits, "the logits after tokens and latents")
             self._take(going_on, self._choose(logits, [rows[place].number for place in going_on]))
 
     def _improved(self, places: Sequence[int], latents: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -34,7 +34,7 @@ class Team:
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """This rank's part of what all have: a slice, so that the ranks' parts behind each other are the whole."""
+        """This rank's part of what all have: a slice, so that the ranks' parts one after the other are the whole."""
         return items[len(items) * self.rank // self.size : len(items) * (self.rank + 1) // self.size]
 
     def gather(self, items: list[T]) -> list[T]:

@@ -2,7 +2,7 @@
 
 The database is copied by SQLite itself (`VACUUM INTO`), since a copy of the file of a live database may hold nothing.
 Files that it names are there already when it is copied, or belong to runs under way, which a restored service finds
-lost and tries again. What begins or is published behind the copy stays out: the restored service gives the same
+lost and tries again. What begins or is published after the copy stays out: the restored service gives the same
 numbers to other runs and attempts, and nothing may stand in their places.
 """
 

@@ -30,7 +30,7 @@ class Snapshot:
         return len(self.succeeded)
 
     def knows(self, path: Path) -> bool:
-        """False for what a run or an attempt left, below the home, that began or was published behind the copy."""
+        """False for what a run or an attempt left, below the home, that began or was published after the copy."""
         match path.parts:
             case ("runs", run, "attempts", number, *_):
                 return self._has_begun(_number(run), _number(number))
