@@ -25,6 +25,7 @@ from backend.launcher.only_one import holder, only_one
 from backend.launcher.redis_server import prepare, server_command, socket_path
 from backend.launcher.service_process import ServiceProcess, ServiceSpec, end_process, find_process
 from backend.serving import redis_address
+from backend.serving.hosts import allowed_hosts
 from backend.serving.variables import url_of
 from backend.settings import Settings
 from memgen.contract.errors import BadInput
@@ -125,7 +126,7 @@ class Stack:
 
     def _specs(self) -> list[ServiceSpec]:
         s = self._settings
-        added_names(os.environ)  # refuses what no service could be started with
+        self._check_names()
         own_redis = "redis_url" not in s.model_fields_set
         redis_url = redis_address.of_socket(socket_path(s.home)) if own_redis else s.redis_url
         host, port = self._dashboard
@@ -158,6 +159,18 @@ class Stack:
         else:
             _check_redis(redis_url)
         return specs
+
+    def _check_names(self) -> None:
+        """Refuse what a service would refuse, before one is started.
+
+        Raises:
+            BadInput: `bad_setting`, `bad_host_name`, `bad_proxy`.
+        """
+        added_names(os.environ)
+        self._settings.hosts()
+        self._settings.proxy_addresses()
+        setting = "MEMGEN_DASHBOARD_ALLOWED_HOSTS"
+        allowed_hosts(self._settings.dashboard_host, os.environ.get(setting, ""), setting)
 
     def _backend_ready(self) -> bool:
         return backend_answers(self._settings.url, self._settings.user_token())

@@ -78,12 +78,23 @@ def test_bad_setting_ends_the_service_with_one_clear_line(home: Path, name: str,
     assert done.stderr.count("\n") == 1
 
 
-def test_launcher_refuses_to_pass_a_token_on(home: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("MEMGEN_PASS_ON", "WANDB_MODE,HF_TOKEN", "HF_TOKEN"),
+        ("MEMGEN_ALLOWED_HOSTS", "lab.example,http://lab", "http://lab"),
+        ("MEMGEN_DASHBOARD_ALLOWED_HOSTS", "http://lab", "http://lab"),
+        ("MEMGEN_PROXIES", "10.0.0.1,gateway", "gateway"),
+    ],
+)
+def test_launcher_refuses_what_a_service_would_before_it_starts_one(
+    home: Path, name: str, value: str, named: str
+) -> None:
     ports = {"MEMGEN_PORT": str(free_port()), "MEMGEN_DASHBOARD_PORT": str(free_port())}
-    done = command("up", MEMGEN_PASS_ON="WANDB_MODE,HF_TOKEN", **ports)
+    done = command("up", **{name: value}, **ports)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: MEMGEN_PASS_ON: ")
-    assert "'HF_TOKEN'" in done.stderr
+    assert done.stderr.startswith(f"error: {name}: ")
+    assert repr(named) in done.stderr
     assert "starting" not in done.stdout
 
 
