@@ -12,14 +12,14 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Engine, create_engine, event, text
-from sqlmodel import Session
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
+from sqlmodel import Session, SQLModel
 
+from backend.store import models  # noqa: F401  its classes fill SQLModel.metadata
 from memgen.contract.errors import BadInput
 
-READERS = (
-    16  # connections that read: one for each request that may be in work at once (backend.http.lanes), and the rest
-)
+READERS = 16
+"""Connections that read: one for each request that may be in work at once (backend.http.lanes), and some to spare."""
 PATIENCE = 5.0  # seconds that a request waits for a connection before it is told to come again
 
 
@@ -81,7 +81,7 @@ class Database:
         Foreign keys are off meanwhile: with them on, a table that alembic rebuilds takes its children along.
 
         Raises:
-            BadInput: `database_damaged`, if rows point at nothing afterwards.
+            BadInput: `database_damaged`, if rows point at nothing afterwards, or a table or column is missing.
         """
         engine = create_engine(self._url)
         config = Config()
@@ -93,11 +93,14 @@ class Database:
             command.upgrade(config, "head")
             connection.commit()
             broken = connection.execute(text("PRAGMA foreign_key_check")).fetchall()
+            lacking = _lacking(connection)
         engine.dispose()
-        if broken:
+        if broken or lacking:
             raise BadInput(
                 "database_damaged",
-                f"{len(broken)} rows of the database point at rows that are gone",
+                f"the database has no {lacking}"
+                if lacking
+                else f"{len(broken)} rows of the database point at rows that are gone",
                 field="MEMGEN_HOME",
                 value=self._path,
                 way_out="Restore a backup of the database.",
@@ -124,3 +127,17 @@ class Database:
             connection.exec_driver_sql(begin)
 
         return engine
+
+
+def _lacking(connection: Connection) -> str:
+    """The first table or column that the models have and the database has not; empty if it has all."""
+    inspector = inspect(connection)
+    names = set(inspector.get_table_names())
+    for table in SQLModel.metadata.sorted_tables:
+        if table.name not in names:
+            return f"table {table.name}"
+        columns = {column["name"] for column in inspector.get_columns(table.name)}
+        missing = [column.name for column in table.columns if column.name not in columns]
+        if missing:
+            return f"column {table.name}.{missing[0]}"
+    return ""

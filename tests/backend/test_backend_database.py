@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,18 @@ def test_rows_of_the_first_version_come_through_the_second_unchanged(tmp_path: P
         assert (run.note, run.parent_id, run.pipeline_id, run.step) == ("n", None, None, None)
         assert len(session.exec(select(Metric)).all()) == len(session.exec(select(Answer)).all()) == 1
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [("DROP TABLE answer_score", "table answer_score"), ("ALTER TABLE run DROP COLUMN note", "column run.note")],
+)
+def test_database_that_lacks_something_is_refused_by_its_name(home: Path, statement: str, named: str) -> None:
+    path = home / "backend" / "memgen.db"
+    database = Database(path)
+    database.migrate()
+    database.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+    with pytest.raises(BadInput, match=f"the database has no {named}"):
+        Database(path).migrate()
