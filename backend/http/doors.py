@@ -18,14 +18,14 @@ from backend.errors import ServiceError
 from backend.http.problems import Refused, RequestRefused, reply_to
 
 API = "/api/v1/"
-SMALL, LARGE, REPORT = 64 * 2**10, 2**20, 8 * 2**20
-"""Most bytes of a request's body: of a config or a button, of a pipeline or the end of an attempt, of a report of a
-trainer's files."""
+SMALL, PIPELINE, END, REPORT = 64 * 2**10, 256 * 2**10, 2**20, 8 * 2**20
+"""Most bytes of a request's body: of a config or a button, of a pipeline's six configs, of the end of an attempt, of a
+report of a trainer's files."""
 CLOSE = {"Connection": "close"}  # what a client still sends of a request that was refused is not wanted
 _LIMITS = (
     (re.compile(r"/api/v1/worker/attempts/[^/]+/(log|events|answers)"), REPORT),
-    (re.compile(r"/api/v1/worker/attempts/[^/]+/finish"), LARGE),
-    (re.compile(r"/api/v1/pipelines(/preflight)?"), LARGE),
+    (re.compile(r"/api/v1/worker/attempts/[^/]+/finish"), END),
+    (re.compile(r"/api/v1/pipelines(/preflight)?"), PIPELINE),
 )
 
 
