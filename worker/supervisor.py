@@ -19,7 +19,6 @@ from backend.api.client import ApiError, Client, Unreachable
 from backend.api.schemas import ClaimedAttempt, FinishRequest
 from backend.serving.variables import check_url
 from memgen.contract.config import stored_config
-from memgen.contract.datasets import rows_to_share
 from memgen.contract.errors import BadInput
 from memgen.contract.gpus import VARIABLE
 from memgen.contract.gsm8k_folder import GSM8K_SETTING, gsm8k_folder
@@ -27,6 +26,7 @@ from memgen.contract.machine import machine_name, this_boot
 from memgen.contract.presets import load_presets
 from memgen.contract.process import begin_process
 from memgen.contract.publish import link_log, publish
+from memgen.contract.rows import rows_to_share
 from memgen.contract.rundir import EXIT_DONE, RunDir, attempt_dir, backend_url_file, write_json
 from memgen.contract.status import StopMode
 from worker.reporter import REFUSED, AttemptStale, Reporter, stale_or

@@ -9,10 +9,10 @@ from sqlmodel import Session, col, select
 
 from backend.store.models import Attempt, Run
 from memgen.contract.config import RunConfig, parse_config
-from memgen.contract.datasets import num_rows
 from memgen.contract.errors import BadInput
 from memgen.contract.planner.disk import output_bytes
 from memgen.contract.presets import get_preset
+from memgen.contract.rows import num_rows
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import ATTEMPT_LIVE
 

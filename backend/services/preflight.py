@@ -17,12 +17,12 @@ from backend.services.surroundings import Surroundings
 from backend.settings import Settings
 from backend.store.models import Run, Worker
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
-from memgen.contract.datasets import check_num_questions, num_rows, num_steps
 from memgen.contract.errors import BadInput
 from memgen.contract.gsm8k_folder import check_gsm8k_folder
 from memgen.contract.names import is_revision
 from memgen.contract.pipeline import PipelineSpec, StepName, plan_pipeline
 from memgen.contract.presets import get_preset
+from memgen.contract.rows import check_num_questions, num_rows, num_steps
 from memgen.contract.stage_configs import Evaluation
 from memgen.contract.status import RunStatus
 

@@ -20,9 +20,9 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from memgen.attempt import Ending
 from memgen.contract.config import RunConfig
-from memgen.contract.datasets import rows_to_share
 from memgen.contract.errors import BadInput
 from memgen.contract.events import Failed
+from memgen.contract.rows import rows_to_share
 from memgen.contract.rundir import EXIT_ERROR, RunDir
 from memgen.contract.threads import threads_setting
 from memgen.parallel.rank import RankFolder

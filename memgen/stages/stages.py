@@ -1,8 +1,8 @@
 """Which function runs a config. Torch is imported only behind this, once the data is known to be there."""
 
 from memgen.contract.config import RunConfig
-from memgen.contract.datasets import check_num_questions, split_of
 from memgen.contract.gsm8k_folder import check_gsm8k_folder
+from memgen.contract.rows import check_num_questions, split_of
 from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
 from memgen.stages.context import Context
 

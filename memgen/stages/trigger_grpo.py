@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from memgen.contract.datasets import num_rows, num_steps
 from memgen.contract.errors import BadInput
+from memgen.contract.rows import num_rows, num_steps
 from memgen.contract.stage_configs import TriggerGrpoConfig
 from memgen.data.questions import Question
 from memgen.environment import REWARD_CONDITIONS

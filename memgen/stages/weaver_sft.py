@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import torch
 
-from memgen.contract.datasets import num_rows, num_steps
 from memgen.contract.errors import BadInput, Diverged
+from memgen.contract.rows import num_rows, num_steps
 from memgen.contract.stage_configs import LENGTHS, LIMITS, WeaverSftConfig
 from memgen.data.questions import Question
 from memgen.environment import TRAINING_CONDITIONS

@@ -14,7 +14,7 @@ from benchmarks.learning.seed import run_seed
 from benchmarks.learning.table import PAIRS, table
 from memgen.contract.answers import AnswerRecord, Augmentation
 from memgen.contract.config import parse_config
-from memgen.contract.datasets import num_rows
+from memgen.contract.rows import num_rows
 from memgen.contract.rundir import RunDir, write_json
 from memgen.contract.stage_configs import WeaverSftConfig
 from memgen.data import load_questions

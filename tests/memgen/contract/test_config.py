@@ -1,7 +1,7 @@
 import pytest
 
 from memgen.contract.config import STAGES, InvalidConfig, config_hash, parse_config
-from memgen.contract.datasets import num_rows
+from memgen.contract.rows import num_rows
 from memgen.contract.stage_configs import LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
 
 

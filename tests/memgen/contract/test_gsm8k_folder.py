@@ -7,9 +7,10 @@ import pytest
 
 from memgen.contract import gsm8k_folder as module
 from memgen.contract.config import parse_config
-from memgen.contract.datasets import check_num_questions, num_rows, split_sizes
+from memgen.contract.datasets import split_sizes
 from memgen.contract.errors import BadInput
 from memgen.contract.gsm8k_folder import check_gsm8k_folder, count_rows, gsm8k_folder
+from memgen.contract.rows import check_num_questions, num_rows
 from memgen.data.gsm8k import load_gsm8k
 from tests.conftest import TINY
 
