@@ -1,6 +1,5 @@
 """What every route may use: database, settings, doorbell, clock. Made once per application."""
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlmodel import Session
 
 from backend.http.wrong_tokens import WrongTokens
 from backend.services.claim import Patience
-from backend.services.disk import still_to_write
+from backend.services.disk import SpareDisk
 from backend.services.enqueue import Doorbell
 from backend.services.ingest import log_path
 from backend.services.reconcile import Reconciler
@@ -27,6 +25,7 @@ class Context:
 
     settings: Settings
     database: Database
+    disk: SpareDisk
     doorbell: Doorbell
     reconciler: Reconciler
     user_token: str
@@ -48,29 +47,17 @@ class Context:
         s = self.settings
         return Patience(lease=s.lease_seconds, beat=s.beat_seconds, stop_grace=s.stop_grace_seconds)
 
-    @property
-    def free_disk(self) -> int:
-        """Bytes free on the disk of the home folder."""
-        return shutil.disk_usage(self.home).free
-
-    def spare_disk(self, session: Session) -> int:
-        """Of `free_disk` what no run under way may still write."""
-        return max(0, self.free_disk - still_to_write(session, self.home))
-
-    def look_around(self, session: Session) -> Surroundings:
+    def look_around(self) -> Surroundings:
         """What a reply that only reads depends on beside the database, asked as the reply comes to need it."""
-        return Surroundings(self.clock(), self.doorbell.state, lambda: self.spare_disk(session))
+        return Surroundings(self.clock(), self.doorbell.state, self.disk)
 
     def look_around_first(self, *, ask_broker: bool = True) -> Surroundings:
-        """The same for a reply that writes, asked now: Redis may take a second not to answer, and folders are walked.
+        """The same for a reply that writes: Redis is asked now, as it may take a second not to answer.
 
-        Not to be called while a session is open: a request that waits for its second connection while it holds its
-        first can wait for itself.
+        To be called before the transaction, in which nobody else can write.
         """
         broker = self.doorbell.state() if ask_broker else "ok"
-        with self.database.read() as session:
-            spare = self.spare_disk(session)
-        return Surroundings(self.clock(), lambda: broker, lambda: spare)
+        return Surroundings(self.clock(), lambda: broker, self.disk)
 
     def log_path(self, run_id: int, attempt: int) -> Path:
         """The backend's copy of an attempt's log."""

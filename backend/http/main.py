@@ -17,9 +17,10 @@ from backend.http.identity import Identity
 from backend.http.known_host import KnownHost
 from backend.http.lanes import Lanes
 from backend.http.routes import chain, compare, house, launch, pipelines, runs, worker
+from backend.services.disk import SpareDisk
 from backend.services.enqueue import Doorbell
 from backend.services.reconcile import Reconciler
-from backend.services.runs import skip_used_ids
+from backend.services.runs import largest_used_id, skip_ids
 from backend.settings import Settings
 from backend.store.db import Database
 from memgen import __version__
@@ -36,13 +37,16 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     database.migrate()
+    largest = largest_used_id(settings.home)
     with database.write() as session:
-        skip_used_ids(session, settings.home)
+        skip_ids(session, largest)
     doorbell = Doorbell(settings.redis_url)
-    reconciler = Reconciler(database, settings, lambda: _ignore(doorbell.ring()), clock=clock)
+    disk = SpareDisk(settings.home)
+    reconciler = Reconciler(database, settings, disk, lambda: _ignore(doorbell.ring()), clock=clock)
     context = Context(
         settings=settings,
         database=database,
+        disk=disk,
         doorbell=doorbell,
         reconciler=reconciler,
         user_token=settings.user_token(),

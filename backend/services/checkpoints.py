@@ -16,7 +16,7 @@ from backend.services.descent import older_parent
 from backend.store.models import Checkpoint, Run
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput, first_error
-from memgen.contract.manifest import Manifest, damage_of, read_manifest
+from memgen.contract.manifest import MANIFEST, Manifest, damage_of, read_manifest
 from memgen.contract.stage_configs import LENGTHS
 from memgen.contract.status import RunStatus
 
@@ -41,7 +41,7 @@ def register(session: Session, run: Run, home: Path, *, at: float) -> Checkpoint
     folder = home / run.output
     try:
         manifest = read_manifest(folder)
-        size = sum(path.lstat().st_size for path in folder.iterdir())
+        size = sum((folder / name).lstat().st_size for name in (MANIFEST, *manifest.files))
     except (BadInput, OSError) as error:
         if not isinstance(error, BadInput) or error.code != "not_a_checkpoint":  # else it is not published yet
             log.warning("the checkpoint of run %s can't be used: %s", run.id, error)
@@ -59,19 +59,31 @@ def register(session: Session, run: Run, home: Path, *, at: float) -> Checkpoint
     return checkpoint
 
 
-def check_parent(session: Session, config: RunConfig, home: Path) -> Run | None:
-    """The training run whose checkpoint a config names, None where it names none; the files are checked.
+def check_parent(session: Session, config: RunConfig, home: Path) -> tuple[Run, Checkpoint] | None:
+    """The training run and the checkpoint that a config names, None where it names none.
 
     Raises:
-        InvalidConfig: there is no such checkpoint, it does not fit, or it is damaged.
+        InvalidConfig: there is no such checkpoint, it does not fit, or files of it are missing.
     """
     run = parent_of(session, config)
     if run is None:
         return None
-    problem = why_not(session, run, home, config.model_dump(exclude_none=True), deep=True)
+    problem = why_not(session, run, home, config.model_dump(exclude_none=True))
     if problem is not None:
         raise InvalidConfig([problem])
-    return run
+    return run, session.get_one(Checkpoint, run.id)
+
+
+def check_files(checkpoint: Checkpoint, home: Path) -> None:
+    """Read all files of a checkpoint, which takes seconds per gigabyte: in no transaction, and not for a mere look.
+
+    Raises:
+        InvalidConfig: `checkpoint_damaged`.
+    """
+    manifest = manifest_of(checkpoint)
+    damage = "its stored manifest can't be used" if manifest is None else damage_of(home / checkpoint.folder, manifest)
+    if damage:
+        raise InvalidConfig([_damaged(checkpoint.run_id, damage)])
 
 
 def parent_of(session: Session, config: RunConfig) -> Run | None:
@@ -90,32 +102,31 @@ def parent_of(session: Session, config: RunConfig) -> Run | None:
     return run
 
 
-def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any], *, deep: bool = False) -> BadInput | None:
-    """Why a run can't start from this training's checkpoint.
+def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any]) -> BadInput | None:
+    """Why a run can't start from this training's checkpoint; of its files only whether they are there.
 
     Args:
         session: a transaction.
         run: the training.
         home: folder of everything.
         child: what is known of the run that is to start from it: stage, setting, preset, revision, lengths.
-        deep: whether to read the files and check their hashes; else only whether they are there.
     """
     checkpoint = session.get(Checkpoint, run.id)
     if checkpoint is None:
         reason = f"run {run.id} is {run.status}"
         if run.status == RunStatus.SUCCEEDED:
             reason = f"run {run.id} has ended, and its checkpoint is not published yet"
-        return _unfit("checkpoint_not_finished", reason, run, "Wait until the run has succeeded.")
+        return _unfit("checkpoint_not_finished", reason, run.id, "Wait until the run has succeeded.")
     preset = child.get("preset")
     if preset and preset != run.preset:
         return _unfit(
-            "foreign_base", f"it was made for {run.preset}, and the run is for {preset}", run, "Choose that model, "
+            "foreign_base", f"it was made for {run.preset}, and the run is for {preset}", run.id, "Choose that model, "
             "or a checkpoint of this one."
         )  # fmt: skip
     theirs, mine = run.config.get("revision"), child.get("revision")
     if theirs and mine and theirs != mine:
         return _unfit(
-            "foreign_base", f"it was made for revision {theirs} of the model, and the run is for {mine}", run,
+            "foreign_base", f"it was made for revision {theirs} of the model, and the run is for {mine}", run.id,
             f"Set revision to {theirs}."
         )  # fmt: skip
     leak = _leaks(session, run, child)
@@ -123,7 +134,7 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any], *,
         return leak
     manifest = manifest_of(checkpoint)
     if manifest is None:
-        return _unfit("checkpoint_damaged", "its stored manifest can't be used", run, "Train it again.")
+        return _damaged(run.id, "its stored manifest can't be used")
     for name in LENGTHS:
         length = child.get(name)
         if length is not None and length != manifest.latents[name]:
@@ -135,21 +146,12 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any], *,
                 way_out=f"Set {name} to {manifest.latents[name]}, or choose another checkpoint.",
             )
     if "weaver" not in manifest.trained and child.get("stage") != "weaver_sft":
-        return _unfit("untrained_weaver", "its weaver was never trained", run, WAY_OUT)
+        return _unfit("untrained_weaver", "its weaver was never trained", run.id, WAY_OUT)
     if "+trigger" in str(child.get("setting", "")) and manifest.kind == "weaver":
-        return _unfit(
-            "untrained_trigger", "it has no trigger that was trained", run, "Choose the checkpoint of a trigger_grpo "
-            "run, or a setting without trigger."
-        )  # fmt: skip
-    folder = home / checkpoint.folder
-    if deep:
-        damage = damage_of(folder, manifest)
-    else:
-        missing = [name for name in manifest.files if not (folder / name).is_file()]
-        damage = f"{missing[0]}: the file is missing" if missing else None
-    if damage:
-        return _unfit("checkpoint_damaged", f"it is damaged: {damage}", run, "Train it again, or choose another.")
-    return None
+        way_out = "Choose the checkpoint of a trigger_grpo run, or a setting without trigger."
+        return _unfit("untrained_trigger", "it has no trigger that was trained", run.id, way_out)
+    missing = [name for name in manifest.files if not (home / checkpoint.folder / name).is_file()]
+    return _damaged(run.id, f"{missing[0]}: the file is missing") if missing else None
 
 
 def manifest_of(checkpoint: Checkpoint) -> Manifest | None:
@@ -189,5 +191,10 @@ def no_checkpoint(name: object) -> BadInput:
     )
 
 
-def _unfit(code: str, reason: str, run: Run, way_out: str) -> BadInput:
-    return BadInput(code, reason, field="checkpoint", value=run.id, way_out=way_out)
+def _damaged(checkpoint_id: int | None, damage: str) -> BadInput:
+    way_out = "Train it again, or choose another."
+    return _unfit("checkpoint_damaged", f"it is damaged: {damage}", checkpoint_id, way_out)
+
+
+def _unfit(code: str, reason: str, checkpoint_id: int | None, way_out: str) -> BadInput:
+    return BadInput(code, reason, field="checkpoint", value=checkpoint_id, way_out=way_out)

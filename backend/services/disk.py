@@ -1,12 +1,14 @@
 """Bytes that runs take, or still may take, on the disk of the home folder."""
 
 import os
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from sqlmodel import Session, col, select
 
+from backend.store.db import Database
 from backend.store.models import Attempt, Run
 from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.errors import BadInput
@@ -35,15 +37,50 @@ def disk_of(run: Run) -> int:
         return 0
 
 
-def still_to_write(session: Session, home: Path) -> int:
-    """Bytes that the runs under way may write beyond what they have written."""
-    query = (
-        select(Attempt, Run).join(Run, col(Run.id) == col(Attempt.run_id)).where(col(Attempt.status).in_(ATTEMPT_LIVE))
-    )
-    return sum(
-        max(0, disk_of(run) - size_of([attempt_dir(home, attempt.run_id, attempt.number, run.stage).path]))
-        for attempt, run in session.exec(query)
-    )
+class SpareDisk:
+    """The disk of the home folder, and what of it no run under way may still need.
+
+    The folders of runs are measured now and then, by the reconciler and in no transaction; in between a run counts as
+    having written what it had when it was measured, which errs on the side that is safe.
+
+    Args:
+        home: folder of everything.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._written: dict[int, int] = {}  # bytes by attempt id
+
+    @property
+    def free(self) -> int:
+        """Bytes that are free."""
+        return shutil.disk_usage(self._home).free
+
+    def measure(self, database: Database) -> None:
+        """Walk the folders of the attempts under way."""
+        query = (
+            select(Attempt.id, Attempt.run_id, Attempt.number, Run.stage)
+            .join(Run, col(Run.id) == col(Attempt.run_id))
+            .where(col(Attempt.status).in_(ATTEMPT_LIVE))
+        )
+        with database.read() as session:
+            live = session.exec(query).all()
+        self._written = {
+            attempt_id: size_of([attempt_dir(self._home, run_id, number, stage).path])
+            for attempt_id, run_id, number, stage in live
+            if attempt_id is not None
+        }
+
+    def spare(self, session: Session) -> int:
+        """Bytes that are free and that no run under way may still write."""
+        query = (
+            select(Attempt.id, Run)
+            .join(Run, col(Run.id) == col(Attempt.run_id))
+            .where(col(Attempt.status).in_(ATTEMPT_LIVE))
+        )
+        written = self._written
+        to_write = sum(max(0, disk_of(run) - written.get(number or 0, 0)) for number, run in session.exec(query))
+        return max(0, self.free - to_write)
 
 
 def size_of(paths: Iterable[Path]) -> int:
@@ -54,6 +91,6 @@ def size_of(paths: Iterable[Path]) -> int:
             continue
         files = [path] if path.is_file() else [Path(root) / name for root, _, names in os.walk(path) for name in names]
         for file in files:
-            with suppress(FileNotFoundError):  # a running run's temporary files come and go
+            with suppress(OSError):  # a running run's temporary files come and go
                 total += file.lstat().st_size
     return total

@@ -46,8 +46,8 @@ def listed(session: Session, *, cursor: str | None, limit: int) -> tuple[list[Pi
     return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
 
 
-def check_reuse(session: Session, spec: PipelineSpec, home: Path, *, deep: bool = True) -> dict[StepName, Run]:
-    """The runs that stand for steps; `deep` checks the hashes of their checkpoints' files, too.
+def check_reuse(session: Session, spec: PipelineSpec, home: Path) -> dict[StepName, Run]:
+    """The runs that stand for steps.
 
     Raises:
         InvalidConfig: one is not there, has not succeeded, or does not fit the pipeline.
@@ -56,17 +56,9 @@ def check_reuse(session: Session, spec: PipelineSpec, home: Path, *, deep: bool 
     reused: dict[StepName, Run] = {}
     for name, run_id in spec.reuse.items():
         run = session.get(Run, run_id) if abs(run_id) <= LARGEST_INTEGER else None
-        problem = "there is no such run" if run is None else _why_not_reused(session, spec, name, run, home, deep)
+        problem = "there is no such run" if run is None else _why_not_reused(session, spec, name, run, home)
         if problem or run is None:
-            problems.append(
-                BadInput(
-                    "not_reusable",
-                    problem,
-                    field=f"reuse.{name}",
-                    value=run_id,
-                    way_out="Choose another finished run, or let the step run anew.",
-                )
-            )
+            problems.append(_not_reusable(name, run_id, problem))
         else:
             reused[name] = run
     if problems:
@@ -74,7 +66,36 @@ def check_reuse(session: Session, spec: PipelineSpec, home: Path, *, deep: bool 
     return reused
 
 
-def _why_not_reused(session: Session, spec: PipelineSpec, name: StepName, run: Run, home: Path, deep: bool) -> str:
+def reused_checkpoints(
+    session: Session, spec: PipelineSpec, reused: Mapping[StepName, Run]
+) -> dict[StepName, Checkpoint]:
+    """Checkpoints of earlier runs that new runs of the pipeline start from."""
+    parents = {STEPS[name].parent for name in spec.to_run}
+    return {name: session.get_one(Checkpoint, run.id) for name, run in reused.items() if name in parents}
+
+
+def check_files(parents: Mapping[StepName, Checkpoint], home: Path) -> None:
+    """Read all files of `reused_checkpoints`; in no transaction.
+
+    Raises:
+        InvalidConfig: files of one are not what they were.
+    """
+    problems: list[BadInput] = []
+    for name, checkpoint in parents.items():
+        try:
+            checkpoints.check_files(checkpoint, home)
+        except BadInput as error:
+            problems.append(_not_reusable(name, checkpoint.run_id, error.message))
+    if problems:
+        raise InvalidConfig(problems)
+
+
+def _not_reusable(name: StepName, run_id: int, reason: str) -> BadInput:
+    way_out = "Choose another finished run, or let the step run anew."
+    return BadInput("not_reusable", reason, field=f"reuse.{name}", value=run_id, way_out=way_out)
+
+
+def _why_not_reused(session: Session, spec: PipelineSpec, name: StepName, run: Run, home: Path) -> str:
     step = STEPS[name]
     if run.stage != step.stage or (step.setting is not None and run.setting != step.setting):
         return f"run {run.id} is {f'{run.stage} {run.setting}'.strip()} and can't stand for {step.label}"
@@ -102,7 +123,7 @@ def _why_not_reused(session: Session, spec: PipelineSpec, name: StepName, run: R
     for child in spec.to_run:
         if STEPS[child].parent == name:
             wanted = planned_config(spec, child).model_dump(exclude_none=True)
-            problem = checkpoints.why_not(session, run, home, wanted, deep=deep)
+            problem = checkpoints.why_not(session, run, home, wanted)
             if problem is not None:
                 return f"{STEPS[child].label} can't start from it: {problem.message}"
     return ""

@@ -3,14 +3,17 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
 from backend.services import children, ingest, lifecycle, outputs
 from backend.services.apart import apart
 from backend.services.claim import came_up_anew, paused
+from backend.services.disk import SpareDisk
 from backend.services.ingest import live_attempts
 from backend.services.runs import resume_source
 from backend.settings import Settings
@@ -18,7 +21,7 @@ from backend.store.db import Database
 from backend.store.models import Attempt, Run, Worker
 from memgen.contract.plain_file import open_plain
 from memgen.contract.rundir import attempt_dir
-from memgen.contract.status import AttemptStatus, Cause, RunStatus
+from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, Cause, RunStatus
 
 log = logging.getLogger(__name__)
 ACTOR = "reconciler"
@@ -31,6 +34,7 @@ class Reconciler:
     Args:
         database: where runs live.
         settings: intervals and leases.
+        disk: measured while something waits.
         ring: rings the workers' doorbell.
         clock: seconds since 1970, of the database's times.
         monotonic: seconds that no clock change moves, for the loop's own lateness.
@@ -40,6 +44,7 @@ class Reconciler:
         self,
         database: Database,
         settings: Settings,
+        disk: SpareDisk,
         ring: Callable[[], None],
         *,
         clock: Callable[[], float] = time.time,
@@ -47,6 +52,7 @@ class Reconciler:
     ) -> None:
         self._database = database
         self._settings = settings
+        self._disk = disk
         self._ring = ring
         self._clock = clock
         self._monotonic = monotonic
@@ -81,15 +87,19 @@ class Reconciler:
             if late:  # the backend was away: its own absence must lose no run
                 _extend_leases(session, now + self._settings.lease_seconds)
             self._limit_times(session, now)
+            workers = session.exec(select(Worker)).all()
             for attempt in live_attempts(session):
                 with apart(session, f"judging attempt {attempt.number} of run {attempt.run_id}"):
-                    self._judge(session, attempt, now)
+                    self._judge(session, attempt, workers, now)
         self._last_round, self._last_time = self._monotonic(), self._clock()
-        # apart from the leases: what goes wrong with files must not keep a lost run from being found
-        with self._database.write() as session:
+        # what goes wrong with files must keep neither a lost run from being found nor a queued one from starting
+        with _in_any_case("settling the outputs of runs"), self._database.write() as session:
             self._settle(session, now)
-            waiting = not paused(session) and any(attempt.not_before <= now for attempt in _queued(session))
-        if waiting:
+        with self._database.read() as session:
+            waits = _something_waits(session, now)
+        if waits:
+            with _in_any_case("measuring what runs have written"):
+                self._disk.measure(self._database)
             self._ring()
 
     def _loop(self) -> None:
@@ -114,25 +124,21 @@ class Reconciler:
     def _limit_times(self, session: Session, now: float) -> None:
         """No time of the future is further off than we ever set one: the clock may have been put back since."""
         latest = now + self._settings.lease_seconds
-        for attempt in live_attempts(session):
-            if attempt.lease_until is not None and attempt.lease_until > latest:
-                attempt.lease_until = latest
-                session.add(attempt)
-        longest = self._settings.retry_pause(self._settings.max_retries)
-        for attempt in _queued(session):
-            if attempt.not_before > now + longest:
-                attempt.not_before = now + longest
-                session.add(attempt)
+        leased = col(Attempt.status).in_(ATTEMPT_LIVE), col(Attempt.lease_until) > latest
+        session.execute(update(Attempt).where(*leased).values(lease_until=latest))
+        latest = now + self._settings.retry_pause(self._settings.max_retries)
+        paused_longer = col(Attempt.status) == AttemptStatus.QUEUED, col(Attempt.not_before) > latest
+        session.execute(update(Attempt).where(*paused_longer).values(not_before=latest))
 
-    def _judge(self, session: Session, attempt: Attempt, now: float) -> None:
+    def _judge(self, session: Session, attempt: Attempt, workers: Iterable[Worker], now: float) -> None:
         """Lose an attempt whose lease has run out, or whose machine has come up anew."""
         if attempt.lease_until is not None and attempt.lease_until < now:
             heard = f"last heard of at {attempt.phase or 'its start'} on {attempt.host}, slot {attempt.slot}"
             self._lose(session, attempt, now, heard)
-        elif self._has_rebooted(session, attempt):
+        elif self._has_rebooted(attempt, workers):
             self._lose(session, attempt, now, f"{attempt.host} has been restarted since it was claimed")
 
-    def _has_rebooted(self, session: Session, attempt: Attempt) -> bool:
+    def _has_rebooted(self, attempt: Attempt, workers: Iterable[Worker]) -> bool:
         """Whether the attempt's machine has come up anew, nothing being heard of the attempt for some beats before."""
         if attempt.lease_until is None:
             return False
@@ -140,7 +146,7 @@ class Reconciler:
         return any(
             came_up_anew(worker, attempt.host, attempt.boot_id)
             and worker.last_seen - last_beat > 3 * self._settings.beat_seconds
-            for worker in session.exec(select(Worker))
+            for worker in workers
         )
 
     def _lose(self, session: Session, attempt: Attempt, now: float, heard: str) -> None:
@@ -196,7 +202,7 @@ class Reconciler:
 
 
 def _rest(path: Path, offset: int) -> bytes:
-    """What stands in a file behind an offset, as far as it is read at once."""
+    """What stands in a file after an offset, as far as it is read at once."""
     try:
         with open_plain(path) as file:
             file.seek(offset)
@@ -205,12 +211,21 @@ def _rest(path: Path, offset: int) -> bytes:
         return b""
 
 
-def _queued(session: Session) -> list[Attempt]:
-    """Attempts that wait to be handed out."""
-    return list(session.exec(select(Attempt).where(col(Attempt.status) == AttemptStatus.QUEUED)))
+@contextmanager
+def _in_any_case(what: str) -> Iterator[None]:
+    """For what the rest of a round must not depend on: an error is logged, and the next round tries again."""
+    try:
+        yield
+    except Exception:
+        log.exception("%s failed", what)
+
+
+def _something_waits(session: Session, now: float) -> bool:
+    """Whether an attempt could be handed out now."""
+    queued = col(Attempt.status) == AttemptStatus.QUEUED, col(Attempt.not_before) <= now
+    return not paused(session) and session.exec(select(Attempt.id).where(*queued).limit(1)).first() is not None
 
 
 def _extend_leases(session: Session, until: float) -> None:
-    for attempt in live_attempts(session):
-        attempt.lease_until = max(attempt.lease_until or 0.0, until)
-        session.add(attempt)
+    longer = func.max(func.coalesce(Attempt.lease_until, 0.0), until)
+    session.execute(update(Attempt).where(col(Attempt.status).in_(ATTEMPT_LIVE)).values(lease_until=longer))

@@ -30,12 +30,16 @@ from memgen.contract.stage_configs import Evaluation
 from memgen.contract.status import ATTEMPT_LIVE, RUN_ENDED, AttemptStatus, Cause, RunStatus, StopMode
 
 
-def skip_used_ids(session: Session, home: Path) -> None:
-    """Let ids go on behind those that folders carry: the database may be new, or restored into a home with more."""
+def largest_used_id(home: Path) -> int:
+    """The highest number of a run that a folder carries; 0 where there is none."""
     areas = {output.area for output in OUTPUTS.values()}
     places = [home / "runs", *(place for area in areas for place in (home / area).glob("*/*"))]
     names = [path.name for place in places if place.is_dir() for path in place.iterdir()]
-    largest = max((int(name) for name in names if name.isdecimal() and len(name) < 19), default=0)
+    return max((int(name) for name in names if name.isdecimal() and len(name) < 19), default=0)
+
+
+def skip_ids(session: Session, largest: int) -> None:
+    """Let ids go on after `largest`: the database may be new, or restored into a home that has more runs."""
     # the sequence may be ahead: of runs that were deleted
     known = session.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'run'")).scalar()
     if largest > (known or 0):

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from functools import cached_property
 
+from backend.services.disk import SpareDisk
+
 
 class Surroundings:
     """Time, broker and disk; the last two are asked when a reply first needs them.
@@ -10,20 +12,15 @@ class Surroundings:
     Args:
         at: seconds since 1970.
         broker: `ok`, or why Redis can't be reached.
-        free_disk: bytes of the disk of the home folder that are free and that no run under way may still write.
+        disk: of the home folder.
     """
 
-    def __init__(self, at: float, broker: Callable[[], str], free_disk: Callable[[], int]) -> None:
+    def __init__(self, at: float, broker: Callable[[], str], disk: SpareDisk) -> None:
         self.at = at
         self._ask_broker = broker
-        self._ask_disk = free_disk
+        self.disk = disk
 
     @cached_property
     def broker(self) -> str:
         """`ok`, or why Redis can't be reached."""
         return self._ask_broker()
-
-    @cached_property
-    def free_disk(self) -> int:
-        """Bytes that are free and that no run under way may still write."""
-        return self._ask_disk()

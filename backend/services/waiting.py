@@ -49,6 +49,10 @@ class Waiting:
     def _busy(self) -> dict[tuple[str, str], int]:
         return busy_slots(self._session)
 
+    @cached_property
+    def _spare_disk(self) -> int:
+        return self._around.disk.spare(self._session)
+
     def why(self, run: Run, attempt: Attempt | None) -> str:
         """One sentence that says what a run waits for that has not started.
 
@@ -63,9 +67,9 @@ class Waiting:
             return "The queue is paused."
         if attempt.not_before > around.at:
             return f"A pause before the retry: {attempt.not_before - around.at:.0f} s left."
-        if (needed := disk_of(run)) > around.free_disk:
+        if (needed := disk_of(run)) > self._spare_disk:
             return (
-                f"It may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {around.free_disk / 1e9:.2f} GB "
+                f"It may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {self._spare_disk / 1e9:.2f} GB "
                 "that no running run may still need. Make room, e.g. delete runs."
             )
         if not self._slots:
@@ -89,14 +93,14 @@ class Waiting:
 
     def _why_not_taken(self, run: Run, free: list[tuple[str, SlotReport]]) -> str:
         """Of the first run of the queue, that slots are free for."""
-        # what a slot has told while it worked is no news of others
-        told = [
+        # the memory that a slot reported while it worked was in use by its own run
+        reported = [
             (host, slot)
             for host, slot in free
             if _last_end(self._session, host, slot.name) < self._workers[host].last_seen
         ]
-        held = [(host, slot, fit.held_by_others(run, slot)) for host, slot in told]
-        if len(told) == len(free) and all(reason for *_, reason in held):
+        held = [(host, slot, fit.held_by_others(run, slot)) for host, slot in reported]
+        if len(reported) == len(free) and all(reason for *_, reason in held):
             host, slot, reason = held[0]
             return f"Slot {slot.name} of {host} is free, but {reason}."
         host, slot = free[0]

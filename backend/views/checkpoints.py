@@ -8,7 +8,8 @@ from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
 from backend.errors import LARGEST_INTEGER, NotFound
-from backend.services.checkpoints import TRAININGS, manifest_of, why_not
+from backend.services.checkpoints import TRAININGS, check_files, manifest_of, why_not
+from backend.store.db import Database
 from backend.store.models import Checkpoint, Run
 from backend.views.times import when
 from memgen.contract.errors import BadInput
@@ -37,22 +38,31 @@ def listed(session: Session, home: Path, child: Mapping[str, Any], *, limit: int
     return sorted([*usable, *others], key=lambda out: out.id, reverse=True)
 
 
-def one(session: Session, checkpoint_id: int, home: Path) -> s.CheckpointOut:
+def one(database: Database, checkpoint_id: int, home: Path) -> s.CheckpointOut:
     """A checkpoint with its files checked.
 
     Raises:
         NotFound: `checkpoint_not_found`.
     """
-    run = session.get(Run, checkpoint_id) if abs(checkpoint_id) <= LARGEST_INTEGER else None
-    if run is None or run.stage not in TRAININGS:
-        raise NotFound(
-            "checkpoint_not_found",
-            "there is no such checkpoint",
-            field="checkpoint_id",
-            value=checkpoint_id,
-            way_out="GET /api/v1/checkpoints lists them.",
-        )
-    return _out(session, run, why_not(session, run, home, {"stage": "weaver_sft"}, deep=True))
+    with database.read() as session:
+        run = session.get(Run, checkpoint_id) if abs(checkpoint_id) <= LARGEST_INTEGER else None
+        if run is None or run.stage not in TRAININGS:
+            raise NotFound(
+                "checkpoint_not_found",
+                "there is no such checkpoint",
+                field="checkpoint_id",
+                value=checkpoint_id,
+                way_out="GET /api/v1/checkpoints lists them.",
+            )
+        checkpoint = session.get(Checkpoint, checkpoint_id)
+        out = _out(session, run, why_not(session, run, home, {"stage": "weaver_sft"}))
+    if checkpoint is None or not out.usable:
+        return out
+    try:
+        check_files(checkpoint, home)
+    except BadInput as error:
+        return out.model_copy(update={"usable": False, "reason": error.message})
+    return out
 
 
 def _out(session: Session, run: Run, problem: BadInput | None) -> s.CheckpointOut:

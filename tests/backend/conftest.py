@@ -245,7 +245,7 @@ def make_backend(settings: Settings, config: dict[str, object], clock: Clock | N
     app = create_app(settings, clock=clock)
     context: Context = app.state.context
     context.reconciler = Reconciler(
-        context.database, settings, lambda: None, clock=clock, monotonic=lambda: clock.ticks
+        context.database, settings, context.disk, lambda: None, clock=clock, monotonic=lambda: clock.ticks
     )  # fmt: skip
     context.wrong_tokens = WrongTokens(Brake(clock, seconds=0))  # else every wrong token costs a test two seconds
     http = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)

@@ -239,7 +239,7 @@ def test_run_whose_output_the_disk_can_not_hold_waits_and_says_so(backend: Backe
     backend.clock.pass_time(1)
     backend.announce()
     usage = shutil.disk_usage(backend.home)
-    monkeypatch.setattr("backend.http.context.shutil.disk_usage", lambda _: usage._replace(free=10**6))
+    monkeypatch.setattr("backend.services.disk.shutil.disk_usage", lambda _: usage._replace(free=10**6))
     assert backend.claim() is None
     said = waits_for(backend, large)
     assert said.startswith("It may write ")
@@ -252,7 +252,7 @@ def test_claim_leaves_room_for_what_running_runs_may_still_write(backend: Backen
     first, second = (backend.submit(stage="weaver_sft", num_questions=None) for _ in range(2))
     most = disk_bytes(parse_config(backend.config | {"stage": "weaver_sft", "num_questions": None}))
     usage = shutil.disk_usage(backend.home)
-    monkeypatch.setattr("backend.http.context.shutil.disk_usage", lambda _: usage._replace(free=int(1.5 * most)))
+    monkeypatch.setattr("backend.services.disk.shutil.disk_usage", lambda _: usage._replace(free=int(1.5 * most)))
     held = backend.held()
     assert held.run_id == first
     assert backend.claim(slot="cpu1") is None
@@ -261,4 +261,6 @@ def test_claim_leaves_room_for_what_running_runs_may_still_write(backend: Backen
     folder.mkdir(parents=True)
     with (folder / "log.txt").open("wb") as file:
         file.truncate(most)  # it has written all that it may
+    assert backend.claim(slot="cpu1") is None  # nobody has looked since
+    backend.reconciler.round()
     assert backend.held(slot="cpu1").run_id == second

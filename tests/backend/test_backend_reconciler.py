@@ -234,18 +234,22 @@ def test_doorbell_is_not_rung_while_the_queue_is_paused(backend: Backend) -> Non
     assert len(rung) == 1
 
 
-def test_trouble_with_files_keeps_no_lost_run_from_being_found_round_after_round(
-    backend: Backend, attempt: Held, monkeypatch: pytest.MonkeyPatch
+def test_trouble_with_files_keeps_no_lost_run_from_being_found_and_no_queued_one_from_being_rung_for(
+    backend: Backend, attempt: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr("backend.services.outputs.publish_late", fail)
+    rung: list[float] = []
+    monkeypatch.setattr(backend.reconciler, "_ring", lambda: rung.append(backend.clock.now))
+    monkeypatch.setattr(backend.reconciler, "_settle", fail)
+    monkeypatch.setattr(backend.context.disk, "measure", fail)
     for _ in range(20):
         backend.clock.pass_time(5)
-        with pytest.raises(OSError, match="the disk is gone"):
-            backend.reconciler.round()
+        backend.reconciler.round()
     assert backend.run(1)["attempts"][0]["status"] == "lost"
+    assert rung
+    assert "the disk is gone" in caplog.text
 
 
 def test_log_that_can_not_be_kept_keeps_no_run_from_being_found_lost(backend: Backend, attempt: Held) -> None:

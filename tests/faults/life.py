@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 from backend.api.schemas import Announce, ClaimedAttempt, ClaimRequest, FinishRequest, SlotReport
 from backend.errors import ServiceError
 from backend.services import claim, ingest, runs
+from backend.services.disk import SpareDisk
 from backend.services.reconcile import Reconciler
 from backend.settings import Settings
 from backend.store.db import Database
@@ -60,6 +61,7 @@ class Life(RuleBasedStateMachine):
         self.reconciler = Reconciler(
             self.database,
             self.configuration,
+            SpareDisk(self.configuration.home),
             lambda: None,
             clock=lambda: self.now,
             monotonic=lambda: self.ticks,

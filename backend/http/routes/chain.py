@@ -40,8 +40,7 @@ def list_checkpoints(
 @router.get("/checkpoints/{checkpoint_id}")
 def get_checkpoint(checkpoint_id: int, context: ContextDep) -> s.CheckpointOut:
     """One checkpoint, its files checked against their hashes."""
-    with context.database.read() as session:
-        return checkpoints.one(session, checkpoint_id, context.home)
+    return checkpoints.one(context.database, checkpoint_id, context.home)
 
 
 @router.get("/lineage")

@@ -31,7 +31,7 @@ def health(context: ContextDep) -> s.HealthOut:
         broker=broker,
         reconciler_age_seconds=age,
         workers_alive=alive,
-        home_free_bytes=context.free_disk,
+        home_free_bytes=context.disk.free,
     )
 
 
@@ -63,5 +63,5 @@ def pause(body: s.PauseRequest, context: ContextDep) -> s.QueueOut:
 def _queue(context: Context) -> s.QueueOut:
     with context.database.read() as session:
         rows = [run for _, run in claim.queued(session)]
-        items = views.runs_out(session, rows, context.look_around(session))
+        items = views.runs_out(session, rows, context.look_around())
         return s.QueueOut(paused=claim.paused(session), items=items)

@@ -29,14 +29,16 @@ def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.Pipeli
     if known is not None:
         return known
     preflight.check_all(configs, context.settings)
-    with context.database.read() as session:  # hashes files: not in the writer's transaction
+    with context.database.read() as session:
         reusable = pipelines.check_reuse(session, body, context.home)
+        parents = pipelines.reused_checkpoints(session, body, reusable)
+    pipelines.check_files(parents, context.home)
     pinned = preflight.pin_all(configs, list(reusable.values()))  # may ask the hub: in no transaction
     around = context.look_around_first()
     with context.database.write() as session:
 
         def make() -> s.PipelineOut:
-            reused = pipelines.check_reuse(session, body, context.home, deep=False)
+            reused = pipelines.check_reuse(session, body, context.home)
             retries = context.settings.max_retries
             pipeline = pipelines.submit(session, body, pinned, reused, at=context.clock(), retries=retries)
             return views.view(session, pipeline, around)
@@ -60,7 +62,7 @@ def list_pipelines(
 ) -> s.PipelineList:
     """Pipelines, newest first."""
     with context.database.read() as session:
-        around = context.look_around(session)
+        around = context.look_around()
         rows, following = pipelines.listed(session, cursor=cursor, limit=limit)
         items = views.page(session, rows, around)
     return s.PipelineList(items=items, next_cursor=following)
@@ -70,7 +72,7 @@ def list_pipelines(
 def get(pipeline_id: int, context: ContextDep) -> s.PipelineOut:
     """One pipeline with its steps."""
     with context.database.read() as session:
-        return views.view(session, pipelines.get(session, pipeline_id), context.look_around(session))
+        return views.view(session, pipelines.get(session, pipeline_id), context.look_around())
 
 
 @router.post("/{pipeline_id}/continue")

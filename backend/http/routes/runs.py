@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, status
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from backend.api import schemas as s
 from backend.http.auth import require_user
@@ -11,7 +11,7 @@ from backend.http.context import Context, ContextDep
 from backend.http.routes.parameters import Cursor, Flag, Key, Stage, Statuses, Text
 from backend.http.routes.route import Route
 from backend.services import runs, scoring
-from backend.services.checkpoints import check_parent, parent_of
+from backend.services.checkpoints import check_files, check_parent, parent_of
 from backend.services.comparable import evaluation
 from backend.services.disk import size_of
 from backend.services.idempotency import once, replayed
@@ -35,10 +35,11 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
         return known
     config = parse_config(body.config)
     check(config, context.settings)
-    with context.database.read() as session:  # hashes files: not in the writer's transaction
-        parent = check_parent(session, config, context.home)
-        kin = [parent] if parent is not None else []
-    pinned = pin_revision(config, kin)
+    with context.database.read() as session:
+        origin = check_parent(session, config, context.home)
+    if origin is not None:
+        check_files(origin[1], context.home)
+    pinned = pin_revision(config, [origin[0]] if origin is not None else [])
     around = context.look_around_first()
     with context.database.write() as session:
 
@@ -70,7 +71,7 @@ def list_runs(
         rows, next_cursor = reading.list_runs(
             session, status=status, stage=stage, preset=preset, setting=setting, text=text, cursor=cursor, limit=limit
         )
-        items = views.runs_out(session, rows, context.look_around(session))
+        items = views.runs_out(session, rows, context.look_around())
     return s.RunList(items=items, next_cursor=next_cursor)
 
 
@@ -79,7 +80,7 @@ def get(run_id: int, context: ContextDep) -> s.RunDetail:
     """One run."""
     with context.database.read() as session:
         run = runs.get(session, run_id)
-        return views.run_detail(session, run, context.look_around(session))
+        return views.run_detail(session, run, context.look_around())
 
 
 @router.post("/{run_id}/stop")
@@ -148,13 +149,11 @@ def delete(
     confirm: Annotated[Flag, Query(description="Without it only what would go is told.")] = False,
 ) -> s.DeletePreview:
     """Delete an ended run with its files."""
+    preview = _preview(context, run_id)
     if not confirm:
-        with context.database.read() as session:
-            run = runs.get(session, run_id)
-            return _preview(session, context, run, deleted=False)
+        return preview
     with context.database.write() as session:
         run = runs.get(session, run_id)
-        preview = _preview(session, context, run, deleted=True)
         paths = runs.paths_of(session, run, context.home, context.log_path)
         config = stored_config(run.config)
         runs.delete(session, run)
@@ -167,7 +166,7 @@ def delete(
         ).first()
     # the rows went first: a file that stays behind harms nobody, a row without its files would
     stuck = runs.delete_files(paths, context.home, config, left)
-    return preview.model_copy(update={"left": stuck})
+    return preview.model_copy(update={"deleted": True, "left": stuck})
 
 
 @router.get("/{run_id}/metrics")
@@ -241,7 +240,8 @@ def _start_again(run_id: int, context: Context, key: str | None, *, resume: bool
     return reply
 
 
-def _preview(session: Session, context: Context, run: Run, *, deleted: bool) -> s.DeletePreview:
-    paths = runs.paths_of(session, run, context.home, context.log_path)
+def _preview(context: Context, run_id: int) -> s.DeletePreview:
+    with context.database.read() as session:
+        paths = runs.paths_of(session, runs.get(session, run_id), context.home, context.log_path)
     names = [str(path.relative_to(context.home)) for path in paths]
-    return s.DeletePreview(run_id=run.id or 0, paths=names, size_bytes=size_of(paths), deleted=deleted)
+    return s.DeletePreview(run_id=run_id, paths=names, size_bytes=size_of(paths), deleted=False)

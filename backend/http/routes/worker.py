@@ -34,7 +34,7 @@ def claim_work(body: s.ClaimRequest, context: ContextDep) -> s.ClaimReply:
     """Ask for the best waiting attempt that fits a slot."""
     with context.database.write() as session:
         attempt = claim.claim(
-            session, body, context.patience, at=context.clock(), free_disk=context.spare_disk(session)
+            session, body, context.patience, at=context.clock(), free_disk=context.disk.spare(session)
         )
     return s.ClaimReply(attempt=attempt, instance=context.instance)
 
