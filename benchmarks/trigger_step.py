@@ -9,7 +9,7 @@ from benchmarks.generate import endless
 from benchmarks.ratio import Ratio, measure, seconds
 from benchmarks.setup import SEED, prompt_ids, questions
 from memgen.contract.rundir import RunDir
-from memgen.contract.stage_configs import TriggerGrpoConfig
+from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.model.memgen_model import MemGenModel
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team

@@ -19,6 +19,7 @@ from memgen.contract.planner.memory import weights_bytes
 from memgen.contract.presets import DEMO_PRESET, load_presets
 from memgen.contract.process import begin_process
 from memgen.contract.rundir import EXIT_BAD_INPUT, RunDir, write_json
+from memgen.contract.stages import STAGES, stage_names
 from memgen.contract.threads import threads_setting
 
 app = typer.Typer(
@@ -86,7 +87,7 @@ def presets() -> None:
 
 @app.command()
 def memory(
-    stage: Annotated[str, typer.Option(help="Name of a stage, e.g. weaver_sft.")] = "evaluate",
+    stage: Annotated[str, typer.Option(help=f"One of {stage_names()}.")] = STAGES[0].name,
     preset: Annotated[str, typer.Option(help="The model; see `memgen presets`.")] = DEMO_PRESET,
     setting: Annotated[str | None, typer.Option(help="What an evaluation measures, e.g. weaver+trigger.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows at a time; empty takes the stage's default.")] = None,
@@ -108,7 +109,7 @@ def memory(
 
 
 @app.command()
-def schema(stage: Annotated[str, typer.Argument(help="Name of a stage, e.g. evaluate.")] = "evaluate") -> None:
+def schema(stage: Annotated[str, typer.Argument(help=f"One of {stage_names()}.")] = STAGES[0].name) -> None:
     """Print the JSON schema of a stage's config: every field with its default and help."""
     try:
         typer.echo(json.dumps(stage_class(stage).model_json_schema(), indent=2))

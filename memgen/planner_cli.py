@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from memgen.contract.config import STAGES, RunConfig, parse_config
+from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
 from memgen.contract.planner.activations import ATTENTION
 from memgen.contract.planner.memory import MemoryPlan, bytes_per_number, plan
 from memgen.contract.planner.placement import gib, place, share
-from memgen.contract.planner.shapes import fullest_batch, has_latents
 from memgen.contract.presets import Preset, get_preset
-from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.stages import find_stage, stage_of
 
 ANY_CHECKPOINT = "any"  # stands for a checkpoint of the usual lengths where a stage needs one
 DEVICES = ("cpu", "cuda")
@@ -24,6 +23,7 @@ def config_of(stage: str, given: dict[str, Any], settings: list[str]) -> RunConf
         BadInput: an unknown stage, key or preset, or a value that can't be used.
     """
     data: dict[str, Any] = {"stage": stage, **{name: value for name, value in given.items() if value is not None}}
+    known = find_stage(stage)
     for text in settings:
         key, equals, value = text.partition("=")
         if not equals or not key:
@@ -34,8 +34,8 @@ def config_of(stage: str, given: dict[str, Any], settings: list[str]) -> RunConf
                 value=text,
                 way_out="E.g. `--set max_completion_length=512`.",
             )
-        data[key] = field_value([STAGES[stage]] if stage in STAGES else [], key, value)
-    if stage in ("trigger_grpo", "ltpo_evaluate") or data.get("setting", "base") != "base":
+        data[key] = field_value([known.config] if known else [], key, value)
+    if known and known.need(data.get("setting", next(iter(known.needs)))):
         data.setdefault("checkpoint", ANY_CHECKPOINT)
     return parse_config(data)
 
@@ -81,11 +81,11 @@ def _check(device: str, gpus: int, gpu_memory: float | None) -> None:
 
 
 def _assumed(config: RunConfig, preset: Preset, device: str) -> list[str]:
-    shape = fullest_batch(config)
-    what = config.stage + (f" {config.setting}" if isinstance(config, Evaluation) else "")
+    shape = stage_of(config).memory.batch(config)
+    what = f"{config.stage} {config.measured}".strip()
     number = {2: "bfloat16", 4: "float32"}[bytes_per_number(config.dtype, device)]
     rows = f"{shape.rows} rows of {shape.prompt} prompt and {shape.completion} completion tokens"
-    if has_latents(config):
+    if config.has_latents:
         rows += f", {shape.prompt_insertions + shape.insertions} insertions with {shape.latents} latents"
     return [
         f"{what} of {preset.name} on {device}, weights in {number}",
@@ -133,6 +133,6 @@ def _what_to_lower(config: RunConfig, need: MemoryPlan, memory: list[int]) -> st
         smaller = "a smaller model, or more or larger GPUs"
         return f"Choose dtype bfloat16, {smaller}." if config.dtype == "float32" else f"Choose {smaller}."
     ways = "Lower batch_size or max_completion_length"
-    if isinstance(config, WeaverSftConfig | TriggerGrpoConfig) and not config.gradient_checkpointing:
+    if getattr(config, "gradient_checkpointing", True) is False:  # it has this way out and does not use it
         return f"{ways}, or set gradient_checkpointing."
     return f"{ways}."

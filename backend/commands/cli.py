@@ -14,10 +14,10 @@ import typer
 from backend.api.client import Client
 from backend.commands import pipeline_cli
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table, shown
-from memgen.contract.config import STAGES
 from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
 from memgen.contract.process import begin_process
+from memgen.contract.stages import STAGES, find_stage
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
 
 app = typer.Typer(
@@ -134,9 +134,9 @@ def launch(
     """Submit a run; without a config a base evaluation."""
     with errors(), client() as api:
         changes = assignments(set_field or [])
-        fields = {"stage": "evaluate", **(read_json(config) if config else {})}
-        stage = changes.get("stage", fields["stage"])
-        classes = [STAGES[stage]] if isinstance(stage, str) and stage in STAGES else []  # the backend refuses others
+        fields = {"stage": STAGES[0].name, **(read_json(config) if config else {})}
+        stage = find_stage(str(changes.get("stage", fields["stage"])))
+        classes = [stage.config] if stage is not None else []  # the backend refuses others
         fields |= {name: field_value(classes, name, text) for name, text in changes.items()}
         given = {"preset": preset, "data": data, "num_questions": num_questions}
         fields |= {name: value for name, value in given.items() if value is not None}

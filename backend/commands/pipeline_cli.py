@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from backend.commands.demo import run_demo
 from backend.commands.pipeline_text import follow, show_comparison
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table
-from memgen.contract.config import STAGES, RunConfig
+from memgen.contract.config import RunConfig, stage_class
 from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import STEPS, PipelineSpec, demo_spec
@@ -192,7 +192,7 @@ def _part(fields: dict[str, Any], name: str) -> dict[str, Any]:
 def _classes(name: str) -> list[type[RunConfig]]:
     """The configs that a `WHERE.FIELD` may belong to."""
     where = name.partition(".")[0]
-    return [STAGES[STEPS[step].stage] for step in STEPS if where in ("shared", "evaluations", step)]
+    return [stage_class(STEPS[step].stage) for step in STEPS if where in ("shared", "evaluations", step)]
 
 
 def _spec(fields: dict[str, Any]) -> PipelineSpec:

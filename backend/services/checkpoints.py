@@ -17,11 +17,12 @@ from backend.store.models import Checkpoint, Run
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput, first_error
 from memgen.contract.manifest import MANIFEST, Manifest, damage_of, read_manifest
+from memgen.contract.stage import Need
 from memgen.contract.stage_configs import LENGTHS
+from memgen.contract.stages import STAGES, find_stage, trains
 from memgen.contract.status import RunStatus
 
 log = logging.getLogger(__name__)
-TRAININGS = ("weaver_sft", "trigger_grpo")
 WAY_OUT = "Choose another checkpoint; GET /checkpoints lists them with what each is good for."
 
 
@@ -36,7 +37,7 @@ def register(session: Session, run: Run, home: Path, *, at: float) -> Checkpoint
     """
     assert run.id is not None
     known = session.get(Checkpoint, run.id)
-    if known is not None or run.status != RunStatus.SUCCEEDED or run.stage not in TRAININGS or not run.output:
+    if known is not None or run.status != RunStatus.SUCCEEDED or not trains(run.stage) or not run.output:
         return known
     folder = home / run.output
     try:
@@ -97,7 +98,7 @@ def parent_of(session: Session, config: RunConfig) -> Run | None:
         return None
     number = int(wanted) if wanted.isdecimal() and len(wanted) < 19 else 0
     run = session.get(Run, number)
-    if run is None or run.stage not in TRAININGS or wanted != str(number):
+    if run is None or not trains(run.stage) or wanted != str(number):
         raise InvalidConfig([no_checkpoint(wanted)])
     return run
 
@@ -145,13 +146,23 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any]) ->
                 value=length,
                 way_out=f"Set {name} to {manifest.latents[name]}, or choose another checkpoint.",
             )
-    if "weaver" not in manifest.trained and child.get("stage") != "weaver_sft":
+    need = _need(child)
+    if need is not None and "weaver" not in manifest.trained:
         return _unfit("untrained_weaver", "its weaver was never trained", run.id, WAY_OUT)
-    if "+trigger" in str(child.get("setting", "")) and manifest.kind == "weaver":
-        way_out = "Choose the checkpoint of a trigger_grpo run, or a setting without trigger."
+    if need == "trigger" and manifest.kind == "weaver":
+        makers = " or ".join(stage.name for stage in STAGES if stage.makes == need)
+        way_out = f"Choose the checkpoint of a {makers} run, or a setting without trigger."
         return _unfit("untrained_trigger", "it has no trigger that was trained", run.id, way_out)
     missing = [name for name in manifest.files if not (home / checkpoint.folder / name).is_file()]
     return _damaged(run.id, f"{missing[0]}: the file is missing") if missing else None
+
+
+def _need(child: Mapping[str, Any]) -> Need:
+    """What must have been trained; for a run of which neither stage nor setting is known, a weaver."""
+    setting = child.get("setting")
+    named = find_stage(str(child.get("stage")))
+    stage = named or next((one for one in STAGES if setting and setting in one.needs), None)
+    return "weaver" if stage is None else stage.need(setting)
 
 
 def manifest_of(checkpoint: Checkpoint) -> Manifest | None:
@@ -182,6 +193,11 @@ def _leaks(session: Session, run: Run, child: Mapping[str, Any]) -> BadInput | N
         parent_id = older_parent(ancestor)
         ancestor = session.get(Run, parent_id) if parent_id is not None else None
     return None
+
+
+def least_demanding() -> dict[str, str]:
+    """A `child` of `why_not` that any checkpoint suits that is whole."""
+    return {"stage": next(stage.name for stage in STAGES if stage.trains and stage.need("") is None)}
 
 
 def no_checkpoint(name: object) -> BadInput:

@@ -12,7 +12,7 @@ from backend.store.models import Checkpoint, Pipeline, PipelineStep, Run
 from memgen.contract.config import InvalidConfig, RunConfig, stored_config
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, PipelineSpec, StepName, planned_config
-from memgen.contract.stage_configs import Evaluation
+from memgen.contract.stages import stage_of
 from memgen.contract.status import RUN_ENDED, PipelineStatus, RunStatus, StopMode
 
 Act = Callable[[Session, Pipeline], None]
@@ -107,7 +107,7 @@ def _why_not_reused(session: Session, spec: PipelineSpec, name: StepName, run: R
     config = stored_config(run.config)
     fields: tuple[str, ...] = ("preset",)
     wanted: Mapping[str, object] = {"preset": spec.shared.get("preset")}
-    if isinstance(config, Evaluation):
+    if not stage_of(config).trains:
         fields = tuple(field for field in SHARED if field != "revision") + SAME_QUESTIONS
         wanted = planned_config(spec, name).model_dump()
     for field in fields:

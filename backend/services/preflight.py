@@ -23,7 +23,7 @@ from memgen.contract.names import is_revision
 from memgen.contract.pipeline import PipelineSpec, StepName, plan_pipeline
 from memgen.contract.presets import get_preset
 from memgen.contract.rows import check_num_questions, num_rows, num_steps
-from memgen.contract.stage_configs import Evaluation
+from memgen.contract.stages import stage_of
 from memgen.contract.status import RunStatus
 
 log = logging.getLogger(__name__)
@@ -222,20 +222,17 @@ def _expected_seconds(session: Session, config: RunConfig, count: int) -> float 
     """From the median seconds per question, or per step, of past runs that did the same."""
     query = (
         select(Run)
-        .where(col(Run.preset) == config.preset, col(Run.stage) == config.stage)
+        .where(col(Run.preset) == config.preset, col(Run.stage) == config.stage, col(Run.setting) == config.measured)
         .where(col(Run.status) == RunStatus.SUCCEEDED)
         .order_by(col(Run.id).desc())
         .limit(20)
     )
-    if isinstance(config, Evaluation):
-        query = query.where(col(Run.setting) == config.setting)
-        unit, amount, same = "num_questions", float(count), ["max_completion_length"]
-    else:
-        unit, amount, same = "steps", float(num_steps(config, count)), ["batch_size", "data", "max_completion_length"]
+    stage = stage_of(config)
+    unit, amount = ("steps", num_steps(config, count)) if stage.trains else ("num_questions", count)
     rates = [
         run.summary["seconds"] / run.summary[unit]
         for run in session.exec(query)
-        if all(run.config.get(name) == getattr(config, name) for name in same)
+        if all(run.config.get(name) == getattr(config, name) for name in stage.work.pace)
         and run.summary.get(unit)
         and run.summary.get("seconds")
     ]

@@ -25,14 +25,14 @@ from backend.store.models import (
     Scoring,
 )
 from memgen.contract.config import RunConfig, config_hash, stored_config
-from memgen.contract.rundir import OUTPUTS, attempt_dir, log_link, newest_link, published_dir
-from memgen.contract.stage_configs import Evaluation
+from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir
+from memgen.contract.stages import STAGES
 from memgen.contract.status import ATTEMPT_LIVE, RUN_ENDED, AttemptStatus, Cause, RunStatus, StopMode
 
 
 def largest_used_id(home: Path) -> int:
     """The highest number of a run that a folder carries; 0 where there is none."""
-    areas = {output.area for output in OUTPUTS.values()}
+    areas = {stage.output.area for stage in STAGES}
     places = [home / "runs", *(place for area in areas for place in (home / area).glob("*/*"))]
     names = [path.name for place in places if place.is_dir() for path in place.iterdir()]
     return max((int(name) for name in names if name.isdecimal() and len(name) < 19), default=0)
@@ -88,7 +88,7 @@ def submit(
     status = RunStatus.WAITING if waits else RunStatus.QUEUED
     run = Run(
         stage=config.stage,
-        setting=config.setting if isinstance(config, Evaluation) else "",
+        setting=config.measured,
         preset=config.preset,
         data=config.data,
         note=note,

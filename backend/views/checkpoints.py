@@ -8,12 +8,13 @@ from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
 from backend.errors import LARGEST_INTEGER, NotFound
-from backend.services.checkpoints import TRAININGS, check_files, manifest_of, why_not
+from backend.services.checkpoints import check_files, least_demanding, manifest_of, why_not
 from backend.store.db import Database
 from backend.store.models import Checkpoint, Run
 from backend.views.times import when
 from memgen.contract.errors import BadInput
 from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.contract.stages import trainings, trains
 from memgen.contract.status import RunStatus
 
 
@@ -28,7 +29,7 @@ def listed(session: Session, home: Path, child: Mapping[str, Any], *, limit: int
     """
     usable: list[s.CheckpointOut] = []
     others: list[s.CheckpointOut] = []
-    for run in session.exec(select(Run).where(col(Run.stage).in_(TRAININGS)).order_by(col(Run.id).desc())):
+    for run in session.exec(select(Run).where(col(Run.stage).in_(trainings())).order_by(col(Run.id).desc())):
         problem = why_not(session, run, home, child)
         kept = others if problem else usable
         if len(kept) < limit:
@@ -46,7 +47,7 @@ def one(database: Database, checkpoint_id: int, home: Path) -> s.CheckpointOut:
     """
     with database.read() as session:
         run = session.get(Run, checkpoint_id) if abs(checkpoint_id) <= LARGEST_INTEGER else None
-        if run is None or run.stage not in TRAININGS:
+        if run is None or not trains(run.stage):
             raise NotFound(
                 "checkpoint_not_found",
                 "there is no such checkpoint",
@@ -55,7 +56,7 @@ def one(database: Database, checkpoint_id: int, home: Path) -> s.CheckpointOut:
                 way_out="GET /api/v1/checkpoints lists them.",
             )
         checkpoint = session.get(Checkpoint, checkpoint_id)
-        out = _out(session, run, why_not(session, run, home, {"stage": "weaver_sft"}))
+        out = _out(session, run, why_not(session, run, home, least_demanding()))
     if checkpoint is None or not out.usable:
         return out
     try:

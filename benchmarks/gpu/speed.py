@@ -19,7 +19,7 @@ from benchmarks.gpu.random_model import prompts, random_base, woven
 from memgen.contract.config import RunConfig
 from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import Dimensions, Preset
-from memgen.contract.stage_configs import EvaluateConfig
+from memgen.contract.stages.evaluate import EvaluateConfig
 from memgen.model.base import BaseModel
 from memgen.model.generation import generate_greedy, pad_left
 from memgen.model.memgen_model import MemGenModel

@@ -20,7 +20,9 @@ from memgen.contract.planner.memory import plan
 from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import Preset
 from memgen.contract.rundir import RunDir
-from memgen.contract.stage_configs import LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
+from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
+from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.data import load_questions
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.woven_generation import Sampling, generate_woven

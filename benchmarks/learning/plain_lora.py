@@ -14,7 +14,7 @@ from benchmarks.learning.rows import trained_on
 from memgen.contract.config import RunConfig
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import write_json
-from memgen.contract.stage_configs import WeaverSftConfig
+from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.model.base import BaseModel, load_base, use_threads
 from memgen.model.chat import END, question_messages, render
 from memgen.model.checkpoint import TARGETS

@@ -3,7 +3,7 @@
 import itertools
 
 from memgen.contract.rows import num_rows
-from memgen.contract.stage_configs import WeaverSftConfig
+from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.data import load_questions
 from memgen.data.questions import Question, from_gsm8k_row
 from memgen.data.wordproblems import LEVELS, generate

@@ -15,7 +15,7 @@ from benchmarks.learning.plan import LORA_PRESET, STEPS, Done, Scale, Step
 from memgen.contract.answers import AnswerRecord, read_answers, scorer_version
 from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.rundir import RunDir, write_json
-from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig
+from memgen.contract.stages import stage_of
 from memgen.scoring import SCORER_VERSION
 
 MACHINE = "machine.json"
@@ -90,7 +90,7 @@ def _check_begun(step: Step, config: RunConfig, folder: Path) -> None:
     )
     differing = [f"{name} ({old.get(name)}, now {value})" for name, value in new.items() if old.get(name) != value]
     made_in = RunDir(folder).environment
-    if isinstance(config, Evaluation | TriggerGrpoConfig) and made_in.exists():
+    if stage_of(config).makes != "weaver" and made_in.exists():  # a weaver learns from solutions, without scores
         scorer = scorer_version(json.loads(made_in.read_text(encoding="utf-8")))
         differing += [f"scorer_version ({scorer}, now {SCORER_VERSION})"] if scorer != SCORER_VERSION else []
     if differing:

@@ -15,7 +15,7 @@ from benchmarks.learning.plan import STEPS, TRAININGS, Scale, is_evaluation
 from benchmarks.learning.record import Line, answers, numbers, read
 from benchmarks.learning.rows import near
 from memgen.contract.config import parse_config
-from memgen.contract.stage_configs import WeaverSftConfig
+from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.stages.evaluate import chance
 
 PAIRS = (

@@ -7,7 +7,8 @@ from typing import Any
 from dashboard.launch.config_form import FormField
 from memgen.contract.config import stage_class
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, StepName
-from memgen.contract.stage_configs import LENGTHS, LIMITS, REINFORCE_DEFAULTS, Evaluation
+from memgen.contract.stage_configs import LENGTHS, LIMITS, Evaluation
+from memgen.contract.stages.ltpo_evaluate import REINFORCE_DEFAULTS
 
 _EVALUATION = ("data", "split", "num_questions", "batch_size", "max_completion_length")
 FIRST: dict[str, tuple[str, ...]] = {

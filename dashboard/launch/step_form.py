@@ -21,7 +21,7 @@ from dashboard.launch.stage_fields import (
 )
 from dashboard.parts.foreign_text import escape_markdown
 from memgen.contract.pipeline import STEPS, StepName
-from memgen.contract.stage_configs import REINFORCE_DEFAULTS
+from memgen.contract.stages.ltpo_evaluate import REINFORCE_DEFAULTS
 
 
 def step_form(step: StepName, fields: Sequence[FormField], presets: Sequence[PresetOut]) -> dict[str, Any]:

@@ -10,16 +10,11 @@ from pydantic import ValidationError
 
 from memgen.contract.errors import BadInput
 from memgen.contract.presets import Preset, get_preset
-from memgen.contract.stage_configs import EvaluateConfig, LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.stage_configs import StageConfig
+from memgen.contract.stages import STAGES, stage_named, stage_names
 
-RunConfig = EvaluateConfig | WeaverSftConfig | TriggerGrpoConfig | LtpoEvaluateConfig
+RunConfig = StageConfig  # of one of the stages
 MOST_KEYS = 200  # each unknown key is looked up among the known ones
-STAGES: dict[str, type[RunConfig]] = {
-    "evaluate": EvaluateConfig,
-    "weaver_sft": WeaverSftConfig,
-    "trigger_grpo": TriggerGrpoConfig,
-    "ltpo_evaluate": LtpoEvaluateConfig,
-}
 
 
 class InvalidConfig(BadInput):
@@ -44,7 +39,7 @@ def parse_config(data: object) -> RunConfig:
                     "invalid_config",
                     "a config must be a JSON object",
                     value=type(data).__name__,
-                    way_out='Start from {"stage": "evaluate"}.',
+                    way_out=f'Start from {{"stage": "{STAGES[0].name}"}}.',
                 )
             ]
         )
@@ -107,11 +102,8 @@ def stage_class(stage: str) -> type[RunConfig]:
     Raises:
         BadInput: `unknown_stage`.
     """
-    if stage not in STAGES:
-        raise BadInput(
-            "unknown_stage", "no stage of this name", field="stage", value=stage, way_out=f"Known: {', '.join(STAGES)}."
-        )
-    return STAGES[stage]
+    config_class: type[RunConfig] = stage_named(stage).config
+    return config_class
 
 
 def _class_of(data: Mapping[str, Any]) -> type[RunConfig]:
@@ -122,7 +114,7 @@ def _class_of(data: Mapping[str, Any]) -> type[RunConfig]:
                     "invalid_config",
                     "the config names no stage",
                     field="stage",
-                    way_out=f"Set it to one of: {', '.join(STAGES)}.",
+                    way_out=f"Set it to one of: {stage_names()}.",
                 )
             ]
         )

@@ -14,11 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from memgen.contract.errors import BadInput
-from memgen.contract.rundir import OUTPUTS
+from memgen.contract.stages import STAGES
 
 SETTING = "MEMGEN_HOME"
 DEFAULT = "data"
-AREAS = sorted({output.area for output in OUTPUTS.values()})
+AREAS = sorted({stage.output.area for stage in STAGES})
 """Folders of published outputs."""
 PRIVATE = ("backend", "runs", "models", "services", "worker", "redis", "logs", "launcher.lock", "backend.lock")
 """What else lies directly in a home."""

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from memgen.contract.config import InvalidConfig, RunConfig, parse_config, stage_class
+from memgen.contract.config import InvalidConfig, RunConfig, parse_config
 from memgen.contract.errors import BadInput
-from memgen.contract.stage_configs import LENGTHS, Evaluation, StageConfig, WeaverSftConfig
+from memgen.contract.stage_configs import LENGTHS, StageConfig
+from memgen.contract.stages import forms, stage_of, trains
 
 StepName = Literal["base_eval", "weaver_sft", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval"]
 
@@ -29,14 +30,24 @@ class Step:
     """The step whose checkpoint it starts from."""
 
 
-STEPS: dict[StepName, Step] = {
-    "base_eval": Step("Base evaluation", "evaluate", "base", None),
-    "weaver_sft": Step("Weaver SFT", "weaver_sft", None, None),
-    "weaver_eval": Step("Weaver evaluation", "evaluate", "weaver", "weaver_sft"),
-    "trigger_grpo": Step("Trigger GRPO", "trigger_grpo", None, "weaver_sft"),
-    "trigger_eval": Step("Trigger evaluation", "evaluate", "weaver+trigger", "trigger_grpo"),
-    "ltpo_eval": Step("LTPO evaluation", "ltpo_evaluate", "weaver+trigger+ltpo", "trigger_grpo"),
+PARENTS: dict[StepName, StepName | None] = {
+    "base_eval": None,
+    "weaver_sft": None,
+    "weaver_eval": "weaver_sft",
+    "trigger_grpo": "weaver_sft",
+    "trigger_eval": "trigger_grpo",
+    "ltpo_eval": "trigger_grpo",
 }
+"""The steps in their order, and whose checkpoint each starts from; what a step does is what its stage says of it."""
+
+
+def _steps() -> dict[StepName, Step]:
+    known = forms()
+    ordered = [(name, parent, *known[name]) for name, parent in PARENTS.items()]
+    return {name: Step(form.label, stage.name, form.setting, parent) for name, parent, stage, form in ordered}
+
+
+STEPS = _steps()
 EXPECTED_POINTS: dict[str, tuple[float, float]] = {
     "weaver": (5, 10),
     "weaver+trigger": (10, 15),
@@ -162,7 +173,7 @@ def _fixed(name: StepName) -> dict[str, Any]:
 def _for_step(spec: PipelineSpec, name: StepName) -> dict[str, Any]:
     """Fields that all steps, or all evaluations, are given."""
     shared = dict(spec.shared)
-    if issubclass(stage_class(STEPS[name].stage), Evaluation):
+    if not trains(STEPS[name].stage):
         shared |= spec.evaluations
     return shared
 
@@ -215,14 +226,14 @@ def _shape_problems(spec: PipelineSpec) -> Iterator[BadInput]:
 
 def _disagreements(spec: PipelineSpec, configs: Mapping[StepName, RunConfig]) -> Iterator[BadInput]:
     for name, config in configs.items():
-        fields = SHARED + (SAME_QUESTIONS if isinstance(config, Evaluation) else ())
+        fields = SHARED + (() if stage_of(config).trains else SAME_QUESTIONS)
         for field in fields:
             if field not in spec.steps.get(name, {}):
                 continue
             others = {
                 getattr(other, field)
                 for step, other in configs.items()
-                if step != name and (field in SHARED or isinstance(other, Evaluation))
+                if step != name and (field in SHARED or not stage_of(other).trains)
             }
             mine = getattr(config, field)
             if others - {mine}:
@@ -235,19 +246,26 @@ def _disagreements(spec: PipelineSpec, configs: Mapping[StepName, RunConfig]) ->
                     value=mine,
                     way_out=f"Set {place}.{field} instead.",
                 )
-    weaver = configs.get("weaver_sft")
-    if isinstance(weaver, WeaverSftConfig):
-        for name, config in configs.items():
-            for field in LENGTHS:
-                own = getattr(config, field, None)
-                if own is not None and own != getattr(weaver, field):
-                    yield BadInput(
-                        "other_latents",
-                        f"the weaver of this pipeline is trained with {field} {getattr(weaver, field)}",
-                        field=f"steps.{name}.{field}",
-                        value=own,
-                        way_out=f"Leave it out, or set steps.weaver_sft.{field}.",
-                    )
+    for name, config in configs.items():
+        first = _first_ancestor(name)
+        if name == first or first not in configs:
+            continue
+        for field in LENGTHS:
+            given, trained_with = getattr(config, field, None), getattr(configs[first], field, None)
+            if given is not None and given != trained_with:
+                yield BadInput(
+                    "other_latents",
+                    f"the weaver of this pipeline is trained with {field} {trained_with}",
+                    field=f"steps.{name}.{field}",
+                    value=given,
+                    way_out=f"Leave it out, or set steps.{first}.{field}.",
+                )
+
+
+def _first_ancestor(name: StepName) -> StepName:
+    """The step from whose checkpoint all others up to this one descend; itself, where it starts from none."""
+    parent = PARENTS[name]
+    return name if parent is None else _first_ancestor(parent)
 
 
 def _moved(problem: BadInput, spec: PipelineSpec, name: StepName) -> BadInput:

@@ -6,7 +6,7 @@ from memgen.contract.config import RunConfig
 from memgen.contract.datasets import split_sizes
 from memgen.contract.errors import BadInput
 from memgen.contract.gsm8k_folder import unusable_gsm8k_folder
-from memgen.contract.stage_configs import Evaluation, TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.stages import stage_of
 
 
 def check_num_questions(config: RunConfig, gsm8k: Path | None = None) -> None:
@@ -35,8 +35,9 @@ def check_num_questions(config: RunConfig, gsm8k: Path | None = None) -> None:
 
 
 def split_of(config: RunConfig) -> str:
-    """The split that a run works on; trainings use the training rows without the validation split."""
-    return config.split if isinstance(config, Evaluation) else "train"
+    """The split whose questions a run works on and its `num_questions` counts."""
+    split, _ = stage_of(config).work.reads(config)[0]
+    return split
 
 
 def num_rows(config: RunConfig, gsm8k: Path | None = None) -> int:
@@ -48,22 +49,16 @@ def num_rows(config: RunConfig, gsm8k: Path | None = None) -> int:
     """
     if config.num_questions is not None:
         return config.num_questions
-    size = split_sizes(config.data, gsm8k)[split_of(config)]
-    return max(1, size // 3) if isinstance(config, TriggerGrpoConfig) else size
+    return stage_of(config).work.rows(split_sizes(config.data, gsm8k)[split_of(config)])
 
 
-def num_steps(config: WeaverSftConfig | TriggerGrpoConfig, rows: int) -> int:
+def num_steps(config: RunConfig, rows: int) -> int:
     """Steps of a training on so many questions."""
-    if isinstance(config, WeaverSftConfig):
-        steps = -(-rows // (config.batch_size * config.gradient_accumulation_steps)) * config.num_train_epochs
-    else:
-        rollouts = -(-rows // (config.batch_size // config.num_generations)) * config.num_train_epochs
-        steps = rollouts * config.num_iterations
-    return steps if config.max_steps is None else min(steps, config.max_steps)
+    steps = stage_of(config).work.steps
+    assert steps is not None, f"{config.stage} has no steps"
+    return steps(config, rows)
 
 
 def rows_to_share(config: RunConfig) -> int:
     """How many rows a run works on at a time, which several processes can share: those of a step, or all questions."""
-    if isinstance(config, WeaverSftConfig):
-        return config.batch_size * config.gradient_accumulation_steps
-    return config.batch_size if isinstance(config, TriggerGrpoConfig) else num_rows(config)
+    return stage_of(config).work.at_once(config, num_rows(config))

@@ -15,28 +15,9 @@ from memgen.contract.errors import BadInput
 from memgen.contract.manifest import MANIFEST
 from memgen.contract.names import file_name
 from memgen.contract.presets import short_name
+from memgen.contract.stages import STAGES, stage_named, stage_of
 
 EXIT_DONE, EXIT_ERROR, EXIT_BAD_INPUT, EXIT_STOPPED = 0, 1, 2, 3
-
-
-@dataclass(frozen=True)
-class Output:
-    """Names of what a stage leaves."""
-
-    area: str
-    """Folder below the home for outputs of this kind."""
-    folder: str
-    """The output itself, in a run folder and where it is published."""
-    answers: str | None = None
-    """The answer file in it; a training has none."""
-
-
-OUTPUTS = {
-    "evaluate": Output("evaluate", "evaluate", "answer.json"),
-    "ltpo_evaluate": Output("evaluate_ltpo", "evaluate", "answer_ltpo.json"),
-    "weaver_sft": Output("train", "weaver_sft"),
-    "trigger_grpo": Output("train", "trigger_grpo"),
-}
 
 
 @dataclass(frozen=True)
@@ -44,7 +25,7 @@ class RunDir:
     """The folder of one attempt of a run."""
 
     path: Path
-    stage: str = "evaluate"
+    stage: str = STAGES[0].name
 
     @property
     def config(self) -> Path:
@@ -84,12 +65,12 @@ class RunDir:
     @property
     def output(self) -> Path:
         """The folder that is published when the attempt wins; of a training its final checkpoint."""
-        return self.path / OUTPUTS[self.stage].folder
+        return self.path / stage_named(self.stage).output.folder
 
     @property
     def answers(self) -> Path:
         """The answer file of an evaluation; a training never writes one."""
-        return self.output / (OUTPUTS[self.stage].answers or "answer.json")
+        return self.output / (stage_named(self.stage).output.answers or "answer.json")
 
     def answer_part(self, rank: int) -> Path:
         """Where a rank beside the main process leaves its answers until that one has them in the answer file."""
@@ -139,7 +120,7 @@ def newest_link(home: Path, config: RunConfig) -> Path:
     Raises:
         BadInput: `unsafe_name`, if a stored config has one that would lead elsewhere.
     """
-    output = OUTPUTS[config.stage]
+    output = stage_of(config).output
     data, model = file_name(config.data, "data"), file_name(short_name(config.preset), "preset")
     return home / output.area / data / model / output.folder
 

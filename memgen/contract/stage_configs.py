@@ -1,14 +1,13 @@
-"""The configs of the stages: one class each, told apart by `stage`.
+"""What the configs of all stages share, of the evaluations, and of the trainings; `stages/` has a class for each stage.
 
 The docstring under a field is its help text in the API, the launch form and the command line.
 A config says what to compute; where things lie (home, data folders) is the machine's business.
 Defaults are those of MemGen (arXiv 2509.24704) and LTPO (arXiv 2510.04182) as docs/method.md names them.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from memgen.contract.names import MOST_REVISION, REVISION
@@ -16,13 +15,25 @@ from memgen.contract.names import MOST_REVISION, REVISION
 DataName = Literal["gsm8k", "wordproblems", "wordproblems_easy"]
 Split = Literal["test", "validation", "train"]
 DType = Literal["auto", "float32", "bfloat16"]
-REINFORCE_DEFAULTS = {"lr": 0.04, "sigma": 4.0, "sigma_decay": 0.9}
 LENGTHS = ("prompt_latents_len", "inference_latents_len")
 LIMITS = ("max_prompt_aug_num", "max_inference_aug_num")
+USUAL = {
+    "prompt_latents_len": 8,
+    "inference_latents_len": 8,
+    "max_prompt_aug_num": 1,
+    "max_inference_aug_num": 5,
+    "lora_r": 16,
+}
+"""What a new checkpoint has, and what the planner counts with where the checkpoint is not at hand."""
 
 
 class StageConfig(BaseModel):
     """What the configs of all stages share."""
+
+    if TYPE_CHECKING:  # every stage has these too, each in its own order, with its own limits and help
+        checkpoint: str | None
+        num_questions: int | None
+        batch_size: int
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
@@ -47,6 +58,21 @@ class StageConfig(BaseModel):
     """Number format of the weights: `auto` is bfloat16 on a GPU and float32 on a CPU."""
     seed: int = Field(default=42, ge=0, le=2**31 - 1)
     """Seed of every random choice, and of the validation split."""
+
+    @property
+    def measured(self) -> str:
+        """The setting that is measured; of a training empty."""
+        return getattr(self, "setting", "")
+
+    @property
+    def has_latents(self) -> bool:
+        """Whether weaver and trigger are loaded."""
+        return True
+
+    @property
+    def uses_trigger(self) -> bool:
+        """Whether the trigger decides while completions are generated; without it latents are always inserted."""
+        return False
 
 
 class Evaluation(StageConfig):
@@ -90,70 +116,14 @@ class Evaluation(StageConfig):
         return value
 
     @property
+    def has_latents(self) -> bool:
+        """Whether weaver and trigger are loaded."""
+        return self.setting != "base"
+
+    @property
     def uses_trigger(self) -> bool:
         """Whether the trigger decides; without it latents are always inserted."""
         return "+trigger" in self.setting
-
-
-class EvaluateConfig(Evaluation):
-    """Answer questions with greedy decoding and score the answers."""
-
-    stage: Literal["evaluate"] = "evaluate"
-    """What this run does."""
-    setting: Literal["base", "weaver", "weaver+trigger", "weaver+random"] = "base"
-    """What is measured: `base` is the plain model without latents; with `weaver` latents are inserted at every point;
-    with `weaver+trigger` where the trigger says so; with `weaver+random` by chance, to compare the trigger with."""
-    insert_probability: float | None = Field(default=None, ge=0, le=1, validate_default=True)
-    """How likely latents are inserted at a point; for `weaver+random` alone."""
-
-    @field_validator("insert_probability")
-    @classmethod
-    def _chance_is_for_random(cls, value: float | None, info: ValidationInfo) -> float | None:
-        by_chance = info.data.get("setting") == "weaver+random"
-        if by_chance and value is None:
-            raise PydanticCustomError("probability_missing", "the setting `weaver+random` needs a probability")
-        if value is not None and not by_chance and "setting" in info.data:
-            raise PydanticCustomError("probability_unused", "only the setting `weaver+random` inserts by chance")
-        return value
-
-
-class LtpoEvaluateConfig(Evaluation):
-    """Answer questions while each question's latents are optimised at test time (LTPO)."""
-
-    stage: Literal["ltpo_evaluate"] = "ltpo_evaluate"
-    """What this run does."""
-    setting: Literal["weaver+trigger+ltpo", "weaver+ltpo"] = "weaver+trigger+ltpo"
-    """Whether the trigger decides where latents are inserted, or they always are."""
-    update: Literal["autograd", "reinforce", "noise"] = "autograd"
-    """How latents move: `autograd` is Adam ascent through the model, `reinforce` the paper's estimate from noise alone.
-    `reinforce` has defaults of its own: lr 0.04, sigma 4, sigma_decay 0.9. With `noise` they do not move and the best
-    noisy candidate is kept, to compare with."""
-    lr: float = Field(default=0.03, ge=0, le=100)
-    """Step size."""
-    sigma: float = Field(default=0.1, ge=0, le=1000)
-    """Standard deviation of the exploration noise at the first step."""
-    sigma_decay: float = Field(default=0.99, gt=0, le=1)
-    """Factor on sigma after each step."""
-    max_steps: int = Field(default=10, ge=0, le=10_000)
-    """Updates at each insertion; 0 is the plain evaluation."""
-    top_k: int = Field(default=10, ge=1, le=1000)
-    """Tokens whose probability the reward looks at."""
-    threshold: float | None = Field(default=None)
-    """A question's latents stop moving once their reward reaches this; empty never stops early."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _defaults_of_reinforce(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and data.get("update") == "reinforce":
-            return {**REINFORCE_DEFAULTS, **data}
-        return data
-
-    @field_validator("sigma")
-    @classmethod
-    def _reinforce_needs_noise(cls, value: float, info: ValidationInfo) -> float:
-        if value == 0 and info.data.get("update") == "reinforce":
-            raise PydanticCustomError("sigma_zero", "`reinforce` learns from its noise and divides by sigma")
-        return value
 
 
 class Training(StageConfig):
@@ -179,119 +149,8 @@ class Training(StageConfig):
     """Steps between two checkpoints from which the training can be resumed; the last two are kept."""
 
 
-def _some_insertion(value: int | None, info: ValidationInfo) -> int | None:
+def some_insertion(value: int | None, info: ValidationInfo) -> int | None:
     """Refuse limits under which a training would have nothing to train."""
     if value == 0 and info.data.get("max_prompt_aug_num") == 0:
         raise PydanticCustomError("no_insertion", "without any insertion there is nothing to train")
     return value
-
-
-class WeaverSftConfig(Training):
-    """Train the weaver on solutions: latents, projections and its LoRA; the reasoner stays frozen."""
-
-    stage: Literal["weaver_sft"] = "weaver_sft"
-    """What this run does."""
-    checkpoint: str | None = Field(default=None, min_length=1, max_length=500)
-    """Checkpoint whose weaver is trained further: its id, or on the command line its folder; empty starts anew."""
-    num_questions: int | None = Field(default=None, ge=1, le=100_000)
-    """Training questions, drawn by the seed; empty takes all."""
-    num_train_epochs: int = Field(default=2, ge=1, le=1000)
-    """Passes over the training questions."""
-    batch_size: int = Field(default=4, ge=1, le=512)
-    """Examples of one forward pass; several GPUs share those of a step."""
-    gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024)
-    """Forward passes of one step."""
-    learning_rate: float = Field(default=1e-5, gt=0, le=1)
-    """Highest learning rate; of the LoRA, and of what has no rate of its own."""
-    latents_learning_rate: float | None = Field(default=None, gt=0, le=1)
-    """Own rate of query latents, their norms and scales; empty takes learning_rate."""
-    projections_learning_rate: float | None = Field(default=None, gt=0, le=1)
-    """Own rate of the projections between reasoner and weaver; empty takes learning_rate."""
-    warmup_ratio: float = Field(default=0.1, ge=0, le=1)
-    """Share of the steps in which the learning rate rises from 0."""
-    lr_scheduler_type: Literal["cosine", "linear", "constant"] = "cosine"
-    """How the learning rate falls behind the warm-up; it ends where the training ends."""
-    prompt_latents_len: int = Field(default=8, ge=1, le=1024)
-    """Latents at the end of the prompt."""
-    inference_latents_len: int = Field(default=8, ge=1, le=1024)
-    """Latents behind a delimiter."""
-    max_prompt_aug_num: int = Field(default=1, ge=0, le=1)
-    """Insertions at the end of the prompt, 0 or 1."""
-    max_inference_aug_num: int = Field(default=5, ge=0, le=1000)
-    """Most insertions behind delimiters in an answer."""
-    skip_probability: float = Field(default=0.0, ge=0, lt=1)
-    """How likely a delimiter of a training example gets no latents, drawn anew at each step; the prompt keeps its own.
-    A weaver that has always seen all of them is at a loss where a trigger leaves some out; 0, as the method has it,
-    leaves out none."""
-    lora_r: int = Field(default=16, ge=1, le=1024)
-    """Rank of both adapters' LoRA on q_proj and v_proj."""
-    lora_alpha: int = Field(default=32, ge=1, le=4096)
-    """Scale of the LoRA: its product is multiplied by lora_alpha / lora_r."""
-    lora_dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Dropout in front of the LoRA while the weaver is trained."""
-    eval_questions: int = Field(default=64, ge=0, le=100_000)
-    """Validation questions whose loss is measured; 0 measures none."""
-    eval_steps: int = Field(default=100, ge=1, le=10_000_000)
-    """Steps between two measurements of the validation loss; it is measured at start and end, too."""
-
-    _something_is_inserted = field_validator("max_inference_aug_num")(_some_insertion)
-
-
-class TriggerGrpoConfig(Training):
-    """Train the trigger's decisions to insert or skip with GRPO; everything else stays frozen."""
-
-    stage: Literal["trigger_grpo"] = "trigger_grpo"
-    """What this run does."""
-    checkpoint: str = Field(min_length=1, max_length=500)
-    """Checkpoint with a trained weaver: its id, or on the command line its folder."""
-    num_questions: int | None = Field(default=None, ge=1, le=100_000)
-    """Training questions, drawn by the seed; empty takes a third of the training rows."""
-    num_train_epochs: int = Field(default=1, ge=1, le=1000)
-    """Passes over the training questions."""
-    batch_size: int = Field(default=8, ge=2, le=512)
-    """Completions of one step, on all GPUs; a multiple of num_generations."""
-    num_generations: int = Field(default=8, ge=2, le=512, validate_default=True)
-    """Completions per question, whose rewards are compared with each other."""
-    learning_rate: float = Field(default=1e-6, gt=0, le=1)
-    """Highest learning rate; of the LoRA, and of the head where it has no rate of its own."""
-    head_learning_rate: float | None = Field(default=None, gt=0, le=1)
-    """Own rate of the trigger's head; empty takes learning_rate."""
-    warmup_ratio: float = Field(default=0.0, ge=0, le=1)
-    """Share of the steps in which the learning rate rises from 0."""
-    lr_scheduler_type: Literal["cosine", "linear", "constant"] = "linear"
-    """How the learning rate falls behind the warm-up; it ends where the training ends."""
-    temperature: float = Field(default=1.0, gt=0, le=100)
-    """Temperature at which decisions are sampled, and tokens where sample_tokens is on."""
-    sample_tokens: bool = False
-    """Whether tokens are sampled too; else they are greedy and completions differ by decisions alone."""
-    scale_rewards: Literal["none", "group"] = "none"
-    """Whether an advantage (reward minus group mean) is divided by the group's standard deviation."""
-    beta: float = Field(default=0.0, ge=0, le=100)
-    """Weight of the KL divergence from the initial trigger."""
-    num_iterations: int = Field(default=1, ge=1, le=100)
-    """Steps per batch of completions; with more than one the ratio is clipped as in PPO."""
-    epsilon: float = Field(default=0.2, gt=0, lt=1)
-    """Clip range of the ratio."""
-    insertion_penalty: float = Field(default=0.0, ge=0, le=100)
-    """Weight of the penalty on insertions: what a completion's insert rate exceeds that of its group's better half by
-    is taken from its reward (MemGen, eq. 18-20)."""
-    prompt_latents_len: int | None = Field(default=None, ge=1, le=1024)
-    """Latents at the end of the prompt. They are the checkpoint's; a number here must agree with it."""
-    inference_latents_len: int | None = Field(default=None, ge=1, le=1024)
-    """Latents behind a delimiter. They are the checkpoint's; a number here must agree with it."""
-    max_prompt_aug_num: int | None = Field(default=None, ge=0, le=1)
-    """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's."""
-    max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)
-    """Most insertions behind delimiters in an answer; empty takes the checkpoint's."""
-
-    _something_is_inserted = field_validator("max_inference_aug_num")(_some_insertion)
-
-    @field_validator("num_generations")
-    @classmethod
-    def _batch_holds_whole_groups(cls, value: int, info: ValidationInfo) -> int:
-        batch_size = info.data.get("batch_size")
-        if batch_size is not None and batch_size % value:
-            raise PydanticCustomError(
-                "groups_uneven", f"batch_size {batch_size} is not a multiple of num_generations {value}"
-            )
-        return value

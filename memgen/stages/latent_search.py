@@ -5,7 +5,7 @@ import hashlib
 import torch
 
 from memgen.contract.answers import LtpoTrace
-from memgen.contract.stage_configs import LtpoEvaluateConfig
+from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
 from memgen.model.ltpo import LtpoSettings, Optimised, Peekable, optimise
 from memgen.model.memgen_model import MemGenModel
 from memgen.stop import StopRequest

@@ -7,7 +7,7 @@ from memgen.contract.config import RunConfig
 from memgen.contract.manifest import Manifest
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import checkpoint_dir, write_json
-from memgen.contract.stage_configs import LENGTHS, LIMITS, Evaluation
+from memgen.contract.stage_configs import LENGTHS, LIMITS
 from memgen.environment import describe, same_conditions
 from memgen.model.base import BaseModel, load_base, use_threads
 from memgen.model.checkpoint import load_checkpoint, verify
@@ -58,7 +58,7 @@ def load(config: RunConfig, context: Context, conditions: tuple[str, ...]) -> Lo
         )
     context.team.check_stop(context.stop)
     context.monitor.phase("load", source.identity)
-    base = load_base(source, config.dtype, plain=isinstance(config, Evaluation) and config.setting == "base")
+    base = load_base(source, config.dtype, plain=not config.has_latents)
     environment = describe(config, base, source, threads, manifest.content_hash if manifest else None, context.team)
     if context.resume is not None and context.resume.holds_work():
         same_conditions(environment, context.resume, conditions)

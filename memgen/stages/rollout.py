@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from memgen.contract.stage_configs import TriggerGrpoConfig
+from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.data.questions import Question
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.model.woven_generation import Completion, Sampling, generate_woven

@@ -1,9 +1,12 @@
-"""Which function runs a config. Torch is imported only behind this, once the data is known to be there."""
+"""Running a config by its stage's runner. Torch is imported only with that, once the data is known to be there."""
+
+from collections.abc import Callable
+from importlib import import_module
 
 from memgen.contract.config import RunConfig
 from memgen.contract.gsm8k_folder import check_gsm8k_folder
-from memgen.contract.rows import check_num_questions, split_of
-from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.rows import check_num_questions
+from memgen.contract.stages import stage_of
 from memgen.stages.context import Context
 
 
@@ -17,17 +20,13 @@ def run_stage(config: RunConfig, context: Context) -> dict[str, float]:
     if config.data == "gsm8k" and context.gsm8k_folder is not None:
         check_gsm8k_folder(context.gsm8k_folder)
     check_num_questions(config, context.gsm8k_folder)
-    if isinstance(config, WeaverSftConfig):
-        questions, held_out = context.questions(config, "train"), context.questions(config, "validation")
-        from memgen.stages.weaver_sft import weaver_sft
+    stage = stage_of(config)
+    questions = [context.questions(config, split, limit) for split, limit in stage.work.reads(config)]
+    return runner(stage.runner)(config, context, *questions)
 
-        return weaver_sft(config, context, questions, held_out[: config.eval_questions])
-    if isinstance(config, TriggerGrpoConfig):
-        questions = context.questions(config, "train")
-        from memgen.stages.trigger_grpo import trigger_grpo
 
-        return trigger_grpo(config, context, questions)
-    questions = context.questions(config, split_of(config), config.num_questions)
-    from memgen.stages.evaluate import evaluate
-
-    return evaluate(config, context, questions)
+def runner(path: str) -> Callable[..., dict[str, float]]:
+    """The function that a stage's record names as `module:function`."""
+    module, _, name = path.partition(":")
+    function: Callable[..., dict[str, float]] = getattr(import_module(module), name)
+    return function

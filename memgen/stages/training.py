@@ -23,7 +23,7 @@ from transformers import get_scheduler
 from memgen.contract.config import config_hash
 from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.manifest import MANIFEST, Manifest, damaged
-from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.stage_configs import Training
 from memgen.contract.status import StopMode
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.chat import prompt_hash
@@ -116,7 +116,7 @@ class TrainingLoop:
 
     def __init__(
         self,
-        config: WeaverSftConfig | TriggerGrpoConfig,
+        config: Training,
         context: Context,
         loaded: Loaded,
         model: MemGenModel,

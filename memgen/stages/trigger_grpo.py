@@ -13,7 +13,7 @@ import torch
 
 from memgen.contract.errors import BadInput
 from memgen.contract.rows import num_rows, num_steps
-from memgen.contract.stage_configs import TriggerGrpoConfig
+from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.data.questions import Question
 from memgen.environment import REWARD_CONDITIONS
 from memgen.model.chat import question_messages, render

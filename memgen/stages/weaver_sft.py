@@ -15,7 +15,8 @@ import torch
 
 from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.rows import num_rows, num_steps
-from memgen.contract.stage_configs import LENGTHS, LIMITS, WeaverSftConfig
+from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.data.questions import Question
 from memgen.environment import TRAINING_CONDITIONS
 from memgen.model.base import BaseModel
@@ -57,7 +58,7 @@ def weaver_sft(
     examples = encode(
         loaded.base, drawn(questions, num_rows(config, context.gsm8k_folder), config.seed), config, context
     )
-    validation = encode(loaded.base, held_out, config, context)
+    validation = encode(loaded.base, held_out[: config.eval_questions], config, context)
     resumed = resume_point(context)
     model = _model(config, loaded, resumed[0] if resumed else loaded.checkpoint)
     loop = TrainingLoop(

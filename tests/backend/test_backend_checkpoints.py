@@ -9,7 +9,7 @@ import pytest
 from backend.services.preflight import pin_revision
 from backend.store.models import Run
 from memgen.contract.presets import DEMO_PRESET
-from memgen.contract.stage_configs import EvaluateConfig
+from memgen.contract.stages.evaluate import EvaluateConfig
 from tests.backend.conftest import Backend, check_problem
 from tests.conftest import TINY
 

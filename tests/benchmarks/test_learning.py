@@ -16,7 +16,7 @@ from memgen.contract.answers import AnswerRecord, Augmentation
 from memgen.contract.config import parse_config
 from memgen.contract.rows import num_rows
 from memgen.contract.rundir import RunDir, write_json
-from memgen.contract.stage_configs import WeaverSftConfig
+from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.data import load_questions
 from memgen.data.questions import Question
 from memgen.scoring import SCORER_VERSION

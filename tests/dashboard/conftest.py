@@ -11,7 +11,7 @@ import streamlit as st
 
 from backend.api.client import Client
 from dashboard.parts import api
-from memgen.contract.config import STAGES, config_hash, parse_config
+from memgen.contract.config import config_hash, parse_config, stage_class
 from memgen.contract.pipeline import STEPS, PipelineSpec
 from memgen.contract.presets import BUILT_IN
 
@@ -127,7 +127,7 @@ class FakeBackend:
         return httpx.Response(200, json={"items": items})
 
     def _get_schema(self, _request: httpx.Request, stage: str) -> httpx.Response:
-        return httpx.Response(200, json=STAGES[stage].model_json_schema())
+        return httpx.Response(200, json=stage_class(stage).model_json_schema())
 
     def _get_pipelines(self, _request: httpx.Request, pipeline_id: str = "") -> httpx.Response:
         if not pipeline_id:

@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.launch.config_form import form_fields, starting_value
-from memgen.contract.stage_configs import EvaluateConfig
+from memgen.contract.stages.evaluate import EvaluateConfig
 
 SCHEMA = EvaluateConfig.model_json_schema()
 FIELDS = {field.name: field for field in form_fields(SCHEMA)}
@@ -17,7 +17,7 @@ def form_script() -> None:
     import streamlit as st
 
     from dashboard.launch.config_form import config_widget, form_fields
-    from memgen.contract.stage_configs import EvaluateConfig
+    from memgen.contract.stages.evaluate import EvaluateConfig
 
     fields = form_fields(EvaluateConfig.model_json_schema())
     st.session_state["result"] = {field.name: config_widget(field, field.default, empty="all") for field in fields}

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Header, Query
 from pydantic import BeforeValidator
 
-from memgen.contract.config import STAGES
+from memgen.contract.stages import STAGES
 from memgen.contract.status import RunStatus
 
 Key = Annotated[
@@ -32,7 +32,7 @@ Statuses = Annotated[
         json_schema_extra={"pattern": rf"^(({_STATUSES})(,({_STATUSES}))*)?$"},  # kept by the service as well
     ),
 ]
-Stage = Annotated[str | None, Query(pattern=rf"^({'|'.join(STAGES)})$", description="A stage.")]
+Stage = Annotated[str | None, Query(pattern=rf"^({'|'.join(stage.name for stage in STAGES)})$", description="A stage.")]
 Text = Annotated[str | None, Query(max_length=200)]
 
 

@@ -2,9 +2,9 @@
 
 from memgen.contract.config import RunConfig
 from memgen.contract.planner.activations import FLOAT
-from memgen.contract.planner.memory import parts_parameters
+from memgen.contract.planner.parameters import parts_parameters
 from memgen.contract.presets import Preset
-from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.stages import stage_of
 
 KEPT_CHECKPOINTS = 3  # the last two, and one that is being written
 
@@ -12,7 +12,7 @@ KEPT_CHECKPOINTS = 3  # the last two, and one that is being written
 def output_bytes(config: RunConfig, preset: Preset, num_questions: int) -> int:
     """Upper estimate of the bytes that a run writes below its home: answers or checkpoints, log and events."""
     log = 20 * 2**20
-    if isinstance(config, WeaverSftConfig | TriggerGrpoConfig):
+    if stage_of(config).trains:
         weights = FLOAT * parts_parameters(config, preset.dimensions)
         return log + KEPT_CHECKPOINTS * 3 * weights + weights  # with two moments each, and the final one
     per_question = 4 * config.max_completion_length + 4_000

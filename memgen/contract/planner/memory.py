@@ -1,17 +1,18 @@
 """How much memory a run needs: arithmetic on the dimensions of its preset, no torch.
 
-The batch is the fullest that the config's limits and the data allow. Of a run's moments (`moments`) the one that needs
-most counts. What attention is assumed to keep stands in `activations`.
+The batch is the fullest that the config's limits and the data allow. Of a run's moments, which its stage names, the one
+that needs most counts. What attention is assumed to keep stands in `activations`.
 """
 
 from dataclasses import dataclass
 
 from memgen.contract.config import RunConfig
 from memgen.contract.planner.activations import FLOAT
-from memgen.contract.planner.moments import Moment, moments
-from memgen.contract.planner.shapes import Shape, fullest_batch, has_latents, number_of
-from memgen.contract.presets import Dimensions, Preset
-from memgen.contract.stage_configs import TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.planner.moments import Moment
+from memgen.contract.planner.parameters import parts_parameters
+from memgen.contract.planner.shapes import Shape
+from memgen.contract.presets import Preset
+from memgen.contract.stages import stage_of
 
 # On a CPU what a trainer has resident beside the other parts, measured; on a GPU the context of CUDA and the workspaces
 # of its libraries, assumed and not measured.
@@ -80,14 +81,15 @@ def plan(config: RunConfig, preset: Preset, device: str, shape: Shape | None = N
         config: of the run.
         preset: its model.
         device: `cpu` or `cuda`.
-        shape: of a batch; None takes `fullest_batch`.
+        shape: of a batch; None takes the fullest.
     """
     dims, size = preset.dimensions, bytes_per_number(config.dtype, device)
-    held = moments(config, dims, size, device, shape or fullest_batch(config))
-    trained = trained_parameters(config, dims)
-    beside = parts_parameters(config, dims) if has_latents(config) else 0
-    if isinstance(config, TriggerGrpoConfig):
-        beside += trained  # the trigger as it was at the start, for the divergence from it
+    memory = stage_of(config).memory
+    held = memory.moments(config, dims, size, device, shape or memory.batch(config))
+    trained = memory.trained(config, dims)
+    beside = parts_parameters(config, dims) if config.has_latents else 0
+    if memory.keeps_start:
+        beside += trained
     widest = max(held, key=lambda moment: moment.total)
     return MemoryPlan(
         weights=dims.parameters * size,
@@ -101,32 +103,3 @@ def plan(config: RunConfig, preset: Preset, device: str, shape: Shape | None = N
         allocator=int(HEAP_HOLES * (widest.total - widest.caches)) if trained and device == "cpu" else 0,
         process=PROCESS_BYTES[device],
     )
-
-
-def parts_parameters(config: RunConfig, dims: Dimensions) -> int:
-    """Numbers beside the base: two adapters on q_proj and v_proj, latents, projections and the trigger's head."""
-    return 2 * _lora(config, dims) + _weaver_own(config, dims) + _head(dims)
-
-
-def trained_parameters(config: RunConfig, dims: Dimensions) -> int:
-    """Numbers that a training trains; 0 of an evaluation."""
-    if isinstance(config, WeaverSftConfig):
-        return _lora(config, dims) + _weaver_own(config, dims)
-    if isinstance(config, TriggerGrpoConfig):
-        return _lora(config, dims) + _head(dims)
-    return 0
-
-
-def _lora(config: RunConfig, dims: Dimensions) -> int:
-    q_width, v_width = dims.num_heads * dims.head_dim, dims.num_kv_heads * dims.head_dim
-    return dims.num_layers * number_of(config, "lora_r") * (2 * dims.hidden_size + q_width + v_width)
-
-
-def _weaver_own(config: RunConfig, dims: Dimensions) -> int:
-    """Projections with their biases, latents, two norms and two scales."""
-    latents = number_of(config, "prompt_latents_len") + number_of(config, "inference_latents_len")
-    return dims.hidden_size * (2 * (dims.hidden_size + 1) + latents + 4) + 2
-
-
-def _head(dims: Dimensions) -> int:
-    return 2 * (dims.hidden_size + 1)

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
-from memgen.contract.config import RunConfig
 from memgen.contract.datasets import FULLEST, LONGEST
-from memgen.contract.stage_configs import Evaluation, WeaverSftConfig
-
-_USUAL = WeaverSftConfig()  # what a checkpoint has whose manifest is not at hand
+from memgen.contract.stage_configs import USUAL, StageConfig
 
 
 @dataclass(frozen=True)
@@ -48,24 +45,24 @@ class Pass:
     """Positions that it attends to: those and what is in the cache."""
 
 
-def has_latents(config: RunConfig) -> bool:
-    """Whether weaver and trigger are loaded, which is so in all but the evaluation of the plain base."""
-    return not (isinstance(config, Evaluation) and config.setting == "base")
+def batch_of_answers(config: StageConfig) -> Shape:
+    """The batch with most tokens where answers are generated, by limits and data.
 
-
-def fullest_batch(config: RunConfig) -> Shape:
-    """The batch with most tokens, by limits and data.
-
-    Of training rows one may be the longest, more hardly are together. A rollout's completions share a prompt, which may
-    be the longest, and room for an answer under way is made in all rows as for the longest. Generated answers may all
-    reach their limit. What is empty in the config is what checkpoints have.
+    Its prompts may all be the longest: a rollout's completions share a prompt, and room for an answer under way is made
+    in all rows as for the longest. Answers may all reach their limit.
     """
-    packed = isinstance(config, WeaverSftConfig) and config.batch_size > 1
-    known_prompt, known_answer = (FULLEST if packed else LONGEST)[config.data]
-    prompt, completion = min(config.max_prompt_length, known_prompt), config.max_completion_length
-    if isinstance(config, WeaverSftConfig):
-        completion = min(completion, known_answer)
-    if not has_latents(config):
+    return _batch(config, LONGEST[config.data][0], config.max_completion_length)
+
+
+def batch_of_solutions(config: StageConfig) -> Shape:
+    """The batch with most tokens of training rows, by limits and data: one may be the longest, hardly are several."""
+    prompt, solution = (FULLEST if config.batch_size > 1 else LONGEST)[config.data]
+    return _batch(config, prompt, min(config.max_completion_length, solution))
+
+
+def _batch(config: StageConfig, prompt: int, completion: int) -> Shape:
+    prompt = min(config.max_prompt_length, prompt)
+    if not config.has_latents:
         return Shape(config.batch_size, prompt, completion, prompt_insertions=0, insertions=0)
     return Shape(
         config.batch_size,
@@ -78,10 +75,10 @@ def fullest_batch(config: RunConfig) -> Shape:
     )
 
 
-def number_of(config: RunConfig, name: str) -> int:
+def number_of(config: StageConfig, name: str) -> int:
     """A number of the config; where the checkpoint decides, what checkpoints usually have."""
     value = getattr(config, name, None)
-    return int(getattr(_USUAL, name) if value is None else value)
+    return int(USUAL[name] if value is None else value)
 
 
 def weaver_passes(shape: Shape) -> list[Pass]:

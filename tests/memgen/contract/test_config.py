@@ -1,8 +1,11 @@
 import pytest
 
-from memgen.contract.config import STAGES, InvalidConfig, config_hash, parse_config
+from memgen.contract.config import InvalidConfig, config_hash, parse_config
 from memgen.contract.rows import num_rows
-from memgen.contract.stage_configs import LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.stages import STAGES
+from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
+from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
+from memgen.contract.stages.weaver_sft import WeaverSftConfig
 
 
 def refusal(data: object) -> InvalidConfig:
@@ -93,9 +96,9 @@ def test_reinforce_has_defaults_of_its_own_that_a_given_value_replaces() -> None
     assert (config.lr, config.sigma, config.sigma_decay) == (0.04, 2.0, 0.9)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_every_field_has_a_help_text(stage: str) -> None:
-    properties = STAGES[stage].model_json_schema()["properties"]
+    properties = stage.config.model_json_schema()["properties"]
     assert [name for name, schema in properties.items() if not schema.get("description")] == []
 
 

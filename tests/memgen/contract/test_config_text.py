@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from memgen.contract.config import STAGES
+from memgen.contract.config import stage_class
 from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
 from memgen.planner_cli import config_of
 from tests.conftest import TINY
 
-EVALUATE = [STAGES["evaluate"]]
+EVALUATE = [stage_class("evaluate")]
 
 
 @pytest.mark.parametrize("text", ["3", "77950e8", "1e5", "true", "null", "NaN", "[1]", '{"a": 1}', '"quoted"', " 3 "])
@@ -42,7 +42,7 @@ def test_other_fields_get_json_and_what_is_none_is_left_to_the_schema(field: str
 
 
 def test_flag_of_a_training_is_true_or_false() -> None:
-    sft = [STAGES["evaluate"], STAGES["weaver_sft"]]
+    sft = [stage_class("evaluate"), stage_class("weaver_sft")]
     assert field_value(sft, "gradient_checkpointing", "true") is True
     assert field_value(sft, "gradient_checkpointing", "True") == "True"
 

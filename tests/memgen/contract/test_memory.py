@@ -4,13 +4,21 @@ from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.planner.disk import output_bytes
 from memgen.contract.planner.memory import MemoryPlan, plan, weights_bytes
 from memgen.contract.planner.placement import place, share
-from memgen.contract.planner.shapes import Pass, Shape, fullest_batch, weaver_passes
+from memgen.contract.planner.shapes import Pass, Shape, weaver_passes
 from memgen.contract.presets import BUILT_IN, get_preset
-from memgen.contract.stage_configs import EvaluateConfig, LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.stages import stage_of
+from memgen.contract.stages.evaluate import EvaluateConfig
+from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
+from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
+from memgen.contract.stages.weaver_sft import WeaverSftConfig
 
 DEMO, SMALL, MIDDLE, LARGE = BUILT_IN
 WOVEN = EvaluateConfig(setting="weaver", checkpoint="x")
 GIB = 2**30
+
+
+def fullest_batch(config: RunConfig) -> Shape:
+    return stage_of(config).memory.batch(config)
 
 
 def total(config: RunConfig) -> int:

@@ -11,10 +11,14 @@ import torch
 
 from memgen.contract.config import RunConfig
 from memgen.contract.planner.memory import MemoryPlan, plan
-from memgen.contract.planner.moments import Moment, moments
+from memgen.contract.planner.moments import Moment
 from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import BUILT_IN, Preset
-from memgen.contract.stage_configs import EvaluateConfig, LtpoEvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.stages import stage_of
+from memgen.contract.stages.evaluate import EvaluateConfig
+from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
+from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
+from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.model.ltpo import score_logits
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.row_cache import Reading, RowStream
@@ -46,7 +50,9 @@ def near(size: int) -> object:
 
 def said(config: RunConfig, preset: Preset, name: str, shape: Shape = SHAPE) -> tuple[MemoryPlan, Moment]:
     """The plan, and one of its moments."""
-    held = {moment.name: moment for moment in moments(config, preset.dimensions, 2, "cuda", shape)}
+    held = {
+        moment.name: moment for moment in stage_of(config).memory.moments(config, preset.dimensions, 2, "cuda", shape)
+    }
     return plan(config, preset, "cuda", shape), held[name]
 
 

@@ -9,7 +9,9 @@ from memgen.contract.config import RunConfig
 from memgen.contract.planner.memory import plan
 from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import BUILT_IN
-from memgen.contract.stage_configs import EvaluateConfig, TriggerGrpoConfig, WeaverSftConfig
+from memgen.contract.stages.evaluate import EvaluateConfig
+from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
+from memgen.contract.stages.weaver_sft import WeaverSftConfig
 
 EVALUATION = EvaluateConfig(setting="weaver+trigger", checkpoint="x")
 

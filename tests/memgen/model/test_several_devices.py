@@ -9,7 +9,7 @@ from transformers.integrations.accelerate import _get_device_map
 from memgen.contract.planner.memory import plan
 from memgen.contract.planner.placement import share
 from memgen.contract.presets import BUILT_IN, Preset
-from memgen.contract.stage_configs import EvaluateConfig
+from memgen.contract.stages.evaluate import EvaluateConfig
 from memgen.model import base
 from memgen.model.base import BaseModel, load_base
 from memgen.model.checkpoint import new_model

@@ -8,7 +8,7 @@ import pytest
 from memgen.contract.answers import read_answers
 from memgen.contract.errors import BadInput
 from memgen.contract.rundir import RunDir, write_json
-from memgen.contract.stage_configs import EvaluateConfig
+from memgen.contract.stages.evaluate import EvaluateConfig
 from memgen.scoring import SCORER_VERSION
 from memgen.stop import Stopped
 from tests.memgen.stages.running import StopWhen, run

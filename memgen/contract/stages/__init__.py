@@ -1,0 +1,66 @@
+"""The stages: the tuple that all rooms derive from, and looking one up by its name."""
+
+from typing import Any
+
+from memgen.contract.errors import BadInput
+from memgen.contract.stage import Form, Stage
+from memgen.contract.stage_configs import StageConfig
+from memgen.contract.stages import evaluate, ltpo_evaluate, trigger_grpo, weaver_sft
+
+STAGES: tuple[Stage[Any], ...] = (
+    evaluate.STAGE,
+    weaver_sft.STAGE,
+    trigger_grpo.STAGE,
+    ltpo_evaluate.STAGE,
+)
+"""All stages; a config that is left to its defaults is one of the first."""
+
+
+def find_stage(name: str) -> Stage[Any] | None:
+    """The stage of this name; None where there is none, as for a run of a newer version."""
+    return next((stage for stage in STAGES if stage.name == name), None)
+
+
+def stage_named(name: str) -> Stage[Any]:
+    """The stage of this name.
+
+    Raises:
+        BadInput: `unknown_stage`.
+    """
+    stage = find_stage(name)
+    if stage is None:
+        raise BadInput(
+            "unknown_stage", "no stage of this name", field="stage", value=name, way_out=f"Known: {stage_names()}."
+        )
+    return stage
+
+
+def stage_of(config: StageConfig) -> Stage[Any]:
+    """The stage of a config."""
+    return stage_named(config.stage)
+
+
+def stage_names() -> str:
+    """`evaluate, weaver_sft, ...`, for messages and help."""
+    return ", ".join(stage.name for stage in STAGES)
+
+
+def trains(name: str) -> bool:
+    """Whether runs of the stage of this name are trainings, which leave a checkpoint; others answer questions."""
+    stage = find_stage(name)
+    return stage is not None and stage.trains
+
+
+def trainings() -> list[str]:
+    """Names of the stages that train."""
+    return [stage.name for stage in STAGES if stage.trains]
+
+
+def evaluations() -> list[str]:
+    """Names of the stages that answer questions."""
+    return [stage.name for stage in STAGES if not stage.trains]
+
+
+def forms() -> dict[str, tuple[Stage[Any], Form]]:
+    """Every way to launch a single run, by its name."""
+    return {form.name: (stage, form) for stage in STAGES for form in stage.launch.forms}

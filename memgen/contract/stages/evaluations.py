@@ -1,0 +1,27 @@
+"""What the records of all evaluations share."""
+
+from memgen.contract.stage import Charts, Figure, Work
+from memgen.contract.stage_configs import LENGTHS, LIMITS, Evaluation
+
+FIRST_FIELDS = ("data", "split", "num_questions", "batch_size", "max_completion_length")
+EMPTY = {
+    "num_questions": "all",
+    "revision": "newest",
+    **dict.fromkeys((*LENGTHS, *LIMITS), "the checkpoint's"),
+}
+WORK: Work[Evaluation] = Work(
+    reads=lambda config: ((config.split, config.num_questions),),
+    rows=lambda size: size,
+    at_once=lambda _config, rows: rows,
+    pace=("max_completion_length",),
+)
+FIGURES = (
+    Figure("accuracy", "Accuracy", "%", so_far=True),
+    Figure("num_questions", "Questions", ",.0f", so_far=True),
+    Figure("truncated", "Truncated", "%"),
+    Figure("mean_completion_tokens", "Mean tokens", ",.1f"),
+    Figure("mean_insertions", "Mean insertions", ".2f"),
+    Figure("insert_rate", "Insert rate", "%"),
+)
+SHARES = frozenset({"eval/accuracy", "eval/compute_reward", "eval/format_ok", "eval/insert_rate", "eval/truncated"})
+CHARTS = Charts(figures=FIGURES, first_metrics="answers", shares=SHARES)

@@ -1,0 +1,19 @@
+"""What the records of all trainings share."""
+
+from memgen.contract.stage import Output, Panel
+from memgen.contract.stage_configs import Training
+
+AREA = "train"
+PACE = ("batch_size", "data", "max_completion_length")
+EMPTY = {"max_steps": "all epochs", "revision": "newest"}
+GRADIENT_NORM = Panel("Gradient norm", ("train/grad_norm",), "Before it is scaled down to max_grad_norm")
+
+
+def checkpoint(folder: str) -> Output:
+    """A checkpoint in a folder of this name."""
+    return Output(AREA, folder)
+
+
+def at_most(config: Training, steps: int) -> int:
+    """Steps of all epochs, or fewer where the config says so."""
+    return steps if config.max_steps is None else min(steps, config.max_steps)

@@ -1,0 +1,180 @@
+"""Stage `trigger_grpo`: the trigger learns from rewards where to insert latents."""
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from memgen.contract.planner.activations import FLOAT, Adapter, kept, kept_by_layer, widest
+from memgen.contract.planner.moments import Moment, generation, keys_and_values
+from memgen.contract.planner.parameters import head_parameters, lora_parameters
+from memgen.contract.planner.shapes import Pass, Shape, batch_of_answers, number_of
+from memgen.contract.presets import Dimensions
+from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
+from memgen.contract.stage_configs import LENGTHS, LIMITS, Training, some_insertion
+from memgen.contract.stages import trainings
+
+
+class TriggerGrpoConfig(Training):
+    """Train the trigger's decisions to insert or skip with GRPO; everything else stays frozen."""
+
+    stage: Literal["trigger_grpo"] = "trigger_grpo"
+    """What this run does."""
+    checkpoint: str = Field(min_length=1, max_length=500)
+    """Checkpoint with a trained weaver: its id, or on the command line its folder."""
+    num_questions: int | None = Field(default=None, ge=1, le=100_000)
+    """Training questions, drawn by the seed; empty takes a third of the training rows."""
+    num_train_epochs: int = Field(default=1, ge=1, le=1000)
+    """Passes over the training questions."""
+    batch_size: int = Field(default=8, ge=2, le=512)
+    """Completions of one step, on all GPUs; a multiple of num_generations."""
+    num_generations: int = Field(default=8, ge=2, le=512, validate_default=True)
+    """Completions per question, whose rewards are compared with each other."""
+    learning_rate: float = Field(default=1e-6, gt=0, le=1)
+    """Highest learning rate; of the LoRA, and of the head where it has no rate of its own."""
+    head_learning_rate: float | None = Field(default=None, gt=0, le=1)
+    """Own rate of the trigger's head; empty takes learning_rate."""
+    warmup_ratio: float = Field(default=0.0, ge=0, le=1)
+    """Share of the steps in which the learning rate rises from 0."""
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = "linear"
+    """How the learning rate falls behind the warm-up; it ends where the training ends."""
+    temperature: float = Field(default=1.0, gt=0, le=100)
+    """Temperature at which decisions are sampled, and tokens where sample_tokens is on."""
+    sample_tokens: bool = False
+    """Whether tokens are sampled too; else they are greedy and completions differ by decisions alone."""
+    scale_rewards: Literal["none", "group"] = "none"
+    """Whether an advantage (reward minus group mean) is divided by the group's standard deviation."""
+    beta: float = Field(default=0.0, ge=0, le=100)
+    """Weight of the KL divergence from the initial trigger."""
+    num_iterations: int = Field(default=1, ge=1, le=100)
+    """Steps per batch of completions; with more than one the ratio is clipped as in PPO."""
+    epsilon: float = Field(default=0.2, gt=0, lt=1)
+    """Clip range of the ratio."""
+    insertion_penalty: float = Field(default=0.0, ge=0, le=100)
+    """Weight of the penalty on insertions: what a completion's insert rate exceeds that of its group's better half by
+    is taken from its reward (MemGen, eq. 18-20)."""
+    prompt_latents_len: int | None = Field(default=None, ge=1, le=1024)
+    """Latents at the end of the prompt. They are the checkpoint's; a number here must agree with it."""
+    inference_latents_len: int | None = Field(default=None, ge=1, le=1024)
+    """Latents behind a delimiter. They are the checkpoint's; a number here must agree with it."""
+    max_prompt_aug_num: int | None = Field(default=None, ge=0, le=1)
+    """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's."""
+    max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)
+    """Most insertions behind delimiters in an answer; empty takes the checkpoint's."""
+
+    _something_is_inserted = field_validator("max_inference_aug_num")(some_insertion)
+
+    @field_validator("num_generations")
+    @classmethod
+    def _batch_holds_whole_groups(cls, value: int, info: ValidationInfo) -> int:
+        batch_size = info.data.get("batch_size")
+        if batch_size is not None and batch_size % value:
+            raise PydanticCustomError(
+                "groups_uneven", f"batch_size {batch_size} is not a multiple of num_generations {value}"
+            )
+        return value
+
+    @property
+    def uses_trigger(self) -> bool:
+        """Whether the trigger decides."""
+        return True
+
+
+def _steps(config: TriggerGrpoConfig, rows: int) -> int:
+    rollouts = -(-rows // (config.batch_size // config.num_generations)) * config.num_train_epochs
+    return trainings.at_most(config, rollouts * config.num_iterations)
+
+
+def _moments(config: TriggerGrpoConfig, dims: Dimensions, size: int, _device: str, shape: Shape) -> list[Moment]:
+    return [generation(config, dims, size, shape, shared_prompt=True), _backward(config, dims, size, shape)]
+
+
+def _backward(config: TriggerGrpoConfig, dims: Dimensions, size: int, shape: Shape) -> Moment:
+    """The trigger has read the answers for their decisions, and nothing has gone back yet; no logits of tokens."""
+    read = Pass(shape.prompt + shape.completion, shape.prompt + shape.completion)
+    adapter = Adapter(number_of(config, "lora_r"), dropout=False, cuda=True)
+    checkpointing = config.gradient_checkpointing
+    layers = kept(dims, size, shape.rows, [read], adapter, checkpointing=checkpointing)
+    transient = widest(dims, size, shape.rows, read)
+    if checkpointing:
+        transient += kept_by_layer(dims, size, shape.rows, read, adapter)
+    caches = shape.rows * read.new * keys_and_values(dims, size)
+    return Moment("backward", caches, transient, layers - caches, shape.rows * read.new * dims.hidden_size * FLOAT)
+
+
+STAGE: Stage[TriggerGrpoConfig] = Stage(
+    name="trigger_grpo",
+    config=TriggerGrpoConfig,
+    runner="memgen.stages.trigger_grpo:trigger_grpo",
+    output=trainings.checkpoint("trigger_grpo"),
+    needs={"": "weaver"},
+    makes="trigger",
+    work=Work(
+        reads=lambda _config: (("train", None),),
+        rows=lambda size: max(1, size // 3),
+        at_once=lambda config, _rows: config.batch_size,
+        pace=trainings.PACE,
+        steps=_steps,
+    ),
+    memory=Memory(
+        batch_of_answers,
+        _moments,
+        trained=lambda config, dims: lora_parameters(config, dims) + head_parameters(dims),
+        keeps_start=True,  # for the divergence from it
+    ),
+    launch=Launch(
+        forms=(
+            Form(
+                "trigger_grpo",
+                "Trigger GRPO",
+                "Train the trigger to decide where the weaver inserts latents, by the reward of its completions.",
+            ),
+        ),
+        first=(
+            "data", "num_questions", "num_train_epochs", "max_steps", "batch_size", "num_generations", "learning_rate",
+            "max_completion_length",
+        ),
+        empty={
+            **trainings.EMPTY,
+            "num_questions": "a third",
+            "head_learning_rate": "learning rate",
+            **dict.fromkeys((*LENGTHS, *LIMITS), "the checkpoint's"),
+        },
+    ),
+    charts=Charts(
+        figures=(
+            Figure("reward", "Last reward", ".3f"),
+            Figure("reward_std", "Last reward std", ".3f"),
+            Figure("insert_rate", "Last insert rate", "%"),
+            Figure("frac_reward_zero_std", "Groups without signal", "%"),
+            Figure("num_prompts", "Questions", ",.0f"),
+        ),
+        first_metrics="step",
+        panels=(
+            (
+                Panel(
+                    "Reward", ("train/reward", "train/reward_std"), "Mean, and standard deviation within a question", 2
+                ),
+                Panel("Insert rate", ("train/insert_rate",), "Share of decisions that insert"),
+                Panel(
+                    "Groups without signal",
+                    ("train/frac_reward_zero_std",),
+                    "Share of questions whose completions all have the same reward: they teach nothing",
+                ),
+            ),
+            (
+                Panel("Completion length", ("train/completions/mean_length",), "Mean, in tokens"),
+                Panel("Truncated", ("train/completions/truncated",), "Completions that ended at the length limit"),
+                Panel("Entropy", ("train/entropy",), "Of the decisions, in nats; 0.69 is a coin"),
+                trainings.GRADIENT_NORM,
+            ),
+        ),
+        shares=frozenset(
+            {"train/accuracy", "train/completions/truncated", "train/frac_reward_zero_std", "train/insert_rate"}
+        ),
+    ),
+    next=(
+        Next("Evaluate it", "trigger_eval", "quiz"),
+        Next("Evaluate it with LTPO", "ltpo_eval", "trending_up"),
+    ),
+)  # fmt: skip

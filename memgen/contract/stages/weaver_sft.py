@@ -1,0 +1,175 @@
+"""Stage `weaver_sft`: the weaver learns from solutions."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from memgen.contract.planner.activations import FLOAT, Adapter, kept, kept_by_layer, widest
+from memgen.contract.planner.moments import Moment, keys_and_values
+from memgen.contract.planner.parameters import lora_parameters, weaver_parameters
+from memgen.contract.planner.shapes import Shape, answer_pass, batch_of_solutions, weaver_passes
+from memgen.contract.presets import Dimensions
+from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
+from memgen.contract.stage_configs import LENGTHS, LIMITS, USUAL, Training, some_insertion
+from memgen.contract.stages import trainings
+
+
+class WeaverSftConfig(Training):
+    """Train the weaver on solutions: latents, projections and its LoRA; the reasoner stays frozen."""
+
+    stage: Literal["weaver_sft"] = "weaver_sft"
+    """What this run does."""
+    checkpoint: str | None = Field(default=None, min_length=1, max_length=500)
+    """Checkpoint whose weaver is trained further: its id, or on the command line its folder; empty starts anew."""
+    num_questions: int | None = Field(default=None, ge=1, le=100_000)
+    """Training questions, drawn by the seed; empty takes all."""
+    num_train_epochs: int = Field(default=2, ge=1, le=1000)
+    """Passes over the training questions."""
+    batch_size: int = Field(default=4, ge=1, le=512)
+    """Examples of one forward pass; several GPUs share those of a step."""
+    gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024)
+    """Forward passes of one step."""
+    learning_rate: float = Field(default=1e-5, gt=0, le=1)
+    """Highest learning rate; of the LoRA, and of what has no rate of its own."""
+    latents_learning_rate: float | None = Field(default=None, gt=0, le=1)
+    """Own rate of query latents, their norms and scales; empty takes learning_rate."""
+    projections_learning_rate: float | None = Field(default=None, gt=0, le=1)
+    """Own rate of the projections between reasoner and weaver; empty takes learning_rate."""
+    warmup_ratio: float = Field(default=0.1, ge=0, le=1)
+    """Share of the steps in which the learning rate rises from 0."""
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls behind the warm-up; it ends where the training ends."""
+    prompt_latents_len: int = Field(default=USUAL["prompt_latents_len"], ge=1, le=1024)
+    """Latents at the end of the prompt."""
+    inference_latents_len: int = Field(default=USUAL["inference_latents_len"], ge=1, le=1024)
+    """Latents behind a delimiter."""
+    max_prompt_aug_num: int = Field(default=USUAL["max_prompt_aug_num"], ge=0, le=1)
+    """Insertions at the end of the prompt, 0 or 1."""
+    max_inference_aug_num: int = Field(default=USUAL["max_inference_aug_num"], ge=0, le=1000)
+    """Most insertions behind delimiters in an answer."""
+    skip_probability: float = Field(default=0.0, ge=0, lt=1)
+    """How likely a delimiter of a training example gets no latents, drawn anew at each step; the prompt keeps its own.
+    A weaver that has always seen all of them is at a loss where a trigger leaves some out; 0, as the method has it,
+    leaves out none."""
+    lora_r: int = Field(default=USUAL["lora_r"], ge=1, le=1024)
+    """Rank of both adapters' LoRA on q_proj and v_proj."""
+    lora_alpha: int = Field(default=32, ge=1, le=4096)
+    """Scale of the LoRA: its product is multiplied by lora_alpha / lora_r."""
+    lora_dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Dropout in front of the LoRA while the weaver is trained."""
+    eval_questions: int = Field(default=64, ge=0, le=100_000)
+    """Validation questions whose loss is measured; 0 measures none."""
+    eval_steps: int = Field(default=100, ge=1, le=10_000_000)
+    """Steps between two measurements of the validation loss; it is measured at start and end, too."""
+
+    _something_is_inserted = field_validator("max_inference_aug_num")(some_insertion)
+
+
+def _steps(config: WeaverSftConfig, rows: int) -> int:
+    return trainings.at_most(config, -(-rows // _rows_of_a_step(config, rows)) * config.num_train_epochs)
+
+
+def _rows_of_a_step(config: WeaverSftConfig, _rows: int) -> int:
+    return config.batch_size * config.gradient_accumulation_steps
+
+
+def _moments(config: WeaverSftConfig, dims: Dimensions, size: int, device: str, shape: Shape) -> list[Moment]:
+    return [_backward(config, dims, size, device, shape)]
+
+
+def _backward(config: WeaverSftConfig, dims: Dimensions, size: int, device: str, shape: Shape) -> Moment:
+    """The loss is known and nothing has gone back yet: all passes are kept, and log-probabilities at the labels."""
+    adapter = Adapter(config.lora_r, dropout=config.lora_dropout > 0, cuda=device == "cuda")
+    checkpointing = config.gradient_checkpointing
+    rows, woven, answer = shape.rows, weaver_passes(shape), answer_pass(shape)
+    layers = kept(dims, size, rows, woven, adapter, checkpointing=checkpointing)
+    layers += kept(dims, size, rows, [answer], None, checkpointing=checkpointing)
+    logits = rows * shape.completion * dims.vocab_size * FLOAT
+    # inputs, in float32, of the final norm behind each pass, and of the projections in front of and behind the weaver
+    inputs = answer.new + 2 * sum(one.new for one in woven)
+    ends = logits + rows * inputs * dims.hidden_size * FLOAT
+    transient = max(2 * logits, widest(dims, size, rows, answer))  # gradients of log-probabilities and of logits
+    if checkpointing:
+        again = max(kept_by_layer(dims, size, rows, one, adapter) for one in [*woven, answer])
+        transient = max(transient, again + widest(dims, size, rows, answer))
+    caches = rows * shape.positions * keys_and_values(dims, size)  # of the reasoner; the weaver's is gone by then
+    return Moment("backward", caches, transient, layers - caches, ends)
+
+
+STAGE: Stage[WeaverSftConfig] = Stage(
+    name="weaver_sft",
+    config=WeaverSftConfig,
+    runner="memgen.stages.weaver_sft:weaver_sft",
+    output=trainings.checkpoint("weaver_sft"),
+    needs={"": None},
+    makes="weaver",
+    work=Work(
+        reads=lambda _config: (("train", None), ("validation", None)),
+        rows=lambda size: size,
+        at_once=_rows_of_a_step,
+        pace=trainings.PACE,
+        steps=_steps,
+    ),
+    memory=Memory(
+        batch_of_solutions,
+        _moments,
+        trained=lambda config, dims: lora_parameters(config, dims) + weaver_parameters(config, dims),
+    ),
+    launch=Launch(
+        forms=(
+            Form(
+                "weaver_sft",
+                "Weaver SFT",
+                "Train the weaver on solutions: its latents, projections and LoRA. The model itself stays frozen.",
+            ),
+        ),
+        first=(
+            "data", "num_questions", "num_train_epochs", "max_steps", "batch_size", "learning_rate",
+            "max_completion_length", *LENGTHS, *LIMITS,
+        ),
+        empty={
+            **trainings.EMPTY,
+            "num_questions": "all",
+            "latents_learning_rate": "learning rate",
+            "projections_learning_rate": "learning rate",
+        },
+    ),
+    charts=Charts(
+        figures=(
+            Figure("loss", "Last loss", ".4g"),
+            Figure("eval_loss_before", "Validation loss at the start", ".4g"),
+            Figure("eval_loss", "Validation loss", ".4g"),
+            Figure("num_examples", "Examples", ",.0f"),
+        ),
+        first_metrics="step",
+        panels=(
+            (
+                Panel(
+                    "Loss",
+                    ("train/loss", "eval/loss"),
+                    "In nats per token of the solutions; eval: on validation rows",
+                    2,
+                ),
+                Panel("Learning rate", ("train/learning_rate",), "Of the LoRA"),
+                trainings.GRADIENT_NORM,
+            ),
+            (
+                Panel(
+                    "Size of latents",
+                    ("train/latent_norm",),
+                    "Their mean norm over that of token embeddings; far from 1 they speak to the reasoner as no token "
+                    "does",
+                ),
+                Panel(
+                    "Likeness of latents",
+                    ("train/latent_similarity",),
+                    "Mean cosine between two latents of an insertion; near 1 they all say the same",
+                ),
+            ),
+        ),
+    ),
+    next=(
+        Next("Evaluate it", "weaver_eval", "quiz"),
+        Next("Train the trigger from it", "trigger_grpo", "school"),
+    ),
+)  # fmt: skip

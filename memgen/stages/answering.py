@@ -1,0 +1,148 @@
+"""What the evaluations share: answer questions greedily, score the answers, append each as it is done.
+
+With latents, completions run `batch_size` at a time and the next question takes a free place at once; what stands
+beside a question changes no more than the rounding of its numbers. The base is left to transformers, whose batches are
+fixed slices of the questions: a half-answered batch is generated whole again after a stop, and only what was missing
+is kept. Several ranks share what is missing, each `batch_size` at a time; an answer does not depend on their number.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from memgen.contract.answers import Augmentation
+from memgen.contract.stage_configs import Evaluation
+from memgen.data.questions import Question
+from memgen.environment import CONDITIONS
+from memgen.model.base import BaseModel
+from memgen.model.chat import question_messages, render
+from memgen.model.generation import encode_prompts, generate_greedy
+from memgen.model.memgen_model import MemGenModel
+from memgen.model.woven_generation import Choose, Completion, generate_woven
+from memgen.stages.answer_book import AnswerBook
+from memgen.stages.context import Context
+from memgen.stages.latent_search import LatentSearch
+from memgen.stages.loading import load
+
+Answer = Callable[[list[int], list[Question], list[list[int]], AnswerBook], None]
+"""Answers this rank's share: places of the questions that have no answer, all questions, their prompts' token ids, and
+where answers go."""
+
+
+def answer_all(
+    config: Evaluation,
+    context: Context,
+    questions: list[Question],
+    *,
+    choose: Callable[[list[str]], Choose | None] = lambda _ids: None,
+    search: Callable[[MemGenModel, list[str]], LatentSearch | None] = lambda _model, _ids: None,
+) -> dict[str, float]:
+    """Answer the questions of an evaluation; returns the summary's metrics.
+
+    Args:
+        config: of the run.
+        context: of the run.
+        questions: to answer.
+        choose: makes what decides about insertions instead of the trigger, for the questions of these ids.
+        search: makes what improves the latents of the questions of these ids.
+
+    Raises:
+        BadInput: model, checkpoint or the folder to resume can't be used.
+        Stopped: a stop was asked for; answers given so far are in the file.
+    """
+    loaded = load(config, context, CONDITIONS)
+    texts = [render(question_messages(question.question)) for question in questions]
+    prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)
+    if loaded.checkpoint is None:
+        answer = _plainly(config, context, loaded.base)
+    else:
+        answer = _with_latents(config, context, loaded.model(config, loaded.checkpoint), choose, search)
+    book, missing = _open_book(context, questions)
+    context.monitor.phase("generate", f"{len(questions)} questions, {config.batch_size} at a time")
+    book.report()
+    answer(missing, questions, prompts, book)
+    context.stop.check()
+    if not context.team.is_main:
+        return {}
+    book.wait_for_all(context.stop)
+    context.monitor.artifact("answers", str(context.run_dir.answers.relative_to(context.run_dir.path)))
+    return book.close().summary_metrics
+
+
+def _open_book(context: Context, questions: list[Question]) -> tuple[AnswerBook, list[int]]:
+    """This rank's book, and the places of all questions that have no answer yet."""
+    team, run_dir, resume = context.team, context.run_dir, context.resume
+    if not team.is_main:
+        missing: list[int] = team.from_main([])  # the main process has removed old parts by then
+        return AnswerBook(run_dir.answer_part(team.rank), questions, context.monitor), missing
+    earlier = [resume.answers, *resume.answer_parts()] if resume else []
+    parts = [run_dir.answer_part(rank) for rank in range(1, team.size)]
+    book = AnswerBook(run_dir.answers, questions, context.monitor, earlier, parts)
+    for old in run_dir.answer_parts():
+        old.unlink()
+    return book, team.from_main(book.missing)
+
+
+def _plainly(config: Evaluation, context: Context, base: BaseModel) -> Answer:
+    def answer_batch(batch: range, prompts: list[list[int]], book: AnswerBook) -> None:
+        for index in batch:
+            book.begin(index)
+        generate_greedy(
+            base,
+            prompts,
+            config.max_completion_length,
+            lambda row, ids, truncated: book.add(batch[row], _text(base, ids), len(ids), truncated),
+            lambda: context.stop.requested() is not None,
+            book.tell_step,
+        )
+
+    def answer(missing: list[int], _: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
+        starts = sorted({index - index % config.batch_size for index in missing})
+        for start in starts[context.team.rank :: context.team.size]:
+            batch = range(start, min(start + config.batch_size, len(prompts)))
+            context.stop.check()
+            answer_batch(batch, [prompts[index] for index in batch], book)
+
+    return answer
+
+
+def _with_latents(
+    config: Evaluation,
+    context: Context,
+    model: MemGenModel,
+    choose: Callable[[list[str]], Choose | None],
+    search: Callable[[MemGenModel, list[str]], LatentSearch | None],
+) -> Answer:
+    def answer(missing: list[int], questions: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
+        own = missing[context.team.rank :: context.team.size]
+        if not own:
+            return
+        ids = [questions[index].id for index in own]
+        improve = search(model, ids)
+
+        def on_row(number: int, completion: Completion) -> None:
+            tokens = completion.text_ids
+            points = [Augmentation(token=d.token, asked=d.asked, inserted=d.inserted) for d in completion.decisions]
+            traces = improve.traces[number] if improve else None
+            book.add(own[number], _text(model.base, tokens), len(tokens), not completion.ended, points, traces)
+
+        generate_woven(
+            model,
+            [torch.tensor(prompts[index], device=model.base.device) for index in own],
+            config.max_completion_length,
+            trigger=config.uses_trigger,
+            width=config.batch_size,
+            improve=improve,
+            choose=choose(ids),
+            on_start=lambda number: book.begin(own[number]),
+            on_row=on_row,
+            should_stop=lambda: context.stop.requested() is not None,
+            on_pass=book.tell_step,
+        )
+
+    return answer
+
+
+def _text(base: BaseModel, ids: list[int]) -> str:
+    text: str = base.tokenizer.decode(ids, skip_special_tokens=True)
+    return text
