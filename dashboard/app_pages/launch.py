@@ -13,28 +13,29 @@ from dashboard.launch.draft import KEY, NOTE, idempotency_key
 from dashboard.launch.pipeline_form import fill_in_demo, pipeline_form
 from dashboard.launch.pipeline_preflight import pipeline_preflight
 from dashboard.launch.preflight_panel import preflight_panel
-from dashboard.launch.stage_fields import ABOUT
 from dashboard.launch.step_form import step_form
 from dashboard.parts import api
-from memgen.contract.pipeline import STEPS, PipelineSpec, StepName
+from memgen.contract.pipeline import STEPS, PipelineSpec
+from memgen.contract.stages import forms
 
 
-def launch_step(step: StepName, presets: list[PresetOut]) -> None:
+def launch_step(form_name: str, presets: list[PresetOut]) -> None:
     """The form of a single run beside its check."""
-    st.write(ABOUT[step])
+    stage, form = forms()[form_name]
+    st.write(form.about)
     with api.page_errors():
-        fields = form_fields(api.client().schema(STEPS[step].stage))
+        fields = form_fields(api.client().schema(stage.name))
     form_column, check_column = st.columns([3, 2], gap="large")
     with form_column, st.container(key="launch_form"):
-        config = step_form(step, fields, presets)
+        config = step_form(form_name, fields, presets)
         note = note_input("run")
     with check_column, st.container(border=True, key="preflight"):
         st.subheader("Before the launch", anchor=False)
-        if needs_checkpoint(step) and config["checkpoint"] is None:
+        if stage.need(form.setting) is not None and config["checkpoint"] is None:
             reason = "Choose a checkpoint first."
         else:
             with api.page_errors():
-                reason = why_not(check(config, step, presets))
+                reason = why_not(check(config, form_name, presets))
         key = idempotency_key(json.dumps([config, note], sort_keys=True))
         if launch_button("Launch", "launch", reason):
             with api.page_errors():
@@ -43,19 +44,14 @@ def launch_step(step: StepName, presets: list[PresetOut]) -> None:
             st.switch_page("app_pages/run.py", query_params={"run": str(run.id)})
 
 
-def needs_checkpoint(step: StepName) -> bool:
-    """Whether a single run of the step can't start from the base model."""
-    return STEPS[step].parent is not None
-
-
-def check(config: dict[str, Any], step: StepName, presets: list[PresetOut]) -> PreflightReply | None:
+def check(config: dict[str, Any], form_name: str, presets: list[PresetOut]) -> PreflightReply | None:
     """The preflight with its panel; None where the backend refuses to check."""
     try:
         reply = api.client().preflight(config)
     except ApiError as error:
         api.show_error(error)
         return None
-    preflight_panel(reply, step, config["preset"], presets)
+    preflight_panel(reply, form_name, config["preset"], presets)
     return reply
 
 

@@ -10,7 +10,6 @@ from dashboard.parts import api
 from dashboard.parts.answers_view import answers_view
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.run_actions import actions
-from dashboard.parts.run_figures import TRAININGS
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.run.checkpoint_view import checkpoint_view
 from dashboard.run.header import failure_panel, live_header, run_title
@@ -18,6 +17,7 @@ from dashboard.run.links import run_links
 from dashboard.run.log_view import log_view
 from dashboard.run.metrics_view import metrics_view
 from dashboard.run.records import attempts_view, config_view, environment_view, files_view, history_view
+from memgen.contract.stages import trains
 from memgen.contract.status import RunStatus
 
 Tabs = dict[str, Callable[[RunDetail], None]]
@@ -34,7 +34,7 @@ RECORDS: Tabs = {
 def tabs_of(run: RunDetail) -> Tabs:
     """What there is to see of a run: an evaluation leaves answers, a training a checkpoint."""
     first: Tabs = {"Metrics": metrics_view}
-    if run.stage not in TRAININGS:
+    if not trains(run.stage):
         first["Answers"] = answers_view
     elif run.status is RunStatus.SUCCEEDED:
         first["Checkpoint"] = checkpoint_view

@@ -11,9 +11,9 @@ from dashboard.parts import api
 from dashboard.parts.foreign_text import one_line
 from dashboard.parts.text import count, percent
 from dashboard.parts.url_state import run_numbers
+from memgen.contract.stages import evaluations
 from memgen.contract.status import RunStatus
 
-STAGES = ("evaluate", "ltpo_evaluate")
 PAGE_SIZE, PAGES = 200, 5
 MOST = 12  # rows of a table that can be taken in
 RUNS, BASE = "runs", "base"  # of the address
@@ -65,7 +65,7 @@ def _choose_base(place: DeltaGenerator, chosen: list[int], known: Mapping[int, R
 def known_evaluations(asked: list[int]) -> dict[int, RunOut]:
     """Finished evaluations, newest first, and the runs that the address names, whatever they are."""
     found: dict[int, RunOut] = {}
-    for stage in STAGES:
+    for stage in evaluations():
         cursor = None
         for _ in range(PAGES):
             reply = api.client().runs(status=RunStatus.SUCCEEDED, stage=stage, cursor=cursor, limit=PAGE_SIZE)

@@ -1,10 +1,10 @@
 """The address of the launch page: what is launched, and what its form starts from.
 
-`?what=` is *Run all* or a step; `?from=RUN` and `?from_pipeline=ID` start from earlier settings, `?checkpoint=ID` and
-`?reuse_<step>=RUN` from what an earlier run has left.
+`?what=` is *Run all* or a single run's form; `?from=RUN` and `?from_pipeline=ID` start from earlier settings,
+`?checkpoint=ID` and `?reuse_<step>=RUN` from what an earlier run has left.
 """
 
-from typing import Any, Literal, TypeAlias
+from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -21,32 +21,37 @@ from dashboard.launch.draft import (
     keep_config,
     keep_spec,
 )
-from dashboard.launch.stage_fields import is_evaluation
 from dashboard.parts import api
 from dashboard.parts.url_state import keep_in_url
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, PipelineSpec, StepName
+from memgen.contract.stages import forms, stage_named, trains
 
-What: TypeAlias = StepName | Literal["all"]
-ALL: Literal["all"] = "all"
+ALL = "all"
 DEFAULT: StepName = "base_eval"
-WHATS: dict[What, str] = {ALL: "Run all", **{name: step.label for name, step in STEPS.items()}}
 REUSE: dict[str, StepName] = {f"reuse_{name}": name for name in STEPS}
 LOADED, SHOWN, REMEMBERED = "launch_loaded", "launch_shown", "remembered_what"
 SAME_BASE = ("preset", "revision", "data")
 
 
-def choose_what() -> What:
-    """*Run all* or a step, chosen by address or mouse."""
+def whats() -> dict[str, str]:
+    """What can be launched, by its name in the address: *Run all*, its steps in their order, and all other runs."""
+    steps: dict[str, str] = {name: step.label for name, step in STEPS.items()}
+    return {ALL: "Run all", **steps, **{name: form.label for name, (_, form) in forms().items()}}
+
+
+def choose_what() -> str:
+    """*Run all* or the form of a single run, chosen by address or mouse."""
     _load_source()
+    labels = whats()
     asked: Any = st.query_params.get("what")
-    if asked in WHATS:
+    if asked in labels:
         st.session_state["what"] = st.session_state[REMEMBERED] = asked
     else:
         what = st.session_state.setdefault("what", st.session_state.get(REMEMBERED, DEFAULT))
         if what != DEFAULT:
             st.query_params["what"] = what
     chosen = st.segmented_control(
-        "What", list(WHATS), key="what", format_func=WHATS.__getitem__, required=True, wrap=True,
+        "What", list(labels), key="what", format_func=labels.__getitem__, required=True, wrap=True,
         on_change=_what_changed,
         help="All six steps one after the other, or a single one.",
     )  # fmt: skip
@@ -57,11 +62,11 @@ def choose_what() -> What:
     return chosen or DEFAULT
 
 
-def step_of(stage: str, setting: str) -> StepName:
-    """The step that a run of this stage and setting would be; insertions by chance are a weaver evaluation's."""
-    same_stage: list[StepName] = [name for name, step in STEPS.items() if step.stage == stage]
-    usual = setting.removesuffix("+random")
-    return next((name for name in same_stage if STEPS[name].setting == usual), same_stage[0])
+def form_of(stage: str, setting: str) -> str:
+    """The form that launches a run of this stage and setting."""
+    known = stage_named(stage).launch.forms
+    fitting = (form for form in known if setting == form.setting or setting in form.turns.values())
+    return next(fitting, known[0]).name
 
 
 def forget_source() -> None:
@@ -99,17 +104,18 @@ def _load_source() -> None:
 
 
 def _from_run(run: RunDetail) -> str:
-    step = step_of(run.stage, run.setting)
-    keep_config(step, run.config)
+    form = form_of(run.stage, run.setting)
+    keep_config(form, run.config)
     st.session_state[NOTE] = ""  # the note was about the other run
-    return step
+    return form
 
 
 def _from_checkpoint(run: RunDetail) -> str:
     """A checkpoint's id is that of the run that left it."""
     asked: Any = st.query_params.get("what")
-    if asked not in STEPS or asked == "base_eval":
-        asked = "trigger_eval" if run.stage == "trigger_grpo" else "weaver_eval"
+    known = forms()
+    if asked not in known or "checkpoint" in known[asked][1].absent:
+        asked = next((one.form for one in stage_named(run.stage).next), DEFAULT)
     _take_base(run)
     keep(asked, {**draft(asked), "checkpoint": str(run.id)})
     return str(asked)
@@ -119,7 +125,7 @@ def _reuse(runs: dict[StepName, RunDetail]) -> str:
     choices: dict[str, str] = {}
     for name, run in runs.items():
         _take_base(run)
-        if is_evaluation(run.stage):  # the new answers must be made under the same conditions
+        if not trains(run.stage):  # the new answers must be made under the same conditions
             keep(SHARED_DRAFT, {field: value for field, value in run.config.items() if field in SHARED})
             keep(EVALUATIONS, {**draft(EVALUATIONS), **{field: run.config[field] for field in SAME_QUESTIONS}})
         parent = STEPS[name].parent

@@ -10,17 +10,20 @@ from dashboard.launch.config_form import FormField, widget_key
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line, sentence
 from dashboard.parts.text import count, size
-from memgen.contract.pipeline import StepName
+from memgen.contract.stage import Form, Need, Part
 from memgen.contract.stage_configs import LENGTHS
+from memgen.contract.stages import STAGES, forms
+
+_ICONS: dict[Part, str] = {"weaver": "school", "trigger": "bolt"}
 
 
 def choose_checkpoint(
-    step: StepName, field: FormField, config: Mapping[str, Any], draft: Mapping[str, Any]
+    form_name: str, field: FormField, config: Mapping[str, Any], draft: Mapping[str, Any]
 ) -> str | None:
     """The id of the chosen checkpoint; None where none is chosen or none is there.
 
     Args:
-        step: what the run is to be.
+        form_name: what the run is to be.
         field: `checkpoint` of its config.
         config: the other fields; model and lengths decide what fits.
         draft: to start from.
@@ -32,7 +35,9 @@ def choose_checkpoint(
         )
     usable = {str(one.id): one for one in found.items if one.usable}
     others = [one for one in found.items if not one.usable]
-    optional = step == "weaver_sft"
+    stage, form = forms()[form_name]
+    need = stage.need(form.setting)
+    optional = need is None
     _start(widget_key(field), draft.get("checkpoint"), usable, others, optional)
     chosen: str | None = None
     if usable or optional:
@@ -47,7 +52,7 @@ def choose_checkpoint(
             format_func=lambda name: checkpoint_text(usable[name]),
         )
     else:
-        _none(step)
+        _none(need)
     if chosen:
         _details(usable[chosen])
     _not_suitable(others)
@@ -74,23 +79,24 @@ def _start(
         st.session_state.pop(key, None)
 
 
-def _none(step: StepName) -> None:
-    st.info(
-        "No checkpoint fits this step and model yet. A weaver is trained by *Weaver SFT*, a trigger by *Trigger GRPO* "
-        "from a trained weaver.",
-        icon=":material/deployed_code:",
-    )
+def _none(need: Need) -> None:
+    trainings = _trainings(need)
+    ways = " ".join(f"A {part} is trained by *{form.label}*." for part, form in trainings)
+    st.info(f"No checkpoint fits this step and model yet. {ways}", icon=":material/deployed_code:")
     with st.container(horizontal=True):
-        st.page_link(
-            "app_pages/launch.py", label="Train a weaver", icon=":material/school:", query_params={"what": "weaver_sft"}
-        )
-        if step in {"trigger_eval", "ltpo_eval"}:
+        for part, form in trainings:
             st.page_link(
-                "app_pages/launch.py",
-                label="Train a trigger",
-                icon=":material/bolt:",
-                query_params={"what": "trigger_grpo"},
-            )
+                "app_pages/launch.py", label=f"Train a {part}", icon=f":material/{_ICONS[part]}:",
+                query_params={"what": form.name},
+            )  # fmt: skip
+
+
+def _trainings(need: Need) -> list[tuple[Part, Form]]:
+    """The trainings that lead to what a run needs, in their order, each from the checkpoint of the one before."""
+    stage = next((stage for stage in STAGES if stage.makes is not None and stage.makes == need), None)
+    if stage is None or stage.makes is None:
+        return []
+    return [*_trainings(stage.need("")), (stage.makes, stage.launch.forms[0])]
 
 
 def checkpoint_text(one: CheckpointOut) -> str:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import streamlit as st
 
-from memgen.contract.pipeline import SHARED, STEPS, PipelineSpec, StepName
+from memgen.contract.pipeline import SHARED, STEPS, PipelineSpec
 
 DRAFTS, KEY, NOTE = "launch_drafts", "launch_idempotency", "launch_note"
 SHARED_DRAFT, EVALUATIONS, ALL_STEPS, CHOICES = "shared", "evaluations", "all_steps", "choices"
@@ -14,7 +14,7 @@ NEW_RUN, LEFT_OUT = "new", "out"
 
 
 def draft(name: str) -> dict[str, Any]:
-    """A draft by its name: that of a step, or one of the names above."""
+    """A draft by its name: that of a form, or one of the names above."""
     drafts: dict[str, dict[str, Any]] = st.session_state.setdefault(DRAFTS, {})
     return drafts.setdefault(name, {})
 
@@ -24,10 +24,10 @@ def keep(name: str, values: Mapping[Any, Any]) -> None:
     st.session_state.setdefault(DRAFTS, {})[name] = dict(values)
 
 
-def keep_config(step: StepName, config: Mapping[str, Any]) -> None:
+def keep_config(form: str, config: Mapping[str, Any]) -> None:
     """Keep a single run's config: what all steps share for whatever is launched next."""
     keep(SHARED_DRAFT, {name: value for name, value in config.items() if name in SHARED})
-    keep(step, {name: value for name, value in config.items() if name not in SHARED})
+    keep(form, {name: value for name, value in config.items() if name not in SHARED})
 
 
 def keep_spec(spec: PipelineSpec) -> None:

@@ -22,12 +22,13 @@ from dashboard.launch.draft import (
 from dashboard.launch.model_choice import choose_model
 from dashboard.launch.reuse_choice import choose_run, current_choice, reusable_runs, settle_choices
 from dashboard.launch.stage_fields import changed, empty_text, step_fields, with_dependent_defaults
-from dashboard.launch.step_form import is_set, take_update_defaults
+from dashboard.launch.step_form import is_set, taking_defaults
 from dashboard.parts import api
 from memgen.contract.pipeline import SHARED, STEPS, PipelineSpec, StepName, demo_spec
 
 FIRST_SHARED = ("data", "max_completion_length", "seed")
 OF_EVALUATIONS = ("split", "num_questions", "batch_size")
+BASE_STAGE = STEPS["base_eval"].stage  # has every field that all steps, or all evaluations, share
 
 
 def pipeline_form(schemas: Mapping[str, Sequence[FormField]], presets: Sequence[PresetOut]) -> PipelineSpec:
@@ -37,12 +38,12 @@ def pipeline_form(schemas: Mapping[str, Sequence[FormField]], presets: Sequence[
         schemas: fields by stage.
         presets: models that can be launched.
     """
-    evaluate = {field.name: field for field in schemas["evaluate"]}
+    evaluate = {field.name: field for field in schemas[BASE_STAGE]}
     shared = _shared({name: evaluate[name] for name in SHARED}, presets)
     st.subheader("Evaluations", anchor=False)
     of_evaluations = [evaluate[name] for name in OF_EVALUATIONS]
     evaluations = config_widgets(
-        of_evaluations, draft(EVALUATIONS), group=EVALUATIONS, empty=partial(empty_text, "evaluate")
+        of_evaluations, draft(EVALUATIONS), group=EVALUATIONS, empty=partial(empty_text, BASE_STAGE)
     )
     st.subheader("Steps", anchor=False)
     with api.page_errors():
@@ -56,8 +57,8 @@ def pipeline_form(schemas: Mapping[str, Sequence[FormField]], presets: Sequence[
     for place, values in drafts.items():
         keep(place, values)
     return build_spec(
-        {"preset": shared["preset"]} | changed(list(evaluate.values()), shared),
-        changed(of_evaluations, evaluations),
+        {"preset": shared["preset"]} | changed(BASE_STAGE, list(evaluate.values()), shared),
+        changed(BASE_STAGE, of_evaluations, evaluations),
         steps,
         choices,
     )
@@ -90,7 +91,7 @@ def _shared(fields: Mapping[str, FormField], presets: Sequence[PresetOut]) -> di
     values: dict[str, Any] = {"preset": choose_model(fields, given, presets)}
     first = [fields[name] for name in FIRST_SHARED]
     rest = [field for name, field in fields.items() if name not in {"preset", *FIRST_SHARED}]
-    empty = partial(empty_text, "evaluate")
+    empty = partial(empty_text, BASE_STAGE)
     values |= config_widgets(first, given, empty=empty)
     with st.expander("More settings", key="more_settings", expanded=any(is_set(field, given) for field in rest)):
         values |= config_widgets(rest, given, empty=empty)
@@ -105,8 +106,8 @@ def _step(
 ) -> dict[str, Any]:
     """Draw the folded part of one step and return its settings that differ from the defaults."""
     step, fields = STEPS[name], step_fields(name, schema)
-    given = with_dependent_defaults(draft(ALL_STEPS).get(name, {}))
-    before = changed(fields, {field.name: current_value(field, given, name) for field in fields})
+    given = with_dependent_defaults(step.stage, draft(ALL_STEPS).get(name, {}))
+    before = changed(step.stage, fields, {field.name: current_value(field, given, name) for field in fields})
     number = list(STEPS).index(name) + 1
     with st.expander(f"{number}. {step.label}{step_state(current_choice(name), before)}", key=f"{name}_step"):
         choose_run(name, candidates, chosen)
@@ -117,9 +118,9 @@ def _step(
             given,
             group=name,
             empty=lambda field: "as above" if field == "batch_size" else empty_text(step.stage, field),
-            on_change={"update": partial(take_update_defaults, name, fields)},
+            on_change=taking_defaults(step.stage, name, fields),
         )
-    return changed(fields, values)
+    return changed(step.stage, fields, values)
 
 
 def step_state(choice: str, settings: Mapping[str, Any]) -> str:

@@ -8,10 +8,9 @@ from backend.api.schemas import PreflightReply, PresetOut, ProblemItem
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line, sentence
 from dashboard.parts.text import about_size, count, duration, size
-from memgen.contract.pipeline import StepName
 
 
-def preflight_panel(reply: PreflightReply, step: StepName, preset: str, presets: Sequence[PresetOut]) -> None:
+def preflight_panel(reply: PreflightReply, step: str, preset: str, presets: Sequence[PresetOut]) -> None:
     """Figures, then problems, then warnings."""
     left, right = st.columns(2)
     left.metric("Questions", count(reply.num_questions))
@@ -40,7 +39,7 @@ def show_problems(problems: Sequence[ProblemItem]) -> None:
         )
 
 
-def usual_hours(step: StepName, preset: str, presets: Sequence[PresetOut]) -> tuple[float, float] | None:
+def usual_hours(step: str, preset: str, presets: Sequence[PresetOut]) -> tuple[float, float] | None:
     """Usual hours of a step on one GPU, where the preset knows them."""
     return next((one.expected_hours.get(step) for one in presets if one.name == preset), None)
 

@@ -8,11 +8,11 @@ import streamlit as st
 from backend.api.client import ApiError
 from backend.api.schemas import RunOut
 from dashboard.launch.draft import CHOICES, LEFT_OUT, NEW_RUN, draft
-from dashboard.launch.stage_fields import is_evaluation
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line
 from dashboard.parts.text import ago, percent
 from memgen.contract.pipeline import STEPS, StepName
+from memgen.contract.stages import trains
 from memgen.contract.status import RunStatus
 
 MOST_RUNS = 100
@@ -44,7 +44,7 @@ def _stands_for(run: RunOut, name: StepName, preset: str, data: str) -> bool:
     step = STEPS[name]
     fits = run.status is RunStatus.SUCCEEDED and run.preset == preset
     fits = fits and (run.stage, run.setting) == (step.stage, step.setting or "")
-    return fits and (run.data == data or not is_evaluation(step.stage))
+    return fits and (run.data == data or trains(step.stage))
 
 
 def settle_choices(candidates: Mapping[StepName, Sequence[RunOut]], preset: str, data: str) -> dict[StepName, RunOut]:

@@ -1,121 +1,70 @@
-"""What the launch forms know about the fields of each stage; the schema says the rest."""
+"""What the launch forms ask of a stage's record about the fields of its config; the schema says the rest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from dashboard.launch.config_form import FormField
-from memgen.contract.config import stage_class
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, StepName
-from memgen.contract.stage_configs import LENGTHS, LIMITS, Evaluation
-from memgen.contract.stages.ltpo_evaluate import REINFORCE_DEFAULTS
-
-_EVALUATION = ("data", "split", "num_questions", "batch_size", "max_completion_length")
-FIRST: dict[str, tuple[str, ...]] = {
-    "evaluate": _EVALUATION,
-    "weaver_sft": (
-        "data", "num_questions", "num_train_epochs", "max_steps", "batch_size", "learning_rate",
-        "max_completion_length", *LENGTHS, *LIMITS,
-    ),
-    "trigger_grpo": (
-        "data", "num_questions", "num_train_epochs", "max_steps", "batch_size", "num_generations", "learning_rate",
-        "max_completion_length",
-    ),
-    "ltpo_evaluate": ("setting", "update", *_EVALUATION, "max_steps", "lr", "sigma", "top_k"),
-}  # fmt: skip
-"""Fields that most launches look at, in their order; the others are folded away."""
-
-ABOUT: dict[StepName, str] = {
-    "base_eval": "Answer questions with a model and score the answers.",
-    "weaver_sft": "Train the weaver on solutions: its latents, projections and LoRA. The model itself stays frozen.",
-    "weaver_eval": "Answer questions with a trained weaver that inserts latents at every point, and score the answers.",
-    "trigger_grpo": "Train the trigger to decide where the weaver inserts latents, by the reward of its completions.",
-    "trigger_eval": "Answer questions with weaver and trigger, and score the answers.",
-    "ltpo_eval": "Answer questions while each question's latents are optimised at test time, and score the answers.",
-}
-"""What a single run of each step does."""
-
-_EMPTY = {
-    "max_steps": "all epochs",
-    "latents_learning_rate": "learning rate",
-    "projections_learning_rate": "learning rate",
-    "head_learning_rate": "learning rate",
-    "threshold": "never",
-    "insert_probability": "at every point",
-    "revision": "newest",
-    **dict.fromkeys((*LENGTHS, *LIMITS), "the checkpoint's"),
-}
-
-
-def is_evaluation(stage: str) -> bool:
-    """Whether runs of the stage answer questions."""
-    return issubclass(stage_class(stage), Evaluation)
+from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.contract.stages import forms, stage_named
 
 
 def empty_text(stage: str, name: str) -> str:
     """What an empty field stands for."""
-    if name == "num_questions":
-        return "a third" if stage == "trigger_grpo" else "all"
-    return _EMPTY.get(name, "automatic")
+    return stage_named(stage).launch.empty.get(name, "automatic")
 
 
 def first_and_rest(stage: str, fields: Sequence[FormField]) -> tuple[list[FormField], list[FormField]]:
     """The fields to look at first, and those to fold away."""
     by_name = {field.name: field for field in fields}
-    first = [by_name[name] for name in FIRST[stage] if name in by_name]
+    first = [by_name[name] for name in stage_named(stage).launch.first if name in by_name]
     return first, [field for field in fields if field not in first]
 
 
-def fixed_fields(step: StepName, fields: Sequence[FormField]) -> dict[str, Any]:
-    """Fields of a single run that the choice of the step leaves no choice about."""
+def fixed_fields(form_name: str, fields: Sequence[FormField]) -> dict[str, Any]:
+    """Fields of a single run that the choice of the form leaves no choice about."""
+    _, form = forms()[form_name]
     fixed = {field.name: field.default for field in fields if field.kind == "const"}
-    if STEPS[step].stage == "evaluate":
-        fixed["setting"] = STEPS[step].setting
-        if step != "weaver_eval":
-            fixed["insert_probability"] = None
-    if step == "base_eval":
-        fixed |= dict.fromkeys(("checkpoint", *LENGTHS, *LIMITS))
-    return fixed
+    if form.setting is not None and not form.asks_setting:
+        fixed["setting"] = form.setting
+    return fixed | dict.fromkeys(form.absent)
 
 
-def by_chance(insert_probability: float | None) -> dict[str, Any]:
-    """What a weaver evaluation becomes when its insertions are to come by chance."""
-    return {} if insert_probability is None else {"setting": "weaver+random"}
-
-
-def defaults(fields: Sequence[FormField], values: Mapping[str, Any]) -> dict[str, Any]:
+def defaults(stage: str, fields: Sequence[FormField], values: Mapping[str, Any]) -> dict[str, Any]:
     """Default of each field, given the others."""
-    own = {field.name: field.default for field in fields}
-    return own | REINFORCE_DEFAULTS if values.get("update") == "reinforce" else own
+    return {field.name: field.default for field in fields} | dependent_defaults(stage, values)
 
 
-def with_dependent_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+def dependent_defaults(stage: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults that come with these values."""
+    usual: dict[str, Any] = {}
+    for (name, value), others in stage_named(stage).launch.defaults.items():
+        usual |= others if values.get(name) == value else {}
+    return usual
+
+
+def with_dependent_defaults(stage: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as a form starts from them: where they are few, the defaults that depend on them are filled in."""
-    return {**REINFORCE_DEFAULTS, **values} if values.get("update") == "reinforce" else dict(values)
+    return {**dependent_defaults(stage, values), **values}
 
 
-def changed(fields: Sequence[FormField], values: Mapping[str, Any]) -> dict[str, Any]:
+def changed(stage: str, fields: Sequence[FormField], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values that differ from their defaults."""
-    usual = defaults(fields, values)
+    usual = defaults(stage, fields, values)
     return {name: value for name, value in values.items() if value != usual[name]}
 
 
 def step_fields(step: StepName, fields: Sequence[FormField]) -> list[FormField]:
     """Fields that a step of a pipeline has for itself, the important ones first."""
-    stage = STEPS[step].stage
-    # lengths and limits are the weaver's, and every later step takes them from its checkpoint
-    elsewhere = {
-        "stage",
-        "setting",
-        "insert_probability",
-        "checkpoint",
-        *SHARED,
-        *(() if step == "weaver_sft" else (*LENGTHS, *LIMITS)),
-    }
-    if is_evaluation(stage):
+    stage, form = forms()[step]
+    elsewhere = {"stage", "setting", "checkpoint", *SHARED, *form.absent, *form.turns}
+    if STEPS[step].parent is not None:  # lengths and limits come with the checkpoint
+        elsewhere |= {*LENGTHS, *LIMITS}
+    if not stage.trains:
         elsewhere |= set(SAME_QUESTIONS)
-    first, rest = first_and_rest(stage, [field for field in fields if field.name not in elsewhere])
-    return [_as_evaluations(field) if is_evaluation(stage) else field for field in (*first, *rest)]
+    first, rest = first_and_rest(stage.name, [field for field in fields if field.name not in elsewhere])
+    return [field if stage.trains else _as_evaluations(field) for field in (*first, *rest)]
 
 
 def _as_evaluations(field: FormField) -> FormField:

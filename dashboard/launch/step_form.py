@@ -1,6 +1,6 @@
 """The form of a single run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,6 @@ from dashboard.launch.config_form import GROUP, FormField, config_widgets, curre
 from dashboard.launch.draft import SHARED_DRAFT, draft, keep_config
 from dashboard.launch.model_choice import choose_model
 from dashboard.launch.stage_fields import (
-    by_chance,
     defaults,
     empty_text,
     first_and_rest,
@@ -20,34 +19,33 @@ from dashboard.launch.stage_fields import (
     with_dependent_defaults,
 )
 from dashboard.parts.foreign_text import escape_markdown
-from memgen.contract.pipeline import STEPS, StepName
-from memgen.contract.stages.ltpo_evaluate import REINFORCE_DEFAULTS
+from memgen.contract.stages import forms, stage_named
 
 
-def step_form(step: StepName, fields: Sequence[FormField], presets: Sequence[PresetOut]) -> dict[str, Any]:
+def step_form(form_name: str, fields: Sequence[FormField], presets: Sequence[PresetOut]) -> dict[str, Any]:
     """Draw the form and return the config: model, checkpoint, the important fields, the rest folded away."""
-    stage = STEPS[step].stage
-    given = with_dependent_defaults({**draft(step), **draft(SHARED_DRAFT)})
+    stage, form = forms()[form_name]
+    given = with_dependent_defaults(stage.name, {**draft(form_name), **draft(SHARED_DRAFT)})
     by_name = {field.name: field for field in fields}
-    fixed = fixed_fields(step, fields)
-    if step == "weaver_eval":
-        fixed |= by_chance(current_value(by_name["insert_probability"], given))
+    fixed = fixed_fields(form_name, fields)
+    for name, setting in form.turns.items():
+        if current_value(by_name[name], given) is not None:
+            fixed["setting"] = setting
     said = [(name, fixed[name]) for name in ("stage", "setting") if name in fixed]
     st.caption(" · ".join(f"{name} **{escape_markdown(str(value))}**" for name, value in said))
     config = {field.name: field.default for field in fields} | fixed
     config["preset"] = choose_model(by_name, given, presets)
     checkpoint_place = st.container(key="checkpoint")
     asked = [field for field in fields if field.name not in {*fixed, "preset", "checkpoint"}]
-    first, rest = first_and_rest(stage, asked)
-    empty = partial(empty_text, stage)
-    on_change = {"update": partial(take_update_defaults, GROUP, fields)}
-    config |= config_widgets(first, given, empty=empty, on_change=on_change)
+    first, rest = first_and_rest(stage.name, asked)
+    empty = partial(empty_text, stage.name)
+    config |= config_widgets(first, given, empty=empty, on_change=taking_defaults(stage.name, GROUP, fields))
     with st.expander("More settings", key="more_settings", expanded=any(is_set(field, given) for field in rest)):
         config |= config_widgets(rest, given, empty=empty)
     if "checkpoint" not in fixed:  # drawn last: model and lengths decide what fits
         with checkpoint_place:
-            config["checkpoint"] = choose_checkpoint(step, by_name["checkpoint"], config, given)
-    keep_config(step, config)
+            config["checkpoint"] = choose_checkpoint(form_name, by_name["checkpoint"], config, given)
+    keep_config(form_name, config)
     return config
 
 
@@ -56,8 +54,14 @@ def is_set(field: FormField, given: Mapping[str, Any]) -> bool:
     return bool(starting_value(field, given) != field.default)
 
 
-def take_update_defaults(group: str, fields: Sequence[FormField]) -> None:
-    """Another update rule of LTPO has other defaults; they are shown in place of what stood there."""
-    usual = defaults(fields, {"update": st.session_state[f"{group}_update"]})
-    for name in REINFORCE_DEFAULTS:
-        st.session_state[f"{group}_{name}"] = usual[name]
+def taking_defaults(stage: str, group: str, fields: Sequence[FormField]) -> dict[str, Callable[[], None]]:
+    """What to do when a field changes whose value brings defaults of others: they are shown in place of what stood."""
+    names = {name for name, _ in stage_named(stage).launch.defaults}
+    return {name: partial(_take_defaults, stage, group, fields, name) for name in names}
+
+
+def _take_defaults(stage: str, group: str, fields: Sequence[FormField], changed: str) -> None:
+    usual = defaults(stage, fields, {changed: st.session_state[f"{group}_{changed}"]})
+    for (name, _), others in stage_named(stage).launch.defaults.items():
+        for other in others if name == changed else ():
+            st.session_state[f"{group}_{other}"] = usual[other]

@@ -7,20 +7,8 @@ import pandas as pd
 
 from backend.api.schemas import MetricSeries
 from dashboard.parts.foreign_text import one_line
+from memgen.contract.stages import STAGES
 
-SHARES = frozenset(
-    {
-        "eval/accuracy",
-        "eval/compute_reward",
-        "eval/format_ok",
-        "eval/insert_rate",
-        "eval/truncated",
-        "train/accuracy",
-        "train/completions/truncated",
-        "train/frac_reward_zero_std",
-        "train/insert_rate",
-    }
-)
 _OF_STEPS = "eval/loss"  # measured between the steps of a training; the others belong to questions
 _MANY_POINTS = 60
 NUMBER = ".6~g"  # without a precision Vega makes 2.1e+2 of 210
@@ -45,7 +33,7 @@ def ordered_names(names: list[str]) -> list[str]:
 
 def is_share(name: str) -> bool:
     """Whether the metric lies between 0 and 1 and reads best in percent."""
-    return name in SHARES
+    return any(name in stage.charts.shares for stage in STAGES)
 
 
 def step_title(name: str) -> str:

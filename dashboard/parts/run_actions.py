@@ -6,8 +6,8 @@ from backend.api.schemas import RunDetail
 from dashboard.parts import api
 from dashboard.parts.foreign_text import sentence, visible
 from dashboard.parts.rescoring import rescore_button
-from dashboard.parts.run_figures import TRAININGS
 from dashboard.parts.text import size
+from memgen.contract.stages import trains
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
 
 STOP_WORDS: dict[StopMode, tuple[str, str]] = {
@@ -88,7 +88,7 @@ def _stop_dialog(run: RunDetail) -> None:
 def _delete_dialog(run: RunDetail) -> None:
     with api.part_errors():
         preview = api.client().delete(run.id)
-        result = "checkpoints" if run.stage in TRAININGS else "answers"
+        result = "checkpoints" if trains(run.stage) else "answers"
         st.write(f"Run {run.id} goes for good, with its {result}, metrics, log and history.")
         st.write(f"Files, {size(preview.size_bytes)}:")
         st.code(visible("\n".join(preview.paths)) or "no files", language=None, wrap_lines=True)

@@ -10,18 +10,7 @@ from dashboard.parts.foreign_text import plain_frame, sentence, visible
 from dashboard.parts.link_row import link_row
 from dashboard.parts.text import MISSING, count, size, words
 from dashboard.run.links import lineage_link
-
-NEXT: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "weaver_sft": (
-        ("Evaluate it", "weaver_eval", "quiz"),
-        ("Train the trigger from it", "trigger_grpo", "school"),
-    ),
-    "trigger_grpo": (
-        ("Evaluate it", "trigger_eval", "quiz"),
-        ("Evaluate it with LTPO", "ltpo_eval", "trending_up"),
-    ),
-}
-"""Label, step to launch and icon, by the stage that left the checkpoint."""
+from memgen.contract.stages import find_stage
 
 
 def checkpoint_view(run: RunDetail) -> None:
@@ -47,12 +36,13 @@ def checkpoint_view(run: RunDetail) -> None:
 def next_links(checkpoint: CheckpointOut) -> None:
     """What can be launched from the checkpoint, and its descent."""
     with link_row("checkpoint"):
-        for label, step, icon in NEXT.get(checkpoint.stage, ()):
+        stage = find_stage(checkpoint.stage)
+        for one in stage.next if stage else ():
             st.page_link(
                 "app_pages/launch.py",
-                label=label,
-                icon=f":material/{icon}:",
-                query_params={"what": step, "checkpoint": str(checkpoint.id)},
+                label=one.label,
+                icon=f":material/{one.icon}:",
+                query_params={"what": one.form, "checkpoint": str(checkpoint.id)},
             )
         if checkpoint.parent_id is not None:
             st.page_link(

@@ -8,7 +8,8 @@ from backend.api.schemas import RunDetail
 from dashboard.parts import api
 from dashboard.parts.components import facts, progress_bar, status_badge, time_caption
 from dashboard.parts.foreign_text import escape_markdown, sentence, visible
-from dashboard.parts.run_figures import TRAININGS, run_figures
+from dashboard.parts.run_figures import run_figures
+from memgen.contract.stages import trains
 from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, RunStatus
 
 REFRESH_SECONDS = 2
@@ -104,7 +105,7 @@ def _skipped_words(run: RunDetail) -> str:
 def _newest_metrics(run: RunDetail) -> dict[str, float]:
     """Of a training without a result the metrics of its last step, names without `train/`."""
     progress = run.progress
-    if run.stage not in TRAININGS or progress is None or progress.unit != "steps" or not progress.done:
+    if not trains(run.stage) or progress is None or progress.unit != "steps" or not progress.done:
         return {}
     reply = api.client().metrics(run.id, since=int(progress.done) - 1, max_points=2)
     return {one.name.removeprefix("train/"): one.values[-1] for one in reply.series if one.values}

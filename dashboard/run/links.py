@@ -5,8 +5,8 @@ import streamlit as st
 from backend.api.schemas import RunDetail
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.link_row import link_row
-from dashboard.parts.run_figures import TRAININGS
 from memgen.contract.pipeline import STEPS
+from memgen.contract.stages import trains
 from memgen.contract.status import RunStatus
 
 
@@ -28,7 +28,7 @@ def run_links(run: RunDetail) -> None:
                 query_params={"pipeline": str(run.pipeline_id)},
             )
         lineage_link(run.id)
-        if run.status is RunStatus.SUCCEEDED and run.stage not in TRAININGS:
+        if run.status is RunStatus.SUCCEEDED and not trains(run.stage):
             st.page_link(
                 "app_pages/compare.py",
                 label="Compare",

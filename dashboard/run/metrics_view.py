@@ -1,7 +1,5 @@
 """The curves of a run: of a training those that matter at a glance, and any metric by its name."""
 
-from dataclasses import dataclass
-
 import streamlit as st
 
 from backend.api.schemas import MetricSeries, RunDetail
@@ -9,64 +7,11 @@ from dashboard.parts import api
 from dashboard.parts.charts import curves_chart, curves_frame, is_share, metric_chart, metric_frame, ordered_names
 from dashboard.parts.foreign_text import escape_markdown, one_line
 from dashboard.parts.text import percent
+from memgen.contract.stages import find_stage
 from memgen.contract.status import RUN_ENDED
 
 REFRESH_SECONDS = 3
 MAX_POINTS = 1000
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A small chart of metrics that belong together."""
-
-    title: str
-    names: tuple[str, ...]
-    help: str
-    width: int = 1
-    """Share of its row."""
-
-
-PANELS: dict[str, tuple[tuple[Panel, ...], ...]] = {
-    "weaver_sft": (
-        (
-            Panel(
-                "Loss", ("train/loss", "eval/loss"), "In nats per token of the solutions; eval: on validation rows", 2
-            ),
-            Panel("Learning rate", ("train/learning_rate",), "Of the LoRA"),
-            Panel("Gradient norm", ("train/grad_norm",), "Before it is scaled down to max_grad_norm"),
-        ),
-        (
-            Panel(
-                "Size of latents",
-                ("train/latent_norm",),
-                "Their mean norm over that of token embeddings; far from 1 they speak to the reasoner as no token does",
-            ),
-            Panel(
-                "Likeness of latents",
-                ("train/latent_similarity",),
-                "Mean cosine between two latents of an insertion; near 1 they all say the same",
-            ),
-        ),
-    ),
-    "trigger_grpo": (
-        (
-            Panel("Reward", ("train/reward", "train/reward_std"), "Mean, and standard deviation within a question", 2),
-            Panel("Insert rate", ("train/insert_rate",), "Share of decisions that insert"),
-            Panel(
-                "Groups without signal",
-                ("train/frac_reward_zero_std",),
-                "Share of questions whose completions all have the same reward: they teach nothing",
-            ),
-        ),
-        (
-            Panel("Completion length", ("train/completions/mean_length",), "Mean, in tokens"),
-            Panel("Truncated", ("train/completions/truncated",), "Completions that ended at the length limit"),
-            Panel("Entropy", ("train/entropy",), "Of the decisions, in nats; 0.69 is a coin"),
-            Panel("Gradient norm", ("train/grad_norm",), "Before it is scaled down to max_grad_norm"),
-        ),
-    ),
-}
-"""Rows of charts by stage."""
 
 
 def metrics_view(run: RunDetail) -> None:
@@ -80,7 +25,8 @@ def _curves(run_id: int, stage: str, live: bool) -> None:
         reply = api.client().metrics(run_id, max_points=MAX_POINTS)
         series = {one.name: one for one in reply.series if one.steps}
         if not series:
-            first = "step" if stage in PANELS else "answers"
+            known = find_stage(stage)
+            first = known.charts.first_metrics if known else "numbers"
             st.info(
                 f"No metrics yet; the first come with the first {first}." if live else "This run left no metrics.",
                 icon=":material/show_chart:",
@@ -103,7 +49,8 @@ def _curves(run_id: int, stage: str, live: bool) -> None:
 
 
 def _grid(stage: str, series: dict[str, MetricSeries]) -> None:
-    for row in PANELS.get(stage, ()):
+    known = find_stage(stage)
+    for row in known.charts.panels if known else ():
         panels = [panel for panel in row if any(name in series for name in panel.names)]
         if not panels:
             continue
