@@ -1,6 +1,5 @@
 """Kinds of errors of the service; `backend.http.problems` says what becomes of them on the wire."""
 
-from backend.api.schemas import ProblemItem
 from memgen.contract.errors import BadInput
 
 LARGEST_INTEGER = 2**63 - 1  # that the database can hold
@@ -58,24 +57,3 @@ def no_such_run(run_id: int) -> NotFound:
         value=run_id,
         way_out="GET /api/v1/runs lists the runs.",
     )
-
-
-def item_of(error: BadInput) -> ProblemItem:
-    """An error as one item of a problem."""
-    return ProblemItem(
-        code=error.code,
-        message=_sendable(_capital(error.message)),
-        field=None if error.field is None else _sendable(error.field[:200]),
-        value=None if error.value is None else _sendable(error.value),
-        way_out=error.way_out,
-    )
-
-
-def _sendable(text: str) -> str:
-    """Text as UTF-8 can carry it: JSON may bring half of a surrogate pair, which nothing can send back."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _capital(text: str) -> str:
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith((".", "!", "?")) else text + "."

@@ -65,19 +65,9 @@ def fetch(config: RunConfig, run_dir: RunDir, monitor: Monitor) -> Ending:
 
 
 def _failure(error: Exception) -> Ending:
-    if isinstance(error, BadInput):
-        failed = Failed(
-            time=time.time(),
-            code=error.code,
-            message=error.message,
-            field=error.field,
-            value=error.value,
-            way_out=error.way_out,
-        )
-        return Ending(exit_code=EXIT_BAD_INPUT, failed=failed)
-    if isinstance(error, Diverged):
-        failed = Failed(time=time.time(), code=error.code, message=error.message, way_out=error.way_out)
-        return Ending(exit_code=EXIT_ERROR, failed=failed)
+    if isinstance(error, BadInput | Diverged):
+        exit_code = EXIT_BAD_INPUT if isinstance(error, BadInput) else EXIT_ERROR
+        return Ending(exit_code=exit_code, failed=Failed(time=time.time(), **dict(error.problem)))
     text = "".join(traceback.format_exception(error))
     code = "out_of_memory" if "OutOfMemory" in type(error).__name__ or isinstance(error, MemoryError) else "error"
     failed = Failed(time=time.time(), code=code, message=f"{type(error).__name__}: {error}", traceback=text[-20_000:])
@@ -99,5 +89,4 @@ def tell(ending: Ending, monitor: Monitor) -> None:
     if failed is None:
         return
     monitor.failed(failed)
-    said = BadInput(failed.code, failed.message, field=failed.field, value=failed.value, way_out=failed.way_out)
-    print(failed.traceback or f"error: {said}", file=sys.stderr, flush=True)
+    print(failed.traceback or f"error: {failed}", file=sys.stderr, flush=True)

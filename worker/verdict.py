@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from backend.api.schemas import FinishRequest, ProblemItem
+from backend.api.schemas import FinishRequest
 from memgen.contract.errors import BadInput
 from memgen.contract.events import EVENT_ADAPTER, Failed
 from memgen.contract.machine import machine_name
 from memgen.contract.plain_file import kind_of, open_plain
+from memgen.contract.problem import Problem
 from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, RunDir
 from memgen.contract.status import Cause
 
@@ -48,7 +49,7 @@ def judge(
     def end(
         outcome: Literal["succeeded", "failed", "stopped"],
         cause: Cause,
-        failure: ProblemItem | None = None,
+        failure: Problem | None = None,
         trace: str | None = None,
     ) -> FinishRequest:
         return FinishRequest(
@@ -63,7 +64,8 @@ def judge(
 
     if exit_code == EXIT_DONE and flaws:
         message = f"What the trainer left can't be used: {'; '.join(flaws)}"
-        return end("failed", Cause.ERROR, _item("bad_run_folder", message, "Look at the log, then retry."))
+        item = Problem(code="bad_run_folder", message=message, way_out="Look at the log, then retry.")
+        return end("failed", Cause.ERROR, item)
     if exit_code == EXIT_DONE and result:
         return end("succeeded", Cause.DONE)
     if exit_code == EXIT_STOPPED or (stop_asked and (was_forced or exit_code in {-signal.SIGTERM, -signal.SIGKILL})):
@@ -71,31 +73,32 @@ def judge(
     if exit_code > 0 and (full := _full_disk(folder.path)) is not None:  # the log may not hold it any more
         return end("failed", Cause.ERROR, full, _cut(said.traceback) if said else _last_traceback(folder.log))
     if said is not None and exit_code > 0:
-        item = _item(said.code, said.message, said.way_out, field=said.field, value=said.value)
         known = {"out_of_memory": Cause.OUT_OF_MEMORY, "killed": Cause.KILLED}  # killed: one of several ranks
         cause = known.get(said.code, Cause.ERROR)
-        return end("failed", Cause.INVALID_CONFIG if exit_code == EXIT_BAD_INPUT else cause, item, _cut(said.traceback))
+        return end("failed", Cause.INVALID_CONFIG if exit_code == EXIT_BAD_INPUT else cause, said, _cut(said.traceback))
     if exit_code < 0:
         return end("failed", Cause.KILLED, _killed(-exit_code))
     message = "the trainer said nothing of its result" if exit_code == EXIT_DONE else _last_line(folder.log)
-    item = _item("error", message, "Look at the log.")
+    item = Problem(code="error", message=message, way_out="Look at the log.")
     cause = Cause.INVALID_CONFIG if exit_code == EXIT_BAD_INPUT else Cause.ERROR
     return end("failed", cause, item, _last_traceback(folder.log))
 
 
 def unheard(exit_code: int, error: Exception) -> FinishRequest:
     """An attempt whose end can't be told in full: the backend refuses the report, or the folder defies reading."""
-    item = _item(
-        "unreadable_end", f"The end of the trainer can't be reported: {error}", "Look at the attempt's folder."
+    item = Problem(
+        code="unreadable_end",
+        message=f"The end of the trainer can't be reported: {error}",
+        way_out="Look at the attempt's folder.",
     )
     return FinishRequest(outcome="failed", cause=Cause.ERROR, exit_code=exit_code, failure=item)
 
 
 def could_not_start(error: OSError | BadInput, folder: RunDir) -> FinishRequest:
     """An attempt whose folder or trainer the supervisor could not set up."""
-    item = ProblemItem(
+    item = Problem(
         code="not_started",
-        message=f"The attempt could not be set up on {machine_name()}: {error}"[:2000],
+        message=f"The attempt could not be set up on {machine_name()}: {error}",
         way_out="Mend that on the machine, then resume or retry.",
     )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -103,37 +106,26 @@ def could_not_start(error: OSError | BadInput, folder: RunDir) -> FinishRequest:
     return FinishRequest(outcome="failed", cause=Cause.ERROR, exit_code=None, failure=item)
 
 
-def _full_disk(folder: Path) -> ProblemItem | None:
+def _full_disk(folder: Path) -> Problem | None:
     try:
         free = shutil.disk_usage(folder).free
     except OSError:  # the trainer removed its folder
         return None
     if free >= LITTLE_DISK:
         return None
-    return ProblemItem(
+    return Problem(
         code="disk_full",
         message=f"The trainer failed on a full disk: {free / 1e6:.1f} MB are left where it writes.",
         way_out="Make room, e.g. delete runs, then resume.",
     )
 
 
-def _killed(number: int) -> ProblemItem:
+def _killed(number: int) -> Problem:
     name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
     way_out = "Somebody or something on the machine ended it; resume the run."
     if number == signal.SIGKILL:
         way_out = "If nobody killed it, the machine ran out of memory: lower batch_size or the lengths, then resume."
-    return ProblemItem(code="killed", message=f"The trainer was killed by signal {number} ({name}).", way_out=way_out)
-
-
-def _item(code: str, message: str, way_out: str, *, field: str | None = None, value: str | None = None) -> ProblemItem:
-    """A problem in words that may be a trainer's, and so of any length."""
-    return ProblemItem(
-        code=code[:100],
-        message=message[:2000],
-        field=field and field[:200],
-        value=value and value[:500],
-        way_out=way_out[:500],
-    )
+    return Problem(code="killed", message=f"The trainer was killed by signal {number} ({name}).", way_out=way_out)
 
 
 def _cut(trace: str | None) -> str | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from backend.api import schemas as s
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import PipelineSpec
+from memgen.contract.problem import Problem
 from memgen.contract.status import StopMode
 
 _T = TypeVar("_T", bound=BaseModel)
@@ -24,8 +25,8 @@ Stream = Literal["log", "events", "answers"]
 class ApiError(Exception):
     """The backend refused a request; `problem` says what, which value, and the way out."""
 
-    def __init__(self, problem: s.Problem) -> None:
-        super().__init__(f"{problem.title} {problem.way_out}".strip())
+    def __init__(self, problem: s.ProblemReply) -> None:
+        super().__init__(f"{problem.message} {problem.way_out}".strip())
         self.problem = problem
 
     @property
@@ -34,12 +35,9 @@ class ApiError(Exception):
         return self.problem.code
 
     @property
-    def problems(self) -> list[s.ProblemItem]:
+    def problems(self) -> Sequence[Problem]:
         """Every problem of the reply; at least one."""
-        p = self.problem
-        return p.errors or [
-            s.ProblemItem(code=p.code, message=p.title, field=p.field, value=p.value, way_out=p.way_out)
-        ]
+        return self.problem.errors or [self.problem]
 
 
 class Unreachable(Exception):
@@ -381,12 +379,12 @@ def _come_again(response: httpx.Response) -> float:
     return min(float(header), LONGEST_PAUSE) if header.isdecimal() else 1.0
 
 
-def _problem_of(response: httpx.Response) -> s.Problem:
+def _problem_of(response: httpx.Response) -> s.ProblemReply:
     try:
-        return s.Problem.model_validate(response.json())
+        return s.ProblemReply.model_validate(response.json())
     except (ValidationError, ValueError):
-        return s.Problem(
-            title=f"The backend answered {response.status_code} without saying why.",
+        return s.ProblemReply(
+            message=f"The backend answered {response.status_code} without saying why.",
             status=response.status_code,
             code="unknown_error",
             way_out="Look at the backend's log.",

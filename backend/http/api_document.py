@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
-from backend.api.schemas import Problem
+from backend.api.schemas import ProblemReply
 
 PROBLEM_JSON = "application/problem+json"
 _REFERENCE = "#/components/schemas/{model}"
@@ -32,12 +32,12 @@ def describe_errors(app: FastAPI) -> None:
 
 
 def _add(document: dict[str, Any]) -> None:
-    _, definitions = models_json_schema([(Problem, "serialization")], ref_template=_REFERENCE)
+    _, definitions = models_json_schema([(ProblemReply, "serialization")], ref_template=_REFERENCE)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(definitions["$defs"])
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    content = {PROBLEM_JSON: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}
+    content = {PROBLEM_JSON: {"schema": {"$ref": _REFERENCE.format(model="ProblemReply")}}}
     errors = {status: {"description": text, "content": content} for status, text in ERRORS.items()}
     for methods in document["paths"].values():
         for operation in methods.values():

@@ -6,7 +6,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.api.schemas import INSTANCE_HEADER, Problem
+from backend.api.schemas import INSTANCE_HEADER
+from backend.http.problems import problem_json
+from memgen.contract.problem import Problem
 
 
 class Identity:
@@ -39,11 +41,10 @@ class Identity:
 
 def _refusal(wanted: str) -> JSONResponse:
     problem = Problem(
-        title="This backend serves another home.",
-        status=HTTPStatus.MISDIRECTED_REQUEST,
         code="other_instance",
+        message="this backend serves another home",
         field=INSTANCE_HEADER,
-        value=wanted[:200],
+        value=wanted,
         way_out="Start the backend of the home that the request is meant for.",
     )
-    return JSONResponse(problem.model_dump(), problem.status, media_type="application/problem+json")
+    return problem_json(HTTPStatus.MISDIRECTED_REQUEST, problem)

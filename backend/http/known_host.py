@@ -4,8 +4,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from backend.api.schemas import Problem
+from backend.http.problems import problem_json
 from backend.serving.hosts import AllowedHosts
+from memgen.contract.problem import Problem
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -47,11 +48,10 @@ class KnownHost:
 
 def _refusal(given: list[str]) -> JSONResponse:
     problem = Problem(
-        title="The API is not known by this name.",
-        status=400,
         code="unknown_host",
+        message="the API is not known by this name",
         field="Host",
-        value=", ".join(given)[:200],
+        value=", ".join(given),
         way_out="Use 127.0.0.1 or the address that it listens on, or add the name to MEMGEN_ALLOWED_HOSTS.",
     )
-    return JSONResponse(problem.model_dump(), problem.status, media_type="application/problem+json")
+    return problem_json(400, problem)

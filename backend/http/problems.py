@@ -1,6 +1,7 @@
 """How errors of the service go out: problem+json with a stable code, field, value and way out."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,10 +11,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
-from backend.api.schemas import Problem, ProblemItem
-from backend.errors import Conflict, Gone, NotFound, ServiceError, Unauthorized, item_of
+from backend.api.schemas import ProblemReply
+from backend.errors import Conflict, Gone, NotFound, ServiceError, Unauthorized
 from memgen.contract.config import InvalidConfig
 from memgen.contract.errors import BadInput
+from memgen.contract.problem import Problem
 
 log = logging.getLogger(__name__)
 MOST_PROBLEMS = 100  # of one reply
@@ -53,7 +55,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         items = [_invalid_item(item) for item in error.errors()[:MOST_PROBLEMS]]
-        return _reply(422, items[0], [item_of(item) for item in items])
+        return _reply(422, items[0], items)
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -64,7 +66,7 @@ def install(app: FastAPI) -> None:
         problem = BadInput(
             code, str(error.detail), field="path", value=request.url.path, way_out="The routes are listed at /docs."
         )
-        return _reply(error.status_code, problem, [], headers=dict(error.headers or {}))
+        return _reply(error.status_code, problem, headers=dict(error.headers or {}))
 
     @app.exception_handler(OverflowError)
     def too_large(_: Request, error: OverflowError) -> JSONResponse:
@@ -72,7 +74,7 @@ def install(app: FastAPI) -> None:
         problem = BadInput(
             "number_too_large", "a number of this request is too large", way_out="Numbers stay below 2**63."
         )
-        return _reply(422, problem, [])
+        return _reply(422, problem)
 
     @app.exception_handler(PoolTimeout)
     def no_connection(_: Request, error: PoolTimeout) -> JSONResponse:
@@ -90,7 +92,7 @@ def install(app: FastAPI) -> None:
             field="MEMGEN_HOME",
             way_out="Nothing was changed. If the disk is full, delete runs or make room, then try again.",
         )
-        return _reply(507, problem, [])
+        return _reply(507, problem)
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -100,7 +102,7 @@ def install(app: FastAPI) -> None:
             "the backend failed to handle this request",
             way_out="Nothing was changed. The backend's log has the details.",
         )
-        return _reply(500, problem, [])
+        return _reply(500, problem)
 
 
 def status_of(error: BadInput) -> int:
@@ -114,7 +116,7 @@ def status_of(error: BadInput) -> int:
 def reply_to(error: BadInput, headers: dict[str, str] | None = None) -> JSONResponse:
     """An error as it goes out."""
     status = status_of(error)
-    errors = [item_of(item) for item in error.problems[:MOST_PROBLEMS]] if isinstance(error, InvalidConfig) else []
+    errors = error.problems[:MOST_PROBLEMS] if isinstance(error, InvalidConfig) else []
     if isinstance(error, ServiceError) and error.retry_after is not None:
         headers = {"Retry-After": str(error.retry_after), **(headers or {})}
     return _reply(status, error, errors, headers)
@@ -127,25 +129,25 @@ def busy() -> JSONResponse:
         "the backend is busy with other requests",
         way_out=f"Nothing was changed. Send the request again in {COME_AGAIN} s.",
     )
-    return _reply(503, problem, [], {"Retry-After": str(COME_AGAIN)})
+    return _reply(503, problem, headers={"Retry-After": str(COME_AGAIN)})
 
 
 def _reply(
-    status: int, error: BadInput, errors: list[ProblemItem], headers: dict[str, str] | None = None
+    status: int, error: BadInput, errors: Sequence[BadInput] = (), headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    item = item_of(error)
-    problem = Problem(
-        title=item.message,
-        status=status,
-        code=item.code,
-        field=item.field,
-        value=item.value,
-        way_out=item.way_out,
-        errors=errors,
-    )
     if status == 401:
         headers = {"WWW-Authenticate": "Bearer", **(headers or {})}
-    return JSONResponse(problem.model_dump(), status, headers, media_type="application/problem+json")
+    return problem_json(status, error.problem, [item.problem for item in errors], headers)
+
+
+def problem_json(
+    status: int, problem: Problem, errors: Sequence[Problem] = (), headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """A problem as it goes out, with all of them where there are several."""
+    reply = ProblemReply(
+        **dict(problem.in_sentences()), status=status, errors=[error.in_sentences() for error in errors]
+    )
+    return JSONResponse(reply.model_dump(), status, headers, media_type="application/problem+json")
 
 
 def _invalid_item(item: dict[str, Any]) -> BadInput:

@@ -9,6 +9,7 @@ from backend.services.apart import apart
 from backend.services.descent import older_parent
 from backend.store.models import Checkpoint, Run
 from memgen.contract.pipeline import STEPS, StepName
+from memgen.contract.problem import Problem
 from memgen.contract.stages import trainings
 from memgen.contract.status import CAUSE_TEXT, Cause, RunStatus
 
@@ -99,9 +100,5 @@ def living(session: Session, run_id: int) -> list[Run]:
 
 def _skip(session: Session, run: Run, why: str, at: float, actor: str) -> None:
     lifecycle.change_run(session, run, RunStatus.SKIPPED, actor=actor, at=at, cause=Cause.PARENT, detail=why)
-    run.failure = {
-        "code": "parent_failed",
-        "message": why,
-        "way_out": "Continue the pipeline once the cause is mended.",
-    }
+    run.failure = Problem(code="parent_failed", message=why, way_out="Continue the pipeline once the cause is mended.")
     session.add(run)

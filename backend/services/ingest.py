@@ -13,7 +13,7 @@ from pydantic_core import from_json, to_json
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, select
 
-from backend.api.schemas import FinishRequest, ProblemItem
+from backend.api.schemas import FinishRequest
 from backend.errors import LARGEST_INTEGER, Stale, Unauthorized, WrongOffset
 from backend.services import lifecycle
 from backend.services.claim import hash_token
@@ -29,7 +29,6 @@ from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, Cause, RunStatus
 
 log = logging.getLogger(__name__)
 MOST_NUMBERS, MOST_NAME = 500, 100  # of a summary, and characters of the name of one
-MOST_TEXT = 20_000  # characters of a failure's message
 
 
 def authorize(session: Session, attempt_id: int, token: str) -> Attempt:
@@ -180,10 +179,10 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
     run = session.get_one(Run, attempt.run_id)
     end = AttemptStatus(request.outcome)
     run.environment = _sendable(request.environment)
-    run.failure = _storable(request.failure)
+    run.failure = request.failure
     run.traceback = None if request.traceback is None else sendable(request.traceback)
     run.exit_code = request.exit_code
-    detail = str(run.failure["message"]) if run.failure else ""
+    detail = run.failure.message if run.failure is not None else ""
     if end is AttemptStatus.SUCCEEDED:
         run.summary = _numbers(request.result)
         config = stored_config(run.config)
@@ -277,14 +276,6 @@ def _numbers(values: Mapping[str, object]) -> dict[str, float]:
     most = sys.float_info.max
     numbers = ((name, v) for name, v in values.items() if isinstance(v, int | float) and -most <= v <= most)
     return {sendable(name[:MOST_NAME]): float(v) for name, v in islice(numbers, MOST_NUMBERS)}
-
-
-def _storable(failure: ProblemItem | None) -> dict[str, Any] | None:
-    """What a supervisor says of a failure, as it can be stored and sent."""
-    if failure is None:
-        return None
-    texts = failure.model_dump()
-    return {name: sendable(text[:MOST_TEXT]) if isinstance(text, str) else text for name, text in texts.items()}
 
 
 def _warn_of(skipped: Sequence[str], attempt: Attempt, what: str) -> None:

@@ -206,7 +206,8 @@ def continue_(session: Session, pipeline: Pipeline, *, at: float, retries: int, 
             lifecycle.change_run(session, run, RunStatus.WAITING, actor=actor, at=at, detail=detail)
             continue
         source, _ = runs.resume_source(lifecycle.attempts_of(session, run.id))
-        in_vain = (run.failure or {}).get("code") == "resume_mismatch"  # resuming once more would fail once more
+        # resuming once more would fail once more
+        in_vain = run.failure is not None and run.failure.code == "resume_mismatch"
         resume = source is not None and not in_vain
         runs.start_again(session, run, resume=resume, at=at, retries=retries, actor=actor)
 

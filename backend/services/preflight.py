@@ -9,7 +9,6 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
-from backend.errors import item_of
 from backend.services import checkpoints, fit, pipelines
 from backend.services.claim import ALIVE_SECONDS, slots_of
 from backend.services.disk import disk_bytes
@@ -59,7 +58,7 @@ def preflight(session: Session, data: Mapping[str, Any], settings: Settings, aro
         check(config, settings)
         checkpoints.check_parent(session, config, settings.home)
     except InvalidConfig as error:
-        problems = [item_of(problem) for problem in error.problems]
+        problems = [item.problem.in_sentences() for item in error.problems]
         return s.PreflightReply(
             ok=False,
             problems=problems,
@@ -92,7 +91,7 @@ def pipeline_preflight(
         except InvalidConfig as error:
             problems += error.problems
     if problems:
-        return s.PipelinePreflight(ok=False, problems=[item_of(problem) for problem in problems], steps={})
+        return s.PipelinePreflight(ok=False, problems=[item.problem.in_sentences() for item in problems], steps={})
     slots, device = _slots(session, around.at)
     steps = {
         name: _describe(session, config, num_rows(config, settings.gsm8k_dir), slots, device, around.broker)
@@ -118,9 +117,7 @@ def check_all(configs: Mapping[StepName, RunConfig], settings: Settings) -> None
                 field = problem.field
                 if field in type(config).model_fields:
                     field = f"steps.{name}.{field}"
-                problems[problem.code, field] = BadInput(
-                    problem.code, problem.message, field=field, value=problem.value, way_out=problem.way_out
-                )
+                problems[problem.code, field] = problem.at(field)
     free = shutil.disk_usage(settings.home).free
     if not problems and needed > free:
         problems["disk_full", None] = _disk_full(needed, free, settings)

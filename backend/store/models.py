@@ -2,10 +2,26 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, Column, Index, Text, UniqueConstraint
+from sqlalchemy import JSON, Column, Dialect, Index, Text, TypeDecorator, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from memgen.contract.problem import Problem
 from memgen.contract.status import AttemptStatus, RunStatus
+
+
+class ProblemColumn(TypeDecorator[Problem]):
+    """A problem as a JSON object."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Problem | None, dialect: Dialect) -> dict[str, Any] | None:  # noqa: ARG002
+        """As it is stored."""
+        return None if value is None else value.model_dump()
+
+    def process_result_value(self, value: dict[str, Any] | None, dialect: Dialect) -> Problem | None:  # noqa: ARG002
+        """As it is read; earlier versions left out what was empty."""
+        return Problem.model_validate(value) if value else None
 
 
 class Run(SQLModel, table=True):
@@ -30,7 +46,7 @@ class Run(SQLModel, table=True):
     started_at: float | None = None
     ended_at: float | None = None
     summary: dict[str, float] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
-    failure: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON))
+    failure: Problem | None = Field(default=None, sa_column=Column(ProblemColumn))
     traceback: str | None = Field(default=None, sa_column=Column(Text))
     exit_code: int | None = None
     environment: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))

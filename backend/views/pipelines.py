@@ -79,5 +79,5 @@ def _reason(run: Run | None, shown: Mapping[int, s.RunOut]) -> str:
     if run is None:
         return "The run was deleted."
     if run.failure is not None and run.status in FELL:
-        return str(run.failure.get("message") or "")
+        return run.failure.message
     return shown[run.id or 0].waits_for or ""

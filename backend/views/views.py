@@ -46,7 +46,7 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
         ],
         config=run.config,
         config_hash=run.config_hash,
-        failure=s.ProblemItem.model_validate(run.failure) if run.failure else None,
+        failure=run.failure,
         traceback=run.traceback,
         exit_code=run.exit_code,
         can_resume=restartable and source is not None,

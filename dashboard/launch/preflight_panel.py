@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from backend.api.schemas import PreflightReply, PresetOut, ProblemItem
+from backend.api.schemas import PreflightReply, PresetOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line, sentence
 from dashboard.parts.text import about_size, count, duration, size
+from memgen.contract.problem import Problem
 
 
 def preflight_panel(reply: PreflightReply, step: str, preset: str, presets: Sequence[PresetOut]) -> None:
@@ -30,13 +31,10 @@ def fit_icon(reply: PreflightReply) -> str:
     return ":material/check_circle:" if reply.fits else ":material/info:"
 
 
-def show_problems(problems: Sequence[ProblemItem]) -> None:
+def show_problems(problems: Sequence[Problem]) -> None:
     """Each problem with its field, value and way out."""
     for problem in problems:
-        st.error(
-            api.item_text(problem.field, problem.value, problem.message, problem.way_out),
-            icon=":material/error:",
-        )
+        st.error(api.item_text(problem), icon=":material/error:")
 
 
 def usual_hours(step: str, preset: str, presets: Sequence[PresetOut]) -> tuple[float, float] | None:

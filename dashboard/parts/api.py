@@ -6,9 +6,10 @@ from contextlib import contextmanager
 import streamlit as st
 
 from backend.api.client import ApiError, Client, Unreachable
-from backend.api.schemas import PresetOut, Problem
+from backend.api.schemas import PresetOut, ProblemReply
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.settings import Settings
+from memgen.contract.problem import Problem
 
 RETRY_SECONDS = 3
 
@@ -85,28 +86,28 @@ def show_error(error: Exception) -> bool:
     return False
 
 
-def problem_text(problem: Problem) -> str:
+def problem_text(problem: ProblemReply) -> str:
     """Title, every field with its value, and the way out, as markdown."""
-    lines = [f"**{sentence(problem.title)}**"]
+    lines = [f"**{sentence(problem.message)}**"]
     if problem.errors:
-        lines += [f"- {item_text(item.field, item.value, item.message, item.way_out)}" for item in problem.errors]
+        lines += [f"- {item_text(item)}" for item in problem.errors]
     elif problem.field:
-        lines.append(item_text(problem.field, problem.value, "", problem.way_out))
+        lines.append(item_text(problem.model_copy(update={"message": ""})))
     elif problem.way_out:
         lines.append(sentence(problem.way_out))
     return "\n\n".join(lines[:1]) + ("\n\n" + "\n".join(lines[1:]) if lines[1:] else "")
 
 
-def item_text(field: str | None, value: str | None, message: str, way_out: str) -> str:
+def item_text(problem: Problem) -> str:
     """One problem as a line of markdown: field, value, message, way out."""
     parts = []
-    if field:
-        parts.append(f"**{escape_markdown(field)}**" + (f" = {escape_markdown(value)}" if value else "") + ":")
-    if message:
-        ended = message if message.endswith((".", "!", "?")) else f"{message}."
-        parts.append(sentence(ended[:1].upper() + ended[1:]))
-    if way_out:
-        parts.append(sentence(way_out))
+    if problem.field:
+        value = f" = {escape_markdown(problem.value)}" if problem.value else ""
+        parts.append(f"**{escape_markdown(problem.field)}**{value}:")
+    if problem.message:
+        parts.append(sentence(problem.in_sentences().message))
+    if problem.way_out:
+        parts.append(sentence(problem.way_out))
     return " ".join(parts)
 
 

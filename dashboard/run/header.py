@@ -118,8 +118,7 @@ def failure_panel(run: RunDetail) -> None:
     cause = run.cause_text or (CAUSE_TEXT[run.cause] if run.cause else "no cause was reported")
     lines = [f"**Failed: {sentence(cause)}.**"]
     if run.failure:
-        item = run.failure
-        lines.append(api.item_text(item.field, item.value, item.message, item.way_out))
+        lines.append(api.item_text(run.failure))
     if run.exit_code is not None:
         lines.append(escape_markdown(exit_words(run.exit_code)))
     with st.container(key="failure"):

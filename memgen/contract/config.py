@@ -21,8 +21,7 @@ class InvalidConfig(BadInput):
     """A config that can't be used; `problems` lists every field that is wrong, the first is the error itself."""
 
     def __init__(self, problems: list[BadInput]) -> None:
-        first = problems[0]
-        super().__init__(first.code, first.message, field=first.field, value=first.value, way_out=first.way_out)
+        super().__init__(**dict(problems[0].problem))
         self.problems = problems
 
 

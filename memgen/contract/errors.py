@@ -6,6 +6,8 @@ Knows nothing of HTTP, the command line or the trainer: each edge turns it into 
 
 from pydantic import ValidationError
 
+from memgen.contract.problem import Problem
+
 
 class BadInput(Exception):
     """Input that can't be used, said so that the reader can mend it.
@@ -28,19 +30,40 @@ class BadInput(Exception):
         way_out: str = "",
     ) -> None:
         super().__init__(message)
-        self.code = code
-        self.message = message
-        self.field = field
-        self.value = None if value is None else _shown(value)
-        self.way_out = way_out
+        self.problem = Problem(code=code, message=message, field=field, value=value, way_out=way_out)
 
     def __str__(self) -> str:
         """`field: message (got value). Way out.` on one line."""
-        text = f"{self.field}: {self.message}" if self.field else self.message
-        if self.value is not None:
-            text += f" (got {self.value!r})"
-        text = text if text.endswith((".", "!", "?")) else text + "."
-        return f"{text} {self.way_out}".rstrip()
+        return str(self.problem)
+
+    def at(self, field: str | None) -> "BadInput":
+        """The same said of another field, e.g. of a step's in a pipeline."""
+        return BadInput(**{**dict(self.problem), "field": field})
+
+    @property
+    def code(self) -> str:
+        """Stable name that programs may test."""
+        return self.problem.code
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+        return self.problem.message
+
+    @property
+    def field(self) -> str | None:
+        """What carries the value."""
+        return self.problem.field
+
+    @property
+    def value(self) -> str | None:
+        """The offending value as text."""
+        return self.problem.value
+
+    @property
+    def way_out(self) -> str:
+        """What to do instead."""
+        return self.problem.way_out
 
 
 class Diverged(RuntimeError):
@@ -51,12 +74,9 @@ class Diverged(RuntimeError):
         way_out: what to do instead, one sentence.
     """
 
-    code = "diverged"
-
     def __init__(self, message: str, way_out: str) -> None:
         super().__init__(f"{message}. {way_out}")
-        self.message = message
-        self.way_out = way_out
+        self.problem = Problem(code="diverged", message=message, way_out=way_out)
 
 
 def first_error(error: ValidationError) -> str:
@@ -64,10 +84,3 @@ def first_error(error: ValidationError) -> str:
     first = error.errors(include_input=False)[0]
     place = ".".join(str(part)[:100] for part in first["loc"])
     return f"{ascii(place)[1:-1]}: {first['msg']}" if place else first["msg"]
-
-
-def _shown(value: object) -> str:
-    try:
-        return str(value)[:200]
-    except (RecursionError, ValueError):  # nested too deep, or an integer of more digits than Python writes
-        return f"a {type(value).__name__} that is too large to show"

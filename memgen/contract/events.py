@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from memgen.contract.numbers import Amount, Finite, Line, Paragraph, Time, Whole, Word
+from memgen.contract.problem import Problem
 
 
 class _Event(BaseModel):
@@ -88,15 +89,10 @@ class Finished(_Event):
     result: dict[str, Whole | Finite | Line | None]
 
 
-class Failed(_Event):
+class Failed(_Event, Problem):
     """The stage ends with an error."""
 
     event: Literal["failed"] = "failed"
-    code: Word
-    message: Paragraph
-    field: Line | None = None
-    value: Line | None = None
-    way_out: Line = ""
     traceback: Paragraph | None = None
 
 

@@ -25,16 +25,18 @@ def sendable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _cut(length: int) -> BeforeValidator:
+def cut_at(length: int) -> BeforeValidator:
+    """Cuts a text at so many characters, and makes it sendable; what is no text is left to the type."""
+
     def cut(value: Any) -> Any:
         return sendable(value[:length]) if isinstance(value, str) else value
 
     return BeforeValidator(cut)
 
 
-Word = Annotated[str, _cut(200)]
+Word = Annotated[str, cut_at(200)]
 """A code, a unit, the name of a phase."""
-Line = Annotated[str, _cut(2_000)]
+Line = Annotated[str, cut_at(2_000)]
 """A sentence or a path."""
-Paragraph = Annotated[str, _cut(20_000)]
+Paragraph = Annotated[str, cut_at(20_000)]
 """A long message, a traceback."""

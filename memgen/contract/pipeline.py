@@ -275,8 +275,7 @@ def _moved(problem: BadInput, spec: PipelineSpec, name: StepName) -> BadInput:
         place = "evaluations" if field in spec.evaluations else "shared"
     else:
         place = f"steps.{name}"
-    where = f"{place}.{field}" if field else place
-    return BadInput(problem.code, problem.message, field=where, value=problem.value, way_out=problem.way_out)
+    return problem.at(f"{place}.{field}" if field else place)
 
 
 def _once(problems: list[BadInput]) -> list[BadInput]:

@@ -12,6 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
+from backend.api.schemas import FinishRequest, ProblemReply
+from memgen.contract.events import Failed
+from memgen.contract.problem import Problem
+from memgen.contract.status import Cause
 from tests.backend.conftest import SLOT, Backend, check_problem
 
 JSON = {"Content-Type": "application/json"}
@@ -233,10 +237,29 @@ def test_numbers_that_the_database_cannot_hold_are_refused(backend: Backend) -> 
 
 def test_openapi_document_names_the_problem_of_each_route(backend: Backend) -> None:
     document = backend.http.get("/api/v1/openapi.json").json()
-    assert "Problem" in document["components"]["schemas"]
+    assert {"Problem", "ProblemReply"} <= set(document["components"]["schemas"])
     for methods in document["paths"].values():
         for operation in methods.values():
             assert "4XX" in operation["responses"]
+
+
+def test_reply_of_an_error_is_its_problem_with_the_message_as_title_and_comes_back_as_one() -> None:
+    problem = Problem(code="x", message="Too long.", field="f", value="7", way_out="Cut it.")
+    reply = ProblemReply(**dict(problem), status=400, errors=[problem])
+    wire = reply.model_dump()
+    assert wire == {
+        "type": "about:blank", "title": "Too long.", "status": 400, "code": "x", "field": "f", "value": "7",
+        "way_out": "Cut it.", "errors": [dict(problem)],
+    }  # fmt: skip
+    assert ProblemReply.model_validate(wire) == reply
+
+
+def test_report_of_a_failed_event_sends_the_problem_alone() -> None:
+    problem = Problem(code="x", message="Too long.")
+    event = Failed(time=1.0, traceback="t", **dict(problem))
+    assert FinishRequest(outcome="failed", cause=Cause.ERROR, exit_code=1, failure=event).model_dump()["failure"] == (
+        dict(problem)
+    )
 
 
 ODD = ["\ud800", "\0", 2**63, 10**30]

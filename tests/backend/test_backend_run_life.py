@@ -1,5 +1,7 @@
 """The life of a run as the API shows it."""
 
+import pytest
+
 from memgen.contract.config import config_hash, parse_config
 from tests.backend.conftest import Backend, answer_line, check_problem
 
@@ -69,6 +71,24 @@ def test_failed_run_keeps_what_its_trainer_said(backend: Backend) -> None:
     assert (run["status"], run["cause"], run["failure"], run["exit_code"]) == ("failed", "invalid_config", failure, 2)
     assert (run["traceback"], run["output"]) == ("Traceback: é", None)
     assert backend.history(attempt.run_id)[-1]["detail"] == "Too long."
+
+
+@pytest.mark.parametrize(
+    ("stored", "read"),
+    [
+        ('{"code": "c", "message": "m", "way_out": "w"}', {"code": "c", "message": "m", "way_out": "w"}),
+        ('{"code": "c", "message": "m", "field": "f", "value": "v", "way_out": "", "other": 1}',
+         {"code": "c", "message": "m", "field": "f", "value": "v"}),
+        ("null", None),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_failures_that_earlier_versions_stored_are_read(backend: Backend, stored: str | None, read: object) -> None:
+    run_id = backend.submit()
+    with backend.context.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE run SET failure = ?", (stored,))
+    failure = backend.run(run_id)["failure"]
+    assert failure == (read and {"field": None, "value": None, "way_out": "", **read})
 
 
 def test_stop_of_a_trainer_by_signal_without_a_request_ends_cancelled(backend: Backend) -> None:

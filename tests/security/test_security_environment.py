@@ -268,10 +268,10 @@ def test_run_whose_reports_the_backend_can_not_take_is_ended_by_force(
     house: House, tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from backend.api.client import ApiError, Client
-    from backend.api.schemas import Problem
+    from backend.api.schemas import ProblemReply
 
     def fails(*_: object) -> int:
-        raise ApiError(Problem(title="broken", status=500, code="unknown_error"))
+        raise ApiError(ProblemReply(message="broken", status=500, code="unknown_error"))
 
     monkeypatch.setattr(Client, "send_stream", fails)
     house.write_script("answer(0)\nanswer(1)\nfinish()\n")

@@ -13,7 +13,7 @@ from backend.api.schemas.compare import (
 from backend.api.schemas.house import HealthOut, PauseRequest, QueueOut, SlotOut, WorkerList, WorkerOut
 from backend.api.schemas.launch import PreflightReply, PresetOut, RunCreate
 from backend.api.schemas.pipelines import PipelineList, PipelineOut, PipelinePreflight, PipelineStepOut
-from backend.api.schemas.problems import Problem, ProblemItem
+from backend.api.schemas.problems import ProblemReply
 from backend.api.schemas.runs import (
     AnswersOut,
     AttemptOut,
@@ -80,8 +80,7 @@ __all__ = [
     "PreflightReply",
     "PresetOut",
     "PriorityRequest",
-    "Problem",
-    "ProblemItem",
+    "ProblemReply",
     "ProgressOut",
     "QueueOut",
     "RunCreate",

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from backend.api.schemas.base import ApiReply, ApiRequest
-from backend.api.schemas.problems import ProblemItem
+from memgen.contract.problem import Problem
 
 
 class PresetOut(ApiReply):
@@ -23,7 +23,7 @@ class PreflightReply(ApiReply):
     """Whether a config would run, and what it would take."""
 
     ok: bool
-    problems: list[ProblemItem]
+    problems: list[Problem]
     """Why it can't be submitted."""
     warnings: list[str]
     """What would make it wait or fail later, e.g. that no worker is alive."""

@@ -5,9 +5,9 @@ from typing import Any
 
 from backend.api.schemas.base import ApiReply
 from backend.api.schemas.launch import PreflightReply
-from backend.api.schemas.problems import ProblemItem
 from backend.api.schemas.runs import RunOut
 from memgen.contract.pipeline import StepName
+from memgen.contract.problem import Problem
 from memgen.contract.status import PipelineStatus
 
 
@@ -53,6 +53,6 @@ class PipelinePreflight(ApiReply):
     """Whether a pipeline would run, and what its steps would take."""
 
     ok: bool
-    problems: list[ProblemItem]
+    problems: list[Problem]
     steps: dict[StepName, PreflightReply]
     """Of the steps to run; empty where something is wrong."""

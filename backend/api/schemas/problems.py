@@ -1,35 +1,21 @@
 """Errors as they go over HTTP (RFC 9457)."""
 
-from pydantic import Field
+from typing import Annotated
 
-from backend.api.schemas.base import ApiReply
+from pydantic import ConfigDict, Field
 
-
-class ProblemItem(ApiReply):
-    """One thing that is wrong."""
-
-    code: str
-    message: str
-    field: str | None = None
-    value: str | None = None
-    way_out: str = ""
+from memgen.contract.problem import Problem
 
 
-class Problem(ApiReply):
-    """The body of every error (`application/problem+json`, RFC 9457)."""
+class ProblemReply(Problem):
+    """The body of every error (RFC 9457): the problem, with its message under the name `title`."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     type: str = "about:blank"
-    title: str
+    message: Annotated[str, Field(alias="title")]
     """One sentence that says what is wrong."""
     status: int
     """The HTTP status."""
-    code: str
-    """Stable name that programs may test."""
-    field: str | None = None
-    """Config field or parameter that carries the value."""
-    value: str | None = None
-    """The offending value."""
-    way_out: str = ""
-    """What to do instead."""
-    errors: list[ProblemItem] = Field(default_factory=list)
+    errors: list[Problem] = Field(default_factory=list)
     """All problems, where there are several."""

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import Field
 
 from backend.api.schemas.base import ApiReply, ApiRequest
-from backend.api.schemas.problems import ProblemItem
 from memgen.contract.answers import AnswerRecord
+from memgen.contract.problem import Problem
 from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
 
 
@@ -93,7 +93,7 @@ class RunDetail(RunOut):
 
     config: dict[str, Any]
     config_hash: str
-    failure: ProblemItem | None
+    failure: Problem | None
     """What the trainer said when it failed."""
     traceback: str | None
     exit_code: int | None

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from backend.api.schemas.base import ApiReply, ApiRequest
-from backend.api.schemas.problems import ProblemItem
 from memgen.contract.planner.placement import Placement
+from memgen.contract.problem import Problem
 from memgen.contract.status import Cause, StopMode
 
 INSTANCE_HEADER = "X-MemGen-Instance"
@@ -142,7 +142,7 @@ class FinishRequest(ApiRequest):
     cause: Cause
     exit_code: Annotated[int, Field(ge=-(2**31), le=2**32)] | None
     """Of the trainer; negative is minus the signal."""
-    failure: ProblemItem | None = None
+    failure: Problem | None = None
     traceback: str | None = Field(default=None, max_length=20_000)
     result: dict[str, Any] = Field(default_factory=dict)
     environment: dict[str, Any] = Field(default_factory=dict)
