@@ -13,10 +13,12 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from memgen.contract.config import check_revision
 from memgen.contract.errors import BadInput
@@ -131,8 +133,10 @@ def _from_hub(preset: Preset, revision: str | None, monitor: Monitor) -> LocalMo
         present = cache / f"models--{preset.repo.replace('/', '--')}"
         monitor.phase("download", f"{preset.repo} at {info.sha}")
         need_disk(cache, max(0, size - _bytes_below(present)), f"the download of {preset.name}")
-        with _watch(present, size, monitor):
-            folder = snapshot_download(preset.repo, revision=revision, allow_patterns=HUB_FILES)
+        folder = snapshot_download(
+            preset.repo, revision=revision, allow_patterns=HUB_FILES, tqdm_class=_progress_class(size, monitor)
+        )
+        monitor.progress(size, size, "bytes")
         # asked for by branch, so that the cache also finds it offline; the folder is named by its commit
         return _snapshot(Path(folder), preset)
     except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
@@ -141,6 +145,31 @@ def _from_hub(preset: Preset, revision: str | None, monitor: Monitor) -> LocalMo
         raise
     except Exception as error:  # every transport has its own errors; a copy in the cache still helps
         return _from_hub_cache(preset, revision, error)
+
+
+def _progress_class(total: int, monitor: Monitor) -> type[Any]:
+    """What the hub counts with: it tells the monitor, at most once a second, and draws nothing.
+
+    Args:
+        total: bytes of the weights; the hub's own total grows with each file that it begins.
+        monitor: who is told.
+    """
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Counter(tqdm):
+        most = 0  # of the bytes received and the bytes written
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            # by default it counts for a terminal alone
+            kwargs |= {"disable": False, "file": StringIO(), "mininterval": 1.0}
+            super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+        def display(self, *_: Any, **__: Any) -> None:
+            if self.unit == "B" and self.n > Counter.most:  # else it counts files
+                Counter.most = self.n
+                monitor.progress(min(self.n, total), total, "bytes")
+
+    return Counter
 
 
 def _from_hub_cache(preset: Preset, revision: str | None, error: Exception) -> LocalModel:
@@ -291,15 +320,13 @@ def _bytes_below(folder: Path) -> int:
 
 
 @contextmanager
-def _watch(
-    folder: Path, total: int, monitor: Monitor, *, measure: Callable[[Path], int] = _bytes_below
-) -> Iterator[None]:
+def _watch(folder: Path, total: int, monitor: Monitor) -> Iterator[None]:
     """Report the bytes below a folder once a second while the block runs."""
     over = threading.Event()
 
     def report() -> None:
         while not over.wait(1.0):
-            monitor.progress(min(measure(folder), total), total, "bytes")
+            monitor.progress(min(_bytes_below(folder), total), total, "bytes")
 
     thread = threading.Thread(target=report, daemon=True)
     thread.start()
