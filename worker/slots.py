@@ -157,6 +157,9 @@ def check_slots(slots: list[Slot]) -> None:
 class SlotLock:
     """The lock of a slot on this machine; the kernel frees it when its holder dies.
 
+    `filelock` is not used: where a file system has no flock it goes on with a file that outlives its holder, it lets a
+    process take twice what it holds, and it takes a slot for busy whose file `remove_old_locks` has just removed.
+
     Args:
         home: folder of everything.
         slot: what to hold.

@@ -2,6 +2,9 @@
 
 A page of another site can make a browser send requests here under a name of its own (DNS rebinding): a name that
 nobody gave to this service is refused.
+
+Starlette's `TrustedHostMiddleware` is not used: it looks at the first of two Host headers, knows no bare addresses (nor
+two spellings of one), and its refusal names no way out.
 """
 
 import ipaddress

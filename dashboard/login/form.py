@@ -1,4 +1,8 @@
-"""The body of the login form: small, of one kind, and not waited for longer than a browser takes."""
+"""The body of the login form: small, of one kind, and not waited for longer than a browser takes.
+
+Starlette's `request.form()` is not used: it bounds fields and not the body (it parses `&&&&...` for as long as that
+comes), takes the first of two fields of one name, and replaces what is not UTF-8 instead of refusing it.
+"""
 
 import asyncio
 from urllib.parse import parse_qs

@@ -1,11 +1,14 @@
 """Login sessions: a signed id and end in a cookie, and the ids that were logged out."""
 
+import hashlib
 import hmac
 import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from itsdangerous import BadSignature, Signer
 
 from memgen.contract.rundir import write_whole
 
@@ -38,6 +41,7 @@ class Sessions:
 
     def __init__(self, token: str, clock: Callable[[], float], ended_file: Path | None = None) -> None:
         self._token = token.encode()
+        self._signers = {purpose: self._signer(purpose) for purpose in (COOKIE, BROWSER_COOKIE)}
         self._clock = clock
         self._file = ended_file
         self._ended = self._read_ended()
@@ -91,20 +95,22 @@ class Sessions:
         return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and _is_number(pair[1])}
 
     def _sign(self, purpose: str, seconds: int) -> str:
+        # the end is part of what is signed: a timed signer's would be refused after a clock was set back
         said = f"{secrets.token_hex(16)}.{int(self._clock()) + seconds}"
-        return f"{said}.{self._signature(purpose, said)}"
+        return self._signers[purpose].sign(said).decode()
 
     def _verify(self, purpose: str, value: str) -> Signed | None:
-        said, _, signature = value.rpartition(".")
-        # signature first: what a forged cookie says is never read
-        if not hmac.compare_digest(signature.encode("utf-8", "replace"), self._signature(purpose, said).encode()):
+        try:
+            said = self._signers[purpose].unsign(value.encode("utf-8", "replace")).decode()
+        except BadSignature:  # what a forged cookie says is never read
             return None
         name, _, end = said.partition(".")
         return Signed(name, int(end)) if _is_number(end) and int(end) > self._clock() else None
 
-    def _signature(self, purpose: str, said: str) -> str:
-        key = hmac.digest(self._token, f"memgen dashboard {purpose}".encode(), "sha256")
-        return hmac.digest(key, said.encode("utf-8", "replace"), "sha256").hex()
+    def _signer(self, purpose: str) -> Signer:
+        return Signer(
+            self._token, salt=f"memgen dashboard {purpose}", key_derivation="hmac", digest_method=hashlib.sha256
+        )
 
 
 def _is_number(text: str) -> bool:
