@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from backend.api.schemas import Announce, ClaimedAttempt, ClaimRequest, FinishRequest, SlotReport
-from backend.errors import ServiceError
+from backend.errors import Conflict, ServiceError
 from backend.services import claim, ingest, runs
 from backend.services.disk import SpareDisk
 from backend.services.reconcile import Reconciler
@@ -240,7 +240,7 @@ class Life(RuleBasedStateMachine):
             with self.database.write() as session:
                 do(session, runs.get(session, run_id))
         except ServiceError as error:
-            assert error.status == 409, json.dumps(str(error))
+            assert isinstance(error, Conflict), json.dumps(str(error))
 
 
 def explore(histories: int = HISTORIES) -> str:
