@@ -10,7 +10,7 @@ from backend.services.descent import older_parent
 from backend.store.models import Checkpoint, Run
 from memgen.contract.pipeline import STEPS, StepName
 from memgen.contract.problem import Problem
-from memgen.contract.stages import trainings
+from memgen.contract.stages import training_names
 from memgen.contract.status import CAUSE_TEXT, Cause, RunStatus
 
 NEVER = frozenset({RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.SKIPPED})
@@ -53,7 +53,7 @@ def register_new(session: Session, home: Path, *, at: float, since: float) -> No
     known = select(Checkpoint.run_id)
     query = select(Run).where(
         col(Run.status) == RunStatus.SUCCEEDED,
-        col(Run.stage).in_(trainings()),
+        col(Run.stage).in_(training_names()),
         col(Run.id).not_in(known),
         col(Run.ended_at) > since,
     )

@@ -14,7 +14,7 @@ from backend.store.models import Checkpoint, Run
 from backend.views.times import when
 from memgen.contract.errors import BadInput
 from memgen.contract.stage_configs import LENGTHS, LIMITS
-from memgen.contract.stages import trainings, trains
+from memgen.contract.stages import training_names, trains
 from memgen.contract.status import RunStatus
 
 
@@ -29,7 +29,7 @@ def listed(session: Session, home: Path, child: Mapping[str, Any], *, limit: int
     """
     usable: list[s.CheckpointOut] = []
     others: list[s.CheckpointOut] = []
-    for run in session.exec(select(Run).where(col(Run.stage).in_(trainings())).order_by(col(Run.id).desc())):
+    for run in session.exec(select(Run).where(col(Run.stage).in_(training_names())).order_by(col(Run.id).desc())):
         problem = why_not(session, run, home, child)
         kept = others if problem else usable
         if len(kept) < limit:

@@ -11,7 +11,7 @@ from dashboard.parts import api
 from dashboard.parts.foreign_text import one_line
 from dashboard.parts.text import count, percent
 from dashboard.parts.url_state import run_numbers
-from memgen.contract.stages import evaluations
+from memgen.contract.stages import evaluation_names
 from memgen.contract.status import RunStatus
 
 PAGE_SIZE, PAGES = 200, 5
@@ -65,7 +65,7 @@ def _choose_base(place: DeltaGenerator, chosen: list[int], known: Mapping[int, R
 def known_evaluations(asked: list[int]) -> dict[int, RunOut]:
     """Finished evaluations, newest first, and the runs that the address names, whatever they are."""
     found: dict[int, RunOut] = {}
-    for stage in evaluations():
+    for stage in evaluation_names():
         cursor = None
         for _ in range(PAGES):
             reply = api.client().runs(status=RunStatus.SUCCEEDED, stage=stage, cursor=cursor, limit=PAGE_SIZE)

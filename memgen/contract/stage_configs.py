@@ -5,7 +5,7 @@ A config says what to compute; where things lie (home, data folders) is the mach
 Defaults are those of MemGen (arXiv 2509.24704) and LTPO (arXiv 2510.04182) as docs/method.md names them.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -76,7 +76,10 @@ class StageConfig(BaseModel):
 
 
 class Evaluation(StageConfig):
-    """What both evaluations share."""
+    """What all evaluations share."""
+
+    without_latents: ClassVar[tuple[str, ...]] = ("base",)
+    """Settings of the plain model, which starts from no checkpoint."""
 
     setting: str
     """What is measured."""
@@ -102,23 +105,24 @@ class Evaluation(StageConfig):
     @classmethod
     def _checkpoint_fits_setting(cls, value: str | None, info: ValidationInfo) -> str | None:
         setting = info.data.get("setting")
-        if setting == "base" and value is not None:
-            raise PydanticCustomError("checkpoint_unused", "the setting `base` uses no checkpoint")
-        if setting not in (None, "base") and value is None:
+        if setting in cls.without_latents and value is not None:
+            raise PydanticCustomError("checkpoint_unused", f"the setting `{setting}` uses no checkpoint")
+        if setting not in (None, *cls.without_latents) and value is None:
             raise PydanticCustomError("checkpoint_missing", f"the setting `{setting}` needs a checkpoint")
         return value
 
     @field_validator(*LIMITS, *LENGTHS)
     @classmethod
     def _base_has_no_latents(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value is not None and info.data.get("setting") == "base":
-            raise PydanticCustomError("latents_unused", "the setting `base` has no latents")
+        setting = info.data.get("setting")
+        if value is not None and setting in cls.without_latents:
+            raise PydanticCustomError("latents_unused", f"the setting `{setting}` has no latents")
         return value
 
     @property
     def has_latents(self) -> bool:
         """Whether weaver and trigger are loaded."""
-        return self.setting != "base"
+        return self.setting not in self.without_latents
 
     @property
     def uses_trigger(self) -> bool:
@@ -127,7 +131,7 @@ class Evaluation(StageConfig):
 
 
 class Training(StageConfig):
-    """What both trainings share. One step is one update of the optimizer."""
+    """What all trainings share. One step is one update of the optimizer."""
 
     num_questions: int | None = Field(default=None, ge=1, le=100_000)
     """Training questions, drawn by the seed."""

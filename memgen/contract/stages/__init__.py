@@ -51,12 +51,12 @@ def trains(name: str) -> bool:
     return stage is not None and stage.trains
 
 
-def trainings() -> list[str]:
+def training_names() -> list[str]:
     """Names of the stages that train."""
     return [stage.name for stage in STAGES if stage.trains]
 
 
-def evaluations() -> list[str]:
+def evaluation_names() -> list[str]:
     """Names of the stages that answer questions."""
     return [stage.name for stage in STAGES if not stage.trains]
 

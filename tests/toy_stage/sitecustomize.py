@@ -1,0 +1,7 @@
+"""The one line of the tuple: Python imports this at start where this folder is in PYTHONPATH, before anything else."""
+
+import guess_stage
+
+from memgen.contract import stages
+
+stages.STAGES = (*stages.STAGES, guess_stage.STAGE)
