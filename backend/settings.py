@@ -1,15 +1,17 @@
 """Settings of the backend and its launcher: environment variables with the prefix MEMGEN_, and REDIS_URL."""
 
+import os
 import secrets
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from backend.serving.hosts import AllowedHosts, allowed_hosts, proxy_addresses
 from backend.serving.variables import Host, Pause, Port, RedisVariables, Seconds, Token, Url, read_token, url_of
+from memgen.contract.data_sets.folders import data_folders
 from memgen.contract.errors import BadInput
-from memgen.contract.gsm8k_folder import gsm8k_folder
 from memgen.contract.home import group_id, look_into_home, open_home
 from memgen.contract.rundir import write_whole
 
@@ -45,8 +47,6 @@ class Settings(RedisVariables):
     """Token of users; empty reads or makes HOME/backend/token."""
     worker_token: Token = Field(default="", repr=False)
     """Token of workers; empty reads or makes HOME/backend/worker-token."""
-    gsm8k_dir: Path | None = None
-    """Folder with train.jsonl and test.jsonl, instead of the hub."""
     lease_seconds: Seconds = 60.0
     """Time within which an attempt must beat."""
     beat_seconds: Seconds = 5.0
@@ -60,10 +60,19 @@ class Settings(RedisVariables):
     retry_pause_seconds: Pause = 5.0
     """Pause before the first retry of a lost attempt; doubles with each, up to an hour."""
 
-    @field_validator("gsm8k_dir", mode="before")
-    @classmethod
-    def _as_the_trainer_reads_it(cls, value: object) -> Path | None:
-        return gsm8k_folder(None if value is None else str(value))
+    @cached_property
+    def data_folders(self) -> dict[str, Path]:
+        """Folders with rows of data sets, by data set, as the trainer reads their settings.
+
+        Raises:
+            BadInput: `bad_setting`.
+        """
+        return data_folders(os.environ)
+
+    @model_validator(mode="after")
+    def _data_folders_are_paths(self) -> Self:
+        self.data_folders  # noqa: B018  # a setting that names no path is refused here and not by a request
+        return self
 
     @model_validator(mode="after")
     def _two_beats_within_a_lease(self) -> Self:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import torch
 
-from memgen.contract.gsm8k_folder import GSM8K_SETTING, gsm8k_folder
+from memgen.contract.data_sets.folders import folder_of
+from memgen.contract.data_sets.gsm8k import GSM8K
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.home import home_of_environment
 from memgen.contract.presets import DEMO_PRESET, get_preset
 from memgen.data import Question, load_questions
+from memgen.data.prompt import answer_text, question_prompt
 from memgen.model.base import BaseModel, load_base
-from memgen.model.chat import END, question_messages, render
 from memgen.model.checkpoint import new_model
 from memgen.model.fetch import LocalModel, fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel
@@ -42,18 +44,20 @@ def woven(name: str) -> MemGenModel:
 
 def questions(count: int) -> list[Question]:
     """The first training questions of GSM8K, where MEMGEN_GSM8K_DIR names its folder, else of our word problems."""
-    folder = gsm8k_folder(os.environ.get(GSM8K_SETTING))
+    folder = folder_of(GSM8K, os.environ)
     data = "gsm8k" if folder else "wordproblems"
-    return load_questions(data, "train", limit=count, gsm8k_folder=folder)
+    return load_questions(data, "train", limit=count, folder=folder)
 
 
 def prompt_ids(base: BaseModel, question: Question) -> list[int]:
     """The question's prompt in tokens."""
-    ids: list[int] = base.tokenizer.encode(render(question_messages(question.question)), add_special_tokens=False)
+    ids: list[int] = base.tokenizer.encode(
+        question_prompt(data_set(question.id.partition(":")[0]), question.question), add_special_tokens=False
+    )
     return ids
 
 
 def answer_ids(base: BaseModel, question: Question) -> list[int]:
     """The question's supervised answer in tokens."""
-    ids: list[int] = base.tokenizer.encode(f"{question.solution}{END}\n", add_special_tokens=False)
+    ids: list[int] = base.tokenizer.encode(answer_text(question.solution), add_special_tokens=False)
     return ids

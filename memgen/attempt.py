@@ -9,9 +9,10 @@ import traceback
 from pydantic import BaseModel, ConfigDict
 
 from memgen.contract.config import RunConfig
+from memgen.contract.data_sets.folders import folder_of
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.events import Failed
-from memgen.contract.gsm8k_folder import GSM8K_SETTING, gsm8k_folder
 from memgen.contract.home import home_of_environment
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_DONE, EXIT_ERROR, EXIT_STOPPED, RunDir, write_json
@@ -37,8 +38,8 @@ def work(
 ) -> Ending:
     """Run the stage and leave its result; a failure is returned and not yet told."""
     try:
-        gsm8k = gsm8k_folder(os.environ.get(GSM8K_SETTING))
-        context = Context(run_dir, earlier, home_of_environment(), gsm8k, monitor, stop, team)
+        folder = folder_of(data_set(config.data), os.environ)
+        context = Context(run_dir, earlier, home_of_environment(), folder, monitor, stop, team)
         monitor.started(config.stage, os.getpid(), earlier.path.name if earlier else None)
         result = _finite(run_stage(config, context), monitor)
         if team.is_main:

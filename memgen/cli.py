@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from memgen.contract.config import RunConfig, config_hash, parse_config, stage_class
+from memgen.contract.data_sets.registry import data_sets, say_broken_plugins
 from memgen.contract.errors import BadInput
 from memgen.contract.home import home_of_environment
 from memgen.contract.json_file import Unreadable, read_json
@@ -83,6 +84,13 @@ def presets() -> None:
             typer.echo(f"{preset.name:45} {size:6.1f} GB in bfloat16   {preset.note}")
     except BadInput as error:
         _refuse(error)
+
+
+@app.command("data-sets")
+def list_data_sets() -> None:
+    """List the data sets that can be used, and the plug-ins that can't."""
+    for one in data_sets().values():
+        typer.echo(f"{one.name:24} {one.word}: {one.help}")
 
 
 @app.command()
@@ -288,6 +296,7 @@ def _refuse(error: BadInput) -> NoReturn:
 def main() -> None:
     """Entry point of `python -m memgen`."""
     begin_process()
+    say_broken_plugins(lambda text: print(f"warning: {text}", file=sys.stderr))
     try:
         app()
     except OSError as error:

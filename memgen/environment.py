@@ -11,12 +11,13 @@ import torch
 
 from memgen.contract.answers import scorer_version
 from memgen.contract.config import RunConfig, config_hash
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput
 from memgen.contract.inheritance import inherited
 from memgen.contract.json_file import Unreadable, read_object
 from memgen.contract.rundir import RunDir
+from memgen.data.prompt import prompt_hash
 from memgen.model.base import BaseModel
-from memgen.model.chat import prompt_hash
 from memgen.model.fetch import LocalModel
 from memgen.parallel.team import Team
 from memgen.scoring import SCORER_VERSION
@@ -38,7 +39,7 @@ def describe(
         "model": source.identity,
         "checkpoint": checkpoint,
         "config_hash": config_hash(config),
-        "prompt_hash": prompt_hash(),
+        "prompt_hash": prompt_hash(data_set(config.data)),
         "scorer_version": SCORER_VERSION,
         "seed": config.seed,
         "dtype": str(base.model.dtype).removeprefix("torch."),

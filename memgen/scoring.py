@@ -9,6 +9,7 @@ import re
 from collections import deque
 
 from memgen.answer_text import is_label, last_number, plain, value_of
+from memgen.contract.data_sets.record import AnswerKind
 from memgen.math_equivalence import is_equiv
 
 SCORER_VERSION = 2
@@ -20,30 +21,78 @@ _BRACES = re.compile(r"\\{1,4}boxed\s*\{|\\.|[{}]", re.DOTALL)
 _ANY_BRACE = re.compile(r"[{}]")
 _MARK = re.compile(r"(?:\\?#){4,}")
 _LINE = re.compile(r"\s*+([^\n]+)")
+_CHOICE = re.compile(r"(?<![A-Za-z0-9_\\'])\(?([A-Z])(?![A-Za-z0-9_'])")
+_TEXT_STYLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}")
 
 
-def score(completion: str, solution: str) -> dict[str, float]:
+def score(completion: str, solution: str, kind: AnswerKind = "number") -> dict[str, float]:
     """All scores of one completion, each 0.0 or 1.0: `accuracy`, `compute_reward`, `format_ok`."""
     return {
-        "accuracy": accuracy(completion, solution),
+        "accuracy": accuracy(completion, solution, kind),
         "compute_reward": compute_reward(completion, solution),
         "format_ok": float(format_ok(completion)),
     }
 
 
-def accuracy(completion: str, solution: str, *, require_box: bool = False) -> float:
-    r"""1.0 where the completion's answer has the value of the solution's, else 0.0.
+def accuracy(completion: str, solution: str, kind: AnswerKind = "number", *, require_box: bool = False) -> float:
+    r"""1.0 where the completion's answer is that of the solution, else 0.0.
 
     Args:
         completion: the model's text, up to its first EOS.
-        solution: a text whose answer `extract_answer` finds, e.g. a rationale that ends in `\boxed{18}`.
+        solution: a text whose answer `answer_of` finds, e.g. a rationale that ends in `\boxed{18}`.
+        kind: how answers are found and compared.
         require_box: only a balanced `\boxed{}` counts as an answer (the reward of GRPO).
     """
-    given = _last_box(completion) if require_box else extract_answer(completion)
-    expected = extract_answer(solution)
+    given = _last_box(completion) if require_box else answer_of(completion, kind)
+    expected = answer_of(solution, kind)
     if given is None or expected is None:
         return 0.0
-    return float(same_answer(given, expected))
+    match kind:
+        case "choice":
+            return float(choice_of(given) == choice_of(expected) is not None)
+        case "exact text":
+            return float(given.split() == expected.split())
+        case _:
+            return float(same_answer(given, expected))
+
+
+def answer_of(text: str, kind: AnswerKind = "number") -> str | None:
+    """The answer of a kind that a text gives; None where it gives none."""
+    match kind:
+        case "choice":
+            return choice_of(text)
+        case "exact text":
+            return _last_box(text) or next(iter(_marked_lines(text)), None) or _last_line(text)
+        case "expression":
+            return _last_box(text) or next(iter(_marked_lines(text)), None) or last_number(text)
+        case _:
+            return extract_answer(text)
+
+
+def choice_of(text: str) -> str | None:
+    r"""The letter that a text chooses: that of its last box, else of its last marked line, else its last lone capital.
+
+    `(B)`, `B.`, `\text{B}` and `B) seven` are B; in the text itself an `A` or `I` that is a word does not count.
+    """
+    for place in (_last_box(text), next(iter(_marked_lines(text)), None)):
+        if place is not None and (first := _CHOICE.search(_TEXT_STYLE.sub(r"\1", place))) is not None:
+            return first[1]
+    if len(text) == 1 and text.isascii() and text.isupper():
+        return text
+    letters = [one[1] for one in _CHOICE.finditer(text) if one[1] not in "AI" or _stands_alone(text, one)]
+    return letters[-1] if letters else None
+
+
+def _stands_alone(text: str, letter: re.Match[str]) -> bool:
+    """Whether a letter that may be a word is none: in brackets, or at the end of a line or sentence."""
+    after = text[letter.end() : letter.end() + 2].strip()
+    return letter[0].startswith("(") or after == "" or after[0] in ").:,"
+
+
+def _last_line(text: str) -> str | None:
+    """The last line with something in it."""
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else None
 
 
 def same_answer(given: str, expected: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from backend.api.client import ApiError, Client, Unreachable
 from backend.api.schemas import Announce, SlotReport
 from backend.serving.redis_address import refuse_wrong_password
+from memgen.contract.data_sets.registry import say_broken_plugins
 from memgen.contract.errors import BadInput
 from memgen.contract.home import home_error, look_into_home
 from memgen.contract.inheritance import added_names
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     begin_process()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    say_broken_plugins(log.warning)
     try:
         settings = Settings.read()
         if given.healthy:

@@ -19,9 +19,9 @@ from backend.api.client import ApiError, Client, Unreachable
 from backend.api.schemas import ClaimedAttempt, FinishRequest
 from backend.serving.variables import check_url
 from memgen.contract.config import stored_config
+from memgen.contract.data_sets.folders import as_settings, data_folders
 from memgen.contract.errors import BadInput
 from memgen.contract.gpus import VARIABLE
-from memgen.contract.gsm8k_folder import GSM8K_SETTING, gsm8k_folder
 from memgen.contract.machine import machine_name, this_boot
 from memgen.contract.presets import load_presets
 from memgen.contract.process import begin_process
@@ -171,8 +171,7 @@ class Supervisor:
             VARIABLE: ",".join(devices),
             "TQDM_DISABLE": "1",  # progress bars of libraries fill a log file; ours goes through events
         }
-        folder = gsm8k_folder(os.environ.get(GSM8K_SETTING))
-        return environment | ({GSM8K_SETTING: str(folder)} if folder else {})
+        return environment | as_settings(data_folders(os.environ))
 
     def _earlier(self) -> RunDir | None:
         if self._attempt.resumes is None:

@@ -109,6 +109,10 @@ class Client:
         reply = self._send("GET", "/presets").json()
         return [s.PresetOut.model_validate(item) for item in reply["items"]]
 
+    def data_sets(self) -> s.DataSetList:
+        """Data sets that runs can use, and plug-ins that can't be used."""
+        return self._get("/data-sets", s.DataSetList)
+
     def schema(self, stage: str) -> dict[str, Any]:
         """JSON schema of a stage's config, help texts included."""
         reply: dict[str, Any] = self._send("GET", f"/schema/{stage}").json()

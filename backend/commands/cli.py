@@ -122,7 +122,7 @@ def token() -> None:
 @app.command()
 def launch(
     preset: Annotated[str | None, typer.Option(help="Model; `memgen presets` lists them.")] = None,
-    data: Annotated[str | None, typer.Option(help="gsm8k, wordproblems or wordproblems_easy.")] = None,
+    data: Annotated[str | None, typer.Option(help="Data set; `memgen data-sets` lists them.")] = None,
     num_questions: Annotated[int | None, typer.Option(help="How many; empty for all.")] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with a config; the options above win.")] = None,
     set_field: Annotated[

@@ -31,7 +31,7 @@ def install(app: typer.Typer) -> None:
 def run(
     config: Annotated[Path | None, typer.Option(help="JSON file with a pipeline; the options below win.")] = None,
     preset: Annotated[str | None, typer.Option(help="Model; `memgen presets` lists them.")] = None,
-    data: Annotated[str | None, typer.Option(help="gsm8k, wordproblems or wordproblems_easy.")] = None,
+    data: Annotated[str | None, typer.Option(help="Data set; `memgen data-sets` lists them.")] = None,
     num_questions: Annotated[int | None, typer.Option(help="Of each evaluation; empty for all.")] = None,
     set_field: Annotated[
         list[str] | None,

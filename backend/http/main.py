@@ -1,5 +1,6 @@
 """The application: routes over one context, with the reconciler beside them."""
 
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -24,6 +25,9 @@ from backend.services.runs import largest_used_id, skip_ids
 from backend.settings import Settings
 from backend.store.db import Database
 from memgen import __version__
+from memgen.contract.data_sets.registry import say_broken_plugins
+
+log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pace: Pace | None = None) -> FastAPI:
@@ -34,6 +38,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
         clock: seconds since 1970.
         pace: how long a client may take; usual times if None.
     """
+    say_broken_plugins(log.warning)
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)
     database.migrate()

@@ -28,8 +28,8 @@ from backend.serving import redis_address
 from backend.serving.hosts import allowed_hosts
 from backend.serving.variables import url_of
 from backend.settings import Settings
+from memgen.contract.data_sets.folders import as_settings
 from memgen.contract.errors import BadInput
-from memgen.contract.gsm8k_folder import GSM8K_SETTING
 from memgen.contract.home import look_into_home
 from memgen.contract.inheritance import added_names
 from memgen.contract.machine import slots_dir, slots_dir_by_name, this_boot
@@ -131,8 +131,7 @@ class Stack:
         redis_url = redis_address.of_socket(socket_path(s.home)) if own_redis else s.redis_url
         host, port = self._dashboard
         place = {"MEMGEN_HOME": str(s.home), "MEMGEN_BACKEND_URL": s.url}
-        if s.gsm8k_dir is not None:  # one folder for all, whatever `~` or the current folder is to each
-            place[GSM8K_SETTING] = str(s.gsm8k_dir)
+        place |= as_settings(s.data_folders)
         user, worker = {"MEMGEN_TOKEN": s.user_token()}, {"MEMGEN_WORKER_TOKEN": s.workers_token()}
         backend = place | _backend_environment(s)
         doorbell = {"REDIS_URL": redis_url}

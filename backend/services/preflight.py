@@ -17,7 +17,6 @@ from backend.settings import Settings
 from backend.store.models import Run, Worker
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
 from memgen.contract.errors import BadInput
-from memgen.contract.gsm8k_folder import check_gsm8k_folder
 from memgen.contract.names import is_revision
 from memgen.contract.pipeline import PipelineSpec, StepName, plan_pipeline
 from memgen.contract.presets import get_preset
@@ -26,6 +25,11 @@ from memgen.contract.stages import stage_of
 from memgen.contract.status import RunStatus
 
 log = logging.getLogger(__name__)
+
+
+def rows_of(config: RunConfig, settings: Settings) -> int:
+    """How many rows a run works on."""
+    return num_rows(config, settings.data_folders.get(config.data))
 
 
 def check(config: RunConfig, settings: Settings) -> None:
@@ -37,10 +41,8 @@ def check(config: RunConfig, settings: Settings) -> None:
     problems: list[BadInput] = []
     needed = 0
     try:
-        if config.data == "gsm8k" and settings.gsm8k_dir is not None:
-            check_gsm8k_folder(settings.gsm8k_dir)
-        check_num_questions(config, settings.gsm8k_dir)
-        needed = disk_bytes(config, num_rows(config, settings.gsm8k_dir))
+        check_num_questions(config, settings.data_folders.get(config.data))
+        needed = disk_bytes(config, rows_of(config, settings))
     except BadInput as error:
         problems.append(error)
     free = shutil.disk_usage(settings.home).free
@@ -71,7 +73,7 @@ def preflight(session: Session, data: Mapping[str, Any], settings: Settings, aro
             disk_bytes=None,
             expected_seconds=None,
         )
-    return _describe(session, config, num_rows(config, settings.gsm8k_dir), slots, device, around.broker)
+    return _describe(session, config, rows_of(config, settings), slots, device, around.broker)
 
 
 def pipeline_preflight(
@@ -94,7 +96,7 @@ def pipeline_preflight(
         return s.PipelinePreflight(ok=False, problems=[item.problem.in_sentences() for item in problems], steps={})
     slots, device = _slots(session, around.at)
     steps = {
-        name: _describe(session, config, num_rows(config, settings.gsm8k_dir), slots, device, around.broker)
+        name: _describe(session, config, rows_of(config, settings), slots, device, around.broker)
         for name, config in configs.items()
     }
     return s.PipelinePreflight(ok=True, problems=[], steps=steps)
@@ -111,7 +113,7 @@ def check_all(configs: Mapping[StepName, RunConfig], settings: Settings) -> None
     for name, config in configs.items():
         try:
             check(config, settings)
-            needed += disk_bytes(config, num_rows(config, settings.gsm8k_dir))
+            needed += disk_bytes(config, rows_of(config, settings))
         except InvalidConfig as error:
             for problem in error.problems:
                 field = problem.field

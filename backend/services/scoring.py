@@ -18,6 +18,7 @@ from backend.errors import Conflict, ServiceError
 from backend.services import lifecycle
 from backend.store.models import Answer, AnswerScore, Run, Scoring
 from memgen.contract.answers import AnswerRecord, scorer_version
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import first_error
 from memgen.contract.status import RunStatus
 from memgen.scoring import SCORER_VERSION, score
@@ -130,6 +131,7 @@ def rescored(session: Session, run: Run) -> Rescored | None:
 
     Raises:
         Conflict: `scored_by_newer`.
+        BadInput: `unknown_data`, if the data set is not installed any more: how its answers compare is not known.
     """
     newest = all_scores(session, run)[-1].version
     if newest > SCORER_VERSION:
@@ -143,12 +145,13 @@ def rescored(session: Session, run: Run) -> Rescored | None:
     if newest == SCORER_VERSION:
         return None
     attempt = session.exec(select(func.max(Answer.attempt)).where(col(Answer.run_id) == run.id)).one() or 0
+    kind = data_set(run.data).answer
     rows = session.exec(
         select(Answer.index, Answer.record).where(col(Answer.run_id) == run.id, col(Answer.attempt) == attempt),
         execution_options={"yield_per": 100},
     )
     answers = ((index, stored_answer(record)) for index, record in rows)
-    scored = {index: score(one.completion, one.solution) for index, one in answers if one is not None}
+    scored = {index: score(one.completion, one.solution, kind) for index, one in answers if one is not None}
     return Rescored(attempt, scored)
 
 

@@ -12,11 +12,12 @@ from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]
 
 from benchmarks.learning.rows import trained_on
 from memgen.contract.config import RunConfig
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import write_json
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
+from memgen.data.prompt import answer_text, question_prompt
 from memgen.model.base import BaseModel, load_base, use_threads
-from memgen.model.chat import END, question_messages, render
 from memgen.model.checkpoint import TARGETS
 from memgen.model.fetch import fetch_model
 from memgen.monitor import Monitor
@@ -106,7 +107,7 @@ def rows(config: WeaverSftConfig, base: BaseModel) -> Dataset:
     encode: Any = base.tokenizer.encode
     found = []
     for question in trained_on(config):
-        prompt = encode(render(question_messages(question.question)), add_special_tokens=False)
-        answer = encode(f"{question.solution}{END}\n", add_special_tokens=False)
+        prompt = encode(question_prompt(data_set(config.data), question.question), add_special_tokens=False)
+        answer = encode(answer_text(question.solution), add_special_tokens=False)
         found.append({"input_ids": prompt + answer, "completion_mask": [0] * len(prompt) + [1] * len(answer)})
     return Dataset.from_list(found)

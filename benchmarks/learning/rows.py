@@ -5,7 +5,8 @@ import itertools
 from memgen.contract.rows import num_rows
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.data import load_questions
-from memgen.data.questions import Question, from_gsm8k_row
+from memgen.data.gsm8k_row import from_gsm8k_row
+from memgen.data.questions import Question
 from memgen.data.wordproblems import LEVELS, generate
 from memgen.stages.training import batch_of, drawn
 

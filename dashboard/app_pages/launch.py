@@ -8,6 +8,7 @@ import streamlit as st
 from backend.api.client import ApiError
 from backend.api.schemas import PipelinePreflight, PreflightReply, PresetOut
 from dashboard.launch.address import ALL, choose_what
+from dashboard.launch.broken_plugins import broken_plugins
 from dashboard.launch.config_form import form_fields
 from dashboard.launch.draft import KEY, NOTE, idempotency_key
 from dashboard.launch.pipeline_form import fill_in_demo, pipeline_form
@@ -130,6 +131,8 @@ def launch_button(label: str, key: str, reason: str) -> bool:
 st.title("Launch", anchor=False)
 with api.page_errors():
     all_presets = api.presets()
+    all_data_sets = api.data_sets()
+broken_plugins(all_data_sets.broken)
 chosen = choose_what()
 if chosen == ALL:
     launch_all(all_presets)

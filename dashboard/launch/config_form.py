@@ -3,12 +3,15 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from functools import partial
 from typing import Any, Literal
 
 import streamlit as st
 
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.text import words
+from memgen.contract.data_sets.field import WORDS
 
 Kind = Literal["const", "enum", "integer", "number", "boolean", "text"]
 _FEW_CHOICES = 4
@@ -28,6 +31,8 @@ class FormField:
     minimum: float | None = None
     maximum: float | None = None
     max_length: int | None = None
+    words: Mapping[Any, str] = dataclass_field(default_factory=dict)
+    """What people read for a choice, where that is not the choice itself."""
 
     @property
     def label(self) -> str:
@@ -68,7 +73,8 @@ def _field(name: str, part: dict[str, Any], schema: Mapping[str, Any]) -> FormFi
         minimum = kind_part["exclusiveMinimum"] + 1 if "exclusiveMinimum" in kind_part else minimum
         maximum = kind_part["exclusiveMaximum"] - 1 if "exclusiveMaximum" in kind_part else maximum
     return FormField(
-        name, kind, default, help_text, nullable, choices, minimum, maximum, kind_part.get("maxLength")
+        name, kind, default, help_text, nullable, choices, minimum, maximum, kind_part.get("maxLength"),
+        part.get(WORDS, {}),
     )  # fmt: skip
 
 
@@ -182,17 +188,22 @@ def _choice(field: FormField, key: str, on_change: Callable[[], None] | None) ->
             help=field.help or None,
             required=True,
             wrap=True,
-            format_func=str,
+            format_func=partial(_choice_text, field),
             on_change=on_change,
         )
     options = (None, *field.choices) if field.nullable else field.choices
     return st.selectbox(
-        field.label, options, key=key, help=field.help or None, format_func=_choice_text, on_change=on_change
+        field.label,
+        options,
+        key=key,
+        help=field.help or None,
+        format_func=partial(_choice_text, field),
+        on_change=on_change,
     )
 
 
-def _choice_text(choice: object) -> str:
-    return "default" if choice is None else str(choice)
+def _choice_text(field: FormField, choice: object) -> str:
+    return "default" if choice is None else field.words.get(choice, str(choice))
 
 
 def _number(field: FormField, key: str, empty: str) -> int | float | None:

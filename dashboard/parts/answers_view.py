@@ -137,9 +137,8 @@ def facts_line(answer: AnswerRecord) -> str:
 
 
 def question_of(answer: AnswerRecord) -> str:
-    """What the user said last, without the instruction that is the same in every prompt."""
-    said = [message.content for message in answer.prompt if message.role == "user"]
-    if not said:
-        return "(no question)"
-    _, marker, question = said[-1].partition("Question:")
-    return (question if marker else said[-1]).strip()
+    """The question; of an answer of an earlier version, which lacks it, the user's last turn."""
+    if answer.question is not None:
+        return answer.question.strip()
+    turns = [message.content for message in answer.prompt if message.role == "user"]
+    return turns[-1].strip() if turns else "(no question)"

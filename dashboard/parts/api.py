@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from backend.api.client import ApiError, Client, Unreachable
-from backend.api.schemas import PresetOut, ProblemReply
+from backend.api.schemas import DataSetList, PresetOut, ProblemReply
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.settings import Settings
 from memgen.contract.problem import Problem
@@ -29,6 +29,16 @@ def presets() -> list[PresetOut]:
 @st.cache_data(ttl=60, show_spinner=False)
 def _presets(url: str) -> list[PresetOut]:  # noqa: ARG001 (the key of the cache)
     return client().presets()
+
+
+def data_sets() -> DataSetList:
+    """Data sets that runs can use, asked anew after a minute."""
+    return _data_sets(client().url)
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def _data_sets(url: str) -> DataSetList:  # noqa: ARG001 (the key of the cache)
+    return client().data_sets()
 
 
 @contextmanager

@@ -67,6 +67,8 @@ class AnswerRecord(BaseModel):
     """Data set and first 16 hex digits of the sha256 of the stripped question."""
     index: Whole
     """Place of the question in its split."""
+    question: str | None = None
+    """The question alone, as the data set has it; answers of earlier versions have it in their prompt only."""
     prompt: list[Message]
     solution: str
     completion: str

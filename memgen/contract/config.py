@@ -137,8 +137,8 @@ def _problem(config_class: type[RunConfig], item: Any) -> BadInput:
             value=value,
             way_out=f"{hint}Keys of {config_class.__name__}: {', '.join(known)}.",
         )
-    way_out = ""
-    if field in config_class.model_fields:
+    way_out = str(item.get("ctx", {}).get("way_out", ""))
+    if not way_out and field in config_class.model_fields:
         way_out = " ".join((config_class.model_fields[field].description or "").split())
     return BadInput("invalid_config", _sentence(item["msg"]), field=field, value=value, way_out=way_out)
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
+from memgen.contract.data_sets.folders import folder_settings
 from memgen.contract.errors import BadInput
 
 Kind = Literal["redis", "backend", "worker", "dashboard", "supervisor", "fetcher", "trainer", "pip", "git"]
@@ -59,9 +60,9 @@ _ALLOWED: dict[Kind, list[str]] = {
         *_SYSTEM, *_NETWORK, *_HUB, *_COMPUTE, *HUB_TOKENS, "PIP_*", "NETRC", "MEMGEN_HOME", "MEMGEN_PRESETS",
     ],
     "trainer": [
-        *_SYSTEM, *_NETWORK, *_HUB, *_COMPUTE, "MEMGEN_HOME", "MEMGEN_PRESETS", "MEMGEN_GSM8K_DIR", "MEMGEN_THREADS",
+        *_SYSTEM, *_NETWORK, *_HUB, *_COMPUTE, "MEMGEN_HOME", "MEMGEN_PRESETS", "MEMGEN_THREADS",
         "MEMGEN_SUPERVISOR_PID", "MEMGEN_SLOT_LOCK",
-    ],
+    ],  # and the settings that name folders of data sets
     "pip": [*_SYSTEM, *_NETWORK, "PIP_*", "NETRC"],
     "git": _SYSTEM,
 }  # fmt: skip
@@ -77,7 +78,7 @@ def inherited(kind: Kind, environment: Mapping[str, str]) -> dict[str, str]:
     Raises:
         BadInput: `bad_setting`, if MEMGEN_PASS_ON can't be used.
     """
-    allowed = _ALLOWED[kind]
+    allowed = [*_ALLOWED[kind], *folder_settings()] if kind == "trainer" else _ALLOWED[kind]
     passed = {name: value for name, value in environment.items() if _is_named(name, allowed)}
     if kind in {"redis", "pip", "git"}:
         return passed

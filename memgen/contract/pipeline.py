@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
+from memgen.contract.data_sets.registry import DEMO
 from memgen.contract.errors import BadInput
 from memgen.contract.stage_configs import LENGTHS, StageConfig
 from memgen.contract.stages import forms, stage_of, trains
@@ -90,7 +91,7 @@ def demo_spec() -> PipelineSpec:
         note="Demo",
         shared={
             "preset": "HuggingFaceTB/SmolLM2-135M-Instruct",
-            "data": "wordproblems",
+            "data": DEMO,
             "max_completion_length": 96,
         },
         evaluations={"num_questions": 24, "batch_size": 8},

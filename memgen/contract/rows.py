@@ -3,28 +3,40 @@
 from pathlib import Path
 
 from memgen.contract.config import RunConfig
-from memgen.contract.datasets import split_sizes
+from memgen.contract.data_sets.folders import check_folder, unusable_folder
+from memgen.contract.data_sets.functions import split_sizes
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput
-from memgen.contract.gsm8k_folder import unusable_gsm8k_folder
 from memgen.contract.stages import stage_of
 
 
-def check_num_questions(config: RunConfig, gsm8k: Path | None = None) -> None:
-    """Refuse a run on more questions than there are.
+def check_num_questions(config: RunConfig, folder: Path | None = None) -> None:
+    """Refuse a run on more questions than there are, or on a split or a folder that does not hold any.
 
     Args:
         config: of the run.
-        gsm8k: as of `split_sizes`.
+        folder: where the rows of its data set lie, if the user named a folder.
 
     Raises:
-        BadInput: `too_many_questions`; `data_folder_incomplete` where there are none at all.
+        BadInput: `too_many_questions`, `no_such_split`; `data_folder_incomplete` where a folder has none at all.
     """
-    split = split_of(config)
-    size = split_sizes(config.data, gsm8k)[split]
-    place = f"{config.data} in {gsm8k}" if gsm8k is not None and config.data == "gsm8k" else config.data
-    if gsm8k is not None and size == 0:
-        raise unusable_gsm8k_folder(gsm8k, f"its {split} split has no questions")
+    chosen, split = data_set(config.data), split_of(config)
+    if folder is not None:
+        check_folder(chosen, folder)
+    sizes = split_sizes(chosen, folder)
+    if split not in sizes:
+        raise BadInput(
+            "no_such_split",
+            f"{config.data} has no {split} split",
+            field="split" if "split" in type(config).model_fields else "data",
+            value=split if "split" in type(config).model_fields else config.data,
+            way_out=f"It has: {', '.join(sizes)}.",
+        )
+    size = sizes[split]
+    if folder is not None and chosen.folder is not None and size == 0:
+        raise unusable_folder(chosen.folder, folder, f"its {split} split has no questions")
     if config.num_questions is not None and config.num_questions > size:
+        place = config.data if folder is None else f"{config.data} in {folder}"
         raise BadInput(
             "too_many_questions",
             f"the {split} split of {place} has {size:,} question{'' if size == 1 else 's'}",
@@ -40,16 +52,16 @@ def split_of(config: RunConfig) -> str:
     return split
 
 
-def num_rows(config: RunConfig, gsm8k: Path | None = None) -> int:
+def num_rows(config: RunConfig, folder: Path | None = None) -> int:
     """How many questions a run works on, if there are so many: `check_num_questions` says so.
 
     Args:
         config: of the run.
-        gsm8k: as of `split_sizes`.
+        folder: as of `check_num_questions`.
     """
     if config.num_questions is not None:
         return config.num_questions
-    return stage_of(config).work.rows(split_sizes(config.data, gsm8k)[split_of(config)])
+    return stage_of(config).work.rows(split_sizes(data_set(config.data), folder)[split_of(config)])
 
 
 def num_steps(config: RunConfig, rows: int) -> int:

@@ -5,18 +5,40 @@ Seen in the published files: 7,473 train and 1,319 test rows, no duplicate quest
 answer with exactly one `####`, some final answers with thousands commas.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from memgen.contract.data_sets.folders import check_folder, unusable_folder
+from memgen.contract.data_sets.gsm8k import GSM8K
 from memgen.contract.errors import BadInput
-from memgen.contract.gsm8k_folder import GSM8K_FILES, GSM8K_SETTING, check_gsm8k_folder, unusable_gsm8k_folder
 from memgen.contract.json_file import MOST_BYTES, Unreadable, parse_json, read_lines
-from memgen.data.questions import Question, check_split, drop_duplicates, from_gsm8k_row, split_validation
+from memgen.data.gsm8k_count import count_rows
+from memgen.data.gsm8k_hub import hub_questions
+from memgen.data.gsm8k_row import from_gsm8k_row
+from memgen.data.questions import (
+    Question,
+    check_split,
+    drop_duplicates,
+    split_validation,
+    validation_rows,
+)
 
-HUB_NAME = "openai/gsm8k"
-HUB_CONFIG = "main"
-PREFIX = "gsm8k"
+PUBLISHED_TRAIN, PUBLISHED_TEST = 7473, 1319  # rows
+TRAIN_FILE, TEST_FILE = "train.jsonl", "test.jsonl"
+
+
+def split_sizes(folder: Path | None) -> dict[str, int]:
+    """Questions of each split, as published or as a folder has them.
+
+    Raises:
+        BadInput: `data_folder_incomplete`.
+    """
+    train, test = PUBLISHED_TRAIN, PUBLISHED_TEST
+    if folder is not None:
+        train, test = count_rows(folder / TRAIN_FILE), count_rows(folder / TEST_FILE)
+    validation = validation_rows(train)
+    return {"train": train - validation, "validation": validation, "test": test}
 
 
 def load_gsm8k(split: str, seed: int = 42, folder: Path | None = None) -> list[Question]:
@@ -35,31 +57,31 @@ def load_gsm8k(split: str, seed: int = 42, folder: Path | None = None) -> list[Q
             `dataset_unavailable` (no folder given and the hub can't be reached).
     """
     check_split(split)
-    part = "test" if split == "test" else "train"
-    rows = _hub_questions(part) if folder is None else _file_questions(_data_file(folder, f"{part}.jsonl"))
+    is_test = split == "test"
+    if folder is None:
+        rows = hub_questions("test" if is_test else "train")
+    else:
+        check_folder(GSM8K, folder)
+        rows = _file_questions(folder / (TEST_FILE if is_test else TRAIN_FILE))
     questions = drop_duplicates(rows)
-    if split == "test":
+    if is_test:
         return questions
     train, validation = split_validation(questions, seed)
     return validation if split == "validation" else train
 
 
-def _data_file(folder: Path, name: str) -> Path:
-    check_gsm8k_folder(folder)
-    return folder / name
-
-
 def _file_questions(path: Path) -> Iterator[Question]:
     """The questions of one file, line by line; blank lines are skipped, a file without a row is refused."""
+    assert GSM8K.folder is not None
     empty = True
     try:
         for number, line in read_lines(path):
             empty = False
             yield _line_question(line, path, number)
     except OSError as error:
-        raise unusable_gsm8k_folder(path.parent, f"{path.name} can't be read: {error.strerror}") from error
+        raise unusable_folder(GSM8K.folder, path.parent, f"{path.name} can't be read: {error.strerror}") from error
     if empty:
-        raise unusable_gsm8k_folder(path.parent, f"{path.name} has no rows")
+        raise unusable_folder(GSM8K.folder, path.parent, f"{path.name} has no rows")
 
 
 def _line_question(line: bytes, path: Path, number: int) -> Question:
@@ -72,51 +94,20 @@ def _line_question(line: bytes, path: Path, number: int) -> Question:
     if not isinstance(row, dict):
         _refuse_row("the line is not a JSON object", path, number)
     try:
-        return from_gsm8k_row(row, PREFIX)
+        return from_gsm8k_row(row, GSM8K.name)
     except BadInput as error:
         _refuse_row(error.message, path, number)
 
 
 def _refuse_row(message: str, path: Path, number: int) -> NoReturn:
+    assert GSM8K.folder is not None
     raise BadInput(
         "bad_data_row",
         f"{path.name}, line {number}: {message}",
-        field=GSM8K_SETTING,
+        field=GSM8K.folder.setting,
         value=path,
         way_out=(
             f'Mend line {number}: each line is {{"question": ..., "answer": ...}} with \'#### 18\' at the answer\'s '
             "end. Or fetch the file again from openai/grade-school-math."
         ),
     )
-
-
-def _hub_questions(part: str) -> Iterator[Question]:
-    # Takes seconds and pulls in pandas and pyarrow: only those pay who load from the hub.
-    import datasets
-
-    try:
-        rows: list[Mapping[str, object]] = list(datasets.load_dataset(HUB_NAME, HUB_CONFIG, split=part))
-    # Network, hub, proxy, disk and cache errors come as a dozen unrelated classes, with the same ways out.
-    except Exception as error:
-        raise BadInput(
-            "dataset_unavailable",
-            f"{HUB_NAME} could not be loaded from the hub ({type(error).__name__}: {str(error)[:200]})",
-            field="data",
-            value=PREFIX,
-            way_out=(
-                f"Check the network, or set {GSM8K_SETTING} to a folder with {' and '.join(GSM8K_FILES)}, or "
-                "choose the "
-                "data 'wordproblems', which needs neither."
-            ),
-        ) from error
-    for number, row in enumerate(rows, start=1):
-        try:
-            yield from_gsm8k_row(row, PREFIX)
-        except BadInput as error:
-            raise BadInput(
-                error.code,
-                f"row {number} of {HUB_NAME}, {part}: {error.message}",
-                field="data",
-                value=error.value,
-                way_out=f"Set {GSM8K_SETTING} to a folder with {' and '.join(GSM8K_FILES)} that are whole.",
-            ) from error

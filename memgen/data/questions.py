@@ -1,17 +1,16 @@
 r"""One question with its solution, in the form that every data set of ours comes in.
 
-Knows the row format of GSM8K and the names of the splits; knows neither files nor the hub.
+Knows the names of the splits; knows neither files nor the hub.
 """
 
 import hashlib
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from memgen.contract.datasets import VALIDATION_ONE_IN
 from memgen.contract.errors import BadInput
 
 SPLITS = ("train", "validation", "test")
+VALIDATION_ONE_IN = 10  # training rows, rounded up
 
 
 @dataclass(frozen=True)
@@ -21,8 +20,9 @@ class Question:
     Attributes:
         id: the data set's name and `:`, then the first 16 hex digits of sha256(stripped question in UTF-8).
         question: the text that goes into the prompt, as the data set has it.
-        solution: the rationale, with its `<<..>>` annotations, directly followed by `\boxed{answer}`.
-        answer: what stands behind `####`, without commas.
+        solution: what a weaver learns to answer and scorers compare with: a rationale, with GSM8K's `<<..>>`
+            annotations, directly followed by `\boxed{answer}`.
+        answer: the answer alone, without thousands commas.
     """
 
     id: str
@@ -31,58 +31,17 @@ class Question:
     answer: str
 
 
-def from_gsm8k_row(row: Mapping[str, object], prefix: str) -> Question:
-    """Build a question from a row in GSM8K's format, `{"question": ..., "answer": "rationale\\n#### 18"}`.
+def make_question(data: str, question: str, rationale: str, answer: str) -> Question:
+    """A question with the id that follows from its text.
 
     Args:
-        row: the row; other keys are ignored.
-        prefix: name of the data set, the part of the id in front of the colon.
-
-    Raises:
-        BadInput: `bad_data_row`, where a key is missing or empty, a text can't be written in UTF-8, or the answer has
-            nothing behind a `####`.
+        data: name of the data set.
+        question: goes into the prompt.
+        rationale: how the answer comes about; may be empty.
+        answer: what is right.
     """
-    question, answer_text = _text(row, "question"), _text(row, "answer")
-    rationale, _, answer = answer_text.rpartition("####")
-    answer = answer.strip().replace(",", "")
-    if "####" not in answer_text or not answer:
-        raise BadInput(
-            "bad_data_row",
-            "the answer has no '####' with the final answer behind it",
-            field="answer",
-            value=answer_text,
-            way_out="End each answer with a line such as '#### 18'.",
-        )
     digest = hashlib.sha256(question.strip().encode()).hexdigest()[:16]
-    return Question(
-        id=f"{prefix}:{digest}",
-        question=question,
-        solution=f"{rationale.strip()}\\boxed{{{answer}}}",
-        answer=answer,
-    )
-
-
-def _text(row: Mapping[str, object], key: str) -> str:
-    value = row.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise BadInput(
-            "bad_data_row",
-            f"the row has no text under '{key}'",
-            field=key,
-            value=sorted(row) if value is None else value,
-            way_out='Each row needs the keys "question" and "answer", both non-empty texts.',
-        )
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise BadInput(
-            "bad_data_row",
-            f"the text under '{key}' holds half of a surrogate pair at character {error.start + 1}",
-            field=key,
-            value=ascii(value[error.start]),
-            way_out="Write the whole character, or leave it out.",
-        ) from None
-    return value
+    return Question(id=f"{data}:{digest}", question=question, solution=f"{rationale}\\boxed{{{answer}}}", answer=answer)
 
 
 def drop_duplicates(questions: Iterable[Question]) -> list[Question]:
@@ -100,17 +59,22 @@ def split_validation(rows: Sequence[Question], seed: int) -> tuple[list[Question
     every order of the rows. Both parts keep the order given.
 
     Args:
-        rows: all rows of the train file, with unique ids; a limit is to be applied behind this.
+        rows: all rows of the train file, with unique ids; a limit is to be applied after this.
         seed: another seed takes other rows out.
 
     Returns:
         (train, validation), which have no row in common.
     """
-    size = math.ceil(len(rows) / VALIDATION_ONE_IN)
+    size = validation_rows(len(rows))
     by_hash = sorted(rows, key=lambda row: hashlib.sha256(f"{seed}:{row.id}".encode()).digest())
     chosen = {row.id for row in by_hash[:size]}
     train = [row for row in rows if row.id not in chosen]
     return train, [row for row in rows if row.id in chosen]
+
+
+def validation_rows(train_rows: int) -> int:
+    """How many of the rows of a train file `split_validation` takes out."""
+    return -(-train_rows // VALIDATION_ONE_IN)
 
 
 def check_split(split: str) -> None:

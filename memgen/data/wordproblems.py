@@ -9,10 +9,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from random import Random
 
+from memgen.contract.data_sets.wordproblems import WORDPROBLEMS, WORDPROBLEMS_EASY
 from memgen.contract.errors import BadInput
-from memgen.data.questions import Question, check_split, from_gsm8k_row, split_validation
+from memgen.data.gsm8k_row import from_gsm8k_row
+from memgen.data.questions import Question, check_split, split_validation
 from memgen.data.wordproblem_templates import HE, NOUNS, SHE, TEMPLATES, WORDS, Noun, Steps, Template
 
 # The rows are fixed, as a published data set's are: runs with different seeds still answer the same test questions.
@@ -37,7 +40,7 @@ class Level:
     """Whether a rationale first says what is known: a line with a delimiter in front of the calculation."""
 
 
-LEVELS = {"wordproblems": Level(None, MAX_NUMBER), "wordproblems_easy": Level(1, 10, known=True)}
+LEVELS = {WORDPROBLEMS.name: Level(None, MAX_NUMBER), WORDPROBLEMS_EASY.name: Level(1, 10, known=True)}
 """Data sets by name, which is also what the ids of their questions begin with."""
 
 
@@ -59,17 +62,26 @@ class Count(int):
         return f"{int(self)} {Noun(noun).one if self == 1 else Noun(noun).many}"
 
 
-def load_wordproblems(split: str, seed: int = 42, data: str = "wordproblems") -> list[Question]:
+def load_wordproblems(split: str, seed: int = 42, folder: Path | None = None) -> list[Question]:  # noqa: ARG001
     """All questions of one split: 3,600 of `train`, 400 of `validation`, 1,000 of `test`.
 
     Args:
         split: one of `memgen.data.questions.SPLITS`.
         seed: parts train and validation; the questions themselves are the same for every seed.
-        data: one of `LEVELS`.
+        folder: not used; nothing lies on a disk.
 
     Raises:
         BadInput: `unknown_split`.
     """
+    return _load(WORDPROBLEMS.name, split, seed)
+
+
+def load_wordproblems_easy(split: str, seed: int = 42, folder: Path | None = None) -> list[Question]:  # noqa: ARG001
+    """The same of the easy ones."""
+    return _load(WORDPROBLEMS_EASY.name, split, seed)
+
+
+def _load(data: str, split: str, seed: int) -> list[Question]:
     check_split(split)
     level = LEVELS[data]
     train_rows, test_rows = generate(steps=level.steps, max_number=level.max_number, known=level.known)

@@ -14,15 +14,16 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
+from memgen.contract.data_sets.registry import DEFAULT, data_set
 from memgen.contract.errors import BadInput, first_error
 from memgen.contract.manifest import LATENTS_ADAPTER, Manifest, damaged
 from memgen.contract.presets import Preset
 from memgen.contract.rundir import write_json
 from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.data.prompt import prompt_hash
 from memgen.model.adapter_files import read_adapter, read_json, read_lora_config, read_tensors
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.base import BaseModel, load_base
-from memgen.model.chat import prompt_hash
 from memgen.model.checkpoint import (
     build,
     check_tensors,
@@ -108,7 +109,7 @@ def import_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
         latents=vars(found.model.settings),
         trained=trained,
         lora=lora_settings(found.model),
-        prompt_hash=prompt_hash(),
+        prompt_hash=prompt_hash(data_set(DEFAULT)),  # the authors trained on GSM8K
     )
     save_checkpoint(found.model, out, manifest)
     return found.loaded, found.expected

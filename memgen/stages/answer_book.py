@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from memgen.contract.answers import AnswerRecord, Augmentation, LtpoTrace, Summary, read_answers, summarize
+from memgen.contract.data_sets.record import DataSet
 from memgen.contract.errors import BadInput
 from memgen.contract.json_file import lines_of
+from memgen.data.prompt import question_messages
 from memgen.data.questions import Question
-from memgen.model.chat import question_messages
 from memgen.monitor import Monitor
-from memgen.scoring import extract_answer, score
+from memgen.scoring import answer_of, score
 from memgen.stop import StopRequest
 
 TELL_SECONDS = 2.0  # between two words while there is no new answer
@@ -26,6 +27,7 @@ class AnswerBook:
 
     Args:
         path: the file.
+        chosen: the data set, whose prompt and kind of answer count.
         questions: of the run.
         monitor: is told of each answer.
         taken_from: answer files and parts of an earlier attempt.
@@ -35,11 +37,13 @@ class AnswerBook:
     def __init__(
         self,
         path: Path,
+        chosen: DataSet,
         questions: list[Question],
         monitor: Monitor,
         taken_from: Sequence[Path] = (),
         parts: Sequence[Path] = (),
     ) -> None:
+        self._data_set = chosen
         self._questions = questions
         self._monitor = monitor
         self._answers: dict[int, AnswerRecord] = {}
@@ -99,10 +103,11 @@ class AnswerBook:
         record = AnswerRecord(
             id=question.id,
             index=index,
-            prompt=question_messages(question.question),
+            question=question.question,
+            prompt=question_messages(self._data_set, question.question),
             solution=question.solution,
             completion=completion,
-            metrics=score(completion, question.solution),
+            metrics=score(completion, question.solution, self._data_set.answer),
             completion_tokens=tokens,
             truncated=truncated,
             augmentations=list(augmentations),
@@ -170,7 +175,7 @@ class AnswerBook:
         self._answers[record.index] = record
         self._new_tokens += record.completion_tokens
         mark = "right" if record.metrics["accuracy"] else "wrong"
-        said = extract_answer(record.completion)
+        said = answer_of(record.completion, self._data_set.answer)
         self._monitor.say(
             f"[{len(self._answers)}/{len(self._questions)}] {record.id} {mark}: "
             f"{'nothing' if said is None else said[:40]!r}, expected {self._questions[record.index].answer!r}, "

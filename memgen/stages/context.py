@@ -22,8 +22,8 @@ class Context:
     """Folder of an earlier attempt to go on from; may be `run_dir` itself."""
     home: Path
     """Where weights and published checkpoints are."""
-    gsm8k_folder: Path | None
-    """Folder with GSM8K; None reads it from the hub."""
+    data_folder: Path | None
+    """Where the rows of the run's data set lie, if the user named a folder."""
     monitor: Monitor
     stop: StopRequest
     team: Team
@@ -35,7 +35,7 @@ class Context:
         Raises:
             BadInput: the data can't be had, or has fewer.
         """
-        folder = f"folder {self.gsm8k_folder}" if self.gsm8k_folder and config.data == "gsm8k" else ""
+        folder = "" if self.data_folder is None else f"folder {self.data_folder}"
         self.monitor.phase("data", f"{config.data} {split} {folder}".strip())
         with self.team.main_first():
-            return load_questions(config.data, split, seed=config.seed, limit=limit, gsm8k_folder=self.gsm8k_folder)
+            return load_questions(config.data, split, seed=config.seed, limit=limit, folder=self.data_folder)

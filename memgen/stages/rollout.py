@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
+from memgen.contract.data_sets.record import AnswerKind
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.data.questions import Question
 from memgen.model.memgen_model import MemGenModel, Row
@@ -48,9 +50,11 @@ class _Facts:
     ended: bool
 
 
-def correctness(completions: Sequence[str], solution: Sequence[str], **_: object) -> list[float]:
-    """Reward of each completion: its boxed answer has the value of the solution's (a TRL reward function)."""
-    return [accuracy(one, right, require_box=True) for one, right in zip(completions, solution, strict=True)]
+def correctness(
+    completions: Sequence[str], solution: Sequence[str], kind: AnswerKind = "number", **_: object
+) -> list[float]:
+    """Reward of each completion: its boxed answer is the solution's (a TRL reward function)."""
+    return [accuracy(one, right, kind, require_box=True) for one, right in zip(completions, solution, strict=True)]
 
 
 def roll_out(
@@ -88,7 +92,7 @@ def roll_out(
     )
     team.check_stop(context.stop)
     texts = [model.base.tokenizer.decode(one.text_ids, skip_special_tokens=True) for one in completions]
-    scores = correctness(texts, [questions[number // size].solution for number in mine])
+    scores = correctness(texts, [questions[number // size].solution for number in mine], data_set(config.data).answer)
     facts = team.gather([_facts(one, score) for one, score in zip(completions, scores, strict=True)])
     rewards = penalised(
         [one.score for one in facts], [one.insert_rate for one in facts], size, config.insertion_penalty

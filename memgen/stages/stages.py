@@ -4,7 +4,6 @@ from collections.abc import Callable
 from importlib import import_module
 
 from memgen.contract.config import RunConfig
-from memgen.contract.gsm8k_folder import check_gsm8k_folder
 from memgen.contract.rows import check_num_questions
 from memgen.contract.stages import stage_of
 from memgen.stages.context import Context
@@ -17,9 +16,7 @@ def run_stage(config: RunConfig, context: Context) -> dict[str, float]:
         BadInput: data, model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for; what its mode allows has been saved.
     """
-    if config.data == "gsm8k" and context.gsm8k_folder is not None:
-        check_gsm8k_folder(context.gsm8k_folder)
-    check_num_questions(config, context.gsm8k_folder)
+    check_num_questions(config, context.data_folder)
     stage = stage_of(config)
     questions = [context.questions(config, split, limit) for split, limit in stage.work.reads(config)]
     return runner(stage.runner)(config, context, *questions)

@@ -21,12 +21,13 @@ from torch import nn
 from transformers import get_scheduler
 
 from memgen.contract.config import config_hash
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.manifest import MANIFEST, Manifest, damaged
 from memgen.contract.stage_configs import Training
 from memgen.contract.status import StopMode
+from memgen.data.prompt import prompt_hash
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
-from memgen.model.chat import prompt_hash
 from memgen.model.checkpoint import (
     OPTIMIZER,
     load_optimizer,
@@ -314,7 +315,7 @@ class TrainingLoop:
             stage=self._config.stage,
             step=step,
             config_hash=config_hash(self._config),
-            prompt_hash=prompt_hash(),
+            prompt_hash=prompt_hash(data_set(self._config.data)),
             parent=before.content_hash if before else None,
         )
 

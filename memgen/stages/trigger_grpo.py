@@ -11,12 +11,13 @@ from pathlib import Path
 
 import torch
 
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput
 from memgen.contract.rows import num_rows, num_steps
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
+from memgen.data.prompt import question_prompt
 from memgen.data.questions import Question
 from memgen.environment import REWARD_CONDITIONS
-from memgen.model.chat import question_messages, render
 from memgen.model.checkpoint import restore
 from memgen.model.generation import encode_prompts
 from memgen.model.memgen_model import MemGenModel
@@ -34,8 +35,8 @@ def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Qu
         Stopped: a stop was asked for.
     """
     loaded = load(config, context, REWARD_CONDITIONS)
-    chosen = drawn(questions, num_rows(config, context.gsm8k_folder), config.seed)
-    texts = [render(question_messages(question.question)) for question in chosen]
+    chosen = drawn(questions, num_rows(config, context.data_folder), config.seed)
+    texts = [question_prompt(data_set(config.data), question.question) for question in chosen]
     prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)
     resumed = resume_point(context)
     model, initial = _models(config, loaded, resumed[0] if resumed else None)

@@ -13,14 +13,15 @@ from typing import TypeVar
 
 import torch
 
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.rows import num_rows, num_steps
 from memgen.contract.stage_configs import LENGTHS, LIMITS
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
+from memgen.data.prompt import answer_text, question_prompt
 from memgen.data.questions import Question
 from memgen.environment import TRAINING_CONDITIONS
 from memgen.model.base import BaseModel
-from memgen.model.chat import END, question_messages, render
 from memgen.model.checkpoint import new_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.stages.context import Context
@@ -56,7 +57,7 @@ def weaver_sft(
     """
     loaded = load(config, context, TRAINING_CONDITIONS)
     examples = encode(
-        loaded.base, drawn(questions, num_rows(config, context.gsm8k_folder), config.seed), config, context
+        loaded.base, drawn(questions, num_rows(config, context.data_folder), config.seed), config, context
     )
     validation = encode(loaded.base, held_out[: config.eval_questions], config, context)
     resumed = resume_point(context)
@@ -174,10 +175,11 @@ def encode(base: BaseModel, questions: list[Question], config: WeaverSftConfig, 
         BadInput: `examples_too_long`, if nothing is left.
     """
     examples = []
+    chosen = data_set(config.data)
     for question in questions:
         # prompt and answer are tokenised apart, as in generation
-        prompt = base.tokenizer.encode(render(question_messages(question.question)), add_special_tokens=False)
-        answer = base.tokenizer.encode(f"{question.solution}{END}\n", add_special_tokens=False)
+        prompt = base.tokenizer.encode(question_prompt(chosen, question.question), add_special_tokens=False)
+        answer = base.tokenizer.encode(answer_text(question.solution), add_special_tokens=False)
         if len(prompt) <= config.max_prompt_length and len(answer) <= config.max_completion_length:
             examples.append(Example(prompt + answer, len(prompt)))
     missing = len(questions) - len(examples)

@@ -8,7 +8,9 @@ import pytest
 HEAVY = ("torch", "transformers", "datasets", "peft", "trl")
 
 
-@pytest.mark.parametrize("package", ["memgen.contract", "memgen.scoring", "backend", "worker", "dashboard"])
+@pytest.mark.parametrize(
+    "package", ["memgen.contract", "memgen.data", "memgen.scoring", "backend", "worker", "dashboard"]
+)
 def test_package_imports_without_torch(package: str) -> None:
     code = (
         "import importlib, pkgutil, sys\n"

@@ -31,6 +31,7 @@ def tokens(url: str, start: Callable[..., Backend]) -> tuple[str, str]:
 def test_client_speaks_every_route(url: str, tokens: tuple[str, str], tiny_config: dict[str, object]) -> None:
     with Client(url, tokens[0]) as user, Client(url, tokens[1]) as worker:
         assert {preset.name for preset in user.presets()} >= {tiny_config["preset"], "Qwen/Qwen3-14B"}
+        assert user.data_sets().items[0].name == "gsm8k"
         assert user.schema("evaluate")["properties"]["seed"]["description"]
         assert user.preflight(tiny_config).ok
         run = user.submit(tiny_config, note="é", key="k")

@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -108,9 +109,12 @@ def test_all_problems_of_a_config_are_told_at_once_but_no_more_than_a_hundred(ba
     assert "keys" in problem["title"]
 
 
-def test_incomplete_gsm8k_folder_is_refused_and_a_complete_one_taken(start: Callable[..., Backend], tmp_path) -> None:
+def test_incomplete_gsm8k_folder_is_refused_and_a_complete_one_taken(
+    start: Callable[..., Backend], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "gsm8k"
-    backend = start(gsm8k_dir=folder)
+    monkeypatch.setenv("MEMGEN_GSM8K_DIR", str(folder))
+    backend = start()
     body = {"config": backend.config | {"data": "gsm8k"}}
     problem = check_problem(backend.user("POST", "/runs", json=body), 422, "data_folder_incomplete")
     assert problem["field"] == "MEMGEN_GSM8K_DIR"

@@ -26,6 +26,7 @@ class FakeBackend:
     pipelines: dict[int, dict[str, Any]] = field(default_factory=dict)
     problems: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    broken_plugins: list[dict[str, str]] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)
     series: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -52,7 +53,9 @@ class FakeBackend:
         self.asked.append(request)
         path = request.url.path.removeprefix("/api/v1")
         parts = path.strip("/").split("/")
-        handler: Callable[..., httpx.Response] = getattr(self, f"_{request.method.lower()}_{parts[0]}")
+        handler: Callable[..., httpx.Response] = getattr(
+            self, f"_{request.method.lower()}_{parts[0].replace('-', '_')}"
+        )
         return handler(request, *parts[1:])
 
     def add_run(self, run_id: int, status: str = "succeeded", **changes: Any) -> None:
@@ -125,6 +128,9 @@ class FakeBackend:
             for one in BUILT_IN
         ]  # fmt: skip
         return httpx.Response(200, json={"items": items})
+
+    def _get_data_sets(self, _request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"items": [], "broken": self.broken_plugins})
 
     def _get_schema(self, _request: httpx.Request, stage: str) -> httpx.Response:
         return httpx.Response(200, json=stage_class(stage).model_json_schema())

@@ -178,14 +178,14 @@ def test_model_text_is_shown_as_plain_text(backend: Any) -> None:
     backend.add_run(6)
     completion = "**bold** $\\frac{1}{2}$ <script>x</script> \\boxed{3}"
     backend.answers = [{
-        "id": "gsm8k:0", "index": 0,
-        "prompt": [{"role": "user", "content": "Solve. Question: How *many*?\n"}],
+        "id": "gsm8k:0", "index": 0, "question": "How *many*? Question: is that one?",
+        "prompt": [{"role": "user", "content": "Solve. Question: How *many*? Question: is that one?\n"}],
         "solution": "#### 3", "completion": completion, "metrics": {"accuracy": 1.0, "format_ok": 1.0},
         "completion_tokens": 9, "truncated": False, "seconds": 1.5,
     }]  # fmt: skip
     app = open_page("run", run="6", tab="Answers")
     assert completion in [code.value for code in app.code]
-    assert [text.value for text in app.text] == ["How *many*?"]
+    assert [text.value for text in app.text] == ["How *many*? Question: is that one?"]
     assert not any("frac" in markdown.value for markdown in app.markdown)
 
 

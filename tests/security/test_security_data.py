@@ -15,7 +15,7 @@ from memgen.contract.names import is_file_name, is_revision
 from memgen.contract.presets import Preset, get_preset, load_presets
 from memgen.contract.rundir import newest_link, published_dir
 from memgen.data.gsm8k import load_gsm8k
-from memgen.data.questions import from_gsm8k_row
+from memgen.data.gsm8k_row import from_gsm8k_row
 from memgen.model.fetch import fetch_model
 from memgen.monitor import Monitor
 from tests.backend.conftest import Backend, check_problem

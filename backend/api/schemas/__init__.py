@@ -11,7 +11,7 @@ from backend.api.schemas.compare import (
     InsertionGroups,
 )
 from backend.api.schemas.house import HealthOut, PauseRequest, QueueOut, SlotOut, WorkerList, WorkerOut
-from backend.api.schemas.launch import PreflightReply, PresetOut, RunCreate
+from backend.api.schemas.launch import BrokenPluginOut, DataSetList, DataSetOut, PreflightReply, PresetOut, RunCreate
 from backend.api.schemas.pipelines import PipelineList, PipelineOut, PipelinePreflight, PipelineStepOut
 from backend.api.schemas.problems import ProblemReply
 from backend.api.schemas.runs import (
@@ -52,6 +52,7 @@ __all__ = [
     "AnswersOut",
     "AttemptBrief",
     "AttemptOut",
+    "BrokenPluginOut",
     "ChangeOut",
     "CheckpointList",
     "CheckpointOut",
@@ -60,6 +61,8 @@ __all__ = [
     "ClaimedAttempt",
     "CompareOut",
     "ComparedRun",
+    "DataSetList",
+    "DataSetOut",
     "DeletePreview",
     "FinishReply",
     "FinishRequest",

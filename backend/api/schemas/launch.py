@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from backend.api.schemas.base import ApiReply, ApiRequest
+from memgen.contract.data_sets.record import AnswerKind
 from memgen.contract.problem import Problem
 
 
@@ -17,6 +18,34 @@ class PresetOut(ApiReply):
     weights_bytes: int
     """One copy of the weights in bfloat16, in bytes."""
     expected_hours: dict[str, tuple[float, float]]
+
+
+class DataSetOut(ApiReply):
+    """A data set that runs can use."""
+
+    name: str
+    word: str
+    """How forms call it."""
+    help: str
+    answer: AnswerKind
+    """How answers are found and compared."""
+    sizes: dict[str, int] | None
+    """Rows of each split; null where they can't be counted now."""
+
+
+class BrokenPluginOut(ApiReply):
+    """An installed plug-in whose data set can't be used."""
+
+    package: str
+    name: str
+    reason: str
+
+
+class DataSetList(ApiReply):
+    """All data sets, and plug-ins that can't be used."""
+
+    items: list[DataSetOut]
+    broken: list[BrokenPluginOut]
 
 
 class PreflightReply(ApiReply):

@@ -10,6 +10,7 @@ from backend.http.auth import require_user
 from backend.http.context import ContextDep
 from backend.http.routes.route import Route
 from backend.services.preflight import preflight
+from backend.views.data_sets import data_set_list
 from memgen.contract.config import stage_class
 from memgen.contract.planner.memory import weights_bytes
 from memgen.contract.presets import load_presets
@@ -46,6 +47,12 @@ def presets() -> PresetList:
         for preset in load_presets().values()
     ]
     return PresetList(items=items)
+
+
+@router.get("/data-sets")
+def data_sets(context: ContextDep) -> s.DataSetList:
+    """Data sets that runs can use, and plug-ins that can't be used."""
+    return data_set_list(context.settings)
 
 
 @router.get("/schema/{stage}")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from memgen.contract.datasets import FULLEST, LONGEST
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.stage_configs import USUAL, StageConfig
 
 
@@ -51,12 +51,13 @@ def batch_of_answers(config: StageConfig) -> Shape:
     Its prompts may all be the longest: a rollout's completions share a prompt, and room for an answer under way is made
     in all rows as for the longest. Answers may all reach their limit.
     """
-    return _batch(config, LONGEST[config.data][0], config.max_completion_length)
+    return _batch(config, data_set(config.data).longest[0], config.max_completion_length)
 
 
 def batch_of_solutions(config: StageConfig) -> Shape:
     """The batch with most tokens of training rows, by limits and data: one may be the longest, hardly are several."""
-    prompt, solution = (FULLEST if config.batch_size > 1 else LONGEST)[config.data]
+    chosen = data_set(config.data)
+    prompt, solution = chosen.fullest if config.batch_size > 1 else chosen.longest
     return _batch(config, prompt, min(config.max_completion_length, solution))
 
 

@@ -20,6 +20,14 @@ def answer(index: int, accuracy: float = 1.0) -> AnswerRecord:
     )
 
 
+def test_answer_of_a_version_that_kept_no_question_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "answer.json"
+    path.write_text(answer(0).model_dump_json(exclude={"question"}) + "\n")
+    answers, _ = read_answers(path)
+    assert answers == [answer(0)]
+    assert answers[0].question is None
+
+
 def test_torn_last_line_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "answer.json"
     lines = [answer(0).model_dump_json(), answer(1).model_dump_json()]

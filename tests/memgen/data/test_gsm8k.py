@@ -3,15 +3,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from memgen.contract.data_sets.folders import check_folder
+from memgen.contract.data_sets.gsm8k import GSM8K
 from memgen.contract.errors import BadInput
-from memgen.contract.gsm8k_folder import check_gsm8k_folder
 from memgen.data import Question, load_questions
 from memgen.data.gsm8k import load_gsm8k
-from memgen.data.questions import from_gsm8k_row, split_validation
+from memgen.data.gsm8k_row import from_gsm8k_row
+from memgen.data.questions import split_validation
 from memgen.scoring import score
 
 REPOSITORY = Path(__file__).parents[3]
@@ -87,8 +90,8 @@ def test_splits_of_a_folder_are_disjoint_and_limit_takes_the_first(tmp_path: Pat
     train, validation, test = (load_gsm8k(split, 7, folder) for split in ("train", "validation", "test"))
     assert (len(train), len(validation), len(test)) == (36, 4, 5)
     assert len({one.id for one in train + validation + test}) == 45
-    assert load_questions("gsm8k", "train", seed=7, limit=3, gsm8k_folder=folder) == train[:3]
-    assert load_questions("gsm8k", "test", seed=8, gsm8k_folder=folder) == test
+    assert load_questions("gsm8k", "train", seed=7, limit=3, folder=folder) == train[:3]
+    assert load_questions("gsm8k", "test", seed=8, folder=folder) == test
 
 
 def test_first_of_two_rows_with_the_same_question_is_kept(tmp_path: Path) -> None:
@@ -112,7 +115,7 @@ def test_first_of_two_rows_with_the_same_question_is_kept(tmp_path: Path) -> Non
 )
 def test_unusable_file_is_refused(tmp_path: Path, change: Change, code: str, said: str) -> None:
     folder = write_folder(tmp_path)
-    check_gsm8k_folder(folder)
+    check_folder(GSM8K, folder)
     change(folder)
     with pytest.raises(BadInput) as refusal:
         load_gsm8k("test", folder=folder)
@@ -123,7 +126,7 @@ def test_unusable_file_is_refused(tmp_path: Path, change: Change, code: str, sai
 
 
 def test_missing_folder_is_refused(tmp_path: Path) -> None:
-    for use in (check_gsm8k_folder, lambda folder: load_gsm8k("train", folder=folder)):
+    for use in (partial(check_folder, GSM8K), lambda folder: load_gsm8k("train", folder=folder)):
         with pytest.raises(BadInput, match="no such folder") as refusal:
             use(tmp_path / "gone")
         assert refusal.value.code == "data_folder_incomplete"
@@ -132,7 +135,7 @@ def test_missing_folder_is_refused(tmp_path: Path) -> None:
 def test_broken_line_behind_good_ones_is_named_by_number(tmp_path: Path) -> None:
     folder = write_folder(tmp_path)
     (folder / "train.jsonl").write_text(f"{GOOD_LINE}\n\n{GOOD_LINE[:20]}\n", encoding="utf-8")
-    check_gsm8k_folder(folder)
+    check_folder(GSM8K, folder)
     with pytest.raises(BadInput, match=r"train\.jsonl, line 3") as refusal:
         load_gsm8k("train", folder=folder)
     assert refusal.value.code == "bad_data_row"
@@ -175,7 +178,7 @@ def test_rows_of_the_hub_become_questions(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("limit", [0, -1, 6])
 def test_limit_outside_the_split_is_refused_with_its_size(tmp_path: Path, limit: int) -> None:
     with pytest.raises(BadInput, match="5 questions") as refusal:
-        load_questions("gsm8k", "test", limit=limit, gsm8k_folder=write_folder(tmp_path))
+        load_questions("gsm8k", "test", limit=limit, folder=write_folder(tmp_path))
     assert (refusal.value.field, refusal.value.value) == ("num_questions", str(limit))
 
 
@@ -185,7 +188,7 @@ def test_unknown_data_and_split_are_refused_with_the_known_ones(tmp_path: Path) 
     assert refusal.value.code == "unknown_data"
     for data in ("gsm8k", "wordproblems"):
         with pytest.raises(BadInput, match="train, validation, test") as refusal:
-            load_questions(data, "dev", gsm8k_folder=write_folder(tmp_path))
+            load_questions(data, "dev", folder=write_folder(tmp_path))
         assert refusal.value.code == "unknown_split"
 
 
@@ -195,7 +198,7 @@ def test_importing_the_data_imports_neither_torch_nor_datasets() -> None:
 
 
 def test_published_files_give_their_known_sizes_and_distinct_ids(real_folder: Path) -> None:
-    check_gsm8k_folder(real_folder)
+    check_folder(GSM8K, real_folder)
     splits = {split: load_gsm8k(split, folder=real_folder) for split in ("train", "validation", "test")}
     assert {split: len(questions) for split, questions in splits.items()} == {
         "train": 6725,

@@ -6,9 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from memgen.contract.data_sets.gsm8k import GSM8K
 from memgen.contract.presets import get_preset
+from memgen.data.prompt import question_prompt
 from memgen.model.base import BaseModel, load_base
-from memgen.model.chat import question_messages, render
 from memgen.model.fetch import fetch_model
 from memgen.model.generation import encode_prompts, generate_greedy, pad_left
 from memgen.monitor import Monitor
@@ -35,14 +36,14 @@ def test_prompt_tokens_equal_the_golden_ones(base: BaseModel) -> None:
     for number, row in enumerate(rows):
         text = base.tokenizer.decode(ids[number][mask[number].bool()])
         question = text.split("Question: ")[1].removesuffix("\n<|im_end|>\n<|im_start|>assistant\n")
-        ours = encode_prompts(base, [render(question_messages(question))], 1024)[0]
+        ours = encode_prompts(base, [question_prompt(GSM8K, question)], 1024)[0]
         assert ours == ids[number][mask[number].bool()].tolist()
         assert row
 
 
 def test_batch_of_unequal_prompts_equals_a_loop_without_cache(base: BaseModel) -> None:
     questions = ["What is 2 + 3?", "Tom has 4 apples and buys 5 more, then eats 2. How many are left?", "1+1?"]
-    prompts = encode_prompts(base, [render(question_messages(question)) for question in questions], 1024)
+    prompts = encode_prompts(base, [question_prompt(GSM8K, question) for question in questions], 1024)
     batched = greedy(base, prompts, 40)
     for number, prompt in enumerate(prompts):
         ids = list(prompt)
@@ -56,7 +57,7 @@ def test_batch_of_unequal_prompts_equals_a_loop_without_cache(base: BaseModel) -
 
 
 def test_rows_are_told_once_and_a_stop_leaves_the_rest_untold(base: BaseModel) -> None:
-    prompts = encode_prompts(base, [render(question_messages("What is 2 + 3?"))] * 2, 1024)
+    prompts = encode_prompts(base, [question_prompt(GSM8K, "What is 2 + 3?")] * 2, 1024)
     told: list[int] = []
     asked = iter(range(100))
     whole = generate_greedy(base, prompts, 50, lambda row, *_: told.append(row), lambda: next(asked) >= 3)

@@ -9,6 +9,7 @@ from memgen.contract.answers import read_answers
 from memgen.contract.errors import BadInput
 from memgen.contract.rundir import RunDir, write_json
 from memgen.contract.stages.evaluate import EvaluateConfig
+from memgen.data import load_questions
 from memgen.scoring import SCORER_VERSION
 from memgen.stop import Stopped
 from tests.memgen.stages.running import StopWhen, run
@@ -34,6 +35,8 @@ def test_leaves_each_question_once_and_a_summary_that_agrees(home: Path, tmp_pat
     metrics = run(home, tmp_path / "run", config)
     answers, summary = read_answers(RunDir(tmp_path / "run").answers)
     assert sorted(answer.index for answer in answers) == list(range(6))
+    asked = [question.question for question in load_questions("wordproblems", "test", limit=6)]
+    assert [answer.question for answer in sorted(answers, key=lambda one: one.index)] == asked
     assert summary is not None
     assert summary.summary_metrics == metrics
     assert metrics["accuracy"] == sum(answer.metrics["accuracy"] for answer in answers) / 6

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from memgen.contract.config import InvalidConfig, RunConfig
+from memgen.contract.data_sets.wordproblems import WORDPROBLEMS
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import read_manifest
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import RunDir, write_json
 from memgen.data import load_questions
+from memgen.data.prompt import question_prompt
 from memgen.model.base import load_base
-from memgen.model.chat import question_messages, render
 from memgen.model.checkpoint import load_checkpoint, tensors_of
 from memgen.model.fetch import fetch_model
 from memgen.model.generation import encode_prompts
@@ -160,8 +161,8 @@ def test_learns_to_insert_exactly_behind_one_token(
         right = [decision.inserted == behind(one, decision.token) for decision in one.decisions]
         return sum(right) / len(right)
 
-    held_out = load_questions("wordproblems", "test", seed=42, limit=16, gsm8k_folder=None)
-    texts = [render(question_messages(question.question)) for question in held_out]
+    held_out = load_questions("wordproblems", "test", seed=42, limit=16)
+    texts = [question_prompt(WORDPROBLEMS, question.question) for question in held_out]
     prompts = [torch.tensor(ids) for ids in encode_prompts(model.base, texts, 1024)]
 
     def held_out_agreement(trained: MemGenModel) -> float:

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from memgen.contract import gsm8k_folder as module
 from memgen.contract.config import parse_config
-from memgen.contract.datasets import split_sizes
+from memgen.contract.data_sets.folders import check_folder, folder_of
+from memgen.contract.data_sets.functions import split_sizes
+from memgen.contract.data_sets.gsm8k import GSM8K
 from memgen.contract.errors import BadInput
-from memgen.contract.gsm8k_folder import check_gsm8k_folder, count_rows, gsm8k_folder
 from memgen.contract.rows import check_num_questions, num_rows
+from memgen.data import gsm8k_count as module
 from memgen.data.gsm8k import load_gsm8k
+from memgen.data.gsm8k_count import count_rows
 from tests.conftest import TINY
 
 
@@ -31,7 +33,7 @@ def folder(home: Path, tmp_path: Path) -> Path:
 def test_folder_is_counted_as_the_trainer_reads_it(folder: Path) -> None:
     with (folder / "test.jsonl").open("a") as file:
         file.write(f"\n  \n{line(3)}\n{line(77)}\n")  # blank lines, a question that was there, a new one
-    sizes = split_sizes("gsm8k", folder)
+    sizes = split_sizes(GSM8K, folder)
     assert sizes == {"train": 24, "validation": 3, "test": 31}
     assert {split: len(load_gsm8k(split, folder=folder)) for split in sizes} == sizes
 
@@ -106,15 +108,15 @@ Plant = Callable[[Path], object]
 def test_what_is_no_folder_with_the_files_is_refused_without_a_wait(tmp_path: Path, plant: Plant, said: str) -> None:
     plant(tmp_path / "gs")
     with pytest.raises(BadInput, match=said) as caught:
-        check_gsm8k_folder(tmp_path / "gs")
+        check_folder(GSM8K, tmp_path / "gs")
     assert (caught.value.code, caught.value.field) == ("data_folder_incomplete", "MEMGEN_GSM8K_DIR")
 
 
 def test_name_that_is_too_long_is_refused() -> None:
-    folder = gsm8k_folder("/" + "x" * 5000)
+    folder = folder_of(GSM8K, {"MEMGEN_GSM8K_DIR": "/" + "x" * 5000})
     assert folder is not None
     with pytest.raises(BadInput, match="no such folder"):
-        check_gsm8k_folder(folder)
+        check_folder(GSM8K, folder)
 
 
 @pytest.mark.parametrize("row", [b"[" * 100_000, b'{"question": "\\ud800"}', b"\xff", b"null", b'"question"', b"7"])
