@@ -12,8 +12,10 @@ from backend.api import schemas as s
 from backend.services import checkpoints, fit, pipelines
 from backend.services.claim import ALIVE_SECONDS, slots_of
 from backend.services.disk import disk_bytes
+from backend.services.row_check import check_rows
 from backend.services.surroundings import Surroundings
 from backend.settings import Settings
+from backend.store.db import Database
 from backend.store.models import Run, Worker
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
 from memgen.contract.errors import BadInput
@@ -43,6 +45,8 @@ def check(config: RunConfig, settings: Settings) -> None:
     try:
         check_num_questions(config, settings.data_folders.get(config.data))
         needed = disk_bytes(config, rows_of(config, settings))
+        if (found := check_rows(config, settings.data_folders.get(config.data))).problem is not None:
+            problems.append(found.problem)
     except BadInput as error:
         problems.append(error)
     free = shutil.disk_usage(settings.home).free
@@ -52,14 +56,18 @@ def check(config: RunConfig, settings: Settings) -> None:
         raise InvalidConfig(problems)
 
 
-def preflight(session: Session, data: Mapping[str, Any], settings: Settings, around: Surroundings) -> s.PreflightReply:
+def preflight(
+    database: Database, data: Mapping[str, Any], settings: Settings, around: Surroundings
+) -> s.PreflightReply:
     """Everything that can be said about a config before it is submitted."""
-    slots, device = _slots(session, around.at)
     try:
         config = parse_config(data)
-        check(config, settings)
-        checkpoints.check_parent(session, config, settings.home)
+        check(config, settings)  # may read rows: in no transaction
+        with database.read() as session:
+            checkpoints.check_parent(session, config, settings.home)
     except InvalidConfig as error:
+        with database.read() as session:
+            _, device = _slots(session, around.at)
         problems = [item.problem.in_sentences() for item in error.problems]
         return s.PreflightReply(
             ok=False,
@@ -73,32 +81,29 @@ def preflight(session: Session, data: Mapping[str, Any], settings: Settings, aro
             disk_bytes=None,
             expected_seconds=None,
         )
-    return _describe(session, config, rows_of(config, settings), slots, device, around.broker)
+    with database.read() as session:
+        slots, device = _slots(session, around.at)
+        return _describe(session, config, settings, slots, device, around.broker)
 
 
 def pipeline_preflight(
-    session: Session, spec: PipelineSpec, settings: Settings, around: Surroundings
+    database: Database, spec: PipelineSpec, settings: Settings, around: Surroundings
 ) -> s.PipelinePreflight:
     """Everything that can be said about a pipeline before it is submitted."""
-    problems: list[BadInput] = []
-    configs: dict[StepName, RunConfig] = {}
     try:
         configs = plan_pipeline(spec)
-        check_all(configs, settings)
-    except InvalidConfig as error:
-        problems += error.problems
-    if not problems:
-        try:
+        check_all(configs, settings)  # may read rows: in no transaction
+        with database.read() as session:
             pipelines.check_reuse(session, spec, settings.home)
-        except InvalidConfig as error:
-            problems += error.problems
-    if problems:
-        return s.PipelinePreflight(ok=False, problems=[item.problem.in_sentences() for item in problems], steps={})
-    slots, device = _slots(session, around.at)
-    steps = {
-        name: _describe(session, config, rows_of(config, settings), slots, device, around.broker)
-        for name, config in configs.items()
-    }
+    except InvalidConfig as error:
+        return s.PipelinePreflight(
+            ok=False, problems=[item.problem.in_sentences() for item in error.problems], steps={}
+        )
+    with database.read() as session:
+        slots, device = _slots(session, around.at)
+        steps = {
+            name: _describe(session, config, settings, slots, device, around.broker) for name, config in configs.items()
+        }
     return s.PipelinePreflight(ok=True, problems=[], steps=steps)
 
 
@@ -144,13 +149,15 @@ def _slots(session: Session, at: float) -> tuple[list[s.SlotReport], str]:
 
 
 def _describe(
-    session: Session, config: RunConfig, count: int, slots: list[s.SlotReport], device: str, broker: str
+    session: Session, config: RunConfig, settings: Settings, slots: list[s.SlotReport], device: str, broker: str
 ) -> s.PreflightReply:
     placement, fits = fit.slots_text(config, slots)
+    count = rows_of(config, settings)
+    rows = check_rows(config, settings.data_folders.get(config.data))
     return s.PreflightReply(
         ok=True,
         problems=[],
-        warnings=_warnings(config, slots, broker, fits=fits),
+        warnings=[*_warnings(config, slots, broker, fits=fits), *rows.warnings],
         num_questions=count,
         memory_bytes=fit.plan_on(config, device).total,
         memory_device=device,

@@ -24,14 +24,15 @@ def check_num_questions(config: RunConfig, folder: Path | None = None) -> None:
     if folder is not None:
         check_folder(chosen, folder)
     sizes = split_sizes(chosen, folder)
-    if split not in sizes:
-        raise BadInput(
-            "no_such_split",
-            f"{config.data} has no {split} split",
-            field="split" if "split" in type(config).model_fields else "data",
-            value=split if "split" in type(config).model_fields else config.data,
-            way_out=f"It has: {', '.join(sizes)}.",
-        )
+    for needed, _ in stage_of(config).work.reads(config):
+        if needed not in sizes:
+            raise BadInput(
+                "no_such_split",
+                f"{config.data} has no {needed} split",
+                field="data",
+                value=config.data,
+                way_out=f"It has: {', '.join(sizes)}. Choose another data set or, for an evaluation, another split.",
+            )
     size = sizes[split]
     if folder is not None and chosen.folder is not None and size == 0:
         raise unusable_folder(chosen.folder, folder, f"its {split} split has no questions")

@@ -49,6 +49,9 @@ class Work(Generic[Read]):
     """Config fields that decide how long one question (of a training: one step) takes."""
     steps: Callable[[Read, int], int] | None = None
     """Steps of a training on so many questions."""
+    reads_solutions: bool = False
+    """Whether rows are prompts with their solutions, and those that are too long are left out; else one prompt that is
+    too long fails the run."""
 
 
 @dataclass(frozen=True)

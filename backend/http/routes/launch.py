@@ -65,5 +65,4 @@ def schema(stage: str) -> dict[str, Any]:
 def try_config(body: PreflightRequest, context: ContextDep) -> s.PreflightReply:
     """Would it work, and why not. Changes nothing."""
     around = context.look_around_first()
-    with context.database.read() as session:
-        return preflight(session, body.config, context.settings, around)
+    return preflight(context.database, body.config, context.settings, around)

@@ -52,8 +52,7 @@ def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.Pipeli
 def try_out(body: PipelineSpec, context: ContextDep) -> s.PipelinePreflight:
     """Would this pipeline run, and what would its steps take."""
     around = context.look_around_first()
-    with context.database.read() as session:
-        return preflight.pipeline_preflight(session, body, context.settings, around)
+    return preflight.pipeline_preflight(context.database, body, context.settings, around)
 
 
 @router.get("")

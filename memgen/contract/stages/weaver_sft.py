@@ -105,6 +105,7 @@ STAGE: Stage[WeaverSftConfig] = Stage(
     makes="weaver",
     work=Work(
         reads=lambda _config: (("train", None), ("validation", None)),
+        reads_solutions=True,
         rows=lambda size: size,
         at_once=_rows_of_a_step,
         pace=trainings.PACE,

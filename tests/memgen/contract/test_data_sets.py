@@ -128,10 +128,10 @@ def test_stored_config_of_a_data_set_that_is_gone_is_taken_as_it_stands() -> Non
 
 
 def test_split_that_a_data_set_lacks_is_refused_with_those_it_has(installed: None) -> None:
-    config = parse_config({"stage": "evaluate", "data": "toy", "split": "validation"})
-    with pytest.raises(BadInput, match="toy has no validation split") as refused:
-        check_num_questions(config)
-    assert refused.value.way_out == "It has: train, test."
+    for fields in ({"stage": "evaluate", "split": "validation"}, {"stage": "weaver_sft"}):
+        with pytest.raises(BadInput, match="toy has no validation split") as refused:
+            check_num_questions(parse_config(fields | {"data": "toy"}))
+        assert refused.value.way_out.startswith("It has: train, test.")
 
 
 def test_function_of_a_plugin_that_fails_is_an_error_in_words() -> None:
