@@ -130,13 +130,15 @@ def test_machine_that_slept_loses_no_run(backend: Backend, attempt: Held) -> Non
     assert backend.run(1)["status"] == "queued"
 
 
-def test_lease_that_is_longer_already_is_not_cut(backend: Backend) -> None:
-    attempt = backend.started()
-    backend.clock.now -= 1000  # a clock that was set back
-    backend.reconciler.round()
-    backend.clock.now += 1000
-    assert attempt.beat().status_code == 200
-    assert backend.run(1)["status"] == "running"
+def test_lease_that_an_earlier_start_gave_for_longer_is_cut_to_that_of_today(start: Callable[..., Backend]) -> None:
+    earlier = start(lease_seconds=600)
+    earlier.started()
+    today = start(clock=earlier.clock, lease_seconds=60)
+    today.reconciler.round()
+    wait_in_rounds(today, 60)
+    assert today.run(1)["attempts"][0]["status"] == "starting"
+    wait_in_rounds(today, 5)
+    assert today.run(1)["attempts"][0]["status"] == "lost"
 
 
 def test_reconciler_rings_while_attempts_wait_and_not_before_their_pause_is_over(backend: Backend) -> None:

@@ -56,12 +56,13 @@ def test_unknown_preset_is_refused_with_the_known_ones() -> None:
             "sigma",
         ),
         ({"stage": "evaluate", "num_questions": -1}, "invalid_config", "num_questions"),
-        ({"stage": "evaluate", "revision": "../../etc"}, "invalid_config", "revision"),
+        *(
+            ({"stage": "evaluate", "preset": "Qwen/Qwen3-14B", "revision": revision}, "invalid_config", "revision")
+            for revision in ("../../etc", "refs/../../etc", "/etc", "..", "main/", ".hidden", "a b; c", "main\n", "")
+        ),
     ],
 )
 def test_bad_value_is_refused_by_field(data: object, code: str, field: str | None) -> None:
-    if field == "revision":
-        data = {"stage": "evaluate", "revision": "a b; c"}
     error = refusal(data)
     assert (error.code, error.field) == (code, field)
     assert error.way_out
