@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pydantic import BaseModel
-from sqlmodel import Session
+from sqlalchemy import ColumnElement, delete, literal_column
+from sqlmodel import Session, col, select
 
 from backend.api.schemas import RunOut
 from backend.errors import Gone
@@ -14,6 +15,7 @@ from backend.store.models import Idempotency, Run
 from memgen.contract.errors import BadInput
 
 _T = TypeVar("_T", bound=BaseModel)
+KEPT_SECONDS = 30 * 24 * 3600.0  # as long as a login: a form's key is made once and may be sent again
 
 
 class KeyReused(BadInput):
@@ -44,6 +46,7 @@ def once(
     if key is not None:
         text = reply.model_dump_json()
         session.add(Idempotency(key=key, route=route, body_hash=_hash(body), reply=text, created_at=at))
+        _forget_oldest(session, before=at - KEPT_SECONDS)
     return reply
 
 
@@ -75,6 +78,13 @@ def replayed(session: Session, key: str | None, route: str, body: object, kind: 
             way_out="Use a new key to submit it anew.",
         )
     return reply
+
+
+def _forget_oldest(session: Session, *, before: float) -> None:
+    """Remove the two oldest replies if they are older: with each new key, so that old ones get fewer without a scan."""
+    rowid: ColumnElement[int] = literal_column("rowid")
+    oldest = select(rowid).select_from(Idempotency).order_by(rowid).limit(2)
+    session.execute(delete(Idempotency).where(rowid.in_(oldest), col(Idempotency.created_at) < before))
 
 
 def _hash(body: object) -> str:

@@ -5,7 +5,10 @@ from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlmodel import select
 
+from backend.services.idempotency import KEPT_SECONDS
+from backend.store.models import Idempotency
 from tests.backend.conftest import Backend, Held, check_problem
 
 
@@ -40,6 +43,24 @@ def test_key_of_a_refused_request_may_be_used_again(backend: Backend) -> None:
         backend.user("POST", "/runs", json=body, headers={"Idempotency-Key": "k"}), 422, "invalid_config"
     )  # fmt: skip
     assert backend.submit(key="k") == 1
+
+
+def test_replies_are_forgotten_after_a_month_two_with_each_new_key(backend: Backend) -> None:
+    def kept() -> list[str]:
+        with backend.context.database.read() as session:
+            return sorted(one.key for one in session.exec(select(Idempotency)))
+
+    for key in "abcd":
+        backend.submit(key=key)
+    backend.clock.pass_time(KEPT_SECONDS)
+    assert backend.submit(key="a") == 1
+    backend.clock.pass_time(1)
+    backend.submit(key="e")
+    assert kept() == ["c", "d", "e"]
+    backend.submit(key="f")
+    backend.submit(key="g")
+    assert kept() == ["e", "f", "g"]
+    assert backend.submit(key="e") == 5
 
 
 def test_too_long_key_is_refused(backend: Backend) -> None:
