@@ -21,6 +21,14 @@ class AttemptStale(Exception):
     """The backend no longer accepts reports of this attempt: its lease is gone."""
 
 
+class NotTaken(Unreachable):
+    """The backend answers, but can't take a report now: it is sent again, as to a backend that is away."""
+
+    def __init__(self, error: ApiError) -> None:
+        Exception.__init__(self, f"The backend can't take a report now ({error.code}): {error}")
+        self.url = ""
+
+
 @dataclass
 class _Tail:
     stream: Stream
@@ -113,7 +121,7 @@ def stale_or(error: ApiError) -> Exception:
     """`AttemptStale` if the backend has given the attempt up; else it failed itself, and the trainer goes on."""
     if error.code in {"stale_attempt", "wrong_token"}:
         return AttemptStale(str(error))
-    return Unreachable("", error.code)
+    return NotTaken(error)
 
 
 class _Unsendable(Exception):
