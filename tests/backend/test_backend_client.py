@@ -1,5 +1,6 @@
 """The typed client against a backend on a real port."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -7,7 +8,8 @@ import pytest
 
 from backend.api.client import ApiError, Client, Unreachable
 from backend.api.schemas import INSTANCE_HEADER, Announce, ClaimRequest, FinishRequest, SlotReport
-from memgen.contract.status import Cause, RunStatus, StopMode
+from memgen.contract.pipeline import PipelineSpec
+from memgen.contract.status import Cause, PipelineStatus, RunStatus, StopMode
 from tests.backend.conftest import MEMORY, Backend, answer_line, check_problem
 from tests.ports import free_port
 from tests.serving import serving
@@ -16,61 +18,134 @@ SLOT = SlotReport(name="cpu", device="cpu", total_memory=MEMORY)
 CLAIM = ClaimRequest(host="lab", boot_id="b", pid=1, slot=SLOT, free_memory=MEMORY)
 
 
-@pytest.fixture
-def url(start: Callable[..., Backend]) -> Iterator[str]:
-    with serving(start().http.app, free_port()) as address:
-        yield address
+class Listening(httpx.HTTPTransport):
+    """A way to the backend that keeps what was asked for."""
+
+    def __init__(self, asked: set[tuple[str, str]]) -> None:
+        super().__init__()
+        self._asked = asked
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self._asked.add((request.method, request.url.path))
+        return super().handle_request(request)
 
 
 @pytest.fixture
-def tokens(url: str, start: Callable[..., Backend]) -> tuple[str, str]:
-    context = start().context
+def served(start: Callable[..., Backend]) -> Iterator[tuple[Backend, str]]:
+    """A backend, and the address at which it listens."""
+    backend = start()
+    with serving(backend.http.app, free_port()) as address:
+        yield backend, address
+
+
+@pytest.fixture
+def url(served: tuple[Backend, str]) -> str:
+    return served[1]
+
+
+@pytest.fixture
+def tokens(served: tuple[Backend, str]) -> tuple[str, str]:
+    context = served[0].context
     return context.user_token, context.worker_token
 
 
-def test_client_speaks_every_route(url: str, tokens: tuple[str, str], tiny_config: dict[str, object]) -> None:
-    with Client(url, tokens[0]) as user, Client(url, tokens[1]) as worker:
-        assert {preset.name for preset in user.presets()} >= {tiny_config["preset"], "Qwen/Qwen3-14B"}
-        assert user.data_sets().items[0].name == "gsm8k"
-        assert user.schema("evaluate")["properties"]["seed"]["description"]
-        assert user.preflight(tiny_config).ok
-        run = user.submit(tiny_config, note="é", key="k")
-        assert user.submit(tiny_config, note="é", key="k") == run
-        assert user.runs(text="é", status="queued").items[0].id == run.id
-        assert user.pause_queue(True).paused
-        assert worker.claim(CLAIM).attempt is None
-        assert [item.id for item in user.pause_queue(False).items] == [run.id]
-        worker.announce(Announce(host="lab", boot_id="b", pid=1, slots=[SLOT]))
-        assert user.workers().items[0].alive
-        claimed = worker.claim(CLAIM).attempt
-        assert claimed is not None
-        assert claimed.config == run.config
-        with Client(url, claimed.token) as attempt:
-            assert attempt.heartbeat(claimed.attempt_id).stop is None
-            assert attempt.send_stream(claimed.attempt_id, "log", 0, "é\n".encode()) == 3
-            assert attempt.send_stream(claimed.attempt_id, "answers", 0, answer_line(0)) == len(answer_line(0))
-            line = b'{"event":"metric","name":"m","step":1,"value":2,"time":3}\n'
-            assert attempt.send_stream(claimed.attempt_id, "events", 0, line) == len(line)
-            with pytest.raises(ApiError) as refused:
-                attempt.send_stream(claimed.attempt_id, "log", 0, b"x")
-            assert (refused.value.code, refused.value.problem.value) == ("wrong_offset", "3")
-            assert user.stop(run.id, StopMode.FORCE).status is RunStatus.STOPPING
-            assert attempt.heartbeat(claimed.attempt_id).stop is StopMode.FORCE
-            end = FinishRequest(outcome="stopped", cause=Cause.STOPPED, exit_code=-9)
-            assert not attempt.finish(claimed.attempt_id, end).publish
-        assert user.log(run.id, offset=0).text == "é\n"
-        assert user.metrics(run.id).series[0].values == [2.0]
-        assert user.answers(run.id, show="right").items[0].completion == "né € 🙂 0"
-        assert user.run_events(run.id).items[-1].to_status == "cancelled"
-        assert user.resume(run.id).status is RunStatus.QUEUED
-        assert user.queue().items[0].num_attempts == 2
-        assert user.stop(run.id).status is RunStatus.CANCELLED
-        assert user.retry(run.id).num_attempts == 3
-        user.stop(run.id)
-        assert not user.delete(run.id).deleted
-        assert user.delete(run.id, confirm=True).deleted
-        assert user.runs().items == []
-        assert user.health().workers_alive == 1
+def test_client_speaks_every_route(served: tuple[Backend, str], tiny_config: dict[str, object]) -> None:
+    backend, url = served
+    asked: set[tuple[str, str]] = set()
+
+    def client(token: str) -> Client:
+        return Client(url, token, transport=Listening(asked))
+
+    with client(backend.context.user_token) as user, client(backend.context.worker_token) as worker:
+        speak_of_launches(user, tiny_config)
+        speak_of_runs(user, worker, client, tiny_config)
+        speak_of_pipelines(user, backend)
+    document = backend.http.get("/api/v1/openapi.json").json()
+    routes = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    unspoken = {
+        (method, path)
+        for method, path in routes
+        if not any(method == sent and re.fullmatch(re.sub(r"{.*?}", "[^/]+", path), to) for sent, to in asked)
+    }
+    assert unspoken == set()
+
+
+def speak_of_launches(user: Client, config: dict[str, object]) -> None:
+    assert {preset.name for preset in user.presets()} >= {config["preset"], "Qwen/Qwen3-14B"}
+    assert user.data_sets().items[0].name == "gsm8k"
+    assert user.schema("evaluate")["properties"]["seed"]["description"]
+    assert user.preflight(config).ok
+    assert user.health().workers_alive == 0
+
+
+def speak_of_runs(user: Client, worker: Client, client: Callable[[str], Client], config: dict[str, object]) -> None:
+    """From its submission to its deletion."""
+    run = user.submit(config, note="é", key="k")
+    assert user.submit(config, note="é", key="k") == run
+    assert user.runs(text="é", status="queued").items[0].id == run.id
+    assert user.set_priority(run.id, 3).priority == 3
+    assert user.pause_queue(True).paused
+    assert worker.claim(CLAIM).attempt is None
+    assert [item.id for item in user.pause_queue(False).items] == [run.id]
+    worker.announce(Announce(host="lab", boot_id="b", pid=1, slots=[SLOT]))
+    assert user.workers().items[0].alive
+    assert user.health().workers_alive == 1
+    claimed = worker.claim(CLAIM).attempt
+    assert claimed is not None
+    assert claimed.config == run.config
+    with client(claimed.token) as attempt:
+        assert attempt.heartbeat(claimed.attempt_id).stop is None
+        assert attempt.send_stream(claimed.attempt_id, "log", 0, "é\n".encode()) == 3
+        assert attempt.send_stream(claimed.attempt_id, "answers", 0, answer_line(0)) == len(answer_line(0))
+        line = b'{"event":"metric","name":"m","step":1,"value":2,"time":3}\n'
+        assert attempt.send_stream(claimed.attempt_id, "events", 0, line) == len(line)
+        with pytest.raises(ApiError) as refused:
+            attempt.send_stream(claimed.attempt_id, "log", 0, b"x")
+        assert (refused.value.code, refused.value.problem.value) == ("wrong_offset", "3")
+        assert user.stop(run.id, StopMode.FORCE).status is RunStatus.STOPPING
+        assert attempt.heartbeat(claimed.attempt_id).stop is StopMode.FORCE
+        end = FinishRequest(outcome="stopped", cause=Cause.STOPPED, exit_code=-9)
+        assert not attempt.finish(claimed.attempt_id, end).publish
+    assert user.log(run.id, offset=0).text == "é\n"
+    assert user.metrics(run.id).series[0].values == [2.0]
+    assert user.answers(run.id, show="right").items[0].completion == "né € 🙂 0"
+    assert user.run_events(run.id).items[-1].to_status == "cancelled"
+    assert user.resume(run.id).status is RunStatus.QUEUED
+    assert user.queue().items[0].num_attempts == 2
+    assert user.stop(run.id).status is RunStatus.CANCELLED
+    assert user.retry(run.id).num_attempts == 3
+    user.stop(run.id)
+    assert user.run(run.id).status is RunStatus.CANCELLED
+    assert not user.delete(run.id).deleted
+    assert user.delete(run.id, confirm=True).deleted
+    assert user.runs().items == []
+
+
+def speak_of_pipelines(user: Client, backend: Backend) -> None:
+    """A pipeline that a worker does, what can be made of its runs, and one that is stopped and goes on."""
+    spec = PipelineSpec.model_validate(backend.spec(note="chain"))
+    assert user.preflight_pipeline(spec).ok
+    done = user.submit_pipeline(spec, key="p")
+    assert user.submit_pipeline(spec, key="p").id == done.id
+    for _ in done.steps:
+        backend.work()
+        backend.reconciler.round()
+    done = user.pipeline(done.id)
+    assert done.status is PipelineStatus.SUCCEEDED
+    ids = {step.step: step.run.id for step in done.steps if step.run is not None}
+    base, weaver, trigger = ids["base_eval"], ids["weaver_eval"], ids["trigger_eval"]
+    compared = user.compare([base, weaver, trigger], base=base)
+    assert [one.run_id for one in compared.items] == [base, weaver, trigger]
+    assert len(user.compare_answers(base, weaver).items) == 6
+    assert user.insertion_groups(base, trigger).items == []  # these answers tell of no insertion
+    assert [one.id for one in user.checkpoints().items] == [ids["trigger_grpo"], ids["weaver_sft"]]
+    assert user.checkpoint(ids["weaver_sft"]).usable
+    assert {node.run_id for node in user.lineage(pipeline=done.id).nodes} == set(ids.values())
+    assert len(user.rescore(base).scorings) == 2
+    second = user.submit_pipeline(spec)
+    assert user.stop_pipeline(second.id).status is PipelineStatus.CANCELLED
+    assert user.continue_pipeline(second.id).status is PipelineStatus.RUNNING
+    assert [one.id for one in user.pipelines().items] == [second.id, done.id]
 
 
 def test_refusal_reaches_the_caller_with_every_problem(
