@@ -1,0 +1,205 @@
+"""Commands of the command line against the real application, in this process; a pause of theirs lets the run go on."""
+
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from backend.api.client import Client
+from backend.commands import cli, pipeline_cli, pipeline_text
+from tests.backend.conftest import Backend
+
+Command = Callable[..., tuple[int, str]]
+Meanwhile = Callable[[Iterable[Callable[[], object]]], None]
+
+
+@pytest.fixture
+def command(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs a command; gives its exit code and what it said."""
+
+    def forward(request: httpx.Request) -> httpx.Response:
+        path = request.url.raw_path.decode()
+        reply = backend.http.request(request.method, path, content=request.content, headers=dict(request.headers))
+        return httpx.Response(reply.status_code, content=reply.content)
+
+    def client() -> Client:
+        return Client("http://127.0.0.1", backend.context.user_token, transport=httpx.MockTransport(forward))
+
+    for module in (cli, pipeline_cli):
+        monkeypatch.setattr(module, "client", client)
+
+    def run(*words: object, answer: str = "") -> tuple[int, str]:
+        done = CliRunner().invoke(cli.app, [str(word) for word in words], input=answer)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code, done.output
+
+    return run
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """Says what happens while a command pauses: one thing with each pause. One pause more is an error."""
+
+    def happens(things: Iterable[Callable[[], object]]) -> None:
+        coming = iter(things)
+        clock = SimpleNamespace(sleep=lambda _: next(coming)())
+        for module in (cli, pipeline_text):
+            monkeypatch.setattr(module, "time", clock)
+
+    return happens
+
+
+def test_log_prints_what_is_there_and_ends(backend: Backend, command: Command) -> None:
+    attempt = backend.started()
+    attempt.send("log", "é\nhalf a line".encode())
+    assert command("log", 1) == (0, "é\nhalf a line")
+    assert command("log", 2)[0] == 2
+
+
+def test_log_is_followed_into_the_next_attempt_and_to_the_end_of_the_run(
+    backend: Backend, command: Command, meanwhile: Meanwhile
+) -> None:
+    first = backend.started()
+    first.send("log", b"one\n")
+
+    attempts = [first]
+
+    def retry() -> None:
+        first.finish("failed", "error")
+        assert backend.user("POST", "/runs/1/retry").status_code == 200
+        attempts.append(backend.held())
+        attempts[-1].send("log", b"again\n")
+
+    def end() -> None:
+        attempts[-1].send("log", b"the end\n")
+        attempts[-1].finish("stopped", "stopped")
+
+    meanwhile([lambda: first.send("log", b"two\n"), retry, end])
+    assert command("log", 1, "--follow") == (0, "one\ntwo\nagain\nthe end\n")
+
+
+def test_watch_says_each_change_once_and_ends_well_with_the_run(
+    backend: Backend, command: Command, meanwhile: Meanwhile
+) -> None:
+    attempt = backend.started()
+    progress = {"event": "progress", "done": 2, "total": 6, "unit": "questions"}
+    meanwhile(
+        [
+            lambda: attempt.say({"event": "phase", "name": "generate"}, progress),
+            lambda: attempt.beat(),
+            lambda: attempt.finish(result={"num_questions": 6, "accuracy": 0.5}),
+        ]
+    )
+    code, said = command("watch", 1)
+    assert code == 0
+    assert said.splitlines() == [
+        "run 1 running: starting",
+        "run 1 running: generate 2/6 questions",
+        "run 1 succeeded, accuracy 50.0 %",
+    ]
+
+
+def test_watch_of_a_run_that_fails_says_why_and_what_to_do(
+    backend: Backend, command: Command, meanwhile: Meanwhile
+) -> None:
+    attempt = backend.started()
+    failure = {"code": "x", "message": "Too long.", "way_out": "Cut it."}
+    meanwhile([lambda: attempt.finish("failed", "error", failure=failure)])
+    code, said = command("watch", 1)
+    assert (code, said.splitlines()[-2:]) == (1, ["run 1 failed", "Too long. Cut it."])
+
+
+def test_queue_is_shown_in_its_order_paused_and_let_go_on(backend: Backend, command: Command) -> None:
+    assert command("queue") == (0, "no run is queued\n")
+    for note in ("first", "second"):
+        backend.submit(note=note)
+    assert command("prioritize", 2, 5)[1].startswith("run 2 has priority 5")
+    assert places(command("queue")[1]) == ["2", "1"]
+    code, said = command("queue", "--pause")
+    assert (code, said.splitlines()[0]) == (0, "the queue is paused")
+    assert said.count("The queue is paused.") == 2  # each run says what it waits for
+    assert backend.claim() is None
+    assert "paused" not in command("queue", "--go-on")[1]
+    assert backend.held().run_id == 2
+
+
+def places(table: str) -> list[str]:
+    """Numbers of the runs in a table of the queue."""
+    cells = [line.split("│") for line in table.splitlines() if line.startswith("│")]
+    return [row[2].strip() for row in cells]
+
+
+def test_priority_of_a_run_that_has_started_is_refused(backend: Backend, command: Command) -> None:
+    backend.started()
+    code, said = command("prioritize", 1, 5)
+    assert (code, said[:7]) == (1, "error: ")
+    assert command("prioritize", "--", 1, -(10**9))[0] == 2
+    assert backend.run(1)["priority"] == 0
+
+
+def test_deletion_shows_what_goes_and_asks_first(backend: Backend, command: Command) -> None:
+    attempt = backend.started()
+    attempt.send("log", b"x" * 100)
+    attempt.finish("failed", "error")
+    folder = backend.home / "runs" / "1"
+    folder.mkdir(parents=True)
+    code, said = command("delete", 1, answer="n\n")
+    assert code == 0
+    assert "Delete this for good?" in said
+    assert "runs/1" in said
+    assert "deleted" not in said
+    assert folder.exists()
+    code, said = command("delete", 1, answer="y\n")
+    assert (code, said.splitlines()[-1].endswith("deleted")) == (0, True)
+    assert not folder.exists()
+    assert command("delete", 1, "--yes")[0] == 2
+
+
+def test_deletion_of_a_run_that_goes_on_is_refused_whatever_is_answered(backend: Backend, command: Command) -> None:
+    backend.started()
+    code, said = command("delete", 1, "--yes")
+    assert (code, said.splitlines()[-1][:7]) == (1, "error: ")
+    assert backend.run(1)["status"] == "running"
+
+
+def test_pipelines_are_listed_newest_first_with_the_steps_that_are_done(backend: Backend, command: Command) -> None:
+    backend.submit_pipeline(note="older")
+    backend.work()
+    backend.submit_pipeline(note="newer")
+    code, said = command("pipeline", "list")
+    newer, older = [line for line in said.splitlines() if "running" in line]
+    assert code == 0
+    assert "newer" in newer
+    assert "0/6" in newer
+    assert "older" in older
+    assert "1/6" in older
+    assert "older" not in command("pipeline", "list", "--limit", 1)[1]
+
+
+def test_pipeline_is_watched_to_its_good_end(backend: Backend, command: Command, meanwhile: Meanwhile) -> None:
+    backend.submit_pipeline()
+
+    def work() -> None:
+        backend.work()
+        backend.reconciler.round()
+
+    meanwhile([work] * 6)
+    code, said = command("pipeline", "watch", 1)
+    assert (code, said.splitlines()[-1]) == (0, "pipeline 1 succeeded")
+    assert "[2/6] Weaver SFT (run 2): succeeded" in said
+    assert said.count("[1/6] Base evaluation (run 1): succeeded") == 1
+
+
+def test_pipeline_that_is_stopped_while_it_is_watched_ends_badly(
+    backend: Backend, command: Command, meanwhile: Meanwhile
+) -> None:
+    backend.submit_pipeline()
+    stopped: list[tuple[int, str]] = []
+    meanwhile([lambda: stopped.append(command("pipeline", "stop", 1))])
+    code, said = command("pipeline", "watch", 1)
+    assert (code, said.splitlines()[-1]) == (1, "pipeline 1 cancelled")
+    assert stopped == [(0, "pipeline 1 is cancelled\n")]
+    assert command("pipeline", "stop", 1)[0] == 1
+    assert command("pipeline", "watch", 7)[0] == 2
