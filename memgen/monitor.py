@@ -89,10 +89,6 @@ class Monitor:
         self._emit(ev.Checkpoint, step=step, path=path)
         self.say(f"checkpoint of step {step} saved")
 
-    def artifact(self, kind: str, path: str) -> None:
-        """A file is complete."""
-        self._emit(ev.Artifact, kind=kind, path=path)
-
     def finished(self, result: dict[str, float | int | str | None]) -> None:
         """The stage is done."""
         self._emit(ev.Finished, result=result)

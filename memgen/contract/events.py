@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from memgen.contract.numbers import Amount, Finite, Line, Paragraph, Time, Whole, Word
 from memgen.contract.problem import Problem
@@ -65,15 +65,6 @@ class Checkpoint(_Event):
     """Relative to the run folder."""
 
 
-class Artifact(_Event):
-    """Another file is complete on disk."""
-
-    event: Literal["artifact"] = "artifact"
-    kind: Word
-    path: Line
-    """Relative to the run folder."""
-
-
 class Warned(_Event):
     """Something that the user should know and that does not end the run."""
 
@@ -97,7 +88,24 @@ class Failed(_Event, Problem):
 
 
 Event = Annotated[
-    Started | Phase | Progress | Metric | Checkpoint | Artifact | Warned | Finished | Failed,
+    Started | Phase | Progress | Metric | Checkpoint | Warned | Finished | Failed,
     Field(discriminator="event"),
 ]
 EVENT_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+PAST = frozenset({"artifact"})
+"""Kinds of events that earlier versions wrote and nobody needs."""
+
+
+def read_event(line: bytes | str) -> Event | None:
+    """The event that a line holds; None for one of a kind in `PAST`.
+
+    Raises:
+        ValidationError: it holds no event.
+    """
+    try:
+        return EVENT_ADAPTER.validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if first["type"] == "union_tag_invalid" and first["ctx"]["tag"] in PAST:
+            return None
+        raise

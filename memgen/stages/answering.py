@@ -68,7 +68,6 @@ def answer_all(
     if not context.team.is_main:
         return {}
     book.wait_for_all(context.stop)
-    context.monitor.artifact("answers", str(context.run_dir.answers.relative_to(context.run_dir.path)))
     return book.close().summary_metrics
 
 

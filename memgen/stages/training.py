@@ -278,7 +278,6 @@ class TrainingLoop:
                 "nothing_learned",
                 f"the {self._part}'s LoRA has not moved in {self._total} steps: every gradient was zero",
             )
-        self._context.monitor.artifact("checkpoint", output.name)
         self._context.monitor.say(f"checkpoint {manifest.content_hash} saved as {output.name}")
 
     def _check_weights(self) -> None:
