@@ -25,9 +25,9 @@ from memgen.contract.gpus import VARIABLE
 from memgen.contract.machine import machine_name, this_boot
 from memgen.contract.presets import load_presets
 from memgen.contract.process import begin_process
-from memgen.contract.publish import link_log, publish
+from memgen.contract.publish import link_log
 from memgen.contract.rows import rows_to_share
-from memgen.contract.rundir import EXIT_DONE, RunDir, attempt_dir, backend_url_file, write_json
+from memgen.contract.rundir import EXIT_DONE, RunDir, attempt_dir, backend_url_file, write_init_from, write_json
 from memgen.contract.status import StopMode
 from worker.reporter import REFUSED, AttemptStale, Reporter, stale_or
 from worker.settings import Settings
@@ -123,6 +123,8 @@ class Supervisor:
         folder = self._folder
         folder.path.mkdir(parents=True, exist_ok=False)
         write_json(folder.config, self._attempt.config)
+        if self._attempt.checkpoint is not None:
+            write_init_from(folder, self._attempt.checkpoint)
         folder.log.touch()
         link_log(self._settings.home, self._attempt.run_id, folder)
 
@@ -240,18 +242,15 @@ class Supervisor:
         except Exception as error:  # the folder is the trainer's, who may have left anything there
             log.exception("the folder of run %s defies reading", self._attempt.run_id)
             verdict = unheard(exit_code, error)
-        if self._deliver(verdict):
-            try:
-                publish(self._settings.home, self._attempt.config, self._attempt.run_id, self._folder)
-            except (OSError, ValueError):
-                log.exception("the output of run %s is not published", self._attempt.run_id)
+        self._deliver(verdict)
 
-    def _deliver(self, verdict: FinishRequest) -> bool:
-        """Report the end; whether its output may be published."""
+    def _deliver(self, verdict: FinishRequest) -> None:
+        """Report the end."""
 
         def finish(told: FinishRequest = verdict) -> bool:
             try:
-                return self._client.finish(self._attempt.attempt_id, told).publish
+                self._client.finish(self._attempt.attempt_id, told)
+                return True
             except ApiError as error:
                 if error.problem.status not in REFUSED:
                     raise
@@ -260,7 +259,7 @@ class Supervisor:
                 return told is verdict and finish(unheard(verdict.exit_code or 0, error))
 
         self._report_rest()
-        return self._insist(finish)
+        self._insist(finish)
 
     def _report_rest(self) -> None:
         """Bring the backend what the files hold; a run that is to end by force does not wait for all of it."""

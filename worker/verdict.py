@@ -13,11 +13,13 @@ from typing import Any, Literal
 
 from backend.api.schemas import FinishRequest
 from memgen.contract.errors import BadInput
-from memgen.contract.events import EVENT_ADAPTER, Failed
+from memgen.contract.events import Failed, read_event
 from memgen.contract.machine import machine_name
+from memgen.contract.manifest import CheckpointReport, survey
 from memgen.contract.plain_file import kind_of, open_plain
 from memgen.contract.problem import Problem
 from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, RunDir
+from memgen.contract.stages import trains
 from memgen.contract.status import Cause
 
 TAIL = 256 * 2**10  # bytes of events and log that are looked at
@@ -44,6 +46,7 @@ def judge(
     result = _read(folder.result, flaws)
     if (kind := kind_of(folder.output)) != "folder" and (kind or result):
         flaws.append(f"{folder.output.name} is {f'a {kind}, not a folder' if kind else 'missing'}")
+    report = _survey(folder, flaws) if exit_code == EXIT_DONE and result and not flaws else None
     said = _last_failure(folder.events)
 
     def end(
@@ -60,6 +63,7 @@ def judge(
             traceback=trace,
             result=result if outcome == "succeeded" else {},
             environment=environment,
+            checkpoint=report if outcome == "succeeded" else None,
         )
 
     if exit_code == EXIT_DONE and flaws:
@@ -128,6 +132,17 @@ def _killed(number: int) -> Problem:
     return Problem(code="killed", message=f"The trainer was killed by signal {number} ({name}).", way_out=way_out)
 
 
+def _survey(folder: RunDir, flaws: list[str]) -> CheckpointReport | None:
+    """What a training has left; None for an evaluation, or where it can't be used, which `flaws` then tells."""
+    if not trains(folder.stage):
+        return None
+    try:
+        return survey(folder.output)
+    except BadInput as error:
+        flaws.append(f"in {folder.output.name}: {error.message}")
+    return None
+
+
 def _cut(trace: str | None) -> str | None:
     return trace and trace[-LONGEST_TRACE:]
 
@@ -190,7 +205,7 @@ def _last_failure(events: Path) -> Failed | None:
     for line in reversed(_tail(events).split("\n")):  # other line ends may stand in a message
         if '"failed"' in line:
             try:
-                event = EVENT_ADAPTER.validate_json(line)
+                event = read_event(line)
             except ValueError:
                 continue
             if isinstance(event, Failed):

@@ -333,7 +333,7 @@ class Client:
         return s.StreamReply.model_validate(reply.json()).offset
 
     def finish(self, attempt_id: int, request: s.FinishRequest) -> s.FinishReply:
-        """End an attempt; the reply says whether its outputs may be published."""
+        """End an attempt."""
         return self._post(f"/worker/attempts/{attempt_id}/finish", s.FinishReply, request.model_dump(mode="json"))
 
     # plumbing

@@ -13,6 +13,7 @@ from backend.services.claim import Patience
 from backend.services.disk import SpareDisk
 from backend.services.enqueue import Doorbell
 from backend.services.ingest import log_path
+from backend.services.outputs import Publisher
 from backend.services.reconcile import Reconciler
 from backend.services.surroundings import Surroundings
 from backend.settings import Settings
@@ -27,6 +28,7 @@ class Context:
     database: Database
     disk: SpareDisk
     doorbell: Doorbell
+    publisher: Publisher
     reconciler: Reconciler
     user_token: str
     worker_token: str

@@ -20,6 +20,7 @@ from backend.http.lanes import Lanes
 from backend.http.routes import chain, compare, house, launch, pipelines, runs, worker
 from backend.services.disk import SpareDisk
 from backend.services.enqueue import Doorbell
+from backend.services.outputs import Publisher
 from backend.services.reconcile import Reconciler
 from backend.services.runs import largest_used_id, skip_ids
 from backend.settings import Settings
@@ -45,14 +46,17 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
     largest = largest_used_id(settings.home)
     with database.write() as session:
         skip_ids(session, largest)
+    publisher = Publisher(database, settings.home)
+    publisher.catch_up(at=clock())
     doorbell = Doorbell(settings.redis_url)
     disk = SpareDisk(settings.home)
-    reconciler = Reconciler(database, settings, disk, lambda: _ignore(doorbell.ring()), clock=clock)
+    reconciler = Reconciler(database, settings, disk, publisher, lambda: _ignore(doorbell.ring()), clock=clock)
     context = Context(
         settings=settings,
         database=database,
         disk=disk,
         doorbell=doorbell,
+        publisher=publisher,
         reconciler=reconciler,
         user_token=settings.user_token(),
         worker_token=settings.workers_token(),

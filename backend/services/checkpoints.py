@@ -1,7 +1,7 @@
 """Checkpoints: what training runs left, whether it is whole, and which run may start from it.
 
-A checkpoint's id is its run's. It is known once it lies at its published place; its files' hashes are checked before a
-run that starts from it is taken.
+A checkpoint's id is its run's. It is known from the moment at which its run succeeds, and lies where the trainer has
+left it; its files' hashes are checked before a run that starts from it is taken.
 """
 
 import logging
@@ -16,7 +16,8 @@ from backend.services.descent import older_parent
 from backend.store.models import Checkpoint, Run
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput, first_error
-from memgen.contract.manifest import MANIFEST, Manifest, damage_of, read_manifest
+from memgen.contract.manifest import MANIFEST, CheckpointReport, Manifest, damage_of, damaged, survey
+from memgen.contract.rundir import RunDir
 from memgen.contract.stage import Need
 from memgen.contract.stage_configs import LENGTHS
 from memgen.contract.stages import STAGES, find_stage, trains
@@ -26,38 +27,57 @@ log = logging.getLogger(__name__)
 WAY_OUT = "Choose another checkpoint; GET /checkpoints lists them with what each is good for."
 
 
-def register(session: Session, run: Run, home: Path, *, at: float) -> Checkpoint | None:
-    """The checkpoint of a training that has succeeded, once it is published; None until then.
+def left_by(stage: str, folder: RunDir, report: CheckpointReport | None) -> CheckpointReport | None:
+    """What an attempt that succeeded has left as its run's checkpoint; None for an evaluation. No file is hashed.
+
+    Args:
+        stage: of the run.
+        folder: of the attempt; it may lie on another machine, whose supervisor is believed then.
+        report: of its supervisor.
+
+    Raises:
+        BadInput: the checkpoint is not there, can't be used, or is not what the supervisor tells of.
+    """
+    if not trains(stage):
+        return None
+    if report is None or folder.path.exists():
+        seen = survey(folder.output)
+        if report is not None and report != seen:
+            raise damaged(folder.output.name, "it holds other files than its supervisor has told")
+        report = seen
+    if report.manifest.stage not in {None, stage}:
+        raise damaged(MANIFEST, f"it is that of another stage, {report.manifest.stage}")
+    return report
+
+
+def store(session: Session, run: Run, folder: str, report: CheckpointReport, *, at: float) -> None:
+    """Make the checkpoint of a training known.
 
     Args:
         session: the transaction.
         run: the training.
-        home: folder of everything.
+        folder: where it lies for good, seen from the home.
+        report: what lies there.
         at: seconds since 1970.
     """
     assert run.id is not None
-    known = session.get(Checkpoint, run.id)
-    if known is not None or run.status != RunStatus.SUCCEEDED or not trains(run.stage) or not run.output:
-        return known
-    folder = home / run.output
-    try:
-        manifest = read_manifest(folder)
-        size = sum((folder / name).lstat().st_size for name in (MANIFEST, *manifest.files))
-    except (BadInput, OSError) as error:
-        if not isinstance(error, BadInput) or error.code != "not_a_checkpoint":  # else it is not published yet
-            log.warning("the checkpoint of run %s can't be used: %s", run.id, error)
-        return None
-    checkpoint = Checkpoint(
-        run_id=run.id,
-        folder=str(folder.relative_to(home)),
-        content_hash=manifest.content_hash,
-        size_bytes=size,
-        manifest=manifest.model_dump(mode="json"),
-        created_at=at,
+    session.add(
+        Checkpoint(
+            run_id=run.id,
+            folder=folder,
+            content_hash=report.manifest.content_hash,
+            size_bytes=report.size_bytes,
+            manifest=report.manifest.model_dump(mode="json"),
+            created_at=at,
+        )
     )
-    session.add(checkpoint)
     session.flush()
-    return checkpoint
+
+
+def parent_folder(session: Session, run: Run) -> str | None:
+    """Where the checkpoint lies that a run starts from, seen from the home; None for none."""
+    checkpoint = session.get(Checkpoint, run.parent_id) if run.parent_id is not None else None
+    return checkpoint.folder if checkpoint is not None else None
 
 
 def check_parent(session: Session, config: RunConfig, home: Path) -> tuple[Run, Checkpoint] | None:
@@ -116,7 +136,7 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any]) ->
     if checkpoint is None:
         reason = f"run {run.id} is {run.status}"
         if run.status == RunStatus.SUCCEEDED:
-            reason = f"run {run.id} has ended, and its checkpoint is not published yet"
+            reason = f"run {run.id} has ended, and its checkpoint was not found"
         return _unfit("checkpoint_not_finished", reason, run.id, "Wait until the run has succeeded.")
     preset = child.get("preset")
     if preset and preset != run.preset:

@@ -1,65 +1,49 @@
-"""Runs that wait for the checkpoint of another: they are queued when it is there, or skipped when it never will be."""
-
-from pathlib import Path
+"""Runs that wait for the checkpoint of another: they are queued with its success, or skipped when it ends otherwise."""
 
 from sqlmodel import Session, col, select
 
-from backend.services import checkpoints, lifecycle
+from backend.services import lifecycle
 from backend.services.apart import apart
 from backend.services.descent import older_parent
 from backend.store.models import Checkpoint, Run
 from memgen.contract.pipeline import STEPS, StepName
 from memgen.contract.problem import Problem
-from memgen.contract.stages import training_names
 from memgen.contract.status import CAUSE_TEXT, Cause, RunStatus
 
 NEVER = frozenset({RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.SKIPPED})
 LIVE = frozenset({RunStatus.WAITING, RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.STOPPING})
 
 
-def settle(session: Session, home: Path, *, at: float, patience: float, actor: str) -> None:
-    """Queue waiting runs whose parent's checkpoint is there; skip those whose parent has ended without one.
+def settle(session: Session, *, at: float, actor: str, parent: Run | None = None) -> None:
+    """Queue waiting runs whose parent has succeeded; skip those whose parent has ended otherwise.
 
     Args:
         session: the transaction.
-        home: folder of everything.
         at: seconds since 1970.
-        patience: seconds after a parent's end until its output counts as forgotten by its supervisor.
         actor: who does it, for the history.
+        parent: look only at runs that start from the checkpoint of this one.
     """
     waiting = select(Run).where(col(Run.status) == RunStatus.WAITING).order_by(col(Run.id))
+    if parent is not None:
+        waiting = waiting.where(col(Run.parent_id) == parent.id)
     for run in session.exec(waiting).all():  # parents have lower ids: one pass settles chains
         with apart(session, f"settling run {run.id}"):
-            _settle_one(session, run, home, at=at, patience=patience, actor=actor)
+            _settle_one(session, run, at=at, actor=actor)
 
 
-def _settle_one(session: Session, run: Run, home: Path, *, at: float, patience: float, actor: str) -> None:
+def _settle_one(session: Session, run: Run, *, at: float, actor: str) -> None:
     parent = session.get(Run, run.parent_id) if run.parent_id is not None else None
     if parent is None:
         _skip(session, run, f"run {run.parent_id}, whose checkpoint it needs, was deleted", at, actor)
     elif parent.status in NEVER:
         _skip(session, run, blame(session, parent), at, actor)
     elif parent.status == RunStatus.SUCCEEDED:
-        if checkpoints.register(session, parent, home, at=at) is not None:
-            detail = f"{name_of(parent)} has succeeded"
-            lifecycle.change_run(session, run, RunStatus.QUEUED, actor=actor, at=at, detail=detail)
-            lifecycle.add_attempt(session, run, at=at)
-        elif at - (parent.ended_at or at) > 2 * patience:
+        if session.get(Checkpoint, parent.id) is None:  # lost under a version that took such an end
             _skip(session, run, f"{name_of(parent)} has succeeded, but its checkpoint is not there", at, actor)
-
-
-def register_new(session: Session, home: Path, *, at: float, since: float) -> None:
-    """Make known what trainings that ended after `since` have published, whether a run waits for it or not."""
-    known = select(Checkpoint.run_id)
-    query = select(Run).where(
-        col(Run.status) == RunStatus.SUCCEEDED,
-        col(Run.stage).in_(training_names()),
-        col(Run.id).not_in(known),
-        col(Run.ended_at) > since,
-    )
-    for run in session.exec(query).all():
-        with apart(session, f"making the checkpoint of run {run.id} known"):
-            checkpoints.register(session, run, home, at=at)
+            return
+        detail = f"{name_of(parent)} has succeeded"
+        lifecycle.change_run(session, run, RunStatus.QUEUED, actor=actor, at=at, detail=detail)
+        lifecycle.add_attempt(session, run, at=at)
 
 
 def name_of(run: Run) -> str:
@@ -87,8 +71,6 @@ def why_waiting(session: Session, run: Run) -> str:
     parent = session.get(Run, run.parent_id) if run.parent_id is not None else None
     if parent is None:
         return f"Run {run.parent_id}, whose checkpoint it needs, is gone."
-    if parent.status == RunStatus.SUCCEEDED:
-        return f"The checkpoint of {name_of(parent)} is being published."
     return f"{name_of(parent)}, whose checkpoint it needs, is {parent.status}."
 
 

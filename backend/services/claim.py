@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from backend.api.schemas import Announce, ClaimedAttempt, ClaimRequest, SlotReport
 from backend.services import fit, lifecycle
+from backend.services.checkpoints import parent_folder
 from backend.services.disk import disk_of
 from backend.store.models import Attempt, Run, Switch, Worker
 from memgen.contract.machine import same_machine
@@ -175,6 +176,7 @@ def _hand_out(
         token=token,
         config=run.config,
         resumes=attempt.resumes,
+        checkpoint=parent_folder(session, run),
         placement=placement,
         lease_seconds=patience.lease,
         beat_seconds=patience.beat,

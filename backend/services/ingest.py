@@ -15,16 +15,17 @@ from sqlmodel import Session, col, select
 
 from backend.api.schemas import FinishRequest
 from backend.errors import LARGEST_INTEGER, Stale, Unauthorized, WrongOffset
-from backend.services import lifecycle
+from backend.services import checkpoints, children, lifecycle
 from backend.services.claim import hash_token
 from backend.store.models import Answer, Attempt, Metric, Run
 from memgen.contract import events as ev
 from memgen.contract.answers import Summary, parse_line
 from memgen.contract.config import stored_config
-from memgen.contract.errors import first_error
+from memgen.contract.errors import BadInput, first_error
 from memgen.contract.json_file import lines_of
 from memgen.contract.numbers import sendable
-from memgen.contract.rundir import published_dir
+from memgen.contract.problem import Problem
+from memgen.contract.rundir import RunDir, attempt_dir, published_dir
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, Cause, RunStatus, StopMode
 
 log = logging.getLogger(__name__)
@@ -44,16 +45,9 @@ def authorize(session: Session, attempt_id: int, token: str) -> Attempt:
     return attempt
 
 
-def repeated_finish(session: Session, attempt_id: int, token: str, request: FinishRequest) -> bool | None:
-    """The reply to a finish that was taken already, whose reply was lost on its way; None if there was none.
-
-    Raises:
-        Unauthorized, Stale: as `authorize`.
-    """
-    attempt = attempt_of(session, attempt_id, token)
-    if attempt.status != request.outcome:
-        return None
-    return request.outcome == "succeeded"
+def was_taken(attempt: Attempt, request: FinishRequest) -> bool:
+    """Whether this end was taken before, and the reply was lost on its way."""
+    return attempt.status == request.outcome
 
 
 def attempt_of(session: Session, attempt_id: int, token: str) -> Attempt:
@@ -101,7 +95,7 @@ def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *,
     skipped: list[str] = []
     for line in lines:
         try:
-            event = ev.EVENT_ADAPTER.validate_json(line)
+            event = ev.read_event(line)
         except ValidationError as error:
             skipped.append(first_error(error))
             continue
@@ -116,7 +110,7 @@ def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *,
                     "time": event.time,
                 }
             )
-        else:
+        elif event is not None:
             _take_event(session, attempt, event, at)
     _warn_of(skipped, attempt, "events")
     if metrics:
@@ -126,7 +120,8 @@ def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *,
         session.execute(
             statement.on_conflict_do_update(index_elements=["run_id", "name", "step", "attempt"], set_=update), metrics
         )
-    _is_running(session, attempt, at)
+    if lines:
+        _is_running(session, attempt, at)
     attempt.events_offset = offset + size
     session.add(attempt)
     return attempt.events_offset
@@ -174,8 +169,42 @@ def take_answers(session: Session, attempt: Attempt, offset: int, data: bytes) -
     return attempt.answers_offset
 
 
+def checked(stage: str, folder: RunDir, request: FinishRequest) -> FinishRequest:
+    """The end of an attempt as it can be taken: with the checkpoint of a training, else as a failure that says why not.
+
+    Looks into the attempt's folder; not to be called while a session is open.
+    """
+    if request.outcome != "succeeded":
+        return request
+    try:
+        report = checkpoints.left_by(stage, folder, request.checkpoint)
+        return request.model_copy(update={"checkpoint": report})
+    except (BadInput, OSError) as error:
+        reason = error.message if isinstance(error, BadInput) else str(error)
+    failure = Problem(
+        code="bad_run_folder",
+        message=f"The training has ended, but its checkpoint can't be used: {reason}",
+        way_out="Look at the attempt's folder, then resume or retry.",
+    )
+    return request.model_copy(
+        update={"outcome": "failed", "cause": Cause.ERROR, "failure": failure, "checkpoint": None}
+    )
+
+
 def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: float, home: Path, actor: str) -> bool:
-    """End an attempt and its run; returns whether its outputs may be published."""
+    """End an attempt and its run; with a training's success its checkpoint is known and its children are queued.
+
+    Args:
+        session: the transaction.
+        attempt: that ends.
+        request: as `checked` returns it.
+        at: seconds since 1970.
+        home: folder of everything.
+        actor: who tells of it, for the history.
+
+    Returns:
+        Whether the run has succeeded.
+    """
     run = session.get_one(Run, attempt.run_id)
     end = AttemptStatus(request.outcome)
     run.environment = _sendable(request.environment)
@@ -189,7 +218,6 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
         run.output = str(published_dir(home, config, run.id or 0).relative_to(home))
     session.add(run)
     session.flush()
-    _is_running(session, attempt, at)
     lifecycle.change_attempt(session, attempt, end, actor=actor, at=at, cause=request.cause, detail=detail)
     if end is AttemptStatus.STOPPED:
         if run.status == RunStatus.RUNNING:  # a signal stopped the trainer, not a request
@@ -203,6 +231,10 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
     else:
         to = RunStatus.SUCCEEDED if end is AttemptStatus.SUCCEEDED else RunStatus.FAILED
         lifecycle.change_run(session, run, to, actor=actor, at=at, cause=request.cause, detail=detail)
+    if request.checkpoint is not None:
+        folder = attempt_dir(home, attempt.run_id, attempt.number, run.stage).output
+        checkpoints.store(session, run, str(folder.relative_to(home)), request.checkpoint, at=at)
+        children.settle(session, at=at, actor=actor, parent=run)
     return end is AttemptStatus.SUCCEEDED
 
 
@@ -262,7 +294,7 @@ def _take_event(session: Session, attempt: Attempt, event: ev.Event, at: float) 
                 attempt=attempt.number,
             )
         case _:
-            pass  # started, finished and failed come again with the finish, artifacts with the outputs
+            pass  # started, finished and failed come again with the finish
 
 
 def _is_running(session: Session, attempt: Attempt, at: float) -> None:

@@ -1,46 +1,132 @@
-"""Outputs of succeeded runs that their supervisor did not come to publish."""
+"""Public paths of what succeeded runs have left. The database says what they are; anybody may make them again."""
 
 import logging
+import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from backend.services.apart import apart
-from backend.store.models import Attempt, Run
-from memgen.contract.publish import publish
-from memgen.contract.rundir import attempt_dir
+from backend.services import checkpoints
+from backend.store.db import Database
+from backend.store.models import Attempt, Checkpoint, Run
+from memgen.contract.config import RunConfig, stored_config
+from memgen.contract.errors import BadInput
+from memgen.contract.manifest import survey
+from memgen.contract.publish import point_newest, publish, way_from
+from memgen.contract.rundir import RunDir, attempt_dir, newest_link, published_dir
+from memgen.contract.stages import training_names
 from memgen.contract.status import AttemptStatus, RunStatus
 
 log = logging.getLogger(__name__)
 
 
-def publish_late(session: Session, home: Path, *, since: float, until: float) -> None:
-    """Publish what supervisors that died between their last report and the publishing have left.
+class Publisher:
+    """Makes public paths, and makes those later that could not be made, e.g. on a full disk.
 
     Args:
-        session: the transaction.
+        database: where runs live; read when a path is made, as runs may be gone by then.
         home: folder of everything.
-        since, until: when the runs looked at ended, in seconds since 1970.
     """
+
+    def __init__(self, database: Database, home: Path) -> None:
+        self._database = database
+        self._home = home
+        self._one_at_a_time = threading.Lock()
+        self._left: set[int] = set()
+
+    def publish(self, run_id: int) -> None:
+        """Make the public path of a succeeded run, and let the newest link point where it has to. Never raises for a
+        disk that can't be written; not to be called while a session is open."""
+        try:
+            with self._database.read() as session:
+                run = session.get(Run, run_id)
+                folder = winner_of(session, run, self._home) if run is not None else None
+                config = stored_config(run.config) if run is not None else None
+                newest = newest_of(session, config) if config is not None else None
+            if folder is not None and config is not None:
+                with self._one_at_a_time:
+                    publish(self._home, config, run_id, folder)
+                    point_newest(self._home, config, newest)
+            self._left.discard(run_id)
+        except (OSError, BadInput) as error:
+            if run_id not in self._left:
+                log.warning("run %s has no public path for now: %s", run_id, error)
+            self._left.add(run_id)
+
+    def try_again(self) -> None:
+        """Make what could not be made before."""
+        for run_id in sorted(self._left):
+            self.publish(run_id)
+
+    def catch_up(self, *, at: float) -> None:
+        """At the start: make what is missing, and known what trainings left whose end a version before has taken.
+
+        Args:
+            at: seconds since 1970.
+        """
+        with self._database.read() as session:
+            missing, unknown = _unpublished(session, self._home), _unknown(session)
+        for run_id in (*unknown, *missing):
+            self.publish(run_id)  # the first before they are looked at: where they lie then, they stay
+        with self._database.write() as session:
+            for run_id in unknown:
+                _make_known(session, session.get_one(Run, run_id), self._home, at)
+
+
+def winner_of(session: Session, run: Run, home: Path) -> RunDir | None:
+    """The folder of the attempt with which a run has succeeded; None for a run that has not."""
+    won = select(Attempt.number).where(col(Attempt.run_id) == run.id, col(Attempt.status) == AttemptStatus.SUCCEEDED)
+    number = session.exec(won).first()
+    return attempt_dir(home, run.id or 0, number, run.stage) if number is not None else None
+
+
+def newest_of(session: Session, config: RunConfig) -> int | None:
+    """The newest succeeded run of a stage, data set and model."""
     query = (
-        select(Run.id, Run.output)
-        .where(col(Run.status) == RunStatus.SUCCEEDED)
-        .where(col(Run.ended_at) > since, col(Run.ended_at) <= until)
+        select(Run.id)
+        .where(col(Run.status) == RunStatus.SUCCEEDED, col(Run.preset) == config.preset)
+        .where(col(Run.stage) == config.stage, col(Run.data) == config.data)
+        .order_by(col(Run.ended_at).desc(), col(Run.id).desc())
     )
-    for run_id, output in session.exec(query).all():
-        if run_id is not None and output:
-            with apart(session, f"publishing the output of run {run_id}"):
-                _publish_one(session, home, run_id, home / output)
+    return session.exec(query).first()
 
 
-def _publish_one(session: Session, home: Path, run_id: int, output: Path) -> None:
-    if output.exists():
-        return
-    winner = session.exec(
-        select(Attempt).where(col(Attempt.run_id) == run_id, col(Attempt.status) == AttemptStatus.SUCCEEDED)
-    ).one()
-    run = session.get_one(Run, run_id)
-    folder = attempt_dir(home, run_id, winner.number, run.stage)
-    if folder.output.exists():
-        log.warning("publishing the output of run %s, whose supervisor has not", run_id)
-        publish(home, run.config, run_id, folder)
+def _unpublished(session: Session, home: Path) -> list[int]:
+    """Succeeded runs without a public path, or to which a newest link should point and does not."""
+    query = select(Run).where(col(Run.status) == RunStatus.SUCCEEDED).order_by(col(Run.ended_at), col(Run.id))
+    missing: list[int] = []
+    newest: dict[Path, tuple[int, Path]] = {}
+    for run in session.exec(query):
+        with suppress(BadInput):  # a stored config whose names would lead elsewhere
+            config, run_id = stored_config(run.config), run.id or 0
+            place = published_dir(home, config, run_id)
+            newest[newest_link(home, config)] = run_id, place
+            if not os.path.lexists(place):
+                missing.append(run_id)
+    wrong = [
+        run_id
+        for link, (run_id, place) in newest.items()
+        if place.exists() and not (link.is_symlink() and str(link.readlink()) == way_from(link.parent, place))
+    ]
+    return sorted({*missing, *wrong})
+
+
+def _unknown(session: Session) -> list[int]:
+    """Trainings that have succeeded and whose checkpoint is not known."""
+    query = select(Run.id).where(
+        col(Run.status) == RunStatus.SUCCEEDED,
+        col(Run.stage).in_(training_names()),
+        col(Run.id).not_in(select(Checkpoint.run_id)),
+    )
+    return [run_id for run_id in session.exec(query) if run_id is not None]
+
+
+def _make_known(session: Session, run: Run, home: Path, at: float) -> None:
+    won = winner_of(session, run, home)
+    folder = won.output if won is not None and won.output.exists() else home / (run.output or "")
+    try:
+        checkpoints.store(session, run, str(folder.relative_to(home)), survey(folder), at=at)
+    except BadInput as error:
+        log.warning("the checkpoint of run %s can't be used: %s", run.id, error)

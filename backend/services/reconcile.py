@@ -10,11 +10,12 @@ from pathlib import Path
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
-from backend.services import children, ingest, lifecycle, outputs
+from backend.services import children, ingest, lifecycle
 from backend.services.apart import apart
 from backend.services.claim import came_up_anew, paused
 from backend.services.disk import SpareDisk
 from backend.services.ingest import live_attempts
+from backend.services.outputs import Publisher
 from backend.services.runs import resume_source
 from backend.settings import Settings
 from backend.store.db import Database
@@ -35,6 +36,7 @@ class Reconciler:
         database: where runs live.
         settings: intervals and leases.
         disk: measured while something waits.
+        publisher: makes public paths.
         ring: rings the workers' doorbell.
         clock: seconds since 1970, of the database's times.
         monotonic: seconds that no clock change moves, for the loop's own lateness.
@@ -45,6 +47,7 @@ class Reconciler:
         database: Database,
         settings: Settings,
         disk: SpareDisk,
+        publisher: Publisher,
         ring: Callable[[], None],
         *,
         clock: Callable[[], float] = time.time,
@@ -53,6 +56,7 @@ class Reconciler:
         self._database = database
         self._settings = settings
         self._disk = disk
+        self._publisher = publisher
         self._ring = ring
         self._clock = clock
         self._monotonic = monotonic
@@ -60,7 +64,6 @@ class Reconciler:
         self._thread: threading.Thread | None = None
         self._last_round: float | None = None
         self._last_time = 0.0
-        self._has_settled = False
 
     def start(self) -> None:
         """Begin to loop."""
@@ -92,15 +95,16 @@ class Reconciler:
                 with apart(session, f"judging attempt {attempt.number} of run {attempt.run_id}"):
                     self._judge(session, attempt, workers, now)
         self._last_round, self._last_time = self._monotonic(), self._clock()
-        # what goes wrong with files must keep neither a lost run from being found nor a queued one from starting
-        with _in_any_case("settling the outputs of runs"), self._database.write() as session:
-            self._settle(session, now)
+        # what goes wrong with one of these must keep neither a lost run from being found nor a queued one from starting
+        with _in_any_case("settling the children of runs"), self._database.write() as session:
+            children.settle(session, at=now, actor=ACTOR)
         with self._database.read() as session:
             waits = _something_waits(session, now)
         if waits:
             with _in_any_case("measuring what runs have written"):
                 self._disk.measure(self._database)
             self._ring()
+        self._publisher.try_again()
 
     def _loop(self) -> None:
         while True:
@@ -110,16 +114,6 @@ class Reconciler:
                 log.exception("a round of the reconciler failed")
             if self._over.wait(self._settings.reconcile_seconds):
                 return
-
-    def _settle(self, session: Session, now: float) -> None:
-        """Publish what was left, make known what trainings have published, and start their children."""
-        home, patience = self._settings.home, self._settings.lease_seconds
-        # what is still not there long after a run's end is not looked for for ever, but once at each start
-        since = now - 100 * patience if self._has_settled else 0.0
-        outputs.publish_late(session, home, since=since, until=now - patience)
-        children.register_new(session, home, at=now, since=since)
-        children.settle(session, home, at=now, patience=patience, actor=ACTOR)
-        self._has_settled = True
 
     def _limit_times(self, session: Session, now: float) -> None:
         """No time of the future is further off than we ever set one: the clock may have been put back since."""

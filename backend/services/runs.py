@@ -1,6 +1,5 @@
 """Submitting, stopping, resuming and deleting runs."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from backend.store.models import (
     Scoring,
 )
 from memgen.contract.config import RunConfig, config_hash, stored_config
+from memgen.contract.publish import point_newest
 from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir
 from memgen.contract.stages import STAGES
 from memgen.contract.status import ATTEMPT_LIVE, RUN_ENDED, AttemptStatus, Cause, RunStatus, StopMode
@@ -286,9 +286,8 @@ def delete_files(paths: list[Path], home: Path, config: RunConfig, newest_left: 
                 shutil.rmtree(path)
         except OSError as error:
             left.append(f"{path.relative_to(home)}: {error.strerror}")
-    link = newest_link(home, config)
-    if link.is_symlink() and not link.exists():
-        link.unlink()
-        if newest_left is not None and published_dir(home, config, newest_left).exists():
-            link.symlink_to(os.path.relpath(published_dir(home, config, newest_left), link.parent))
+    try:
+        point_newest(home, config, newest_left)
+    except OSError as error:
+        left.append(f"{newest_link(home, config).relative_to(home)}: {error.strerror}")
     return left

@@ -87,6 +87,6 @@ def _out(session: Session, run: Run, problem: BadInput | None) -> s.CheckpointOu
         step=manifest.step if manifest else None,
         parent_id=run.parent_id,
         size_bytes=checkpoint.size_bytes if checkpoint else None,
-        folder=checkpoint.folder if checkpoint else None,
+        folder=run.output if checkpoint else None,
         files=manifest.files if manifest else {},
     )

@@ -128,11 +128,13 @@ def group_id(name: str) -> int:
 
 
 def share(home: Path, published: Path) -> None:
-    """Let the home's group read a published output, where the operator named one.
+    """Let the home's group read published outputs, where the operator named one.
+
+    Of the runs' folders the group may pass those that lead to an output, without looking into them.
 
     Args:
         home: folder of everything.
-        published: a folder or a file below it.
+        published: an area of it, or a public path.
     """
     state = home.stat()
     if not state.st_mode & stat.S_IRGRP or published.relative_to(home).parts[0] not in AREAS:
@@ -140,6 +142,24 @@ def share(home: Path, published: Path) -> None:
     between = [path for path in published.parents if path.is_relative_to(home) and path != home]
     for path in (*between, published, *_below(published)):
         _grant(path, state.st_gid)
+        output = _output_behind(home, path)
+        if output is not None:
+            for folder in list(output.parents)[:4]:  # number, `attempts`, run, `runs`
+                _grant(folder, state.st_gid, mode=0o710)
+            for inner in (output, *_below(output)):
+                _grant(inner, state.st_gid)
+
+
+def _output_behind(home: Path, link: Path) -> Path | None:
+    """The output in a run's folder that a public path leads to; None for whatever else may be a link there."""
+    parts = link.relative_to(home).parts
+    if len(parts) != 5 or not link.is_symlink():
+        return None
+    *_, run, name = parts
+    runs = (home / "runs").resolve()
+    output = link.resolve()
+    inside = output.relative_to(runs).parts if output.is_relative_to(runs) else ()
+    return output if len(inside) == 4 and (inside[0], inside[1], inside[3]) == (run, "attempts", name) else None
 
 
 def _check_owner(home: Path) -> None:
@@ -180,11 +200,12 @@ def _below(folder: Path) -> Iterator[Path]:
         yield from (Path(root) / name for name in (*folders, *files))
 
 
-def _grant(path: Path, gid: int) -> None:
+def _grant(path: Path, gid: int, *, mode: int | None = None) -> None:
+    """Let the group read a file or a folder; `mode` gives it other rights."""
     with suppress(FileNotFoundError):  # deleted meanwhile
         if not path.is_symlink() and path.stat().st_uid == os.geteuid():
             os.chown(path, -1, gid)
-            path.chmod(0o750 if path.is_dir() else 0o640)
+            path.chmod(mode or (0o750 if path.is_dir() else 0o640))
 
 
 def _users_folder() -> Path | None:

@@ -1,10 +1,20 @@
 """The manifest of a checkpoint: what it is, what it was made from, and the hash of each of its files."""
 
 import hashlib
+import stat
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from memgen.contract.errors import BadInput, first_error
 from memgen.contract.json_file import Unreadable, read_json
@@ -41,6 +51,7 @@ def _latents(numbers: dict[str, int]) -> dict[str, int]:
     return numbers
 
 
+FileName = Annotated[str, AfterValidator(_file)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Label = Annotated[str, StringConstraints(max_length=500), AfterValidator(_printable)]
 Latents = Annotated[dict[str, int], AfterValidator(_latents)]
@@ -83,7 +94,7 @@ class Manifest(BaseModel):
     prompt_hash: Label
     parent: Label | None = None
     """Content hash of the checkpoint that it was made from."""
-    files: dict[Annotated[str, AfterValidator(_file)], Digest] = Field(default_factory=dict, max_length=1000)
+    files: dict[FileName, Digest] = Field(default_factory=dict, max_length=1000)
     """sha256 of each file."""
     optimizer: Digest | None = None
     """sha256 of the optimizer's state, which a checkpoint has that a training can be resumed from."""
@@ -93,6 +104,47 @@ class Manifest(BaseModel):
         """First 16 hex digits of the sha256 over the hashes of all files: names these weights."""
         text = "\n".join(f"{name} {digest}" for name, digest in sorted(self.files.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class CheckpointReport(BaseModel):
+    """A checkpoint as whoever sees its folder tells of it; the hashes of its files were not compared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    manifest: Manifest
+    sizes: dict[FileName, Annotated[int, Field(ge=0, le=2**60)]] = Field(max_length=1001)
+    """Bytes of each of its files, the manifest among them."""
+
+    @model_validator(mode="after")
+    def _has_a_size_for_each_file(self) -> Self:
+        lacking = {MANIFEST, *self.manifest.files} - self.sizes.keys()
+        if lacking:
+            raise ValueError(f"it tells no size of {min(lacking)}")
+        return self
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all its files."""
+        return sum(self.sizes.values())
+
+
+def survey(folder: Path) -> CheckpointReport:
+    """What a checkpoint's folder holds; nothing is hashed.
+
+    Raises:
+        BadInput: `not_a_checkpoint`, or `checkpoint_damaged`: its manifest can't be used, or a file is missing.
+    """
+    manifest = read_manifest(folder)
+    sizes = {}
+    for name in (MANIFEST, *manifest.files):
+        try:
+            state = (folder / name).lstat()
+        except OSError as error:
+            raise damaged(name, "the file is missing") from error
+        if not stat.S_ISREG(state.st_mode):
+            raise damaged(name, "it is no plain file")
+        sizes[name] = state.st_size
+    return CheckpointReport(manifest=manifest, sizes=sizes)
 
 
 def read_manifest(folder: Path) -> Manifest:

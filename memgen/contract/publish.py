@@ -1,61 +1,50 @@
-"""Putting a finished run's output where users look for it; done by the attempt that won, safe to do twice."""
+"""Public paths of what runs leave: links, made in one step and safe to make again. Nothing is ever moved."""
 
-import errno
 import os
 import shutil
+import threading
 from pathlib import Path
 
-from memgen.contract.config import stored_config
+from memgen.contract.config import RunConfig
 from memgen.contract.home import share
 from memgen.contract.rundir import RunDir, log_link, newest_link, published_dir
 
 
-def publish(home: Path, config: dict[str, object], run_id: int, folder: RunDir) -> None:
-    """Rename the output to its place and let the newest-run link point there.
+def publish(home: Path, config: RunConfig, run_id: int, folder: RunDir) -> None:
+    """Let a run's public path lead to the output of the attempt that won.
 
     Args:
         home: folder of everything.
         config: the run's config.
         run_id: the run.
-        folder: the attempt that won.
+        folder: of the attempt that won.
+
+    Raises:
+        FileExistsError: something else lies there.
+        OSError: the link can't be made; nothing is lost, it may be made later.
     """
-    parsed = stored_config(config)
-    target = published_dir(home, parsed, run_id)
-    if folder.output.exists() and target.exists():
-        raise FileExistsError(f"{target} is taken; the output of run {run_id} stays in {folder.output}")
-    if folder.output.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _move(folder.output, target)
-        for attempt in folder.path.parent.iterdir():  # nobody resumes what has succeeded
-            shutil.rmtree(RunDir(attempt).checkpoints, ignore_errors=True)
-    if target.exists():
-        point(newest_link(home, parsed), target)
-        share(home, target)
+    if not folder.output.exists():  # an earlier version has moved it, or it lies on another machine
+        return
+    place = published_dir(home, config, run_id)
+    if place.exists() and not place.is_symlink():
+        raise FileExistsError(f"{place} is taken; the output of run {run_id} stays in {folder.output}")
+    for attempt in folder.path.parent.iterdir():  # nobody resumes what has succeeded
+        shutil.rmtree(RunDir(attempt).checkpoints, ignore_errors=True)
+    point(place, folder.output)
+    share(home, place)
 
 
-def _move(source: Path, target: Path) -> None:
-    """Rename; where the target's folder is on another disk, copy first, so that it appears whole or not at all."""
-    try:
-        source.rename(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        temporary = target.with_name(f".{target.name}.copying")
-        _remove(temporary)
-        if source.is_dir():
-            shutil.copytree(source, temporary, symlinks=True)  # what a link points to may have no end
-        else:
-            shutil.copy2(source, temporary)
-        os.sync()
-        temporary.rename(target)
-        _remove(source)
+def point_newest(home: Path, config: RunConfig, run_id: int | None) -> None:
+    """Let the link to the newest run of a stage, data set and model point at this one; None if none is left.
 
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    Raises:
+        OSError: the link can't be changed.
+    """
+    link = newest_link(home, config)
+    if run_id is not None and (place := published_dir(home, config, run_id)).exists():
+        point(link, place)
+    elif link.is_symlink() and not link.exists():
+        link.unlink(missing_ok=True)
 
 
 def link_log(home: Path, run_id: int, folder: RunDir) -> None:
@@ -64,9 +53,31 @@ def link_log(home: Path, run_id: int, folder: RunDir) -> None:
 
 
 def point(link: Path, target: Path) -> None:
-    """Make or move a relative symlink in one step."""
+    """Make or move a symlink in one step.
+
+    Raises:
+        OSError: it can't be made, or a folder lies there.
+    """
     link.parent.mkdir(parents=True, exist_ok=True)
-    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    way = way_from(link.parent, target)
+    if link.is_symlink() and str(link.readlink()) == way:
+        return
+    temporary = link.with_name(f".{link.name}.{threading.get_native_id()}")
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(target, link.parent))
-    temporary.replace(link)
+    temporary.symlink_to(way)
+    try:
+        temporary.replace(link)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def way_from(folder: Path, target: Path) -> str:
+    """What a link in a folder must hold to lead to a target: a relative path, so that the home may be moved.
+
+    Where a folder on the way back to what they share is itself a link (one below the home that lies on another disk),
+    `..` would lead elsewhere: there it is an absolute path.
+    """
+    shared = Path(os.path.commonpath([folder, target]))
+    is_straight = folder.resolve() == shared.resolve() / folder.relative_to(shared)
+    return os.path.relpath(target, folder) if is_straight else str(target)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from memgen.contract.config import RunConfig
 from memgen.contract.errors import BadInput
+from memgen.contract.json_file import Unreadable, read_object
 from memgen.contract.manifest import MANIFEST
 from memgen.contract.names import file_name
 from memgen.contract.presets import short_name
@@ -43,6 +44,11 @@ class RunDir:
         return self.path / "weights.json"
 
     @property
+    def init_from(self) -> Path:
+        """Where the checkpoint lies that the run starts from, if a supervisor was told; see `checkpoint_dir`."""
+        return self.path / "init_from.json"
+
+    @property
     def events(self) -> Path:
         """What the trainer says, one JSON line each."""
         return self.path / "events.jsonl"
@@ -64,7 +70,7 @@ class RunDir:
 
     @property
     def output(self) -> Path:
-        """The folder that is published when the attempt wins; of a training its final checkpoint."""
+        """The folder that the public path leads to when the attempt wins; of a training its final checkpoint."""
         return self.path / stage_named(self.stage).output.folder
 
     @property
@@ -105,7 +111,7 @@ def attempt_dir(home: Path, run_id: int, number: int, stage: str) -> RunDir:
 
 
 def published_dir(home: Path, config: RunConfig, run_id: int) -> Path:
-    """Where the output of a finished run lies for good.
+    """The public path of a finished run's output: a link to it, or where earlier versions have moved it.
 
     Raises:
         BadInput: `unsafe_name`, as `newest_link`.
@@ -125,31 +131,42 @@ def newest_link(home: Path, config: RunConfig) -> Path:
     return home / output.area / data / model / output.folder
 
 
-def checkpoint_dir(home: Path, name: str) -> Path:
-    """Folder of a checkpoint: of the run with this id, else the name is a folder itself.
+def write_init_from(run_dir: RunDir, folder: str) -> None:
+    """Tell the trainer where the checkpoint lies that its run starts from.
+
+    Args:
+        run_dir: of the attempt.
+        folder: of the checkpoint, seen from the home.
+    """
+    write_json(run_dir.init_from, {"folder": folder})
+
+
+def checkpoint_dir(run_dir: RunDir, home: Path, name: str) -> Path:
+    """Folder of the checkpoint that a run starts from: where its supervisor was told it lies, else `name` itself.
+
+    Args:
+        run_dir: of the attempt.
+        home: folder of everything.
+        name: what the config names: an id, or on the command line a folder.
 
     Raises:
         BadInput: `no_such_checkpoint`.
     """
-    if name.isdecimal() and name.isascii():
-        found = [path.parent for path in home.glob(f"train/*/*/{name}/*/{MANIFEST}")]
-        found = [path for path in found if not path.is_symlink()]
-        way_out = "Name a training run that has finished, or the folder of a checkpoint."
-    else:
-        found = [Path(name)] if _exists(Path(name) / MANIFEST) else []
-        way_out = f"A checkpoint is a folder with a {MANIFEST}; `memgen inspect` shows what it is."
-    if not found:
-        raise BadInput(
-            "no_such_checkpoint", "there is no such checkpoint", field="checkpoint", value=name, way_out=way_out
-        )
-    return found[0]
-
-
-def _exists(path: Path) -> bool:
     try:
-        return path.exists()
-    except OSError:  # a name that is too long, a folder that may not be entered
-        return False
+        folder = home / str(read_object(run_dir.init_from)["folder"]) if run_dir.init_from.exists() else Path(name)
+        is_there = (folder / MANIFEST).exists()
+    except (OSError, Unreadable, KeyError):  # a name that is too long, a folder that may not be entered
+        is_there = False
+    if not is_there:
+        raise BadInput(
+            "no_such_checkpoint",
+            "there is no such checkpoint",
+            field="checkpoint",
+            value=name,
+            way_out=f"A checkpoint is a folder with a {MANIFEST}; `memgen inspect` shows what it is. Its id alone is "
+            "known to the service only.",
+        )
+    return folder
 
 
 def log_link(home: Path, run_id: int) -> Path:

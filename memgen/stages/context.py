@@ -21,7 +21,7 @@ class Context:
     resume: RunDir | None
     """Folder of an earlier attempt to go on from; may be `run_dir` itself."""
     home: Path
-    """Where weights and published checkpoints are."""
+    """Where weights and the checkpoints of other runs are."""
     data_folder: Path | None
     """Where the rows of the run's data set lie, if the user named a folder."""
     monitor: Monitor

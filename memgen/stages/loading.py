@@ -49,7 +49,7 @@ def load(config: RunConfig, context: Context, conditions: tuple[str, ...]) -> Lo
         BadInput: the model, the checkpoint or the attempt to resume can't be used.
         Stopped: a stop was asked for.
     """
-    folder = checkpoint_dir(context.home, config.checkpoint) if config.checkpoint else None
+    folder = checkpoint_dir(context.run_dir, context.home, config.checkpoint) if config.checkpoint else None
     manifest = verify(folder) if folder else None
     threads = use_threads()
     with context.team.main_first():

@@ -19,9 +19,9 @@ from backend.services.reconcile import Reconciler
 from backend.serving.brake import Brake
 from backend.settings import Settings
 from backend.store.db import Database
-from memgen.contract.config import stored_config
-from memgen.contract.manifest import file_hash
-from memgen.contract.rundir import published_dir
+from memgen.contract.manifest import survey
+from memgen.contract.rundir import attempt_dir
+from tests.checkpoints import write_checkpoint
 
 API = "/api/v1"
 NO_REDIS = "unix:///nonexistent/redis.sock"
@@ -55,6 +55,7 @@ class Held:
     token: str
     resumes: int | None
     placement: str
+    checkpoint: str | None
     offsets: dict[str, int] = field(default_factory=lambda: {"log": 0, "events": 0, "answers": 0})
 
     def post(self, what: str, **arguments: Any) -> httpx.Response:
@@ -145,7 +146,7 @@ class Backend:
         reply = self.worker("claim", json=body)
         assert reply.status_code == 200, reply.text
         a = reply.json()["attempt"]
-        names = ("attempt_id", "run_id", "number", "token", "resumes", "placement")
+        names = ("attempt_id", "run_id", "number", "token", "resumes", "placement", "checkpoint")
         return a and Held(self.http, *(a[name] for name in names))
 
     def held(self, **arguments: Any) -> Held:
@@ -173,7 +174,7 @@ class Backend:
         return {step["step"]: step for step in self.get(f"/pipelines/{pipeline_id}")["steps"]}
 
     def work(self, outcome: str = "succeeded", **more: Any) -> int:
-        """Do the next run of the queue as its worker does, publishing included; returns its id."""
+        """Do the next run of the queue as its worker does, what a training leaves included; returns its id."""
         held = self.held()
         run = self.run(held.run_id)
         if run["setting"]:
@@ -181,31 +182,17 @@ class Backend:
         cause = {"succeeded": "done", "failed": "error", "stopped": "stopped"}[outcome]
         more = {"result": {"num_questions": 6, "accuracy": 0.5} if run["setting"] else {"steps": 2}} | more
         environment = {"model": "folder:1", "prompt_hash": "p"}
-        assert held.finish(outcome, cause, environment=environment, **more).status_code == 200
         if outcome == "succeeded" and not run["setting"]:
-            self.publish_checkpoint(held.run_id)
+            more = {"checkpoint": survey(self.leave_checkpoint(held)).model_dump(mode="json")} | more
+        assert held.finish(outcome, cause, environment=environment, **more).status_code == 200
         return held.run_id
 
-    def publish_checkpoint(self, run_id: int, **changes: Any) -> Path:
-        """Write what the supervisor of a training publishes: a file of weights and a manifest that hashes it."""
-        run = self.run(run_id)
-        kind = "weaver" if run["stage"] == "weaver_sft" else "trigger"
-        folder = published_dir(self.home, stored_config(run["config"]), run_id)
-        folder.mkdir(parents=True)
-        (folder / "parts.safetensors").write_bytes(f"weights of {run_id}".encode())
-        manifest = {
-            "kind": kind,
-            "base_model": "folder:1",
-            "tokenizer_hash": "t",
-            "latents": {"prompt_latents_len": 8, "inference_latents_len": 8, "max_prompt_aug_num": 1,
-                        "max_inference_aug_num": 5},
-            "trained": ["weaver", "trigger"] if kind == "trigger" else ["weaver"],
-            "lora": {},
-            "prompt_hash": "p",
-            "files": {"parts.safetensors": file_hash(folder / "parts.safetensors")},
-        }  # fmt: skip
-        (folder / "manifest.json").write_text(json.dumps(manifest | changes))
-        return folder
+    def leave_checkpoint(self, held: Held, **changes: Any) -> Path:
+        """Write what a training leaves in its attempt's folder."""
+        stage = self.run(held.run_id)["stage"]
+        kind = "weaver" if stage == "weaver_sft" else "trigger"
+        folder = attempt_dir(self.home, held.run_id, held.number, stage).output
+        return write_checkpoint(folder, kind, f"weights of {held.run_id}".encode(), **changes)
 
     def stop(self, run_id: int, mode: str = "save") -> httpx.Response:
         return self.user("POST", f"/runs/{run_id}/stop", json={"mode": mode})
@@ -245,7 +232,13 @@ def make_backend(settings: Settings, config: dict[str, object], clock: Clock | N
     app = create_app(settings, clock=clock)
     context: Context = app.state.context
     context.reconciler = Reconciler(
-        context.database, settings, context.disk, lambda: None, clock=clock, monotonic=lambda: clock.ticks
+        context.database,
+        settings,
+        context.disk,
+        context.publisher,
+        lambda: None,
+        clock=clock,
+        monotonic=lambda: clock.ticks,
     )  # fmt: skip
     context.wrong_tokens = WrongTokens(Brake(clock, seconds=0))  # else every wrong token costs a test two seconds
     http = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)

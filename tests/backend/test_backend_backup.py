@@ -23,7 +23,7 @@ from backend.commands.archive.restore import restore
 from backend.commands.cli import app
 from memgen.contract.config import parse_config
 from memgen.contract.errors import BadInput
-from memgen.contract.publish import link_log, publish
+from memgen.contract.publish import link_log
 from memgen.contract.rundir import RunDir, attempt_dir, log_link, newest_link, published_dir
 from tests.backend.conftest import Backend, Held
 
@@ -51,10 +51,9 @@ def prepared(backend: Backend, held: Held) -> RunDir:
     return folder
 
 
-def published(backend: Backend, held: Held, folder: RunDir) -> None:
-    """Let an attempt win, and publish what it left."""
+def published(held: Held) -> None:
+    """Let an attempt win, so that what it left gets its public path."""
     assert held.finish(result={"num_questions": 1, "accuracy": 1.0}).status_code == 200
-    publish(backend.home, backend.config, held.run_id, folder)
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
@@ -214,15 +213,17 @@ def test_runs_that_begin_during_a_backup_stay_out_and_their_ids_are_free_in_the_
     backend: Backend, tmp_path: Path, start: Callable[..., Backend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = backend.started()
-    published(backend, first, prepared(backend, first))
+    prepared(backend, first)
+    published(first)
     second = backend.started()  # under way when the database is copied
-    folder = prepared(backend, second)
+    prepared(backend, second)
     backend.submit()  # queued then
 
     def go_on() -> None:
-        published(backend, second, folder)
+        published(second)
         for held in (backend.held(), backend.started()):
-            published(backend, held, prepared(backend, held))
+            prepared(backend, held)
+            published(held)
 
     meanwhile(monkeypatch, go_on)
     said: list[str] = []
@@ -236,7 +237,7 @@ def test_runs_that_begin_during_a_backup_stay_out_and_their_ids_are_free_in_the_
     assert sorted(path.name for path in (home / "runs").iterdir()) == ["1", "2"]
     assert sorted(path.name for path in (home / "backend" / "attempts").iterdir()) == ["1-1.log", "2-1.log"]
     assert sorted(path.name for path in (home / "logs").iterdir()) == ["1.log", "2.log"]
-    assert newest_link(home, config).resolve() == published_dir(home, config, 1)
+    assert newest_link(home, config).resolve() == attempt_dir(home, 1, 1, "evaluate").output
 
     other = start(home=home)
     assert other.submit() == 4
@@ -247,7 +248,7 @@ def test_runs_that_begin_during_a_backup_stay_out_and_their_ids_are_free_in_the_
         held = other.held()
         folder = prepared(other, held)
         folder.answers.write_text(f"anew {held.run_id}")
-        published(other, held, folder)
+        published(held)
         assert (published_dir(home, config, held.run_id) / "answer.json").read_text() == f"anew {held.run_id}"
     assert (published_dir(home, config, 1) / "answer.json").read_text() == "answers of run 1"
 
@@ -262,7 +263,8 @@ def test_attempt_that_begins_during_a_backup_stays_out_and_those_before_it_stay_
     def try_again() -> None:
         assert backend.user("POST", f"/runs/{held.run_id}/resume").status_code == 200
         again = backend.held()
-        published(backend, again, prepared(backend, again))
+        prepared(backend, again)
+        published(again)
 
     meanwhile(monkeypatch, try_again)
     back_up(backend.home, tmp_path / "b.tar", models=False, say=quiet)
@@ -277,7 +279,8 @@ def test_attempt_that_begins_during_a_backup_stays_out_and_those_before_it_stay_
 
 def test_folders_of_runs_that_the_database_forgot_are_kept(backend: Backend, tmp_path: Path) -> None:
     held = backend.started()
-    published(backend, held, prepared(backend, held))
+    prepared(backend, held)
+    published(held)
     with sqlite3.connect(backend.context.settings.database) as database:
         for table in ("metric", "answer", "run_event", "attempt", "run"):
             database.execute(f"DELETE FROM {table}")
@@ -285,27 +288,24 @@ def test_folders_of_runs_that_the_database_forgot_are_kept(backend: Backend, tmp
     (backend.home / "runs" / "notes").mkdir()
     back_up(backend.home, tmp_path / "b.tar", models=False, say=quiet)
     assert {"runs/1/attempts/1/log.txt", "runs/1/attempts/notes.txt", "runs/notes"} <= names_in(tmp_path / "b.tar")
-    assert "evaluate/wordproblems/qwen2-242k/1/evaluate/answer.json" in names_in(tmp_path / "b.tar")
+    assert "evaluate/wordproblems/qwen2-242k/1/evaluate" in names_in(tmp_path / "b.tar")
 
 
-def test_output_that_is_published_while_files_are_copied_is_in_the_backup(
-    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("area", ["evaluate", "runs"])
+def test_public_paths_of_a_restored_home_lead_to_its_own_files(backend: Backend, tmp_path: Path, area: str) -> None:
+    (tmp_path / "other" / "disk").mkdir(parents=True)
+    (backend.home / area).symlink_to(tmp_path / "other" / "disk")
     held = backend.started()
-    folder = prepared(backend, held)
-    assert held.finish(result={"num_questions": 1, "accuracy": 1.0}).status_code == 200
-    (backend.home / "a").write_text("")  # looked at between the areas and the runs, were they sorted by name
-    (backend.home / "o").write_text("")
-    add = tarfile.TarFile.addfile
-
-    def add_and_publish(self: tarfile.TarFile, info: tarfile.TarInfo, *rest: object) -> None:
-        add(self, info, *rest)  # type: ignore[arg-type]
-        if info.name in {"a", "o"} and folder.output.exists():
-            publish(backend.home, backend.config, held.run_id, folder)
-
-    monkeypatch.setattr(tarfile.TarFile, "addfile", add_and_publish)
+    prepared(backend, held)
+    published(held)
+    home = tmp_path / "new"
     back_up(backend.home, tmp_path / "b.tar", models=False, say=quiet)
-    assert [name for name in names_in(tmp_path / "b.tar") if name.endswith("answer.json")]
+    restore(tmp_path / "b.tar", home, quiet)
+    config = parse_config(backend.config)
+    output = attempt_dir(home, 1, 1, "evaluate").output
+    assert published_dir(home, config, 1).resolve() == newest_link(home, config).resolve() == output
+    assert not published_dir(home, config, 1).readlink().is_absolute()
+    assert (output / "answer.json").read_text() == "answers of run 1"
 
 
 def test_folder_that_lies_on_another_disk_comes_back_as_a_plain_folder(backend: Backend, tmp_path: Path) -> None:

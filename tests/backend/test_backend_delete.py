@@ -1,6 +1,5 @@
 """Deleting a run with its files."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ from sqlmodel import col, func, select
 
 from backend.store.models import Answer, Attempt, Metric, RunEvent
 from memgen.contract.config import parse_config
+from memgen.contract.publish import link_log
 from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir
 from tests.backend.conftest import Backend, check_problem
 
@@ -19,17 +19,13 @@ def finished(backend: Backend) -> int:
     attempt.send("log", b"x" * 1024)
     attempt.answer(0)
     attempt.say({"event": "metric", "name": "m", "step": 1, "value": 1.0})
-    assert attempt.finish().status_code == 200
-    backend.clock.pass_time(1)
-    config = parse_config(backend.config)
-    folder, target = attempt_dir(backend.home, run_id, 1, "evaluate"), published_dir(backend.home, config, run_id)
-    for path in (folder.log, target / "answer.json"):
+    folder = attempt_dir(backend.home, run_id, 1, "evaluate")
+    for path in (folder.log, folder.answers):
         path.parent.mkdir(parents=True)
         path.write_bytes(b"x" * 1024)
-    for link, to in ((newest_link(backend.home, config), target), (log_link(backend.home, run_id), folder.log)):
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(os.path.relpath(to, link.parent))
+    link_log(backend.home, run_id, folder)
+    assert attempt.finish().status_code == 200
+    backend.clock.pass_time(1)
     return run_id
 
 
@@ -75,11 +71,11 @@ def test_confirmed_deletion_takes_rows_and_files_and_leaves_other_runs(backend: 
 
 def test_newest_link_moves_to_the_next_older_run_and_goes_with_the_last(backend: Backend) -> None:
     first, second, third = finished(backend), finished(backend), finished(backend)
-    assert newest(backend).resolve().parent.name == str(third)
+    assert newest(backend).readlink().parent.name == str(third)
     backend.user("DELETE", f"/runs/{first}", params={"confirm": True})
-    assert newest(backend).resolve().parent.name == str(third)
+    assert newest(backend).readlink().parent.name == str(third)
     backend.user("DELETE", f"/runs/{third}", params={"confirm": True})
-    assert newest(backend).resolve().parent.name == str(second)
+    assert newest(backend).readlink().parent.name == str(second)
     backend.user("DELETE", f"/runs/{second}", params={"confirm": True})
     assert not newest(backend).is_symlink()
 
@@ -150,6 +146,38 @@ def test_files_that_can_not_be_removed_are_named(backend: Backend, monkeypatch: 
     assert reply.json()["deleted"]
     assert reply.json()["left"] == [f"{path}: Permission denied" for path in reply.json()["paths"]]
     check_problem(backend.user("GET", f"/runs/{run_id}"), 404, "run_not_found")
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_newest_link_that_can_not_be_changed_is_named_after_the_rows_are_gone(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    *_, run_id = [finished(backend) for _ in range(others + 1)]
+    whole = newest(backend)
+
+    def refuse_it(path: Path, *given: object, **named: object) -> None:
+        if path.parent == whole.parent:
+            refuse()
+        unlink(path, *given, **named)  # type: ignore[arg-type]
+
+    unlink = Path.unlink
+    monkeypatch.setattr(Path, "unlink", refuse_it)
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    reply = backend.user("DELETE", f"/runs/{run_id}", params={"confirm": True})
+    assert reply.status_code == 200  # and not 507, nothing was changed
+    assert reply.json()["left"] == ["evaluate/wordproblems/qwen2-242k/evaluate: Permission denied"]
+    check_problem(backend.user("GET", f"/runs/{run_id}"), 404, "run_not_found")
+
+
+def test_run_of_an_earlier_version_whose_output_was_moved_goes_as_a_whole(backend: Backend) -> None:
+    run_id = finished(backend)
+    place = published_dir(backend.home, parse_config(backend.config), run_id)
+    place.unlink()
+    attempt_dir(backend.home, run_id, 1, "evaluate").output.rename(place)
+    assert backend.user("DELETE", f"/runs/{run_id}").json()["size_bytes"] == 3 * 1024
+    assert backend.user("DELETE", f"/runs/{run_id}", params={"confirm": True}).json()["left"] == []
+    assert not place.parent.exists()
+    assert not newest(backend).is_symlink()
 
 
 def refuse(*_: object, **__: object) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from backend.store.models import Run
+from memgen.contract.manifest import survey
 from tests.backend.conftest import Backend, check_problem
 
 NAMES = ["base_eval", "weaver_sft", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval"]
@@ -47,44 +48,28 @@ def test_whole_chain_runs_by_itself_in_order(backend: Backend) -> None:
     ]
 
 
-def test_child_starts_only_once_the_checkpoint_is_published(backend: Backend) -> None:
+def test_children_are_queued_in_the_moment_in_which_their_parent_succeeds(backend: Backend) -> None:
     backend.submit_pipeline()
     backend.work()
     held = backend.held()
-    held.finish(result={"steps": 2})
-    backend.reconciler.round()
+    report = survey(backend.leave_checkpoint(held)).model_dump(mode="json")
     assert statuses(backend)[2] == "waiting"
-    assert "is being published" in backend.steps(1)["weaver_eval"]["run"]["waits_for"]
-    backend.publish_checkpoint(2)
-    backend.reconciler.round()
-    assert statuses(backend)[2:4] == ["queued", "queued"]
+    held.finish(result={"steps": 2}, checkpoint=report)
+    assert statuses(backend) == ["succeeded", "succeeded", "queued", "queued", "waiting", "waiting"]
+    assert backend.get("/checkpoints/2")["usable"]
+    child = backend.held()
+    assert (child.run_id, child.checkpoint) == (3, "runs/2/attempts/1/weaver_sft")
 
 
-def test_output_whose_supervisor_died_is_published_after_its_lease(backend: Backend) -> None:
-    backend.submit_pipeline()
-    backend.work()
-    held = backend.held()
-    folder = backend.publish_checkpoint(2)
-    left = backend.home / "runs" / "2" / "attempts" / "1" / "weaver_sft"
-    left.parent.mkdir(parents=True)
-    folder.rename(left)
-    held.finish(result={"steps": 2})
-    backend.reconciler.round()
-    assert statuses(backend)[2] == "waiting"
-    backend.clock.pass_time(backend.context.settings.lease_seconds + 1)
-    backend.reconciler.round()
-    assert statuses(backend)[2] == "queued"
-    assert folder.is_dir()
-
-
-def test_training_that_left_nothing_has_its_children_skipped_in_the_end(backend: Backend) -> None:
+def test_training_that_left_no_checkpoint_has_failed_and_its_children_are_skipped(backend: Backend) -> None:
     backend.submit_pipeline()
     backend.work()
     backend.held().finish(result={"steps": 2})
-    backend.clock.pass_time(3 * backend.context.settings.lease_seconds)
+    failure = backend.run(2)["failure"]
+    assert failure["code"] == "bad_run_folder"
+    assert "has no manifest.json" in failure["message"]
     backend.reconciler.round()
-    assert "its checkpoint is not there" in backend.steps(1)["weaver_eval"]["reason"]
-    assert statuses(backend) == ["succeeded", "succeeded", "skipped", "skipped", "skipped", "skipped"]
+    assert statuses(backend) == ["succeeded", "failed", "skipped", "skipped", "skipped", "skipped"]
 
 
 def test_skipped_children_say_whose_fault_it_is(backend: Backend) -> None:
@@ -326,23 +311,6 @@ def test_pipeline_that_is_still_stopping_is_not_continued(backend: Backend) -> N
     check_problem(backend.user("POST", "/pipelines/1/continue", json={}), 409, "still_stopping")
     held.finish("stopped", "stopped")
     assert backend.user("POST", "/pipelines/1/continue", json={}).status_code == 200
-
-
-def test_output_that_cannot_be_published_keeps_no_lost_run_from_being_found(backend: Backend) -> None:
-    backend.submit_pipeline()
-    backend.work()
-    held = backend.held()
-    left = backend.home / "runs" / "2" / "attempts" / "1" / "weaver_sft"
-    left.mkdir(parents=True)
-    held.finish(result={"steps": 2})
-    (backend.home / "train").write_text("a file where a folder belongs")
-    backend.submit()
-    other = backend.held()
-    for _ in range(20):
-        backend.clock.pass_time(20)
-        backend.reconciler.round()
-    assert backend.run(other.run_id)["status"] != "running"
-    assert backend.steps(1)["weaver_eval"]["run"]["status"] == "skipped"
 
 
 def test_checkpoint_with_a_living_child_is_not_deleted(backend: Backend) -> None:

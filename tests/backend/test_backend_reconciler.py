@@ -244,7 +244,7 @@ def test_trouble_with_files_keeps_no_lost_run_from_being_found_and_no_queued_one
 
     rung: list[float] = []
     monkeypatch.setattr(backend.reconciler, "_ring", lambda: rung.append(backend.clock.now))
-    monkeypatch.setattr(backend.reconciler, "_settle", fail)
+    monkeypatch.setattr("backend.services.children.settle", fail)
     monkeypatch.setattr(backend.context.disk, "measure", fail)
     for _ in range(20):
         backend.clock.pass_time(5)
@@ -263,31 +263,11 @@ def test_log_that_can_not_be_kept_keeps_no_run_from_being_found_lost(backend: Ba
     assert [one["status"] for one in backend.run(1)["attempts"]] == ["lost", "queued"]
 
 
-def left_unpublished(backend: Backend) -> Path:
-    """An evaluation that succeeded and whose supervisor died before it published."""
-    held = backend.started()
-    output = attempt_dir(backend.home, held.run_id, 1, "evaluate").output
-    output.mkdir(parents=True)
-    (output / "answer.json").write_text("answers")
-    assert held.finish().json()["publish"]
-    return backend.home / str(backend.run(held.run_id)["output"]) / "answer.json"
-
-
-def test_evaluation_whose_supervisor_died_before_publishing_is_published(backend: Backend) -> None:
-    answers = left_unpublished(backend)
-    wait_in_rounds(backend, 50)
-    assert not answers.exists()  # its supervisor may still be at it
-    wait_in_rounds(backend, 20)
-    assert answers.read_text() == "answers"
-
-
-def test_output_of_a_run_that_ended_long_before_the_backend_came_back_is_published(
-    backend: Backend, start: Callable[..., Backend]
-) -> None:
-    answers = left_unpublished(backend)
-    backend.clock.pass_time(30 * 86400)
-    start(clock=backend.clock).reconciler.round()
-    assert answers.read_text() == "answers"
+def test_attempt_whose_trainer_never_spoke_was_never_running(backend: Backend, attempt: Held) -> None:
+    attempt_dir(backend.home, attempt.run_id, 1, "evaluate").path.mkdir(parents=True)
+    wait_in_rounds(backend, 70)
+    told = [(e["to_status"], e["actor"]) for e in backend.history(1) if e["kind"] == "attempt"]
+    assert told == [("starting", "worker lab"), ("lost", "reconciler")]
 
 
 def test_lost_run_that_can_not_go_on_elsewhere_starts_anew_by_itself(backend: Backend, attempt: Held) -> None:

@@ -39,7 +39,7 @@ def test_submitted_run_is_claimed_reported_and_succeeds_with_a_history_of_each_c
 
     backend.clock.pass_time(1)
     reply = attempt.finish(result={"num_questions": 6, "accuracy": 0.5}, environment={"torch": "2.13.0"})
-    assert reply.json() == {"publish": True}
+    assert reply.json() == {"publish": False}
     run = backend.run(run_id)
     assert (run["status"], run["cause"], run["cause_text"], run["exit_code"]) == ("succeeded", "done", "finished", 0)
     assert run["summary"] == {"num_questions": 6.0, "accuracy": 0.5}
@@ -104,9 +104,9 @@ def test_stop_of_a_trainer_by_signal_without_a_request_ends_cancelled(backend: B
 
 def test_finish_whose_reply_was_lost_gets_the_same_reply_again_and_changes_nothing(backend: Backend) -> None:
     attempt = backend.started()
-    assert attempt.finish(result={"accuracy": 1}).json() == {"publish": True}
+    assert attempt.finish(result={"accuracy": 1}).json() == {"publish": False}
     before = backend.run(attempt.run_id), backend.history(attempt.run_id)
-    assert attempt.finish(result={"accuracy": 0}).json() == {"publish": True}
+    assert attempt.finish(result={"accuracy": 0}).json() == {"publish": False}
     assert (backend.run(attempt.run_id), backend.history(attempt.run_id)) == before
     check_problem(attempt.finish("failed", "error"), 409, "stale_attempt")
 
@@ -116,7 +116,7 @@ def test_result_that_is_no_finite_number_is_left_out_of_the_summary(backend: Bac
     body = b'{"outcome":"succeeded","cause":"done","exit_code":0,"result":{"a":1,"b":NaN,"c":null,"d":"x","e":1%b},'
     body = body % (b"0" * 400) + b'"environment":{"x":"\\ud800","deep":' + b"[" * 700 + b"]" * 700 + b"}}"
     reply = attempt.post("finish", content=body, headers={"Content-Type": "application/json"})
-    assert reply.json() == {"publish": True}
+    assert reply.json() == {"publish": False}
     run = backend.run(attempt.run_id)
     assert (run["status"], run["summary"], run["environment"]) == ("succeeded", {"a": 1.0}, {})
 

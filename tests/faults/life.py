@@ -15,6 +15,7 @@ from backend.api.schemas import Announce, ClaimedAttempt, ClaimRequest, FinishRe
 from backend.errors import Conflict, ServiceError
 from backend.services import claim, ingest, runs
 from backend.services.disk import SpareDisk
+from backend.services.outputs import Publisher
 from backend.services.reconcile import Reconciler
 from backend.settings import Settings
 from backend.store.db import Database
@@ -56,12 +57,13 @@ class Life(RuleBasedStateMachine):
         self.ended: dict[tuple[int, int], str] = {}
         """Status by run and number of what has ended."""
         self.numbers: dict[int, int] = {}
-        self.published: list[int] = []
+        self.succeeded: list[int] = []
         self.boots = dict.fromkeys(HOSTS, 1)
         self.reconciler = Reconciler(
             self.database,
             self.configuration,
             SpareDisk(self.configuration.home),
+            Publisher(self.database, self.configuration.home),
             lambda: None,
             clock=lambda: self.now,
             monotonic=lambda: self.ticks,
@@ -115,7 +117,7 @@ class Life(RuleBasedStateMachine):
 
         def take(session: Session, attempt: Attempt) -> None:
             if ingest.finish(session, attempt, request, at=self.now, home=self.configuration.home, actor="worker"):
-                self.published.append(attempt.run_id)
+                self.succeeded.append(attempt.run_id)
 
         self._report(data, take)
 
@@ -133,7 +135,7 @@ class Life(RuleBasedStateMachine):
             runs.delete(session, run)
             self.numbers.pop(run.id or 0, None)
             self.ended = {key: end for key, end in self.ended.items() if key[0] != run.id}
-            self.published = [one for one in self.published if one != run.id]
+            self.succeeded = [one for one in self.succeeded if one != run.id]
 
         self._ask(data, drop)
 
@@ -185,7 +187,7 @@ class Life(RuleBasedStateMachine):
                 by_run.setdefault(attempt.run_id, []).append(attempt)
             for run in session.exec(select(Run)):
                 self._check(run, by_run.get(run.id or 0, []))
-        assert len(self.published) == len(set(self.published))
+        assert len(self.succeeded) == len(set(self.succeeded))
 
     def _check(self, run: Run, attempts: list[Attempt]) -> None:
         assert run.id is not None
@@ -203,7 +205,7 @@ class Life(RuleBasedStateMachine):
         live = last.status in ATTEMPT_LIVE
         assert live == (run.status in {RunStatus.RUNNING, RunStatus.STOPPING})
         assert (last.status == AttemptStatus.QUEUED) == (run.status == RunStatus.QUEUED)
-        assert (run.status == RunStatus.SUCCEEDED) == (run.id in self.published)
+        assert (run.status == RunStatus.SUCCEEDED) == (run.id in self.succeeded)
         assert (run.ended_at is not None) == (run.status in RUN_ENDED)
 
     def _live(self) -> list[int]:

@@ -598,7 +598,7 @@ def test_folders_that_only_look_like_checkpoints_are_none(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["x" * 500, "a\0b", "../" * 100, "", ".", "٢", "1" * 400, "/etc/passwd"])
 def test_name_that_is_no_checkpoint_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput) as caught:
-        checkpoint_dir(tmp_path, name)
+        checkpoint_dir(RunDir(tmp_path / "run"), tmp_path, name)
     check(caught.value, "no_such_checkpoint", "no such checkpoint")
 
 

@@ -244,34 +244,16 @@ def test_event_of_a_lost_attempts_file_that_can_not_be_stored_stops_nothing(back
     assert [one["status"] for one in backend.run(1)["attempts"]] == ["lost", "queued"]
 
 
-@pytest.mark.parametrize("where", ["backend.services.checkpoints.register", "backend.services.outputs.publish"])
-def test_output_that_can_not_be_looked_at_keeps_no_other_run_waiting(
-    backend: Backend, monkeypatch: pytest.MonkeyPatch, where: str
+def test_child_that_can_not_be_settled_keeps_no_parent_from_its_end(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(2):
-        backend.submit(stage="weaver_sft", num_questions=8, batch_size=4)
-    folders = []
-    for run_id in (1, 2):
-        held = backend.held()
-        output = attempt_dir(backend.home, run_id, 1, "weaver_sft").output
-        output.mkdir(parents=True)
-        held.finish(result={"steps": 2}, environment={"model": "folder:1"})
-        folders.append(output)
-    poisoned(backend, monkeypatch, where, 1)
-    monkeypatch.setattr("backend.services.children.checkpoints.register", _seen(registered := [], where))
+    backend.submit_pipeline()
+    poisoned(backend, monkeypatch, "backend.services.children._settle_one", 3)
+    assert [backend.work(), backend.work()] == [1, 2]
     lose(backend)
-    assert not folders[1].exists()  # it was published
-    assert 2 in registered
+    statuses = [backend.run(run_id)["status"] for run_id in (2, 3, 4)]
+    assert statuses == ["succeeded", "waiting", "queued"]
     assert backend.reconciler.age() == 0
-
-
-def _seen(registered: list[int], where: str) -> Callable[..., None]:
-    def register(_session: object, run: Run, *_: object, **__: object) -> None:
-        if where.endswith("register") and run.id == 1:
-            raise ValueError("poison")
-        registered.append(run.id or 0)
-
-    return register
 
 
 def test_rows_that_descend_in_circles_end_no_round_and_no_reply(backend: Backend) -> None:
@@ -309,13 +291,14 @@ def test_stored_manifest_that_can_not_be_used_is_one_damaged_checkpoint(backend:
 
 
 @pytest.mark.parametrize("data", [b"[" * 9999, b'"\\ud800"', b" " * 2**21, b"{}", b'{"step": 1e999}'])
-def test_published_manifest_that_can_not_be_read_is_no_checkpoint(backend: Backend, data: bytes) -> None:
+def test_manifest_that_can_not_be_read_is_no_checkpoint(backend: Backend, data: bytes) -> None:
     backend.submit(stage="weaver_sft", num_questions=8, batch_size=4)
-    backend.work()
-    folder = next(backend.home.glob("train/*/*/1/weaver_sft"))
+    held = backend.held()
+    folder = backend.leave_checkpoint(held)
     (folder / "manifest.json").write_bytes(data)
     (folder / "broken link").symlink_to("nowhere")
-    backend.reconciler.round()
+    assert held.finish().status_code == 200
+    assert backend.run(1)["failure"]["code"] == "bad_run_folder"
     [one] = backend.get("/checkpoints", stage="evaluate", setting="weaver")["items"]
     assert not one["usable"]
 

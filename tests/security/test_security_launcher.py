@@ -243,7 +243,7 @@ def publish_output(home: Path, run_id: int) -> Path:
     folder.output.mkdir(parents=True)
     folder.answers.write_text("{}")
     folder.config.write_text("{}")
-    publish(home, stored_config(config).model_dump(mode="json"), run_id, folder)
+    publish(home, stored_config(config), run_id, folder)
     return published_dir(home, stored_config(config), run_id)
 
 
@@ -265,9 +265,31 @@ def test_named_group_reads_published_outputs_and_nothing_else(home: Path) -> Non
             assert (folder.stat().st_mode & 0o777, folder.stat().st_gid) == (0o750, group)
             if folder == home:
                 break
-    assert {mode & 0o077 for name, mode in modes(home).items() if name.startswith("runs")} == {0}
+    allowed = {name: mode & 0o077 for name, mode in modes(home).items() if name.startswith("runs")}
+    passed = {"runs"} | {f"runs/{run_id}{rest}" for run_id in (1, 2) for rest in ("", "/attempts", "/attempts/1")}
+    assert {name for name, mode in allowed.items() if mode == 0o010} == passed  # through, but not to look around
+    shared = {f"runs/{run_id}/attempts/1/evaluate{rest}" for run_id in (1, 2) for rest in ("", "/answer.json")}
+    assert {name for name, mode in allowed.items() if mode not in {0, 0o010}} == shared
     open_home(home)
-    assert modes(home)["."] == modes(home)["evaluate"] == 0o700
+    assert modes(home)["."] == modes(home)["evaluate"] == modes(home)["runs"] == 0o700
+
+
+@pytest.mark.parametrize("target", ["backend", "runs/2/attempts/1", "runs/2/attempts/1/evaluate"])
+def test_link_that_is_no_public_path_opens_nothing_to_the_group(home: Path, target: str) -> None:
+    group = 12345 if os.geteuid() == 0 else os.getgid()
+    before = os.umask(0o077)
+    try:
+        open_home(home, str(group))
+        (home / "backend").mkdir()
+        output = attempt_dir(home, 2, 1, "evaluate").output
+        output.mkdir(parents=True)
+        published = publish_output(home, 1)
+        published.unlink()
+        published.symlink_to(home / target)
+        open_home(home, str(group))
+    finally:
+        os.umask(before)
+    assert (home / "backend").stat().st_mode & 0o077 == output.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("name", ["nosuchgroup", "-1", "4294967295", "99999999999999999999", "[red]"])

@@ -15,6 +15,7 @@ from backend.api.schemas import RunDetail
 from backend.services import fit
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
+from tests.checkpoints import write_checkpoint
 from tests.running_stack import is_alive, wait_until
 from tests.worker.conftest import House
 from worker.slots import Slot, SlotLock
@@ -76,12 +77,29 @@ def test_finished_run_is_published_with_log_byte_for_byte(house: House, tiny_con
     assert answers.read_bytes().count(b"\n") == 2
     newest = answers.parent.parent.parent / "evaluate"
     assert newest.is_symlink()
-    assert newest.resolve() == answers.parent
+    assert (
+        newest.resolve() == answers.parent.resolve() == attempt_dir(house.settings.home, run_id, 1, "evaluate").output
+    )
     log = (house.settings.home / "logs" / f"{run_id}.log").read_bytes()
     assert log == ("héllo " * 50_000).encode()
     piece = house.user.log(run_id, offset=0, limit=2**20)
     assert piece.text.encode() == log
     assert house.user.metrics(run_id).series[0].values == [1.0]
+
+
+def test_training_hands_its_checkpoint_on_with_its_end_and_its_child_is_told_where_it_lies(
+    house: House, tiny_config: dict[str, object]
+) -> None:
+    made = write_checkpoint(house.settings.home.parent / "made")
+    house.write_script(f"import shutil\nshutil.copytree({str(made)!r}, out + '/weaver_sft')\nfinish()\n")
+    shared = {name: tiny_config[name] for name in ("preset", "data")}
+    training = house.user.submit(shared | {"stage": "weaver_sft", "num_questions": 8}).id
+    work(house)
+    assert house.user.run(training).status is RunStatus.SUCCEEDED, house.user.run(training).failure
+    child = house.user.submit(tiny_config | {"setting": "weaver", "checkpoint": str(training)}).id
+    house.write_script("print(open(out + '/init_from.json').read())\n")
+    work(house)
+    assert f"runs/{training}/attempts/1/weaver_sft" in house.user.log(child, offset=0, limit=2**20).text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from backend.api.schemas import FinishRequest
+from memgen.contract.manifest import survey
 from memgen.contract.rundir import RunDir
+from tests.checkpoints import write_checkpoint
 from worker.verdict import LONGEST_TRACE, judge
 
 Plant = Callable[[RunDir], object]
@@ -91,6 +93,34 @@ def test_result_without_an_output_fails_the_run(folder: RunDir) -> None:
     assert said.failure is not None
     assert (said.outcome, said.failure.code) == ("failed", "bad_run_folder")
     assert "evaluate is missing" in said.failure.message
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> RunDir:
+    """What a training leaves."""
+    made = RunDir(tmp_path / "training", "weaver_sft")
+    made.path.mkdir()
+    made.result.write_text('{"steps": 2}')
+    write_checkpoint(made.output)
+    return made
+
+
+def test_training_tells_of_its_checkpoint_and_the_size_of_each_file(training: RunDir) -> None:
+    said = verdict(training)
+    assert (said.outcome, said.checkpoint) == ("succeeded", survey(training.output))
+    assert said.checkpoint is not None
+    assert said.checkpoint.sizes == {path.name: path.stat().st_size for path in training.output.iterdir()}
+    assert verdict(training, 1).checkpoint is None
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "parts.safetensors"])
+@pytest.mark.parametrize("make", [lambda _: None, os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_training_whose_checkpoint_is_not_whole_has_failed(training: RunDir, name: str, make) -> None:
+    replace(training.output / name, make)
+    said = verdict(training)
+    assert said.failure is not None
+    assert (said.outcome, said.failure.code, said.checkpoint) == ("failed", "bad_run_folder", None)
+    assert name in said.failure.message
 
 
 @pytest.mark.parametrize("exit_code", [1, 2, -9])

@@ -33,7 +33,7 @@ class CheckpointOut(ApiReply):
     """Checkpoint that it was made from."""
     size_bytes: int | None
     folder: str | None
-    """Relative to the home folder."""
+    """Its public path, relative to the home folder."""
     files: dict[str, str]
     """sha256 of each file."""
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from backend.api.schemas.base import ApiReply, ApiRequest
+from memgen.contract.manifest import CheckpointReport
 from memgen.contract.planner.placement import Placement
 from memgen.contract.problem import Problem
 from memgen.contract.status import Cause, StopMode
@@ -107,6 +108,8 @@ class ClaimedAttempt(ApiReply):
     config: dict[str, Any]
     resumes: int | None
     """Number of the attempt to resume from."""
+    checkpoint: str | None = None
+    """Folder of the checkpoint that the run starts from, seen from the home."""
     placement: Placement
     """How the run uses the slot's devices: `parallel` or `spread`."""
     lease_seconds: float
@@ -146,9 +149,13 @@ class FinishRequest(ApiRequest):
     traceback: str | None = Field(default=None, max_length=20_000)
     result: dict[str, Any] = Field(default_factory=dict)
     environment: dict[str, Any] = Field(default_factory=dict)
+    checkpoint: CheckpointReport | None = None
+    """What a training has left in its output folder; None where the backend is to look there itself, as for supervisors
+    of a version before."""
 
 
 class FinishReply(ApiReply):
-    """Whether the outputs of this attempt may be published."""
+    """The end was taken."""
 
-    publish: bool
+    publish: bool = False
+    """Always false: the backend makes the public paths. Supervisors of a version before would move the output there."""

@@ -89,8 +89,7 @@ class HomeFiles:
             return
         if not paths and not folder.is_symlink():
             yield folder
-        # runs before the areas: an output that is published meanwhile moves to where it is still found
-        for path in sorted(paths, key=lambda path: (path.name != "runs", path.name)):
+        for path in sorted(paths):
             try:
                 is_folder = self._is_folder(path)
             except OSError as error:

@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, status
-from sqlmodel import col, select
 
 from backend.api import schemas as s
 from backend.http.auth import require_user
@@ -15,11 +14,10 @@ from backend.services.checkpoints import check_files, check_parent, parent_of
 from backend.services.comparable import evaluation
 from backend.services.disk import size_of
 from backend.services.idempotency import once, replayed
+from backend.services.outputs import newest_of
 from backend.services.preflight import check, pin_revision
-from backend.store.models import Run
 from backend.views import reading, series, views
 from memgen.contract.config import parse_config, stored_config
-from memgen.contract.status import RunStatus
 
 router = APIRouter(route_class=Route, prefix="/runs", dependencies=[Depends(require_user)], tags=["runs"])
 Limit = Annotated[int, Query(ge=1, le=200)]
@@ -158,12 +156,7 @@ def delete(
         config = stored_config(run.config)
         runs.delete(session, run)
         session.flush()
-        left = session.exec(
-            select(Run.id)
-            .where(col(Run.status) == RunStatus.SUCCEEDED, col(Run.preset) == config.preset)
-            .where(col(Run.stage) == config.stage, col(Run.data) == config.data)
-            .order_by(col(Run.ended_at).desc())
-        ).first()
+        left = newest_of(session, config)
     # the rows went first: a file that stays behind harms nobody, a row without its files would
     stuck = runs.delete_files(paths, context.home, config, left)
     return preview.model_copy(update={"deleted": True, "left": stuck})

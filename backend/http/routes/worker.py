@@ -9,6 +9,8 @@ from backend.http.auth import AttemptToken, require_worker
 from backend.http.context import ContextDep
 from backend.http.routes.route import Route
 from backend.services import claim, ingest
+from backend.store.models import Run
+from memgen.contract.rundir import attempt_dir
 
 router = APIRouter(route_class=Route, prefix="/worker", tags=["worker"])
 Offset = Annotated[int, Query(ge=0, description="Byte of the file at which the body starts.")]
@@ -79,13 +81,20 @@ def answers(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, co
 
 @router.post("/attempts/{attempt_id}/finish")
 def finish(attempt_id: int, body: s.FinishRequest, token: AttemptToken, context: ContextDep) -> s.FinishReply:
-    """End an attempt; the reply says whether its outputs may be published."""
+    """End an attempt; with its success its output gets its public path."""
+    with context.database.read() as session:
+        attempt = ingest.attempt_of(session, attempt_id, token)
+        stage = session.get_one(Run, attempt.run_id).stage
+        folder = attempt_dir(context.home, attempt.run_id, attempt.number, stage)
+    end = ingest.checked(stage, folder, body)  # looks at files: not in the writer's transaction
     with context.database.write() as session:
-        said = ingest.repeated_finish(session, attempt_id, token, body)
-        if said is not None:
-            return s.FinishReply(publish=said)
+        attempt = ingest.attempt_of(session, attempt_id, token)
+        if ingest.was_taken(attempt, end):
+            return s.FinishReply()
         attempt = ingest.authorize(session, attempt_id, token)
         actor = f"worker {attempt.host}"
-        publish = ingest.finish(session, attempt, body, at=context.clock(), home=context.home, actor=actor)
-    context.doorbell.ring()  # its slot is free
-    return s.FinishReply(publish=publish)
+        has_succeeded = ingest.finish(session, attempt, end, at=context.clock(), home=context.home, actor=actor)
+    if has_succeeded:
+        context.publisher.publish(attempt.run_id)
+    context.doorbell.ring()  # its slot is free, and children may have been queued
+    return s.FinishReply()

@@ -3,13 +3,19 @@
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from memgen.cli import app
+from memgen.contract.errors import BadInput
 from memgen.contract.events import EVENT_ADAPTER, Failed
-from memgen.contract.rundir import RunDir, write_json
+from memgen.contract.presets import get_preset
+from memgen.contract.rundir import RunDir, write_init_from, write_json
+from memgen.model.authors_layout import import_authors
 from memgen.model.fetch import fetched
-from tests.conftest import GOLDEN
+from memgen.monitor import Monitor
+from tests.checkpoints import write_checkpoint
+from tests.conftest import GOLDEN, TINY
 from tests.memgen.stages.running import config_of, run
 
 LARGE = "Qwen/Qwen3-14B"  # nowhere on this machine
@@ -45,3 +51,24 @@ def test_fetching_that_fails_says_why_as_an_event_and_on_the_terminal(home: Path
     assert isinstance(last, Failed)
     assert last.code == "model_unavailable"
     assert fetched(RunDir(tmp_path / "run")) is None
+
+
+def test_checkpoint_is_taken_from_where_the_supervisor_was_told_it_lies(home: Path, tmp_path: Path) -> None:
+    lies = home / "runs" / "2" / "attempts" / "1" / "weaver_sft"
+    import_authors(GOLDEN / "a" / "checkpoint", get_preset(TINY), lies, home, Monitor(None))
+    folder = RunDir(tmp_path / "run")
+    write_init_from(folder, "runs/2/attempts/1/weaver_sft")
+    config = config_of(stage="evaluate", setting="weaver", checkpoint="2", num_questions=1, max_completion_length=4)
+    assert run(home, folder.path, config)["num_questions"] == 1
+
+
+@pytest.mark.parametrize("said", [None, '{"folder": "runs/3"}', "{}", "no JSON"])
+def test_id_alone_is_looked_for_nowhere(home: Path, tmp_path: Path, said: str | None) -> None:
+    write_checkpoint(home / "train" / "wordproblems" / "qwen2-242k" / "2" / "weaver_sft")
+    folder = RunDir(tmp_path / "run")
+    folder.path.mkdir()
+    if said is not None:
+        folder.init_from.write_text(said)
+    with pytest.raises(BadInput) as refusal:
+        run(home, folder.path, config_of(stage="evaluate", setting="weaver", checkpoint="2", num_questions=1))
+    assert refusal.value.code == "no_such_checkpoint"
