@@ -11,6 +11,7 @@ import torch
 from peft import LoraConfig
 from torch import nn
 
+from memgen.contract.insertion import DELIMITERS, Limits
 from memgen.model.adapters import Adapter, Adapters
 from memgen.model.base import BaseModel
 from memgen.model.recompute import recompute_layers
@@ -18,17 +19,13 @@ from memgen.model.row_cache import Reading, RowStream, read_together
 from memgen.model.stream import Stream
 from memgen.model.weaver import WeaverParts
 
-DELIMITERS = (",", ".", "\n")
-
 
 @dataclass(frozen=True)
-class LatentSettings:
+class LatentSettings(Limits):
     """How many latents, and how often."""
 
     prompt_latents_len: int = 8
     inference_latents_len: int = 8
-    max_prompt_aug_num: int = 1
-    max_inference_aug_num: int = 5
     query_norms: bool = True
     """Whether query latents are normalised and scaled before the weaver sees them; not so in an older layout."""
 
@@ -104,14 +101,15 @@ class MemGenModel(nn.Module):
         return bool(self._ends_in_delimiter[token])
 
     def augmentation_points(self, ids: Sequence[int], prompt_length: int) -> list[int]:
-        """Where latents stand in a supervised example: before these tokens.
-
-        The end of the prompt, then the first `max_inference_aug_num` tokens inside the answer whose
-        predecessor ends in a delimiter.
-        """
-        points = [prompt_length] if self.settings.max_prompt_aug_num else []
-        inside = (p for p in range(prompt_length + 1, len(ids)) if self.is_delimiter(int(ids[p - 1])))
-        return points + [p for _, p in zip(range(self.settings.max_inference_aug_num), inside, strict=False)]
+        """Where latents stand in a supervised example: before these tokens, at every point that the rule allows."""
+        may_insert, points = self.settings.may_insert, []
+        if may_insert(None, 0, self.is_delimiter):
+            points.append(prompt_length)
+        before = len(points)
+        for place in range(prompt_length + 1, len(ids)):
+            if may_insert(int(ids[place - 1]), len(points) - before, self.is_delimiter):
+                points.append(place)
+        return points
 
     def weave(self, stream: Stream, chunks: Sequence[torch.Tensor], *, prompt: bool) -> torch.Tensor:
         """Latents (B, K, D) in the reasoner's space after what the weaver has read and these chunks.

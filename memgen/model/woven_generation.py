@@ -212,12 +212,9 @@ class _Generation:
 
     def _is_point(self, row: _Row) -> bool:
         """Whether latents may be inserted after what the row has so far."""
-        settings, ids = self._model.settings, row.completion.ids
-        if row.decided:
-            return False
-        if not ids:
-            return settings.max_prompt_aug_num > 0
-        return row.inserted < settings.max_inference_aug_num and self._model.is_delimiter(ids[-1])
+        ids = row.completion.ids
+        newest = ids[-1] if ids else None
+        return not row.decided and self._model.settings.may_insert(newest, row.inserted, self._model.is_delimiter)
 
     def _decide(self) -> None:
         """Decide where rows are at a point; each decision is written into its completion."""
@@ -246,8 +243,7 @@ class _Generation:
         """Places of the rows that get latents in this pass."""
         due = [row for row in self._rows if row.due]
         if self._improve is not None:
-            most = self._model.settings.max_inference_aug_num
-            may_come = sum(row.due or row.inserted < most for row in self._rows)
+            may_come = sum(row.due or self._model.settings.has_room(row.inserted) for row in self._rows)
             if 2 * len(due) < may_come and all(row.waited < PATIENCE for row in due):
                 for row in due:
                     row.waited += 1

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from memgen.contract.data_sets.registry import data_set
-from memgen.contract.stage_configs import USUAL, StageConfig
+from memgen.contract.insertion import Limits
+from memgen.contract.stage_configs import LIMITS, USUAL, StageConfig
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,13 @@ def _batch(config: StageConfig, prompt: int, completion: int) -> Shape:
     prompt = min(config.max_prompt_length, prompt)
     if not config.has_latents:
         return Shape(config.batch_size, prompt, completion, prompt_insertions=0, insertions=0)
+    limits = Limits(**{name: number_of(config, name) for name in LIMITS})
     return Shape(
         config.batch_size,
         prompt,
         completion,
-        prompt_insertions=number_of(config, "max_prompt_aug_num"),
-        insertions=min(number_of(config, "max_inference_aug_num"), completion),
+        prompt_insertions=limits.max_prompt_aug_num,
+        insertions=limits.most_insertions(completion),
         prompt_latents=number_of(config, "prompt_latents_len"),
         inference_latents=number_of(config, "inference_latents_len"),
     )
