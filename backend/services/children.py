@@ -8,10 +8,7 @@ from backend.services.descent import older_parent
 from backend.store.models import Checkpoint, Run
 from memgen.contract.pipeline import STEPS, StepName
 from memgen.contract.problem import Problem
-from memgen.contract.status import CAUSE_TEXT, Cause, RunStatus
-
-NEVER = frozenset({RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.SKIPPED})
-LIVE = frozenset({RunStatus.WAITING, RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.STOPPING})
+from memgen.contract.status import CAUSE_TEXT, RUN_FELL, RUN_LIVE, Cause, RunStatus
 
 
 def settle(session: Session, *, at: float, actor: str, parent: Run | None = None) -> None:
@@ -35,7 +32,7 @@ def _settle_one(session: Session, run: Run, *, at: float, actor: str) -> None:
     parent = session.get(Run, run.parent_id) if run.parent_id is not None else None
     if parent is None:
         _skip(session, run, f"run {run.parent_id}, whose checkpoint it needs, was deleted", at, actor)
-    elif parent.status in NEVER:
+    elif parent.status in RUN_FELL:
         _skip(session, run, blame(session, parent), at, actor)
     elif parent.status == RunStatus.SUCCEEDED:
         if session.get(Checkpoint, parent.id) is None:  # lost under a version that took such an end
@@ -76,7 +73,7 @@ def why_waiting(session: Session, run: Run) -> str:
 
 def living(session: Session, run_id: int) -> list[Run]:
     """Runs that start from this one's checkpoint and have not ended."""
-    query = select(Run).where(col(Run.parent_id) == run_id, col(Run.status).in_(LIVE))
+    query = select(Run).where(col(Run.parent_id) == run_id, col(Run.status).in_(RUN_LIVE))
     return list(session.exec(query))
 
 

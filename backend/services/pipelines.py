@@ -13,10 +13,9 @@ from memgen.contract.config import InvalidConfig, RunConfig, stored_config
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, PipelineSpec, StepName, planned_config
 from memgen.contract.stages import stage_of
-from memgen.contract.status import RUN_ENDED, PipelineStatus, RunStatus, StopMode
+from memgen.contract.status import RUN_ENDED, RUN_FELL, PipelineStatus, RunStatus, StopMode
 
 Act = Callable[[Session, Pipeline], None]
-FELL = frozenset({RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.SKIPPED})
 
 
 def get(session: Session, pipeline_id: int) -> Pipeline:
@@ -242,7 +241,7 @@ def status_of(there: list[Run], num_steps: int) -> PipelineStatus:
         return PipelineStatus.RUNNING
     if RunStatus.FAILED in statuses:
         return PipelineStatus.FAILED
-    if statuses & FELL:
+    if statuses & RUN_FELL:
         return PipelineStatus.CANCELLED
     return PipelineStatus.SUCCEEDED if len(there) == num_steps else PipelineStatus.INCOMPLETE
 
@@ -251,7 +250,7 @@ def fallen_of(session: Session, rows: list[tuple[PipelineStep, Run | None]]) -> 
     """Runs that *continue* starts again or lets wait, parents first; not those that nothing can come to any more."""
     found: list[Run] = []
     for row, run in rows:
-        if run is not None and not row.reused and run.status in FELL and _comes_to_a_parent(session, run, found):
+        if run is not None and not row.reused and run.status in RUN_FELL and _comes_to_a_parent(session, run, found):
             found.append(run)
     return found
 
@@ -261,4 +260,4 @@ def _comes_to_a_parent(session: Session, run: Run, again: list[Run]) -> bool:
     if run.parent_id is None:
         return True
     parent = session.get(Run, run.parent_id)
-    return parent is not None and (parent.status not in FELL or parent in again)
+    return parent is not None and (parent.status not in RUN_FELL or parent in again)

@@ -27,7 +27,16 @@ from memgen.contract.config import RunConfig, config_hash, stored_config
 from memgen.contract.publish import point_newest
 from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir
 from memgen.contract.stages import STAGES
-from memgen.contract.status import ATTEMPT_LIVE, RUN_ENDED, AttemptStatus, Cause, RunStatus, StopMode
+from memgen.contract.status import (
+    ATTEMPT_LIVE,
+    RUN_ENDED,
+    RUN_NOT_STARTED,
+    RUN_RESTARTABLE,
+    AttemptStatus,
+    Cause,
+    RunStatus,
+    StopMode,
+)
 
 
 def largest_used_id(home: Path) -> int:
@@ -150,7 +159,7 @@ def set_priority(session: Session, run: Run, priority: int, *, at: float, actor:
     Raises:
         Conflict: `run_started`.
     """
-    if run.status not in {RunStatus.WAITING, RunStatus.QUEUED}:
+    if run.status not in RUN_NOT_STARTED:
         raise Conflict(
             "run_started",
             f"run {run.id} is {run.status} and stands in no queue",
@@ -192,7 +201,7 @@ def start_again(session: Session, run: Run, *, resume: bool, at: float, retries:
         Conflict: `not_restartable` or `nothing_to_resume`.
     """
     assert run.id is not None
-    if run.status not in {RunStatus.FAILED, RunStatus.CANCELLED}:
+    if run.status not in RUN_RESTARTABLE:
         raise Conflict(
             "not_restartable",
             f"run {run.id} is {run.status}",

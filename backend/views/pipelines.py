@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
-from backend.services.pipelines import FELL, fallen_of, status_of
+from backend.services.pipelines import fallen_of, status_of
 from backend.services.surroundings import Surroundings
 from backend.store.models import Pipeline, PipelineStep, Run
 from backend.views import views
 from backend.views.times import when
 from memgen.contract.pipeline import STEPS
-from memgen.contract.status import PipelineStatus
+from memgen.contract.status import RUN_FELL, PipelineStatus
 
 
 def view(session: Session, pipeline: Pipeline, around: Surroundings) -> s.PipelineOut:
@@ -78,6 +78,6 @@ def _out(
 def _reason(run: Run | None, shown: Mapping[int, s.RunOut]) -> str:
     if run is None:
         return "The run was deleted."
-    if run.failure is not None and run.status in FELL:
+    if run.failure is not None and run.status in RUN_FELL:
         return run.failure.message
     return shown[run.id or 0].waits_for or ""

@@ -11,9 +11,15 @@ from backend.services.surroundings import Surroundings
 from backend.services.waiting import Waiting
 from backend.store.models import Attempt, Run, RunEvent, Worker
 from backend.views.times import when
-from memgen.contract.status import ATTEMPT_ENDED, CAUSE_TEXT, RUN_ENDED, AttemptStatus, Cause, RunStatus
-
-NOT_STARTED = frozenset({RunStatus.WAITING, RunStatus.QUEUED})
+from memgen.contract.status import (
+    ATTEMPT_ENDED,
+    CAUSE_TEXT,
+    RUN_ENDED,
+    RUN_NOT_STARTED,
+    RUN_RESTARTABLE,
+    AttemptStatus,
+    Cause,
+)
 
 
 def runs_out(session: Session, runs: list[Run], around: Surroundings) -> list[s.RunOut]:
@@ -35,7 +41,7 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
     source, reason = resume_source(attempts)
     if lacks_parent(session, run):
         source, reason = None, f"Checkpoint {run.parent_id}, which it starts from, is not there."
-    restartable = run.status in {RunStatus.FAILED, RunStatus.CANCELLED}
+    restartable = run.status in RUN_RESTARTABLE
     if not restartable:
         reason = f"A run that is {run.status} is not resumed."
     scores = scoring.all_scores(session, run)
@@ -86,7 +92,7 @@ def worker_out(worker: Worker, busy: dict[tuple[str, str], int], *, at: float) -
 
 
 def _fields(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Scores) -> dict[str, Any]:
-    waits = waiting.why(run, attempt) if run.status in NOT_STARTED else None
+    waits = waiting.why(run, attempt) if run.status in RUN_NOT_STARTED else None
     cause = Cause(run.cause) if run.cause else None
     return {
         "id": run.id,

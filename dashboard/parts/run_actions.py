@@ -8,7 +8,7 @@ from dashboard.parts.foreign_text import sentence, visible
 from dashboard.parts.rescoring import rescore_button
 from dashboard.parts.text import size
 from memgen.contract.stages import trains
-from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
+from memgen.contract.status import RUN_ENDED, RUN_LIVE, RUN_RESTARTABLE, RunStatus, StopMode
 
 STOP_WORDS: dict[StopMode, tuple[str, str]] = {
     StopMode.SAVE: ("Save and stop", "Ends at the next step and keeps what is done; the run can be resumed."),
@@ -17,23 +17,21 @@ STOP_WORDS: dict[StopMode, tuple[str, str]] = {
 }
 LEFT_BEHIND = "left_behind"
 """In the session: files of a run just deleted that could not be removed."""
-_CAN_STOP = frozenset({RunStatus.WAITING, RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.STOPPING})
-_CAN_START_AGAIN = frozenset({RunStatus.FAILED, RunStatus.CANCELLED})
 
 
 def actions(run: RunDetail) -> None:
     """The buttons that fit the run's status."""
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", key="actions"):
-        if run.status in _CAN_STOP and st.button("Stop", key="stop", icon=":material/stop:"):
+        if run.status in RUN_LIVE and st.button("Stop", key="stop", icon=":material/stop:"):
             _stop_dialog(run)
-        if run.status in _CAN_START_AGAIN:
+        if run.status in RUN_RESTARTABLE:
             _start_again(run)
         rescore_button(run)
         if st.button("Launch again with these settings", key="launch_again", icon=":material/replay:"):
             st.switch_page("app_pages/launch.py", query_params={"from": str(run.id)})
         if run.status in RUN_ENDED and st.button("Delete", key="delete", icon=":material/delete:"):
             _delete_dialog(run)
-    if run.status in _CAN_START_AGAIN and run.resume_reason:
+    if run.status in RUN_RESTARTABLE and run.resume_reason:
         label = "Resume" if run.can_resume else "No resume"
         st.caption(f"{label}: {sentence(run.resume_reason)}")
 

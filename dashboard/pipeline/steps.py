@@ -12,7 +12,7 @@ from dashboard.parts.text import count, duration, percent
 from dashboard.pipeline.actions import finished_evaluations
 from dashboard.pipeline.table import finished_steps
 from memgen.contract.pipeline import STEPS
-from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, PipelineStatus, RunStatus
+from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, RUN_NOT_STARTED, RUN_UNDER_WAY, PipelineStatus, RunStatus
 
 REFRESH_SECONDS = 2
 
@@ -64,7 +64,7 @@ def _step(number: int, one: PipelineStepOut) -> None:
         else:
             figures.markdown(" · ".join(step_figures(one, one.run)))
             link.page_link("app_pages/run.py", label=f"Run {one.run.id}", query_params={"run": str(one.run.id)})
-            if one.run.progress is not None and one.run.status in {RunStatus.RUNNING, RunStatus.STOPPING}:
+            if one.run.progress is not None and one.run.status in RUN_UNDER_WAY:
                 progress_bar(one.run.progress)
         if text := step_text(one):
             st.caption(text)
@@ -92,5 +92,5 @@ def step_text(one: PipelineStepOut) -> str:
     if run.status is RunStatus.FAILED:
         cause = run.cause_text or (CAUSE_TEXT[run.cause] if run.cause else "no cause was reported")
         return f":red[Failed: {sentence(cause)}.] {sentence(one.reason)}".strip()
-    reason = one.reason or (run.waits_for if run.status in {RunStatus.WAITING, RunStatus.QUEUED} else "")
+    reason = one.reason or (run.waits_for if run.status in RUN_NOT_STARTED else "")
     return sentence(reason) if reason else ""

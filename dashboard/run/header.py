@@ -10,7 +10,7 @@ from dashboard.parts.components import facts, progress_bar, status_badge, time_c
 from dashboard.parts.foreign_text import escape_markdown, sentence, visible
 from dashboard.parts.run_figures import run_figures
 from memgen.contract.stages import trains
-from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, RunStatus
+from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, RUN_NOT_STARTED, RUN_UNDER_WAY, RunStatus
 
 REFRESH_SECONDS = 2
 MAX_EVENT_PAGES = 20
@@ -52,7 +52,7 @@ def _moving_part(shown: RunDetail) -> None:
 
 def _state(run: RunDetail) -> None:
     """One block that fits the status."""
-    if run.status in {RunStatus.QUEUED, RunStatus.WAITING}:
+    if run.status in RUN_NOT_STARTED:
         st.info(f"**Waits:** {sentence(waiting_words(run))}", icon=":material/schedule:")
     elif run.status is RunStatus.SKIPPED:
         st.info(f"**Skipped:** {sentence(_skipped_words(run))}", icon=":material/skip_next:")
@@ -63,7 +63,7 @@ def _state(run: RunDetail) -> None:
     elif run.status is RunStatus.CANCELLED:
         saved = "It can be resumed." if run.can_resume else ""
         st.info(f"This run was stopped. {saved}", icon=":material/cancel:")
-    if run.progress is not None and run.status in {RunStatus.RUNNING, RunStatus.STOPPING}:
+    if run.progress is not None and run.status in RUN_UNDER_WAY:
         with st.container(key="progress"):
             progress_bar(run.progress)
 

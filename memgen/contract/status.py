@@ -67,6 +67,13 @@ ATTEMPT_TRANSITIONS: dict[AttemptStatus, frozenset[AttemptStatus]] = {
 }
 
 RUN_ENDED = frozenset({_R.SUCCEEDED, _R.FAILED, _R.CANCELLED, _R.SKIPPED})
+RUN_FELL = RUN_ENDED - {_R.SUCCEEDED}
+"""Ended without what it was to leave: what needs its checkpoint can't start."""
+RUN_NOT_STARTED = frozenset({_R.WAITING, _R.QUEUED})
+RUN_UNDER_WAY = frozenset({_R.RUNNING, _R.STOPPING})
+RUN_LIVE = RUN_NOT_STARTED | RUN_UNDER_WAY
+RUN_RESTARTABLE = frozenset({_R.FAILED, _R.CANCELLED})
+"""What *resume* and *retry* start again."""
 ATTEMPT_LIVE = frozenset({_A.STARTING, _A.RUNNING})
 ATTEMPT_ENDED = frozenset({_A.SUCCEEDED, _A.FAILED, _A.STOPPED, _A.LOST})
 

@@ -2,6 +2,9 @@ from memgen.contract.status import (
     ATTEMPT_ENDED,
     ATTEMPT_TRANSITIONS,
     CAUSE_TEXT,
+    RUN_ENDED,
+    RUN_LIVE,
+    RUN_RESTARTABLE,
     RUN_TRANSITIONS,
     AttemptStatus,
     Cause,
@@ -29,3 +32,9 @@ def test_a_run_leaves_failed_only_for_the_queue_and_what_never_started_may_wait_
     assert RUN_TRANSITIONS[RunStatus.FAILED] == {RunStatus.QUEUED}
     assert RUN_TRANSITIONS[RunStatus.CANCELLED] == {RunStatus.QUEUED, RunStatus.WAITING}
     assert RUN_TRANSITIONS[RunStatus.SKIPPED] == {RunStatus.WAITING}
+
+
+def test_a_run_is_live_or_has_ended_and_what_can_be_started_again_goes_to_the_queue() -> None:
+    assert (set(RunStatus), set()) == (RUN_LIVE | RUN_ENDED, RUN_LIVE & RUN_ENDED)
+    to_queue = {status for status, following in RUN_TRANSITIONS.items() if RunStatus.QUEUED in following}
+    assert to_queue & RUN_ENDED == RUN_RESTARTABLE
