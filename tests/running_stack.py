@@ -43,11 +43,13 @@ class RunningStack:
     Args:
         home: its MEMGEN_HOME.
         presets_file: operator's presets.
+        python: interpreter of the environment that it is installed in.
         settings: more environment variables, e.g. short intervals.
     """
 
-    def __init__(self, home: Path, presets_file: Path, **settings: str) -> None:
+    def __init__(self, home: Path, presets_file: Path, *, python: str = sys.executable, **settings: str) -> None:
         self.home = home
+        self.python = python
         self.backend_port, self.dashboard_port = free_port(), free_port()
         dropped = ("MEMGEN_", "REDIS_URL")
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
@@ -64,7 +66,7 @@ class RunningStack:
             "MEMGEN_RETRY_PAUSE_SECONDS": "0",
             "MEMGEN_ANNOUNCE_SECONDS": "2",
             "MEMGEN_POLL_SECONDS": "0.2",
-            "MEMGEN_TRAINER": f"{sys.executable} -m tests.slow_trainer",
+            "MEMGEN_TRAINER": f"{python} -m tests.slow_trainer",
             **settings,
         }
         self.output = home.parent / f"{home.name}-up.txt"
@@ -73,7 +75,7 @@ class RunningStack:
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a word of the command line to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "backend", *words],
+            [self.python, "-m", "backend", *words],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -85,7 +87,7 @@ class RunningStack:
         """Start and wait until it says so."""
         with self.output.open("wb") as out:
             self.launcher = subprocess.Popen(
-                [sys.executable, "-m", "backend", "up"],
+                [self.python, "-m", "backend", "up"],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
