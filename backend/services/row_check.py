@@ -4,7 +4,7 @@ Without a tokenizer lengths are known by bounds alone. A run is refused where it
 where it might run there is a warning.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,10 +44,24 @@ def check_rows(config: RunConfig, folder: Path | None) -> RowCheck:
     except Exception as error:  # a plug-in's code; the trainer's environment may have what is missing here
         return RowCheck(warnings=[_unread(chosen, f"{type(error).__name__}: {error}")])
     if lengths is None:
-        return RowCheck()
+        return _by_record(config, chosen, reads_solutions=work.reads_solutions)
     if work.reads_solutions:
         return _solutions(config, lengths)
     return _prompts(config, lengths.prompts[:first], num_rows(config, folder))
+
+
+def _by_record(config: RunConfig, chosen: DataSet, *, reads_solutions: bool) -> RowCheck:
+    """What the record says of rows that are not at hand."""
+    prompt, solution = chosen.longest
+    if reads_solutions and (config.max_completion_length < solution or config.max_prompt_length < prompt):
+        return RowCheck(
+            warnings=[
+                f"Training examples may be longer than max_prompt_length {config.max_prompt_length} or "
+                f"max_completion_length {config.max_completion_length}, and such are left out: {chosen.word} has "
+                f"prompts of up to about {prompt} and solutions of up to about {solution} tokens."
+            ]
+        )
+    return RowCheck(warnings=[] if config.max_prompt_length >= prompt else [_long_prompts(config, chosen)])
 
 
 def _prompts(config: RunConfig, prompts: Sequence[tuple[int, int]], count: int) -> RowCheck:
@@ -68,20 +82,17 @@ def _prompts(config: RunConfig, prompts: Sequence[tuple[int, int]], count: int) 
                 way_out=f"Set max_prompt_length to more than {longest}.",
             )
         )
-    return RowCheck(
-        warnings=[
-            f"Prompts may be longer than max_prompt_length {limit}, which fails the run: the longest of "
-            f"{data_set(config.data).word} have about {data_set(config.data).longest[0]} tokens."
-        ]
-    )
+    return RowCheck(warnings=[_long_prompts(config, data_set(config.data))])
 
 
 def _solutions(config: RunConfig, lengths: RowLengths) -> RowCheck:
     """Examples that are too long are left out; a training without any example fails."""
     chosen, rows = data_set(config.data), list(zip(lengths.prompts, lengths.answers, strict=True))
     limits = (config.max_prompt_length, config.max_completion_length)
-    surely = _count(any(bounds[0] > limit for bounds, limit in zip(row, limits, strict=True)) for row in rows)
-    perhaps = _count(any(bounds[1] > limit for bounds, limit in zip(row, limits, strict=True)) for row in rows)
+    surely, perhaps = (
+        sum(any(bounds[end] > limit for bounds, limit in zip(row, limits, strict=True)) for row in rows)
+        for end in (0, 1)
+    )
     if surely == len(rows) and _keeps_words_apart(config):
         return RowCheck(
             problem=BadInput(
@@ -105,6 +116,13 @@ def _solutions(config: RunConfig, lengths: RowLengths) -> RowCheck:
     )
 
 
+def _long_prompts(config: RunConfig, chosen: DataSet) -> str:
+    return (
+        f"Prompts may be longer than max_prompt_length {config.max_prompt_length}, which fails the run: the longest of "
+        f"{chosen.word} have about {chosen.longest[0]} tokens."
+    )
+
+
 def _unread(chosen: DataSet, reason: str) -> str:
     return f"The rows of {chosen.word} could not be read here, so their lengths were not checked: {reason[:300]}."
 
@@ -112,7 +130,3 @@ def _unread(chosen: DataSet, reason: str) -> str:
 def _keeps_words_apart(config: RunConfig) -> bool:
     """Whether the model's tokenizer is known to make at least one token of each word."""
     return get_preset(config.preset) in BUILT_IN
-
-
-def _count(flags: Iterable[bool]) -> int:
-    return sum(flags)

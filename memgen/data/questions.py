@@ -6,10 +6,12 @@ Knows the names of the splits; knows neither files nor the hub.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
+from memgen.contract.data_sets.record import Split
 from memgen.contract.errors import BadInput
 
-SPLITS = ("train", "validation", "test")
+SPLITS: tuple[str, ...] = tuple(reversed(get_args(Split)))
 VALIDATION_ONE_IN = 10  # training rows, rounded up
 
 

@@ -112,6 +112,25 @@ def test_broken_row_of_a_folder_is_named_before_the_launch(gsm8k: tuple[Backend,
     assert "est.jsonl, line 31" in problem["message"]
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (EVALUATION, []),
+        (EVALUATION | {"max_completion_length": 100}, []),
+        (EVALUATION | {"max_prompt_length": 100}, ["the longest of GSM8K have about 300 tokens"]),
+        (SFT | {"max_completion_length": 100}, ["solutions of up to about 512 tokens"]),
+    ],
+)
+def test_of_rows_that_lie_on_the_hub_the_record_alone_is_asked(
+    backend: Backend, config: dict[str, Any], said: list[str]
+) -> None:
+    reply = preflight(backend, **config | {"data": "gsm8k"})
+    assert reply["ok"]
+    warnings = row_warnings(reply)
+    assert len(warnings) == len(said)
+    assert all(words in warning for words, warning in zip(said, warnings, strict=True))
+
+
 def test_rows_of_a_plugin_that_can_not_be_read_here_are_left_to_the_trainer(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
