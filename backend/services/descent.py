@@ -7,7 +7,7 @@ from backend.store.models import Run
 
 def older_parent(run: Run) -> int | None:
     """The id of a run's parent, which is always the lower one: a row that says otherwise would lead in circles."""
-    return run.parent_id if run.parent_id is not None and run.parent_id < (run.id or 0) else None
+    return run.parent_id if run.parent_id is not None and run.parent_id < run.id else None
 
 
 def ancestors(session: Session, run_id: int | None) -> list[Run]:
@@ -22,7 +22,7 @@ def ancestors(session: Session, run_id: int | None) -> list[Run]:
     return found
 
 
-def family(session: Session, run_id: int) -> dict[int | None, Run]:
+def family(session: Session, run_id: int) -> dict[int, Run]:
     """All descendants of a run's oldest ancestor."""
     line = ancestors(session, run_id)
     found = {line[-1].id: line[-1]} if line else {}

@@ -101,7 +101,6 @@ def add_attempt(
     session: Session, run: Run, *, at: float, resumes: int | None = None, not_before: float = 0.0
 ) -> Attempt:
     """Queue the next attempt of a run."""
-    assert run.id is not None
     number = len(attempts_of(session, run.id)) + 1
     attempt = Attempt(run_id=run.id, number=number, created_at=at, resumes=resumes, not_before=not_before)
     session.add(attempt)
@@ -153,7 +152,6 @@ def note(
     attempt: int | None = None,
 ) -> None:
     """Append a line to a run's history."""
-    assert run.id is not None
     session.add(
         RunEvent(
             run_id=run.id,

@@ -147,7 +147,6 @@ def submit(
     )
     session.add(pipeline)
     session.flush()
-    assert pipeline.id is not None
     made: dict[StepName, Run] = dict(reused)
     for name, config in configs.items():
         parent_name = STEPS[name].parent
@@ -158,7 +157,7 @@ def submit(
             session, config, spec.note, at=at, retries=retries, parent=parent, pipeline=pipeline.id, step=name
         )
     for name, run in made.items():
-        row = PipelineStep(pipeline_id=pipeline.id, step=name, run_id=run.id or 0, reused=name in reused)
+        row = PipelineStep(pipeline_id=pipeline.id, step=name, run_id=run.id, reused=name in reused)
         session.add(row)
     session.flush()
     return pipeline
@@ -197,7 +196,6 @@ def continue_(session: Session, pipeline: Pipeline, *, at: float, retries: int, 
             way_out="Submit a new pipeline; finished steps can be reused.",
         )
     for run in fallen:  # parents first
-        assert run.id is not None
         ready = run.parent_id is None or session.get(Checkpoint, run.parent_id) is not None
         started = bool(lifecycle.attempts_of(session, run.id))
         if run.status == RunStatus.SKIPPED or (not started and not ready):

@@ -125,7 +125,6 @@ def stop(session: Session, run: Run, mode: StopMode, *, at: float, actor: str = 
     Raises:
         Conflict: `run_ended`.
     """
-    assert run.id is not None
     status = RunStatus(run.status)
     if status in RUN_ENDED:
         raise Conflict(
@@ -200,7 +199,6 @@ def start_again(session: Session, run: Run, *, resume: bool, at: float, retries:
     Raises:
         Conflict: `not_restartable` or `nothing_to_resume`.
     """
-    assert run.id is not None
     if run.status not in RUN_RESTARTABLE:
         raise Conflict(
             "not_restartable",
@@ -231,7 +229,6 @@ def start_again(session: Session, run: Run, *, resume: bool, at: float, retries:
 
 def paths_of(session: Session, run: Run, home: Path, log_path: Callable[[int, int], Path]) -> list[Path]:
     """Everything on disk that belongs to a run."""
-    assert run.id is not None
     config = stored_config(run.config)
     logs = [log_path(run.id, attempt.number) for attempt in lifecycle.attempts_of(session, run.id)]
     candidates = [
@@ -248,7 +245,6 @@ def delete(session: Session, run: Run) -> None:
     Raises:
         Conflict: `run_not_ended`.
     """
-    assert run.id is not None
     live = any(attempt.status in ATTEMPT_LIVE for attempt in lifecycle.attempts_of(session, run.id))
     if run.status not in RUN_ENDED or live:
         raise Conflict(

@@ -75,7 +75,7 @@ def all_scores(session: Session, run: Run) -> list[Scores]:
 
 def newest_scores(session: Session, runs: Sequence[Run]) -> dict[int, Scores]:
     """The scores by the newest version of each run, by its id; one query for all."""
-    newest = {run.id or 0: _of_the_trainer(run) for run in runs}
+    newest = {run.id: _of_the_trainer(run) for run in runs}
     rows = session.exec(select(Scoring).where(col(Scoring.run_id).in_(list(newest))).order_by(col(Scoring.version)))
     return newest | {row.run_id: Scores(row.version, row.summary, True) for row in rows}
 
@@ -160,7 +160,6 @@ def store(session: Session, run: Run, new: Rescored | None, *, at: float, actor:
     before = all_scores(session, run)[-1]
     if new is None or before.version >= SCORER_VERSION:
         return
-    assert run.id is not None
     count = len(new.metrics)
     names = sorted({name for metrics in new.metrics.values() for name in metrics})
     means = {name: sum(metrics[name] for metrics in new.metrics.values()) / count for name in names}

@@ -16,5 +16,5 @@ def answered_by(run_id: int) -> tuple[ColumnElement[bool], ...]:
 def verdicts(session: Session, run: Run, scores: Scores) -> dict[str, tuple[int, bool]]:
     """Place and verdict of each question in the newest attempt that answered any, by the question's id."""
     query = select(Answer.question_id, Answer.index, scores.right).outerjoin(AnswerScore, scores.beside)
-    rows = session.exec(query.where(*answered_by(run.id or 0)))
+    rows = session.exec(query.where(*answered_by(run.id)))
     return {question: (index, bool(right)) for question, index, right in rows}

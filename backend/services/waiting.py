@@ -79,7 +79,7 @@ class Waiting:
             said = fit.too_large(parse_config(run.config), [slot for _, slot in self._slots])
             return f"{said[:1].upper()}{said[1:]} {fit.LOWER}"
         free = [(host, slot) for host, slot in fitting if (host, slot.name) not in self._busy]
-        ahead = self._ahead[run.id or 0]
+        ahead = self._ahead[run.id]
         before = f"{ahead} run{'' if ahead == 1 else 's'} {'stands' if ahead == 1 else 'stand'} before it"
         if not free:
             host, slot = fitting[0]

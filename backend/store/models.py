@@ -1,4 +1,7 @@
-"""Tables. Times are seconds since 1970 (UTC); the database is the truth about every run."""
+"""Tables. Times are seconds since 1970 (UTC); the database is the truth about every run.
+
+An `id` that the database counts is there once its row was flushed; whoever makes a row flushes it before handing it on.
+"""
 
 from typing import Any
 
@@ -29,7 +32,7 @@ class Run(SQLModel, table=True):
 
     __table_args__ = ({"sqlite_autoincrement": True},)  # an id is never given twice: folders carry it
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     stage: str = Field(index=True)
     setting: str
     preset: str
@@ -73,7 +76,7 @@ class Pipeline(SQLModel, table=True):
 
     __table_args__ = ({"sqlite_autoincrement": True},)
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     note: str = ""
     preset: str
     data: str
@@ -98,7 +101,7 @@ class Attempt(SQLModel, table=True):
 
     __table_args__ = (UniqueConstraint("run_id", "number"), Index("ix_attempt_status", "status"))
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     run_id: int = Field(foreign_key="run.id", index=True)
     number: int
     status: str = AttemptStatus.QUEUED
@@ -136,7 +139,7 @@ class RunEvent(SQLModel, table=True):
 
     __tablename__ = "run_event"
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     run_id: int = Field(foreign_key="run.id", index=True)
     attempt: int | None = None
     time: float

@@ -71,7 +71,7 @@ def _out(session: Session, run: Run, problem: BadInput | None) -> s.CheckpointOu
     manifest = manifest_of(checkpoint) if checkpoint else None
     settings = {name: run.config[name] for name in (*LENGTHS, *LIMITS) if run.config.get(name) is not None}
     return s.CheckpointOut(
-        id=run.id or 0,
+        id=run.id,
         stage=run.stage,
         preset=run.preset,
         data=run.data,

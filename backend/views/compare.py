@@ -57,13 +57,13 @@ def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.
     for run in runs:
         check_alike(base, run)
     scores = same_scorer(session, runs)
-    right = {run.id: _right(session, run, scores[run.id or 0]) for run in runs}
+    right = {run.id: _right(session, run, scores[run.id]) for run in runs}
     ordered = [base, *(run for run in runs if run is not base)]
     return s.CompareOut(
-        base_id=base.id or 0,
-        conditions=_conditions(base) | {"scorer": f"version {scores[base.id or 0].version}"},
+        base_id=base.id,
+        conditions=_conditions(base) | {"scorer": f"version {scores[base.id].version}"},
         warnings=[*_warnings(base, ordered), *_said(session, ordered)],
-        items=[_compared(run, base, scores[run.id or 0], right[run.id], right[base.id]) for run in ordered],
+        items=[_compared(run, base, scores[run.id], right[run.id], right[base.id]) for run in ordered],
     )
 
 
@@ -133,7 +133,7 @@ def _warnings(base: Run, runs: Sequence[Run]) -> list[str]:
 
 def _said(session: Session, runs: Sequence[Run]) -> list[str]:
     """What the trainers of these runs, and of those that they start from, warned of."""
-    line = {one.id or 0 for run in runs for one in ancestors(session, run.id)}
+    line = {one.id for run in runs for one in ancestors(session, run.id)}
     said: dict[str, list[str]] = {}
     for run_id in sorted(line):
         for warning in lifecycle.warnings_of(session, run_id):
@@ -166,7 +166,7 @@ def _compared(run: Run, base: Run, scores: Scores, mine: dict[str, bool], theirs
     n = len(mine)
     low, high = evidence.interval(sum(mine.values()), n) if n else (0.0, 1.0)
     return s.ComparedRun(
-        run_id=run.id or 0,
+        run_id=run.id,
         setting=run.setting,
         preset=run.preset,
         note=run.note,

@@ -30,7 +30,7 @@ def lineage(session: Session, *, run_id: int | None, pipeline_id: int | None) ->
         )
         attempts.setdefault(one.run_id, []).append(brief)
     scores = newest_scores(session, runs)
-    nodes = [_node(session, run, scores[run.id or 0], attempts.get(run.id or 0, [])) for run in runs]
+    nodes = [_node(session, run, scores[run.id], attempts.get(run.id, [])) for run in runs]
     return s.LineageOut(nodes=nodes)
 
 
@@ -38,7 +38,7 @@ def _node(session: Session, run: Run, scores: Scores, attempts: list[s.AttemptBr
     checkpoint = session.get(Checkpoint, run.id)
     questions = scores.summary.get("num_questions")
     return s.LineageNode(
-        run_id=run.id or 0,
+        run_id=run.id,
         parent_id=run.parent_id,
         parent_deleted=run.parent_id is not None and session.get(Run, run.parent_id) is None,
         stage=run.stage,

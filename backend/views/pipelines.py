@@ -45,14 +45,12 @@ def _out(
     fallen = fallen_of(session, rows)
     ended = [run.ended_at for run in there if run.ended_at is not None]
     names = [STEPS[row.step].label for row, run in rows if run in fallen]  # type: ignore[index]
-    created = when(pipeline.created_at)
-    assert created is not None
     return s.PipelineOut(
-        id=pipeline.id or 0,
+        id=pipeline.id,
         note=pipeline.note,
         preset=pipeline.preset,
         data=pipeline.data,
-        created_at=created,
+        created_at=when(pipeline.created_at),
         ended_at=when(max(ended)) if ended and status is not PipelineStatus.RUNNING else None,
         status=status,
         steps=[
@@ -60,7 +58,7 @@ def _out(
                 step=row.step,
                 label=STEPS[row.step].label,  # type: ignore[index]
                 reused=row.reused,
-                run=shown[run.id or 0] if run is not None else None,
+                run=shown[run.id] if run is not None else None,
                 reason=_reason(run, shown),
             )
             for row, run in rows
@@ -80,4 +78,4 @@ def _reason(run: Run | None, shown: Mapping[int, s.RunOut]) -> str:
         return "The run was deleted."
     if run.failure is not None and run.status in RUN_FELL:
         return run.failure.message
-    return shown[run.id or 0].waits_for or ""
+    return shown[run.id].waits_for or ""

@@ -127,7 +127,7 @@ def answers(
     Raises:
         ServiceError: `unknown_filter`, `bad_cursor` or `unknown_scorer_version`.
     """
-    run_id = run.id or 0
+    run_id = run.id
     scores = scoring.scores_of(session, run, version)
     conditions = {
         "all": None,

@@ -1,7 +1,5 @@
 """Rows as the API shows them."""
 
-from typing import Any
-
 from sqlmodel import Session, col, func, select
 
 from backend.api import schemas as s
@@ -31,12 +29,11 @@ def runs_out(session: Session, runs: list[Run], around: Surroundings) -> list[s.
     attempts = {attempt.run_id: attempt for attempt in rows if attempt.number == last[attempt.run_id]}
     waiting = Waiting(session, around)
     scores = scoring.newest_scores(session, runs)
-    return [s.RunOut(**_fields(run, attempts.get(run.id or 0), waiting, scores[run.id or 0])) for run in runs]
+    return [_run(run, attempts.get(run.id), waiting, scores[run.id]) for run in runs]
 
 
 def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
     """A run with everything that its page shows."""
-    assert run.id is not None
     attempts = lifecycle.attempts_of(session, run.id)
     source, reason = resume_source(attempts)
     if lacks_parent(session, run):
@@ -46,7 +43,7 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
         reason = f"A run that is {run.status} is not resumed."
     scores = scoring.all_scores(session, run)
     return s.RunDetail(
-        **_fields(run, attempts[-1] if attempts else None, Waiting(session, around), scores[-1]),
+        **dict(_run(run, attempts[-1] if attempts else None, Waiting(session, around), scores[-1])),
         scorings=[
             s.ScoringOut(version=one.version, summary=one.summary) for one in scores if scoring.is_known(run, one)
         ],
@@ -66,10 +63,8 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
 
 def event_out(event: RunEvent) -> s.RunEventOut:
     """One line of history."""
-    time = when(event.time)
-    assert time is not None
     return s.RunEventOut(
-        time=time,
+        time=when(event.time),
         attempt=event.attempt,
         kind=event.kind,
         from_status=event.from_status,
@@ -82,42 +77,42 @@ def event_out(event: RunEvent) -> s.RunEventOut:
 
 def worker_out(worker: Worker, busy: dict[tuple[str, str], int], *, at: float) -> s.WorkerOut:
     """A worker with what its slots do."""
-    seen = when(worker.last_seen)
-    assert seen is not None
     slots = [
         s.SlotOut(**slot.model_dump(), run_id=busy.get((worker.host, slot.name))) for slot in claim.slots_of(worker)
     ]
     alive = at - worker.last_seen < claim.ALIVE_SECONDS
-    return s.WorkerOut(host=worker.host, boot_id=worker.boot_id, alive=alive, last_seen=seen, slots=slots)
+    return s.WorkerOut(
+        host=worker.host, boot_id=worker.boot_id, alive=alive, last_seen=when(worker.last_seen), slots=slots
+    )
 
 
-def _fields(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Scores) -> dict[str, Any]:
+def _run(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Scores) -> s.RunOut:
     waits = waiting.why(run, attempt) if run.status in RUN_NOT_STARTED else None
     cause = Cause(run.cause) if run.cause else None
-    return {
-        "id": run.id,
-        "stage": run.stage,
-        "setting": run.setting,
-        "preset": run.preset,
-        "data": run.data,
-        "note": run.note,
-        "status": run.status,
-        "cause": cause,
-        "cause_text": CAUSE_TEXT[cause] if cause else None,
-        "waits_for": waits,
-        "priority": run.priority,
-        "created_at": when(run.created_at),
-        "started_at": when(run.started_at),
-        "ended_at": when(run.ended_at),
-        "progress": None if run.status in RUN_ENDED or attempt is None else _progress(attempt),
-        "summary": scores.summary,
-        "can_rescore": scoring.can_rescore(run, scores.version),
-        "scorer_version": scores.version if scoring.is_known(run, scores) else None,
-        "num_attempts": attempt.number if attempt is not None else 0,
-        "parent_id": run.parent_id,
-        "pipeline_id": run.pipeline_id,
-        "step": run.step,
-    }
+    return s.RunOut(
+        id=run.id,
+        stage=run.stage,
+        setting=run.setting,
+        preset=run.preset,
+        data=run.data,
+        note=run.note,
+        status=RunStatus(run.status),
+        cause=cause,
+        cause_text=CAUSE_TEXT[cause] if cause else None,
+        waits_for=waits,
+        priority=run.priority,
+        created_at=when(run.created_at),
+        started_at=when(run.started_at),
+        ended_at=when(run.ended_at),
+        progress=None if run.status in RUN_ENDED or attempt is None else _progress(attempt),
+        summary=scores.summary,
+        can_rescore=scoring.can_rescore(run, scores.version),
+        scorer_version=scores.version if scoring.is_known(run, scores) else None,
+        num_attempts=attempt.number if attempt is not None else 0,
+        parent_id=run.parent_id,
+        pipeline_id=run.pipeline_id,
+        step=run.step,
+    )
 
 
 def _progress(attempt: Attempt) -> s.ProgressOut | None:
@@ -146,8 +141,6 @@ def _seconds_left(a: Attempt) -> float | None:
 
 
 def _attempt(a: Attempt) -> s.AttemptOut:
-    created = when(a.created_at)
-    assert created is not None
     return s.AttemptOut(
         number=a.number,
         status=AttemptStatus(a.status),
@@ -155,7 +148,7 @@ def _attempt(a: Attempt) -> s.AttemptOut:
         worker=a.host,
         slot=a.slot,
         resumes=a.resumes,
-        created_at=created,
+        created_at=when(a.created_at),
         claimed_at=when(a.claimed_at),
         ended_at=when(a.ended_at),
         log_bytes=a.log_offset,
