@@ -106,8 +106,7 @@ class Client:
 
     def presets(self) -> list[s.PresetOut]:
         """Models that can be launched."""
-        reply = self._send("GET", "/presets").json()
-        return [s.PresetOut.model_validate(item) for item in reply["items"]]
+        return self._get("/presets", s.PresetList).items
 
     def data_sets(self) -> s.DataSetList:
         """Data sets that runs can use, and plug-ins that can't be used."""

@@ -11,7 +11,16 @@ from backend.api.schemas.compare import (
     InsertionGroups,
 )
 from backend.api.schemas.house import HealthOut, PauseRequest, QueueOut, SlotOut, WorkerList, WorkerOut
-from backend.api.schemas.launch import BrokenPluginOut, DataSetList, DataSetOut, PreflightReply, PresetOut, RunCreate
+from backend.api.schemas.launch import (
+    BrokenPluginOut,
+    DataSetList,
+    DataSetOut,
+    PreflightReply,
+    PreflightRequest,
+    PresetList,
+    PresetOut,
+    RunCreate,
+)
 from backend.api.schemas.pipelines import PipelineList, PipelineOut, PipelinePreflight, PipelineStepOut
 from backend.api.schemas.problems import ProblemReply
 from backend.api.schemas.runs import (
@@ -81,6 +90,8 @@ __all__ = [
     "PipelinePreflight",
     "PipelineStepOut",
     "PreflightReply",
+    "PreflightRequest",
+    "PresetList",
     "PresetOut",
     "PriorityRequest",
     "ProblemReply",

@@ -48,6 +48,19 @@ class DataSetList(ApiReply):
     broken: list[BrokenPluginOut]
 
 
+class PresetList(ApiReply):
+    """All presets."""
+
+    items: list[PresetOut]
+    next_cursor: str | None = None
+
+
+class PreflightRequest(ApiRequest):
+    """A config to try."""
+
+    config: dict[str, Any]
+
+
 class PreflightReply(ApiReply):
     """Whether a config would run, and what it would take."""
 

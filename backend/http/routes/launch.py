@@ -3,7 +3,6 @@
 from typing import Any
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict
 
 from backend.api import schemas as s
 from backend.http.auth import require_user
@@ -18,23 +17,8 @@ from memgen.contract.presets import load_presets
 router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags=["launch"])
 
 
-class PresetList(BaseModel):
-    """All presets."""
-
-    items: list[s.PresetOut]
-    next_cursor: str | None = None
-
-
-class PreflightRequest(BaseModel):
-    """A config to try."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    config: dict[str, Any]
-
-
 @router.get("/presets")
-def presets() -> PresetList:
+def presets() -> s.PresetList:
     """Models that can be launched."""
     items = [
         s.PresetOut(
@@ -46,7 +30,7 @@ def presets() -> PresetList:
         )
         for preset in load_presets().values()
     ]
-    return PresetList(items=items)
+    return s.PresetList(items=items)
 
 
 @router.get("/data-sets")
@@ -62,7 +46,7 @@ def schema(stage: str) -> dict[str, Any]:
 
 
 @router.post("/preflight")
-def try_config(body: PreflightRequest, context: ContextDep) -> s.PreflightReply:
+def try_config(body: s.PreflightRequest, context: ContextDep) -> s.PreflightReply:
     """Would it work, and why not. Changes nothing."""
     around = context.look_around_first()
     return preflight(context.database, body.config, context.settings, around)
