@@ -51,6 +51,8 @@ class Settings(RedisVariables):
     """Time within which an attempt must beat."""
     beat_seconds: Seconds = 5.0
     """Time between two beats of a supervisor."""
+    announce_seconds: Seconds = 15.0
+    """Time between two signs of life of a worker; after four times as long without one it counts as gone."""
     reconcile_seconds: Seconds = 5.0
     """Time between two rounds of the reconciler."""
     stop_grace_seconds: Pause = 30.0
@@ -91,6 +93,11 @@ class Settings(RedisVariables):
     def url(self) -> str:
         """Where the backend of these settings is reached from this machine."""
         return url_of(self.host, self.port)
+
+    @property
+    def alive_seconds(self) -> float:
+        """How long a worker counts as alive after its last sign of life."""
+        return 4 * self.announce_seconds
 
     def retry_pause(self, retries: int) -> float:
         """Seconds that a lost attempt rests after so many retries of its run."""

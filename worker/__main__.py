@@ -17,13 +17,14 @@ from memgen.contract.home import home_error, look_into_home
 from memgen.contract.inheritance import added_names
 from memgen.contract.machine import machine_name, this_boot
 from memgen.contract.process import begin_process
-from memgen.contract.rundir import EXIT_BAD_INPUT
+from memgen.contract.rundir import EXIT_BAD_INPUT, write_whole
 from worker.app import QUEUE, make_app
 from worker.runners import SlotRunner
 from worker.settings import Settings
 from worker.slots import Slot, check_slots, find_slots, remove_old_locks, threads_per_trainer
 
 log = logging.getLogger("worker")
+PAUSE_UNHEARD = 2.0  # seconds between two announcements while none is heard
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -90,32 +91,37 @@ def _announce(settings: Settings, token: str, slots: list[Slot]) -> None:
     said = ""
     with Client(settings.backend_url, token) as client:
         while True:
-            reports, trouble = reports_of(slots)  # anew: with what is free now
-            heard = True
-            try:
-                client.announce(Announce(host=machine_name(), boot_id=this_boot(), pid=os.getpid(), slots=reports))
-                heard_file(settings).parent.mkdir(parents=True, exist_ok=True)
-                heard_file(settings).touch()
-            except (Unreachable, ApiError, OSError, ValueError) as error:  # the last: what no announcement can say
-                heard = False
-                trouble.append(str(error))
+            pause, trouble = announce_once(client, settings, slots)
             if (now := "; ".join(trouble)) != said:  # once per reason, not every few seconds
                 said = now
                 if said:
                     log.warning("%s", said)
-            threading.Event().wait(settings.announce_seconds if heard else min(2.0, settings.announce_seconds))
+            threading.Event().wait(pause)
+
+
+def announce_once(client: Client, settings: Settings, slots: list[Slot]) -> tuple[float, list[str]]:
+    """Say that this worker is alive; returns the seconds until it is to be said again, and what went wrong."""
+    reports, trouble = reports_of(slots)  # anew: with what is free now
+    try:
+        sign = Announce(host=machine_name(), boot_id=this_boot(), pid=os.getpid(), slots=reports)
+        pause = client.announce(sign).announce_seconds
+        write_whole(heard_file(settings), f"{pause}\n")
+    except (Unreachable, ApiError, OSError, ValueError) as error:  # the last: what no announcement can say
+        return PAUSE_UNHEARD, [*trouble, str(error)]
+    return pause, trouble
 
 
 def heard_file(settings: Settings) -> Path:
-    """Its time of change says when the backend last heard this machine's worker."""
+    """Holds the seconds until the next sign of life; its time of change is that of the last that was heard."""
     return settings.home / "worker" / f"{machine_name()}.heard"
 
 
 def was_heard_lately(settings: Settings) -> bool:
     """Whether the backend heard a worker of this machine within the time of three signs of life."""
     try:
-        return time.time() - heard_file(settings).stat().st_mtime < 3 * settings.announce_seconds
-    except FileNotFoundError:
+        pause = float(heard_file(settings).read_text(encoding="utf-8"))
+        return time.time() - heard_file(settings).stat().st_mtime < 3 * pause
+    except (FileNotFoundError, ValueError):
         return False
 
 

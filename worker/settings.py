@@ -26,8 +26,6 @@ class Settings(RedisVariables):
     """Slots to serve; empty for one per GPU."""
     trainer: Annotated[str, AfterValidator(_check_command)] = ""
     """Command of the trainer; empty is `python -m memgen`. Tests put a scripted one here."""
-    announce_seconds: Annotated[Seconds, Field(le=30)] = 15.0
-    """Time between two signs of life of a worker, which counts as gone after a minute without one."""
     poll_seconds: Annotated[Seconds, Field(le=60)] = 0.5
     """Time between two looks of a supervisor at its trainer's files."""
 

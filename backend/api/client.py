@@ -308,9 +308,9 @@ class Client:
 
     # workers and supervisors
 
-    def announce(self, announce: s.Announce) -> None:
-        """Say that a worker is alive."""
-        self._send("POST", "/worker/announce", json=announce.model_dump(mode="json"))
+    def announce(self, announce: s.Announce) -> s.AnnounceReply:
+        """Say that a worker is alive; the reply says when to say so again."""
+        return self._post("/worker/announce", s.AnnounceReply, announce.model_dump(mode="json"))
 
     def claim(self, request: s.ClaimRequest) -> s.ClaimReply:
         """Ask for work."""

@@ -45,13 +45,15 @@ class Context:
 
     @property
     def patience(self) -> Patience:
-        """Times that go out with a claim."""
+        """Times that attempts and workers are given."""
         s = self.settings
-        return Patience(lease=s.lease_seconds, beat=s.beat_seconds, stop_grace=s.stop_grace_seconds)
+        return Patience(
+            lease=s.lease_seconds, beat=s.beat_seconds, stop_grace=s.stop_grace_seconds, alive=s.alive_seconds
+        )
 
     def look_around(self) -> Surroundings:
         """What a reply that only reads depends on beside the database, asked as the reply comes to need it."""
-        return Surroundings(self.clock(), self.doorbell.state, self.disk)
+        return Surroundings(self.clock(), self.doorbell.state, self.disk, self.settings.alive_seconds)
 
     def look_around_first(self, *, ask_broker: bool = True) -> Surroundings:
         """The same for a reply that writes: Redis is asked now, as it may take a second not to answer.
@@ -59,7 +61,7 @@ class Context:
         To be called before the transaction, in which nobody else can write.
         """
         broker = self.doorbell.state() if ask_broker else "ok"
-        return Surroundings(self.clock(), lambda: broker, self.disk)
+        return Surroundings(self.clock(), lambda: broker, self.disk, self.settings.alive_seconds)
 
     def log_path(self, run_id: int, attempt: int) -> Path:
         """The backend's copy of an attempt's log."""

@@ -19,21 +19,22 @@ from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, RunStatus
 
 log = logging.getLogger(__name__)
 _ORDER = (col(Run.priority).desc(), col(Run.queued_at), col(Run.id))  # in which attempts are handed out
-ALIVE_SECONDS = 60.0  # a worker announces itself four times in that time
 
 
 @dataclass(frozen=True)
 class Patience:
-    """Times that go out with a claim, in seconds."""
+    """Times that attempts and workers are given, in seconds."""
 
     lease: float
     beat: float
     stop_grace: float
+    alive: float
+    """How long a worker counts as alive after its last announcement."""
 
 
-def announce(session: Session, worker: Announce, *, at: float) -> None:
+def announce(session: Session, worker: Announce, patience: Patience, *, at: float) -> None:
     """Remember that a worker is alive, under its machine's name of today."""
-    name = _free_name(session, worker.host, worker.boot_id, at)
+    name = _free_name(session, worker.host, worker.boot_id, patience, at)
     slots = [slot.model_dump() for slot in worker.slots]
     session.merge(Worker(host=name, boot_id=worker.boot_id, pid=worker.pid, slots=slots, last_seen=at))
     for renamed in _rows_of(session, worker.boot_id):
@@ -61,19 +62,19 @@ def _rows_of(session: Session, boot_id: str) -> list[Worker]:
     return list(session.exec(select(Worker).where(col(Worker.boot_id) == boot_id)))
 
 
-def _name_of(session: Session, host: str, boot_id: str, at: float) -> str:
+def _name_of(session: Session, host: str, boot_id: str, patience: Patience, at: float) -> str:
     """The name by which a machine is known here; its worker may have started before it was renamed."""
     rows = _rows_of(session, boot_id)
-    return rows[0].host if rows else _free_name(session, host, boot_id, at)
+    return rows[0].host if rows else _free_name(session, host, boot_id, patience, at)
 
 
-def _free_name(session: Session, host: str, boot_id: str, at: float) -> str:
+def _free_name(session: Session, host: str, boot_id: str, patience: Patience, at: float) -> str:
     """A machine's own name, with a few characters more while another machine of that name is alive."""
     longer = f"{host} ({boot_id[:6]})"
     earlier, other = session.get(Worker, longer), session.get(Worker, host)
     if earlier is not None and same_machine(earlier.boot_id, boot_id):
         return longer  # once told apart, it stays so: its runs are known by that name
-    is_taken = other is not None and at - other.last_seen < ALIVE_SECONDS
+    is_taken = other is not None and at - other.last_seen < patience.alive
     return longer if other is not None and is_taken and same_machine(other.boot_id, boot_id) is False else host
 
 
@@ -158,7 +159,7 @@ def _hand_out(
 ) -> ClaimedAttempt:
     assert attempt.id is not None
     assert run.id is not None
-    host = _name_of(session, request.host, request.boot_id, at)
+    host = _name_of(session, request.host, request.boot_id, patience, at)
     actor = f"worker {host}"
     token = secrets.token_urlsafe(24)
     detail = f"slot {request.slot.name} of {host}"

@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
 from backend.services import checkpoints, fit, pipelines
-from backend.services.claim import ALIVE_SECONDS, slots_of
+from backend.services.claim import slots_of
 from backend.services.disk import disk_bytes
 from backend.services.row_check import check_rows
 from backend.services.surroundings import Surroundings
@@ -67,7 +67,7 @@ def preflight(
             checkpoints.check_parent(session, config, settings.home)
     except InvalidConfig as error:
         with database.read() as session:
-            _, device = _slots(session, around.at)
+            _, device = _slots(session, around)
         problems = [item.problem.in_sentences() for item in error.problems]
         return s.PreflightReply(
             ok=False,
@@ -82,7 +82,7 @@ def preflight(
             expected_seconds=None,
         )
     with database.read() as session:
-        slots, device = _slots(session, around.at)
+        slots, device = _slots(session, around)
         return _describe(session, config, settings, slots, device, around.broker)
 
 
@@ -100,7 +100,7 @@ def pipeline_preflight(
             ok=False, problems=[item.problem.in_sentences() for item in error.problems], steps={}
         )
     with database.read() as session:
-        slots, device = _slots(session, around.at)
+        slots, device = _slots(session, around)
         steps = {
             name: _describe(session, config, settings, slots, device, around.broker) for name, config in configs.items()
         }
@@ -141,9 +141,9 @@ def pin_all(configs: Mapping[StepName, RunConfig], reused: Sequence[Run]) -> dic
     }
 
 
-def _slots(session: Session, at: float) -> tuple[list[s.SlotReport], str]:
+def _slots(session: Session, around: Surroundings) -> tuple[list[s.SlotReport], str]:
     """Slots that are alive, and the kind of device that a run would get."""
-    workers = [worker for worker in session.exec(select(Worker)) if at - worker.last_seen < ALIVE_SECONDS]
+    workers = [worker for worker in session.exec(select(Worker)) if around.is_alive(worker)]
     slots = [slot for worker in workers for slot in slots_of(worker)]
     return slots, "cuda" if any(slot.device == "cuda" for slot in slots) else "cpu"
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from backend.services.disk import SpareDisk
+from backend.store.models import Worker
 
 
 class Surroundings:
@@ -13,10 +14,12 @@ class Surroundings:
         at: seconds since 1970.
         broker: `ok`, or why Redis can't be reached.
         disk: of the home folder.
+        alive_seconds: how long a worker counts as alive after its last announcement.
     """
 
-    def __init__(self, at: float, broker: Callable[[], str], disk: SpareDisk) -> None:
+    def __init__(self, at: float, broker: Callable[[], str], disk: SpareDisk, alive_seconds: float) -> None:
         self.at = at
+        self._alive_seconds = alive_seconds
         self._ask_broker = broker
         self.disk = disk
 
@@ -24,3 +27,7 @@ class Surroundings:
     def broker(self) -> str:
         """`ok`, or why Redis can't be reached."""
         return self._ask_broker()
+
+    def is_alive(self, worker: Worker) -> bool:
+        """Whether the worker has been heard of lately."""
+        return self.at - worker.last_seen < self._alive_seconds

@@ -6,7 +6,7 @@ from sqlmodel import Session, col, func, select
 
 from backend.api.schemas import SlotReport
 from backend.services import children, fit
-from backend.services.claim import ALIVE_SECONDS, busy_slots, paused, queued_ids, slots_of
+from backend.services.claim import busy_slots, paused, queued_ids, slots_of
 from backend.services.disk import disk_of
 from backend.services.surroundings import Surroundings
 from backend.store.models import Attempt, Run, Worker
@@ -39,7 +39,7 @@ class Waiting:
     def _workers(self) -> dict[str, Worker]:
         """Those that are alive."""
         rows = self._session.exec(select(Worker))
-        return {worker.host: worker for worker in rows if self._around.at - worker.last_seen < ALIVE_SECONDS}
+        return {worker.host: worker for worker in rows if self._around.is_alive(worker)}
 
     @cached_property
     def _slots(self) -> list[tuple[str, SlotReport]]:

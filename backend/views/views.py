@@ -75,14 +75,17 @@ def event_out(event: RunEvent) -> s.RunEventOut:
     )
 
 
-def worker_out(worker: Worker, busy: dict[tuple[str, str], int], *, at: float) -> s.WorkerOut:
+def worker_out(worker: Worker, busy: dict[tuple[str, str], int], around: Surroundings) -> s.WorkerOut:
     """A worker with what its slots do."""
     slots = [
         s.SlotOut(**slot.model_dump(), run_id=busy.get((worker.host, slot.name))) for slot in claim.slots_of(worker)
     ]
-    alive = at - worker.last_seen < claim.ALIVE_SECONDS
     return s.WorkerOut(
-        host=worker.host, boot_id=worker.boot_id, alive=alive, last_seen=when(worker.last_seen), slots=slots
+        host=worker.host,
+        boot_id=worker.boot_id,
+        alive=around.is_alive(worker),
+        last_seen=when(worker.last_seen),
+        slots=slots,
     )
 
 

@@ -130,7 +130,7 @@ class Backend:
 
     def announce(self, host: str = "lab", slots: list[dict[str, Any]] | None = None) -> None:
         body = {"host": host, "boot_id": "b", "pid": 7, "slots": [SLOT] if slots is None else slots}
-        assert self.worker("announce", json=body).status_code == 204
+        assert self.worker("announce", json=body).status_code == 200
 
     def claim(
         self, free_memory: int = MEMORY, host: str = "lab", slot: str = "cpu", gpus: list[int] | None = None

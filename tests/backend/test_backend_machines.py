@@ -1,6 +1,7 @@
 """Machines are told apart by their ids, not by their names, which change and which several may share."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ Machines = dict[str, Any]
 
 def announce(backend: Backend, host: str, boot: str) -> None:
     sign = {"host": host, "boot_id": boot, "pid": 7, "slots": [SLOT]}
-    assert backend.worker("announce", json=sign).status_code == 204
+    assert backend.worker("announce", json=sign).status_code == 200
 
 
 def claim(backend: Backend, host: str, boot: str) -> int:
@@ -94,3 +95,25 @@ def test_process_of_another_machine_is_not_taken_for_one_of_this(home: Path) -> 
         (home / "launcher.lock").write_text("junk")
         assert holder(home, "launcher.lock") is None
     assert holder(home, "launcher.lock") is None
+
+
+def test_worker_is_told_when_to_announce_itself_and_counts_as_gone_after_four_times_as_long(
+    start: Callable[..., Backend],
+) -> None:
+    backend = start(announce_seconds=2)
+    backend.submit()
+    sign = {"host": "lab", "boot_id": "b", "pid": 7, "slots": [SLOT]}
+    assert backend.worker("announce", json=sign).json() == {"announce_seconds": 2}
+    backend.clock.pass_time(7.9)
+    assert workers_alive(backend) == [True]
+    backend.clock.pass_time(0.2)
+    assert workers_alive(backend) == [False]
+    assert backend.run(1)["waits_for"].startswith("No worker is alive")
+    assert "No worker" in backend.user("POST", "/preflight", json={"config": backend.config}).json()["warnings"][0]
+
+
+def workers_alive(backend: Backend) -> list[bool]:
+    """Of each worker, as both routes say it."""
+    alive = [one["alive"] for one in backend.get("/workers")["items"]]
+    assert backend.get("/health")["workers_alive"] == sum(alive)
+    return alive

@@ -34,6 +34,7 @@ from tests.faults.trainer import answer
 
 HISTORIES, STEPS = 500, 40
 LEASE = 60.0
+PATIENCE = claim.Patience(lease=LEASE, beat=5.0, stop_grace=30.0, alive=60.0)
 HOSTS = ("first", "second")
 CONFIG = {
     "stage": "evaluate",
@@ -84,10 +85,9 @@ class Life(RuleBasedStateMachine):
         request = ClaimRequest(
             host=host, boot_id=str(self.boots[host]), pid=1, slot=slot, free_memory=MEMORY, free_gpu_memory=[]
         )
-        patience = claim.Patience(lease=LEASE, beat=5.0, stop_grace=30.0)
         for _ in range(times):
             with self.database.write() as session:
-                given = claim.claim(session, request, patience, at=self.now, free_disk=MEMORY)
+                given = claim.claim(session, request, PATIENCE, at=self.now, free_disk=MEMORY)
             if given is not None:
                 self.claimed.append(given)
 
@@ -177,7 +177,7 @@ class Life(RuleBasedStateMachine):
         self.boots[host] += 1
         sign = Announce(host=host, boot_id=str(self.boots[host]), pid=1, slots=[])
         with self.database.write() as session:
-            claim.announce(session, sign, at=self.now)
+            claim.announce(session, sign, PATIENCE, at=self.now)
 
     @invariant()
     def what_must_hold(self) -> None:

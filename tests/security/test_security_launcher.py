@@ -308,6 +308,7 @@ BAD_SETTINGS = [
     ("MEMGEN_LEASE_SECONDS", ["inf", "nan", "-inf", "0", "-5", "1e300", "86401", "abc", "9"]),
     ("MEMGEN_BEAT_SECONDS", ["inf", "nan", "0", "1e-9", "31", "1e9"]),
     ("MEMGEN_RECONCILE_SECONDS", ["inf", "nan", "0", "1e-300", "1e6"]),
+    ("MEMGEN_ANNOUNCE_SECONDS", ["inf", "0", "1e6"]),
     ("MEMGEN_STOP_GRACE_SECONDS", ["inf", "nan", "-1", "1e9"]),
     ("MEMGEN_RETRY_PAUSE_SECONDS", ["inf", "nan", "-1", "1e9"]),
     ("MEMGEN_MAX_RETRIES", ["-1", "1001", "1.5", "nan"]),
@@ -347,8 +348,6 @@ def test_setting_beyond_what_works_is_one_sentence_from_every_command(
     [
         ("MEMGEN_POLL_SECONDS", "nan"),
         ("MEMGEN_POLL_SECONDS", "0"),
-        ("MEMGEN_ANNOUNCE_SECONDS", "inf"),
-        ("MEMGEN_ANNOUNCE_SECONDS", "31"),
         ("MEMGEN_TRAINER", 'python "unclosed'),
         ("MEMGEN_BACKEND_URL", "http://user:password@host"),
         ("MEMGEN_WORKER_TOKEN", "é" * 20),
@@ -779,11 +778,17 @@ def test_worker_is_healthy_while_the_backend_hears_it(home: Path) -> None:
     assert worker.__main__.main(["--healthy"]) == 1
     heard = worker.__main__.heard_file(settings)
     heard.parent.mkdir()
-    heard.touch()
-    assert worker.__main__.main(["--healthy"]) == 0
-    old = time.time() - 10 * settings.announce_seconds
-    os.utime(heard, (old, old))
-    assert worker.__main__.main(["--healthy"]) == 1
+    for content, seconds_ago, exit_code in (
+        ("15.0\n", 0, 0),
+        ("15.0\n", 50, 1),
+        ("60\n", 50, 0),
+        ("", 0, 1),
+        ("x", 0, 1),
+    ):
+        heard.write_text(content)
+        then = time.time() - seconds_ago
+        os.utime(heard, (then, then))
+        assert worker.__main__.main(["--healthy"]) == exit_code, (content, seconds_ago)
 
 
 def test_server_binary_speaks_redis() -> None:

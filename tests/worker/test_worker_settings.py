@@ -14,7 +14,6 @@ from worker.settings import Settings
         ("MEMGEN_POLL_SECONDS", "0"),
         ("MEMGEN_POLL_SECONDS", "inf"),
         ("MEMGEN_POLL_SECONDS", "nan"),
-        ("MEMGEN_ANNOUNCE_SECONDS", "3600"),
         ("MEMGEN_BACKEND_URL", "localhost:8000"),
         ("MEMGEN_BACKEND_URL", "http://[::1"),
         ("MEMGEN_BACKEND_URL", "http://"),

@@ -43,6 +43,7 @@ from backend.api.schemas.runs import (
 from backend.api.schemas.workers import (
     INSTANCE_HEADER,
     Announce,
+    AnnounceReply,
     ClaimedAttempt,
     ClaimReply,
     ClaimRequest,
@@ -56,6 +57,7 @@ from backend.api.schemas.workers import (
 __all__ = [
     "INSTANCE_HEADER",
     "Announce",
+    "AnnounceReply",
     "AnswerPair",
     "AnswerPairs",
     "AnswersOut",

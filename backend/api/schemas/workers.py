@@ -70,6 +70,13 @@ class Announce(ApiRequest):
         return self
 
 
+class AnnounceReply(ApiReply):
+    """What a worker must know."""
+
+    announce_seconds: float
+    """Time until its next sign of life."""
+
+
 class ClaimRequest(ApiRequest):
     """A supervisor asks for work for its slot."""
 

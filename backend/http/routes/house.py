@@ -18,17 +18,17 @@ router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags
 @router.get("/health")
 def health(context: ContextDep) -> s.HealthOut:
     """Whether the service and what it needs are well."""
-    broker = context.doorbell.state()
+    around = context.look_around_first()
     age = context.reconciler.age()
     with context.database.read() as session:
         workers = list(session.exec(select(Worker)))
-    alive = sum(context.clock() - worker.last_seen < claim.ALIVE_SECONDS for worker in workers)
+    alive = sum(map(around.is_alive, workers))
     late = age is not None and age > 10 * context.settings.reconcile_seconds
     return s.HealthOut(
-        status="ok" if broker == "ok" and alive and not late else "degraded",
+        status="ok" if around.broker == "ok" and alive and not late else "degraded",
         version=__version__,
         database="ok",
-        broker=broker,
+        broker=around.broker,
         reconciler_age_seconds=age,
         workers_alive=alive,
         home_free_bytes=context.disk.free,
@@ -38,10 +38,11 @@ def health(context: ContextDep) -> s.HealthOut:
 @router.get("/workers")
 def workers(context: ContextDep) -> s.WorkerList:
     """Workers that have announced themselves, and what their slots do."""
+    around = context.look_around()
     with context.database.read() as session:
         busy = claim.busy_slots(session)
         rows = session.exec(select(Worker))
-        return s.WorkerList(items=[views.worker_out(row, busy, at=context.clock()) for row in rows])
+        return s.WorkerList(items=[views.worker_out(row, busy, around) for row in rows])
 
 
 @router.get("/queue")

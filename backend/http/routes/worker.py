@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, status
+from fastapi import APIRouter, Depends, Query, Request
 
 from backend.api import schemas as s
 from backend.http.auth import AttemptToken, require_worker
@@ -24,11 +24,12 @@ async def raw_body(request: Request) -> bytes:
 Body = Annotated[bytes, Depends(raw_body)]
 
 
-@router.post("/announce", dependencies=[Depends(require_worker)], status_code=status.HTTP_204_NO_CONTENT)
-def announce(body: s.Announce, context: ContextDep) -> None:
-    """A worker says that it is alive."""
+@router.post("/announce", dependencies=[Depends(require_worker)])
+def announce(body: s.Announce, context: ContextDep) -> s.AnnounceReply:
+    """A worker says that it is alive; the reply says when to say so again."""
     with context.database.write() as session:
-        claim.announce(session, body, at=context.clock())
+        claim.announce(session, body, context.patience, at=context.clock())
+    return s.AnnounceReply(announce_seconds=context.settings.announce_seconds)
 
 
 @router.post("/claim", dependencies=[Depends(require_worker)])
