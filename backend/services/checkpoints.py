@@ -60,7 +60,6 @@ def store(session: Session, run: Run, folder: str, report: CheckpointReport, *, 
         report: what lies there.
         at: seconds since 1970.
     """
-    assert run.id is not None
     session.add(
         Checkpoint(
             run_id=run.id,

@@ -157,8 +157,6 @@ def _hand_out(
     patience: Patience,
     at: float,
 ) -> ClaimedAttempt:
-    assert attempt.id is not None
-    assert run.id is not None
     host = _name_of(session, request.host, request.boot_id, patience, at)
     actor = f"worker {host}"
     token = secrets.token_urlsafe(24)

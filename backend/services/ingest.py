@@ -215,7 +215,7 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
     if end is AttemptStatus.SUCCEEDED:
         run.summary = _numbers(request.result)
         config = stored_config(run.config)
-        run.output = str(published_dir(home, config, run.id or 0).relative_to(home))
+        run.output = str(published_dir(home, config, run.id).relative_to(home))
     session.add(run)
     session.flush()
     lifecycle.change_attempt(session, attempt, end, actor=actor, at=at, cause=request.cause, detail=detail)

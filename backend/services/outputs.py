@@ -79,7 +79,7 @@ def winner_of(session: Session, run: Run, home: Path) -> RunDir | None:
     """The folder of the attempt with which a run has succeeded; None for a run that has not."""
     won = select(Attempt.number).where(col(Attempt.run_id) == run.id, col(Attempt.status) == AttemptStatus.SUCCEEDED)
     number = session.exec(won).first()
-    return attempt_dir(home, run.id or 0, number, run.stage) if number is not None else None
+    return attempt_dir(home, run.id, number, run.stage) if number is not None else None
 
 
 def newest_of(session: Session, config: RunConfig) -> int | None:
@@ -100,7 +100,7 @@ def _unpublished(session: Session, home: Path) -> list[int]:
     newest: dict[Path, tuple[int, Path]] = {}
     for run in session.exec(query):
         with suppress(BadInput):  # a stored config whose names would lead elsewhere
-            config, run_id = stored_config(run.config), run.id or 0
+            config, run_id = stored_config(run.config), run.id
             place = published_dir(home, config, run_id)
             newest[newest_link(home, config)] = run_id, place
             if not os.path.lexists(place):
