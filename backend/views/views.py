@@ -17,6 +17,7 @@ from memgen.contract.status import (
     RUN_RESTARTABLE,
     AttemptStatus,
     Cause,
+    RunStatus,
 )
 
 
