@@ -208,6 +208,7 @@ class Ours:
             "workers": "/workers",
             "health": "/health",
             "presets": "/presets",
+            "data_sets": "/data-sets",
             "schema": "/schema/evaluate",
             "pipelines": "/pipelines",
             "checkpoints": "/checkpoints",
