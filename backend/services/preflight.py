@@ -45,8 +45,8 @@ def check(config: RunConfig, settings: Settings) -> None:
     try:
         check_num_questions(config, settings.data_folders.get(config.data))
         needed = disk_bytes(config, rows_of(config, settings))
-        if (found := check_rows(config, settings.data_folders.get(config.data))).problem is not None:
-            problems.append(found.problem)
+        if (row_check := check_rows(config, settings.data_folders.get(config.data))).problem is not None:
+            problems.append(row_check.problem)
     except BadInput as error:
         problems.append(error)
     free = shutil.disk_usage(settings.home).free

@@ -8,12 +8,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+import dashboard
 from backend.api.client import Client
 from dashboard.parts import api
 from memgen.contract.answers import read_answers
 from memgen.contract.status import RunStatus
 from tests.conftest import TINY
-from tests.dashboard.test_dashboard_pages import open_page
 from tests.lab_environment import lab_environment
 from tests.running_stack import RunningStack, wait_until
 
@@ -93,7 +93,8 @@ def form(lab: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest
     with lab.client() as client:
         monkeypatch.setattr(api, "client", lambda: client)
         st.cache_data.clear()
-        yield open_page("launch")
+        app = AppTest.from_file(str(Path(dashboard.__file__).parent / "main.py"), default_timeout=60).run()
+        yield app.switch_page("app_pages/launch.py").run()
     st.cache_data.clear()
 
 
