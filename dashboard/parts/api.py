@@ -1,5 +1,6 @@
 """The way to the backend: one client for all browser sessions, and its errors as text on the page."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -51,7 +52,7 @@ def page_errors() -> Iterator[None]:
         yield
     except Unreachable as error:
         show_error(error)
-        _come_back()
+        _come_back(time.monotonic())
         st.stop()
     except ApiError as error:
         show_error(error)
@@ -122,7 +123,9 @@ def item_text(problem: Problem) -> str:
 
 
 @st.fragment(run_every=RETRY_SECONDS)
-def _come_back() -> None:
+def _come_back(drawn: float) -> None:
+    if time.monotonic() - drawn < RETRY_SECONDS / 2:
+        return  # drawn just now: where only some requests fail, the page would be drawn again without a pause
     try:
         client().health()
     except (Unreachable, ApiError):

@@ -12,17 +12,16 @@ from memgen.contract.stages import find_stage
 from memgen.contract.status import RUN_ENDED
 
 
-def run_figures(run: RunDetail, now: datetime, newest: Mapping[str, float] | None = None) -> dict[str, str]:
+def run_figures(run: RunDetail, now: datetime) -> dict[str, str]:
     """Results, counts and times of a run; of a live run, so far.
 
     Args:
         run: of any stage.
         now: for the duration of a live run.
-        newest: of a live training the metrics of its last step, names without `train/`.
     """
     stage, figures = find_stage(run.stage), {}
     if stage is not None:
-        figures = _training(run, stage, newest or {}) if stage.trains else _evaluation(run, stage)
+        figures = _training(run, stage) if stage.trains else _evaluation(run, stage)
     if (seconds := run_seconds(run, now)) is not None:
         figures["Duration"] = duration(seconds)
     if run.num_attempts:
@@ -33,13 +32,13 @@ def run_figures(run: RunDetail, now: datetime, newest: Mapping[str, float] | Non
     return figures
 
 
-def _training(run: RunDetail, stage: Stage[Any], newest: Mapping[str, float]) -> dict[str, str]:
+def _training(run: RunDetail, stage: Stage[Any]) -> dict[str, str]:
     figures: dict[str, str] = {}
     if "steps" in run.summary:
         figures["Steps"] = count(run.summary["steps"])
     elif run.progress is not None and run.progress.unit == "steps" and run.progress.done is not None:
         figures["Steps so far"] = f"{count(run.progress.done)} of {count(run.progress.total)}"
-    return figures | _numbers(stage, run.summary or newest)
+    return figures | _numbers(stage, run.summary)
 
 
 def _evaluation(run: RunDetail, stage: Stage[Any]) -> dict[str, str]:

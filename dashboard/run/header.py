@@ -9,7 +9,6 @@ from dashboard.parts import api
 from dashboard.parts.components import facts, progress_bar, status_badge, time_caption
 from dashboard.parts.foreign_text import escape_markdown, sentence, visible
 from dashboard.parts.run_figures import run_figures
-from memgen.contract.stages import trains
 from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, RUN_NOT_STARTED, RUN_UNDER_WAY, RunStatus
 
 REFRESH_SECONDS = 2
@@ -41,7 +40,7 @@ def _moving_part(shown: RunDetail) -> None:
             st.rerun(scope="app")  # badge, buttons and the other parts follow the status
         _state(run)
         _warnings(run)
-        facts(run_figures(run, datetime.now(UTC), _newest_metrics(run)))
+        facts(run_figures(run, datetime.now(UTC)))
         with st.container(horizontal=True, gap="medium"):
             time_caption("submitted", run.created_at)
             if run.started_at:
@@ -53,7 +52,7 @@ def _moving_part(shown: RunDetail) -> None:
 def _state(run: RunDetail) -> None:
     """One block that fits the status."""
     if run.status in RUN_NOT_STARTED:
-        st.info(f"**Waits:** {sentence(waiting_words(run))}", icon=":material/schedule:")
+        st.info(f"**Waits:** {sentence(run.waits_for or '')}", icon=":material/schedule:")
     elif run.status is RunStatus.SKIPPED:
         st.info(f"**Skipped:** {sentence(_skipped_words(run))}", icon=":material/skip_next:")
     elif run.status is RunStatus.STOPPING:
@@ -77,15 +76,6 @@ def _warnings(run: RunDetail) -> None:
             st.warning(text, icon=":material/warning:")
 
 
-def waiting_words(run: RunDetail) -> str:
-    """Why a run has not started, plain text."""
-    if run.waits_for:
-        return run.waits_for
-    if run.status is RunStatus.QUEUED:
-        return "It will start when a slot takes it."
-    return f"It needs the checkpoint of run {run.parent_id}." if run.parent_id else "It needs another run to finish."
-
-
 def _skipped_words(run: RunDetail) -> str:
     """Why a run was skipped, as its history says, and the way out."""
     said, cursor = "", None
@@ -100,15 +90,6 @@ def _skipped_words(run: RunDetail) -> str:
     reason = said or run.cause_text or "a run that it needs has failed or was cancelled"
     ended = reason if reason.endswith((".", "!", "?")) else f"{reason}."
     return f"{ended[:1].upper()}{ended[1:]}" + (" Its pipeline can be continued." if run.pipeline_id else "")
-
-
-def _newest_metrics(run: RunDetail) -> dict[str, float]:
-    """Of a training without a result the metrics of its last step, names without `train/`."""
-    progress = run.progress
-    if not trains(run.stage) or progress is None or progress.unit != "steps" or not progress.done:
-        return {}
-    reply = api.client().metrics(run.id, since=int(progress.done) - 1, max_points=2)
-    return {one.name.removeprefix("train/"): one.values[-1] for one in reply.series if one.values}
 
 
 def failure_panel(run: RunDetail) -> None:

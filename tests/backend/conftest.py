@@ -176,16 +176,24 @@ class Backend:
     def work(self, outcome: str = "succeeded", **more: Any) -> int:
         """Do the next run of the queue as its worker does, what a training leaves included; returns its id."""
         held = self.held()
-        run = self.run(held.run_id)
-        if run["setting"]:
+        if self.run(held.run_id)["setting"]:
             held.answer(*range(6), right=held.run_id % 2 == 0)
+        self.complete(held, outcome, **more)
+        return held.run_id
+
+    def complete(
+        self, held: Held, outcome: str = "succeeded", manifest: dict[str, Any] | None = None, **more: Any
+    ) -> None:
+        """End an attempt as its worker does; `manifest` has changes to that of a training's checkpoint."""
+        run = self.run(held.run_id)
         cause = {"succeeded": "done", "failed": "error", "stopped": "stopped"}[outcome]
         more = {"result": {"num_questions": 6, "accuracy": 0.5} if run["setting"] else {"steps": 2}} | more
         environment = {"model": "folder:1", "prompt_hash": "p"}
         if outcome == "succeeded" and not run["setting"]:
-            more = {"checkpoint": survey(self.leave_checkpoint(held)).model_dump(mode="json")} | more
-        assert held.finish(outcome, cause, environment=environment, **more).status_code == 200
-        return held.run_id
+            folder = self.leave_checkpoint(held, **(manifest or {}))
+            more = {"checkpoint": survey(folder).model_dump(mode="json")} | more
+        ending = {"cause": cause, "environment": environment} | more
+        assert held.finish(outcome, **ending).status_code == 200
 
     def leave_checkpoint(self, held: Held, **changes: Any) -> Path:
         """Write what a training leaves in its attempt's folder."""

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -17,10 +18,13 @@ from dashboard.parts import api
 from dashboard.parts.charts import metric_chart, metric_frame
 from dashboard.parts.foreign_text import escape_markdown, one_line, plain_frame, sentence, visible, visible_json
 from dashboard.parts.text import readable_log
-from tests.dashboard.conftest import TIME, FakeBackend
-from tests.dashboard.test_dashboard_compare import comparison
-from tests.dashboard.test_dashboard_lineage import fields as lineage_fields
-from tests.dashboard.test_dashboard_pages import open_page
+from memgen.contract.rundir import attempt_dir
+from tests.backend.conftest import SLOT, answer_line
+from tests.dashboard.conftest import application, portal, studio
+from tests.dashboard.pages import open_page
+from tests.dashboard.studio import QWEN, Studio, Wire, metric, progress
+
+__all__ = ["application", "portal", "studio"]  # fixtures
 
 HOSTILE = (
     " see https://evil.example/a_b www.evil.example x@evil.example :material/home: :smile: **b** [l](https://evil.example)"
@@ -31,6 +35,7 @@ HIDDEN = re.compile("[\u200b\u202a-\u202e\u2066\u2067\u2069]")
 NO_FREE_TEXT = {
     "status", "run_status", "stage", "setting", "step", "kind", "cause", "role", "device", "verdict", "next_cursor",
     "database", "broker", "type", "outcome", "from_status", "to_status", "placement_device", "id",
+    "answer",
 }  # fmt: skip
 HOSTILE_KEYS = {"conditions", "environment", "files", "metrics", "latents", "config"}
 # what Streamlit shows as it is; everything else is taken for markdown
@@ -42,18 +47,33 @@ PLAIN = {
 MARKDOWN_OPTIONS = {"Radio", "ButtonGroup"}
 
 
-class HostileBackend(FakeBackend):
-    """The canned backend, whose free texts all end in the hostile one."""
+class HostileWire(Wire):
+    """A way to the backend on which all free texts of its replies get the hostile one, and lose it on the way back."""
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("/log"):
-            text = f"a line{HOSTILE}\n\x1b[31mred\x1b[0m"
-            reply = {"attempt": 1, "offset": 0, "next_offset": 9, "size": 9, "text": text}
-            return httpx.Response(200, json=reply)
-        reply = super().__call__(request)
-        if "/schema/" in request.url.path:  # our own, not foreign
+    answer: httpx.Response | None = None
+    """To every question, in place of the backend's own."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.answer is not None:
+            return self.answer
+        url, content = request.url, request.read()
+        if "evil" in str(url) or b"evil" in content:
+            url = url.copy_with(params=[(key, value.replace(HOSTILE, "")) for key, value in url.params.multi_items()])
+            content = json.dumps(cleaned(json.loads(content))).encode() if content else b""
+        headers = {name: value for name, value in request.headers.items() if name != "content-length"}
+        reply = super().handle_request(httpx.Request(request.method, url, headers=headers, content=content))
+        if "/schema/" in url.path:  # our own, not foreign
             return reply
         return httpx.Response(reply.status_code, json=poisoned(json.loads(reply.content)))
+
+
+def cleaned(value: Any) -> Any:
+    """What the backend had sent."""
+    if isinstance(value, dict):
+        return {key: cleaned(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [cleaned(one) for one in value]
+    return value.replace(HOSTILE, "") if isinstance(value, str) else value
 
 
 def poisoned(value: Any, name: str = "") -> Any:
@@ -73,12 +93,11 @@ def poisoned(value: Any, name: str = "") -> Any:
 
 
 @pytest.fixture
-def hostile(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileBackend]:
-    backend = HostileBackend()
-    client = Client("http://backend.test", "token", transport=httpx.MockTransport(backend))
+def hostile(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    wire = HostileWire(studio.http)
+    client = Client("http://127.0.0.1", studio.context.user_token, transport=wire)
     monkeypatch.setattr(api, "client", lambda: client)
-    st.cache_data.clear()
-    yield backend
+    yield replace(studio, wire=wire, client=client)
     client.close()
     st.cache_data.clear()
 
@@ -137,45 +156,31 @@ def check_page(app: AppTest) -> int:
     return number
 
 
-def page_of_everything(backend: HostileBackend) -> None:
-    """Runs of every status, pipelines, checkpoints, a comparison and a lineage."""
+def page_of_everything(studio: Studio) -> None:
+    """A pipeline with a failed step, runs of other statuses, checkpoints, and evaluations that can be compared."""
+    studio.submit_pipeline(include=["base_eval", "weaver_sft", "weaver_eval"], note="n")
+    base = studio.held()
+    base.send("answers", answer_line(0))
+    studio.complete(base, result={"num_questions": 1, "accuracy": 1.0})
+    weaver = studio.held()
     failure = {"code": "x", "message": "no memory", "field": "batch_size", "value": "64", "way_out": "Halve it."}
-    attempt = {
-        "number": 1, "status": "failed", "cause": "error", "worker": "lab", "slot": "cpu", "resumes": None,
-        "created_at": TIME, "claimed_at": TIME, "ended_at": TIME, "log_bytes": 9,
-    }  # fmt: skip
-    progress = {"phase": "generate", "detail": "batch", "done": 1, "total": 3, "unit": "questions", "seconds_left": 5}
-    backend.add_run(
-        1, "failed", note="n", cause="error", cause_text="It broke", failure=failure, traceback="Traceback",
-        warnings=["one", "two"], attempts=[attempt], resume_reason="Nothing saved", environment={"torch": "2"},
-        output="evaluate/1", exit_code=1,
+    weaver.say({"event": "warning", "code": "x", "message": "one"}, {"event": "warning", "code": "x", "message": "two"})
+    weaver.say(*metric("train/loss", 1.0, 2.0))
+    weaver.send("log", b"a line")
+    environment = {"torch": "2"}
+    weaver.finish(
+        "failed", "error", failure=failure, traceback="Traceback", environment=environment, exit_code=1
     )  # fmt: skip
-    backend.add_run(2, "running", note="n", progress=progress, attempts=[attempt | {"status": "running"}])
-    backend.add_run(3, "queued", waits_for="a slot", note="n")
-    backend.add_run(5, "skipped", note="n", cause_text="its parent failed")
-    backend.add_run(6, note="n", summary={"accuracy": 0.4, "num_questions": 5}, pipeline_id=1, parent_id=1)
-    backend.add_checkpoint(8, reason="")
-    backend.add_checkpoint(9, reason="It is of another model")
-    backend.add_pipeline(1, "failed", {"base_eval": 1, "weaver_eval": 6}, note="n", continue_reason="One failed")
-    backend.events = [{
-        "time": TIME, "attempt": 1, "kind": "warning", "from_status": None, "to_status": None, "cause": None,
-        "actor": "lab", "detail": "d",
-    }]  # fmt: skip
-    backend.answers = [answer()]
-    backend.pairs = [{"id": "t:0", "kind": "fixed", "before": answer(), "after": answer()}]
-    backend.series = [{"name": "train/loss", "steps": [1, 2], "values": [1.0, 2.0], "times": [1.0, 2.0]}]
-    backend.compared = comparison()
-    backend.nodes = [lineage_fields(1, note="n"), lineage_fields(6, 1, note="m", content_hash="c")]
-    backend.files = ["runs/1"]
-    backend.problems = [failure]
-    backend.warnings = ["Little disk"]
-
-
-def answer() -> dict[str, Any]:
-    return {
-        "id": "t:0", "index": 0, "prompt": [{"role": "user", "content": "Question: how?"}], "solution": "#### 3",
-        "completion": "four", "metrics": {"accuracy": 1.0}, "completion_tokens": 3, "truncated": True, "seconds": 1.0,
-    }  # fmt: skip
+    studio.reconciler.round()
+    trained = studio.trained(note="n")
+    studio.trained(preset=QWEN)
+    studio.evaluated(False, setting="weaver", checkpoint=str(trained), note="n")
+    running = studio.claimed(note="n")
+    running.say({"event": "phase", "name": "generate", "detail": "batch"}, progress(1, 3, "questions"))
+    studio.announce()
+    studio.submit(note="n")
+    folder = attempt_dir(studio.home, weaver.run_id, 1, "weaver_sft").path
+    folder.mkdir(parents=True)
 
 
 PAGES = [
@@ -188,53 +193,48 @@ PAGES = [
     ("launch", {"what": "base_eval"}),
     ("launch", {"what": "weaver_eval"}),
     ("launch", {"what": "all"}),
-    ("run", {"run": "2"}),
+    ("run", {"run": "7"}),
+    ("run", {"run": "8"}),
     ("run", {"run": "3"}),
-    ("run", {"run": "5"}),
-    ("run", {"run": "8", "tab": "Checkpoint"}),
+    ("run", {"run": "4", "tab": "Checkpoint"}),
     ("run", {"run": "6", "tab": "Answers"}),
-    *(("run", {"run": "1", "tab": tab}) for tab in ("Metrics", "Answers", "Log", "Config", "Environment")),
-    *(("run", {"run": "1", "tab": tab}) for tab in ("History", "Attempts", "Files")),
+    *(("run", {"run": "2", "tab": tab}) for tab in ("Metrics", "Log", "Config", "Environment")),
+    *(("run", {"run": "2", "tab": tab}) for tab in ("History", "Attempts", "Files")),
 ]
 
 
 @pytest.mark.parametrize(("page", "query"), PAGES, ids=lambda one: "-".join(one.values()) if one is dict else str(one))
 def test_page_of_hostile_texts_shows_them_all_and_none_is_alive(
-    hostile: HostileBackend, page: str, query: dict[str, str]
+    hostile: Studio, page: str, query: dict[str, str]
 ) -> None:
     page_of_everything(hostile)
     assert check_page(open_page(page, **query)) > 0
 
 
 @pytest.mark.parametrize("page", ["", "pipelines", "queue", "compare", "lineage", "launch"])
-def test_refusal_of_the_backend_is_inert(hostile: HostileBackend, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusal_of_the_backend_is_inert(hostile: Studio, page: str) -> None:
     problem = {
         "title": "No", "status": 409, "code": "x", "field": "f", "value": "v", "way_out": "w",
         "errors": [{"code": "x", "message": "m", "field": "f", "value": "v", "way_out": "w"}],
     }  # fmt: skip
-    monkeypatch.setattr(HostileBackend, "__call__", lambda *_: httpx.Response(409, json=poisoned(problem)))
+    hostile.wire.answer = httpx.Response(409, json=poisoned(problem))
     assert check_page(open_page(page, run="1", runs="1,2")) > 0
 
 
-def test_dialog_of_a_deletion_is_inert(hostile: HostileBackend) -> None:
+def test_dialog_of_a_deletion_is_inert(hostile: Studio) -> None:
     page_of_everything(hostile)
-    app = open_page("run", run="1")
+    app = open_page("run", run="2")
     assert check_page(app.button(key="delete").click().run()) > 0
 
 
-def test_workers_whose_names_run_together_are_all_shown(
-    hostile: HostileBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slot = {"name": "b_c", "device": "cpu", "gpus": [], "total_memory": 9, "run_id": None}
-    workers = [
-        {"host": host, "alive": True, "last_seen": TIME, "slots": [slot | {"name": name}]}
-        for host, name in (("a", "b_c"), ("a_b", "c"), ("a", "b_c"), ("", ""))
-    ]
-    monkeypatch.setattr(HostileBackend, "_get_workers", lambda *_: httpx.Response(200, json={"items": workers}))
+def test_workers_whose_names_run_together_are_all_shown(hostile: Studio) -> None:
+    workers = (("a", "b_c"), ("a_b", "c"), ("b", "d"))
+    for host, name in workers:
+        hostile.announce(host, [SLOT | {"name": name}])
     assert check_page(open_page("queue")) >= len(workers)
 
 
-def test_hostile_number_in_the_address_is_inert(hostile: HostileBackend) -> None:
+def test_hostile_number_in_the_address_is_inert(hostile: Studio) -> None:
     for page, name in (("run", "run"), ("pipeline", "pipeline"), ("lineage", "run")):
         assert check_page(open_page(page, **{name: HOSTILE.strip()})) > 0
 

@@ -1,4 +1,4 @@
-"""Lineage: families, graph and table as pure functions, the page over canned replies."""
+"""Lineage: families, graph and table as pure functions, and the page."""
 
 from typing import Any
 
@@ -8,22 +8,19 @@ from backend.api.schemas import LineageNode
 from dashboard.lineage.families import families_of, newest_families
 from dashboard.lineage.graph import lineage_dot, node_lines, quoted
 from dashboard.lineage.table import lineage_frame
-from tests.dashboard.test_dashboard_pages import open_page, shown
-
-
-def fields(run_id: int, parent_id: int | None = None, **changes: Any) -> dict[str, Any]:
-    """A run as the backend sends it."""
-    return {
-        "run_id": run_id, "parent_id": parent_id, "parent_deleted": False, "stage": "evaluate", "setting": "base",
-        "preset": "Qwen/Qwen2.5", "data": "gsm8k", "note": "", "step": None, "pipeline_id": None,
-        "status": "succeeded", "attempts": [{"number": 1, "status": "succeeded", "cause": "done"}],
-        "accuracy": None, "num_questions": None, "content_hash": None,
-    } | changes  # fmt: skip
+from tests.dashboard.pages import open_page, shown
+from tests.dashboard.studio import Studio
 
 
 def node(run_id: int, parent_id: int | None = None, **changes: Any) -> LineageNode:
     """A run of a lineage."""
-    return LineageNode.model_validate(fields(run_id, parent_id, **changes))
+    usual: dict[str, Any] = {
+        "run_id": run_id, "parent_id": parent_id, "parent_deleted": False, "stage": "evaluate", "setting": "base",
+        "preset": "Qwen/Qwen2.5", "data": "gsm8k", "note": "", "step": None, "pipeline_id": None,
+        "status": "succeeded", "attempts": [{"number": 1, "status": "succeeded", "cause": "done"}],
+        "accuracy": None, "num_questions": None, "content_hash": None,
+    }  # fmt: skip
+    return LineageNode.model_validate(usual | changes)
 
 
 def numbers(nodes: Any) -> list[int]:
@@ -112,18 +109,21 @@ def test_note_is_said_where_it_begins_and_cut() -> None:
     assert "another" in dot
 
 
-def test_page_draws_the_family_of_a_run_and_links_it(backend: Any) -> None:
-    backend.nodes = [fields(2, stage="weaver_sft", setting="", note='<b> "x"'), fields(3, 2, setting="weaver")]
+def test_page_draws_the_family_of_a_run_and_links_it(studio: Studio) -> None:
+    studio.evaluated(True)
+    weaver = studio.trained(note='<b> "x"')
+    studio.evaluated(True, setting="weaver", checkpoint=str(weaver))
     app = open_page("lineage", run="3")
     assert "Lineage of run 3" in shown(app)
-    assert "run=3" in str(backend.asked[-1].url)
+    assert studio.wire.query("/lineage") == {"run": "3"}
     graph = app.get("graphviz_chart")[0].proto
-    assert 'run_2 [label="run 2: weaver_sft\\nsucceeded\\n<b> \\"x\\""' in graph.spec
+    assert 'run_2 [label="run 2: weaver_sft\\nsucceeded\\n' in graph.spec
+    assert '\\n<b> \\"x\\""' in graph.spec
     assert app.dataframe[0].value["run"].tolist() == [2, 3]
 
 
-def test_many_runs_are_drawn_in_part_and_tabled_in_full(backend: Any) -> None:
-    backend.nodes = [fields(number) for number in range(1, 201)]
+def test_many_runs_are_drawn_in_part_and_tabled_in_full(studio: Studio) -> None:
+    studio.many(200)
     app = open_page("lineage")
     assert "newest 40 of 200 runs" in shown(app)
     assert len(app.dataframe[0].value) == 200
@@ -133,9 +133,9 @@ def test_many_runs_are_drawn_in_part_and_tabled_in_full(backend: Any) -> None:
     assert "newest 80 of 200 runs" in shown(app)
 
 
-def test_lineage_without_runs_invites_to_launch(backend: Any) -> None:
+def test_lineage_without_runs_invites_to_launch(studio: Studio) -> None:
     assert "No runs yet" in shown(open_page("lineage"))
 
 
-def test_address_that_is_no_number_is_said(backend: Any) -> None:
+def test_address_that_is_no_number_is_said(studio: Studio) -> None:
     assert "not the number of a pipeline" in shown(open_page("lineage", pipeline="x"))

@@ -1,0 +1,64 @@
+"""The queue page: order, reasons, slots, the pause, and moving runs."""
+
+from tests.dashboard.pages import open_page, said, shown
+from tests.dashboard.studio import Studio
+
+
+def queue_of(studio: Studio, *priorities: int) -> None:
+    for priority in priorities:
+        run_id = studio.submit()
+        studio.clock.pass_time(1)
+        studio.client.set_priority(run_id, priority)
+
+
+def test_empty_queue_says_what_happens_next(studio: Studio) -> None:
+    studio.announce()
+    text = shown(open_page("queue"))
+    assert "0 queued runs" in text
+    assert "Nothing waits" in text
+    assert "free" in text
+
+
+def test_queue_without_a_worker_says_so(studio: Studio) -> None:
+    assert "nothing starts until one is" in shown(open_page("queue"))
+
+
+def test_runs_stand_in_their_order_with_what_they_wait_for(studio: Studio) -> None:
+    studio.claimed()
+    queue_of(studio, 0, 4, 0)
+    studio.announce()
+    app = open_page("queue")
+    links = [link.proto.label for link in app.get("page_link")]
+    assert [label.split(" · ")[0] for label in links] == ["works on run 1", "run 3", "run 2", "run 4"]
+    assert "Slot cpu of lab is busy with run 1. Priority 4." in said(app)
+    assert "Slot cpu of lab is busy with run 1, and 2 runs stand before it." in said(app)
+
+
+def test_first_and_last_move_a_run_and_the_ends_have_nowhere_to_go(studio: Studio) -> None:
+    queue_of(studio, 0, 4, 0)
+    app = open_page("queue")
+    assert app.button(key="first_2").disabled
+    assert app.button(key="last_3").disabled
+    app.button(key="first_3").click().run()
+    assert not app.exception
+    assert studio.run(3)["priority"] == 5
+    app.button(key="last_3").click().run()
+    assert studio.run(3)["priority"] == -1
+
+
+def test_pause_is_said_and_undone(studio: Studio) -> None:
+    queue_of(studio, 0)
+    app = open_page("queue")
+    app.button(key="pause").click().run()
+    assert studio.get("/queue")["paused"]
+    assert "The queue is paused" in shown(app)
+    assert app.button(key="pause").label == "Go on"
+    app.button(key="pause").click().run()
+    assert not studio.get("/queue")["paused"]
+
+
+def test_backend_that_is_away_is_said(studio: Studio) -> None:
+    studio.wire.down = True
+    text = shown(open_page("queue"))
+    assert "does not answer" in text
+    assert "queued run" not in text

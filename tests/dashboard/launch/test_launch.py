@@ -1,0 +1,230 @@
+"""The launch page: every step alone, and checkpoints."""
+
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from memgen.contract.config import parse_config
+from memgen.contract.pipeline import STEPS
+from memgen.contract.presets import DEMO_PRESET
+from tests.dashboard.pages import open_page, said, shown
+from tests.dashboard.studio import GRPO, QWEN, Studio
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def trained(studio: Studio) -> Studio:
+    """A weaver, run 1, and a trigger from it, run 2."""
+    studio.trained(GRPO, checkpoint=str(studio.trained()))
+    return studio
+
+
+def launched(app: AppTest, studio: Studio) -> dict[str, Any]:
+    """Press *Launch* and return the config that was sent."""
+    app.button(key="launch").click().run()
+    assert not app.exception, app.exception
+    config: dict[str, Any] = studio.wire.sent("/runs")[0]["config"]
+    return config
+
+
+def test_launch_sends_the_form_and_opens_the_run(studio: Studio) -> None:
+    app = open_page("launch")
+    app.number_input(key="config_num_questions").set_value(30)
+    app.text_input(key="launch_note").set_value("by a test").run()
+    app.button(key="launch").click().run()
+    assert not app.exception
+    body, key = studio.wire.sent("/runs")
+    assert len(key) == 32
+    assert body["config"]["num_questions"] == 30
+    assert body["config"]["stage"] == "evaluate"
+    assert body["note"] == studio.run(1)["note"] == "by a test"
+    assert "Run 1" in shown(app)
+
+
+def test_same_form_keeps_its_key_and_a_changed_form_gets_another(studio: Studio) -> None:
+    app = open_page("launch")
+    first = app.session_state["launch_idempotency"][1]
+    app.run()
+    assert app.session_state["launch_idempotency"][1] == first
+    app.number_input(key="config_batch_size").set_value(4).run()
+    assert app.session_state["launch_idempotency"][1] != first
+
+
+def test_problem_switches_the_button_off_and_says_why(studio: Studio) -> None:
+    app = open_page("launch")
+    app.number_input(key="config_num_questions").set_value(5000).run()
+    assert app.button(key="launch").disabled
+    assert "**num_questions** = 5000" in said(app)
+    assert "Solve the problem" in shown(app)
+
+
+def test_launch_again_starts_from_the_settings_of_the_run(studio: Studio) -> None:
+    studio.submit(preset=QWEN, num_questions=7, seed=5, split="train", note="old words")
+    app = open_page("launch", **{"from": "1"})
+    assert app.selectbox(key="config_preset").value == QWEN
+    assert app.number_input(key="config_num_questions").value == 7
+    assert app.number_input(key="config_seed").value == 5
+    assert app.text_input(key="launch_note").value == ""
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_untouched_form_of_each_step_sends_a_config_of_its_stage_and_setting(studio: Studio, step: str) -> None:
+    parent = STEPS[step].parent
+    checkpoint = None if parent is None else str(studio.trained())
+    if parent == "trigger_grpo":
+        checkpoint = str(studio.trained(GRPO, checkpoint=checkpoint))
+    config = launched(open_page("launch", what=step), studio)
+    parsed = parse_config(config)
+    assert (parsed.stage, getattr(parsed, "setting", None)) == (STEPS[step].stage, STEPS[step].setting)
+    assert parsed.checkpoint == checkpoint
+
+
+def test_choice_of_a_step_stays_in_the_address_and_shows_its_own_defaults(studio: Studio) -> None:
+    app = open_page("launch")
+    app.number_input(key="config_batch_size").set_value(2)
+    app.number_input(key="config_seed").set_value(7).run()
+    app.segmented_control(key="what").select("weaver_sft").run()
+    assert not app.exception
+    assert app.query_params["what"] in ("weaver_sft", ["weaver_sft"])
+    assert app.number_input(key="config_batch_size").value == 4
+    assert app.number_input(key="config_seed").value == 7
+    app.segmented_control(key="what").select("base_eval").run()
+    assert app.number_input(key="config_batch_size").value == 2
+
+
+def test_address_without_a_known_step_shows_the_base_evaluation(studio: Studio) -> None:
+    assert open_page("launch", what="nothing").segmented_control(key="what").value == "base_eval"
+
+
+def test_checkpoints_that_fit_can_be_chosen_and_the_others_say_why_not(studio: Studio) -> None:
+    studio.trained(note="first")
+    studio.trained()
+    studio.trained(preset=QWEN)
+    app = open_page("launch", what="trigger_grpo")
+    box = app.selectbox(key="config_checkpoint")
+    assert box.options == [
+        f"2 · weaver_sft · step 16 · weaver · {studio.short_hash(2)}",
+        f"1 · weaver_sft · first · step 16 · weaver · {studio.short_hash(1)}",
+    ]
+    assert box.value is None
+    assert app.button(key="launch").disabled
+    assert "Choose a checkpoint first" in shown(app)
+    assert f"it was made for {QWEN}, and the run is for {DEMO_PRESET}" in said(app)
+    box.select("2").run()
+    assert launched(app, studio)["checkpoint"] == "2"
+
+
+def test_checkpoints_are_asked_for_by_what_the_run_is_to_be(studio: Studio) -> None:
+    app = open_page("launch", what="ltpo_eval")
+    app.segmented_control(key="config_setting").select("weaver+ltpo")
+    app.number_input(key="config_prompt_latents_len").set_value(4).run()
+    assert studio.wire.query("/checkpoints") == {
+        "stage": "ltpo_evaluate", "setting": "weaver+ltpo", "preset": DEMO_PRESET, "prompt_latents_len": "4",
+    }  # fmt: skip
+
+
+def test_no_checkpoint_that_fits_says_how_to_get_one(studio: Studio) -> None:
+    app = open_page("launch", what="trigger_eval")
+    assert "No checkpoint fits" in shown(app)
+    assert [link.label for link in app.page_link if link.label.startswith("Train")] == [
+        "Train a weaver",
+        "Train a trigger",
+    ]
+    assert app.button(key="launch").disabled
+
+
+def test_checkpoint_of_the_address_is_chosen_with_its_model(studio: Studio) -> None:
+    studio.trained()
+    studio.trained(preset=QWEN, revision=COMMIT)
+    config = launched(open_page("launch", what="weaver_eval", checkpoint="2"), studio)
+    assert config["checkpoint"] == "2"
+    assert (config["preset"], config["data"], config["revision"]) == (QWEN, "wordproblems", COMMIT)
+
+
+def test_same_checkpoint_asked_for_again_is_chosen_again(studio: Studio) -> None:
+    for _ in range(2):
+        studio.trained()
+    app = open_page("launch", what="weaver_eval", checkpoint="1")
+    app.selectbox(key="config_checkpoint").select("2").run()
+    assert app.selectbox(key="config_checkpoint").value == "2"
+    app.switch_page("app_pages/runs.py").run()
+    app.switch_page("app_pages/launch.py")
+    app.query_params["what"], app.query_params["checkpoint"] = "weaver_eval", "1"
+    app.run()
+    assert app.selectbox(key="config_checkpoint").value == "1"
+
+
+def test_checkpoint_of_the_address_alone_chooses_the_step(trained: Studio) -> None:
+    assert open_page("launch", checkpoint="2").segmented_control(key="what").value == "trigger_eval"
+
+
+def test_checkpoint_of_the_address_that_does_not_fit_is_said(studio: Studio) -> None:
+    studio.trained()
+    app = open_page("launch", what="trigger_eval", checkpoint="1")
+    assert "Checkpoint 1 can't be used here: it has no trigger that was trained" in said(app)
+    assert not [box for box in app.selectbox if box.key == "config_checkpoint"]
+
+
+def test_only_checkpoint_of_a_model_is_taken_when_the_model_is_chosen(studio: Studio) -> None:
+    app = open_page("launch", what="weaver_eval")
+    studio.trained(preset=QWEN)
+    app.selectbox(key="config_preset").select(QWEN).run()
+    assert app.selectbox(key="config_checkpoint").value == "1"
+
+
+def test_weaver_can_start_anew_or_from_a_checkpoint(studio: Studio) -> None:
+    studio.trained()
+    app = open_page("launch", what="weaver_sft")
+    assert app.selectbox(key="config_checkpoint").value is None
+    assert app.selectbox(key="config_checkpoint").placeholder == "none: starts anew"
+    app.selectbox(key="config_checkpoint").select("1").run()
+    assert launched(app, studio)["checkpoint"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("config", "step"),
+    [
+        ({"stage": "weaver_sft", "learning_rate": 0.002, "lora_r": 4}, "weaver_sft"),
+        ({"stage": "trigger_grpo", "checkpoint": "1", "num_generations": 4, "beta": 0.5}, "trigger_grpo"),
+        ({"stage": "evaluate", "setting": "weaver+trigger", "checkpoint": "2", "batch_size": 3}, "trigger_eval"),
+        (
+            {"stage": "evaluate", "setting": "weaver+random", "insert_probability": 0.4, "checkpoint": "1"},
+            "weaver_eval",
+        ),
+        ({"stage": "ltpo_evaluate", "setting": "weaver+ltpo", "checkpoint": "1", "update": "reinforce"}, "ltpo_eval"),
+    ],
+)
+def test_launch_again_brings_back_the_config_of_every_stage(trained: Studio, config: dict[str, Any], step: str) -> None:
+    trained.submit(**config)
+    app = open_page("launch", **{"from": "3"})
+    assert app.segmented_control(key="what").value == step
+    assert launched(app, trained) == trained.run(3)["config"]
+
+
+def test_probability_makes_a_weaver_evaluation_one_by_chance_and_no_other_form_has_it(studio: Studio) -> None:
+    studio.trained()
+    app = open_page("launch", what="weaver_eval")
+    app.number_input(key="config_insert_probability").set_value(0.25).run()
+    assert "weaver+random" in said(app)
+    config = launched(app, studio)
+    assert (config["setting"], config["insert_probability"]) == ("weaver+random", 0.25)
+    for other in ("base_eval", "trigger_eval"):
+        form = open_page("launch", what=other)
+        assert not [one for one in form.number_input if one.key == "config_insert_probability"]
+
+
+def test_model_that_is_changed_leaves_the_other_models_revision_behind(studio: Studio) -> None:
+    studio.submit(revision=COMMIT)
+    app = open_page("launch", **{"from": "1"})
+    app.selectbox(key="config_preset").select(QWEN).run()
+    assert launched(app, studio)["revision"] is None
+
+
+def test_another_update_of_ltpo_shows_its_own_defaults(studio: Studio) -> None:
+    app = open_page("launch", what="ltpo_eval")
+    app.segmented_control(key="config_update").select("reinforce").run()
+    assert app.number_input(key="config_sigma").value == 4.0
+    app.segmented_control(key="config_update").select("autograd").run()
+    assert app.number_input(key="config_sigma").value == 0.1
