@@ -14,6 +14,7 @@ from memgen.contract.data_sets.folders import data_folders
 from memgen.contract.errors import BadInput
 from memgen.contract.home import group_id, look_into_home, open_home
 from memgen.contract.rundir import write_whole
+from memgen.contract.service_files import database_file, instance_file, token_file, worker_token_file
 
 
 def _check_group(name: str) -> str:
@@ -106,17 +107,12 @@ class Settings(RedisVariables):
     @property
     def database(self) -> Path:
         """The SQLite file."""
-        return self.home / "backend" / "memgen.db"
-
-    @property
-    def logs_dir(self) -> Path:
-        """Where the backend keeps its copies of logs."""
-        return self.home / "backend" / "attempts"
+        return database_file(self.home)
 
     @property
     def token_file(self) -> Path:
         """The users' token, where it was made here."""
-        return self.home / "backend" / "token"
+        return token_file(self.home)
 
     def user_token(self) -> str:
         """The users' token, made on first use.
@@ -124,7 +120,7 @@ class Settings(RedisVariables):
         Raises:
             BadInput: `bad_token_file`.
         """
-        return self.token or self._kept("token")
+        return self.token or self._kept(token_file(self.home))
 
     def workers_token(self) -> str:
         """The workers' token, made on first use.
@@ -132,7 +128,7 @@ class Settings(RedisVariables):
         Raises:
             BadInput: `bad_token_file`.
         """
-        return self.worker_token or self._kept("worker-token")
+        return self.worker_token or self._kept(worker_token_file(self.home))
 
     def hosts(self) -> AllowedHosts:
         """Names under which the API is reached.
@@ -152,7 +148,7 @@ class Settings(RedisVariables):
 
     def instance(self) -> str:
         """Name of this home, made on first use; a restored backup gets another."""
-        return self._kept("instance")
+        return self._kept(instance_file(self.home))
 
     def open_home(self) -> None:
         """Make the home, or see that it can be used.
@@ -162,9 +158,8 @@ class Settings(RedisVariables):
         """
         open_home(self.home, self.group)
 
-    def _kept(self, name: str) -> str:
+    def _kept(self, path: Path) -> str:
         look_into_home(self.home)
-        path = self.home / "backend" / name
         if not path.exists():
             self.open_home()
             write_whole(path, secrets.token_urlsafe(24) + "\n")

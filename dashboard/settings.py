@@ -6,6 +6,7 @@ from pydantic import Field
 
 from backend.serving.hosts import AllowedHosts, allowed_hosts, proxy_addresses
 from backend.serving.variables import Token, Url, Variables, read_token
+from memgen.contract.service_files import ended_sessions_file, token_file
 
 
 class Settings(Variables):
@@ -23,12 +24,12 @@ class Settings(Variables):
     @property
     def token_file(self) -> Path:
         """Where the backend leaves its token."""
-        return self.home / "backend" / "token"
+        return token_file(self.home)
 
     @property
     def ended_sessions_file(self) -> Path:
         """Sessions that were logged out, until their cookies end by themselves."""
-        return self.home / "dashboard" / "ended-sessions"
+        return ended_sessions_file(self.home)
 
     def read_token(self) -> str:
         """The token.

@@ -6,11 +6,10 @@ import os
 import sys
 import threading
 import time
-from pathlib import Path
 
 from backend.api.client import ApiError, Client, Unreachable
 from backend.api.schemas import Announce, SlotReport
-from backend.serving.redis_address import refuse_wrong_password
+from backend.serving.redis_address import QUEUE, refuse_wrong_password
 from memgen.contract.data_sets.registry import say_broken_plugins
 from memgen.contract.errors import BadInput
 from memgen.contract.home import home_error, look_into_home
@@ -18,7 +17,8 @@ from memgen.contract.inheritance import added_names
 from memgen.contract.machine import machine_name, this_boot
 from memgen.contract.process import begin_process
 from memgen.contract.rundir import EXIT_BAD_INPUT, write_whole
-from worker.app import QUEUE, make_app
+from memgen.contract.service_files import heard_file
+from worker.app import make_app
 from worker.runners import SlotRunner
 from worker.settings import Settings
 from worker.slots import Slot, check_slots, find_slots, remove_old_locks, threads_per_trainer
@@ -105,22 +105,17 @@ def announce_once(client: Client, settings: Settings, slots: list[Slot]) -> tupl
     try:
         sign = Announce(host=machine_name(), boot_id=this_boot(), pid=os.getpid(), slots=reports)
         pause = client.announce(sign).announce_seconds
-        write_whole(heard_file(settings), f"{pause}\n")
+        write_whole(heard_file(settings.home, machine_name()), f"{pause}\n")
     except (Unreachable, ApiError, OSError, ValueError) as error:  # the last: what no announcement can say
         return PAUSE_UNHEARD, [*trouble, str(error)]
     return pause, trouble
 
 
-def heard_file(settings: Settings) -> Path:
-    """Holds the seconds until the next sign of life; its time of change is that of the last that was heard."""
-    return settings.home / "worker" / f"{machine_name()}.heard"
-
-
 def was_heard_lately(settings: Settings) -> bool:
     """Whether the backend heard a worker of this machine within the time of three signs of life."""
     try:
-        pause = float(heard_file(settings).read_text(encoding="utf-8"))
-        return time.time() - heard_file(settings).stat().st_mtime < 3 * pause
+        pause = float(heard_file(settings.home, machine_name()).read_text(encoding="utf-8"))
+        return time.time() - heard_file(settings.home, machine_name()).stat().st_mtime < 3 * pause
     except (FileNotFoundError, ValueError):
         return False
 

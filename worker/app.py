@@ -2,10 +2,8 @@
 
 from celery import Celery
 
-from backend.serving.redis_address import for_celery
+from backend.serving.redis_address import APPLICATION, QUEUE, TASK, for_celery
 from worker.runners import SlotRunner
-
-TASK, QUEUE = "memgen.ring", "memgen"
 
 
 def make_app(redis_url: str, runners: list[SlotRunner]) -> Celery:
@@ -15,7 +13,7 @@ def make_app(redis_url: str, runners: list[SlotRunner]) -> Celery:
         redis_url: `redis://HOST:PORT/DB` or `unix:///PATH`.
         runners: one per slot.
     """
-    app = Celery("memgen", broker=for_celery(redis_url))
+    app = Celery(APPLICATION, broker=for_celery(redis_url))
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=False,  # late acknowledgement would hand a long job out twice after the visibility time-out

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from memgen.contract.inheritance import inherited
+from memgen.contract.service_files import supervisors_log
 from worker.settings import Settings
 from worker.slots import Slot, SlotLock
 from worker.supervisor import EXIT_WORKED
@@ -38,7 +39,7 @@ class SlotRunner:
     ) -> None:
         self._slot = slot
         self._lock = SlotLock(settings.home, slot)
-        self._log = settings.home / "worker" / "supervisors.log"
+        self._log = supervisors_log(settings.home)
         self._threads = threads
         self._start = start or self._start_process
         self._longest_silence = longest_silence

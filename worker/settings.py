@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from backend.serving.variables import RedisVariables, Seconds, Token, Url, read_token
 from memgen.contract.errors import BadInput
+from memgen.contract.service_files import worker_token_file
 
 
 def _check_command(value: str) -> str:
@@ -50,7 +51,7 @@ class Settings(RedisVariables):
         Raises:
             BadInput: `no_worker_token`.
         """
-        path = self.home / "backend" / "worker-token"
+        path = worker_token_file(self.home)
         if self.worker_token:
             return self.worker_token
         if not path.exists():

@@ -14,6 +14,7 @@ from backend.api.schemas import ClaimRequest, SlotReport
 from memgen.contract.errors import BadInput
 from memgen.contract.gpus import VARIABLE
 from memgen.contract.machine import machine_name, slots_dir, slots_dir_by_name, this_boot
+from memgen.contract.service_files import slot_lock, slot_locks, worker_dir
 from worker.gpus import visible_gpus
 
 CPU = re.compile(r"cpu[0-9]*")
@@ -166,9 +167,9 @@ class SlotLock:
     """
 
     def __init__(self, home: Path, slot: Slot) -> None:
-        self.path = slots_dir(home) / f"slot-{slot.name}.lock"
+        self.path = slot_lock(slots_dir(home), slot.name)
         """Of this machine, home and slot alone; a machine's name is no part of it."""
-        self._by_name = slots_dir_by_name(home) / self.path.name
+        self._by_name = slot_lock(slots_dir_by_name(home), slot.name)
         self._file: IO[str] | None = None
 
     def take(self) -> bool:
@@ -220,10 +221,10 @@ def remove_old_locks(home: Path) -> None:
     Each start of a machine has a folder of its own. Whoever takes a lock looks afterwards whether its file is still
     there, so a lock that another machine is about to take is not lost.
     """
-    for folder in (home / "worker").glob("*"):
+    for folder in worker_dir(home).glob("*"):
         if folder == slots_dir(home) or folder.is_symlink() or not folder.is_dir():
             continue
-        for path in folder.glob("slot-*.lock"):
+        for _, path in slot_locks(folder):
             with suppress(OSError), path.open("a") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink()

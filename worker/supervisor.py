@@ -27,7 +27,8 @@ from memgen.contract.presets import load_presets
 from memgen.contract.process import begin_process
 from memgen.contract.publish import link_log
 from memgen.contract.rows import rows_to_share
-from memgen.contract.rundir import EXIT_DONE, RunDir, attempt_dir, backend_url_file, write_init_from, write_json
+from memgen.contract.rundir import EXIT_DONE, RunDir, attempt_dir, write_init_from, write_json
+from memgen.contract.service_files import backend_url_file
 from memgen.contract.status import StopMode
 from worker.reporter import REFUSED, AttemptStale, Reporter, stale_or
 from worker.settings import Settings

@@ -72,7 +72,8 @@ def serve() -> None:
     from backend.launcher.stack import check_port
     from backend.serving.http_server import http_server, run_server
     from backend.serving.redis_address import refuse_wrong_password
-    from memgen.contract.rundir import backend_url_file, write_whole
+    from memgen.contract.rundir import write_whole
+    from memgen.contract.service_files import BACKEND_LOCK, backend_url_file
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     with errors(), ExitStack() as held:
@@ -86,7 +87,7 @@ def serve() -> None:
             held.enter_context(
                 only_one(
                     known.home,
-                    "backend.lock",
+                    BACKEND_LOCK,
                     running="another backend serves this folder already",
                     way_out="End it, or name another folder.",
                 )

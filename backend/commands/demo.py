@@ -13,6 +13,7 @@ from backend.launcher.stack import backend_answers
 from backend.settings import Settings
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import PipelineSpec, demo_spec
+from memgen.contract.service_files import services_dir
 from memgen.contract.status import PipelineStatus
 
 PATIENCE = 180.0  # seconds until the services are up
@@ -51,7 +52,7 @@ def _services(settings: Settings, url: str, say: Callable[[str], None]) -> Itera
         say(f"using the services that run at {url}")
         yield
         return
-    log = settings.home / "services" / "demo.log"
+    log = services_dir(settings.home) / "demo.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         launcher = subprocess.Popen(

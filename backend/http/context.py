@@ -12,12 +12,12 @@ from backend.http.wrong_tokens import WrongTokens
 from backend.services.claim import Patience
 from backend.services.disk import SpareDisk
 from backend.services.enqueue import Doorbell
-from backend.services.ingest import log_path
 from backend.services.outputs import Publisher
 from backend.services.reconcile import Reconciler
 from backend.services.surroundings import Surroundings
 from backend.settings import Settings
 from backend.store.db import Database
+from memgen.contract.service_files import kept_log
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Context:
 
     def log_path(self, run_id: int, attempt: int) -> Path:
         """The backend's copy of an attempt's log."""
-        return log_path(self.settings.logs_dir)(run_id, attempt)
+        return kept_log(self.home, run_id, attempt)
 
 
 def _context(request: Request) -> Context:

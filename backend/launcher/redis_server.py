@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from memgen.contract.errors import BadInput
+from memgen.contract.service_files import redis_dir
 
 MAX_SOCKET_PATH = 100  # bytes; the kernel takes about 107
 SOCKET = "redis.sock"
@@ -48,7 +49,7 @@ def socket_path(home: Path) -> Path:
         BadInput: `foreign_folder`.
     """
     short = f"memgen-{os.getuid()}-{sha256(os.fsencode(home)).hexdigest()[:12]}"
-    folders = [home / "redis", Path(tempfile.gettempdir()) / short, Path("/tmp") / short]
+    folders = [redis_dir(home), Path(tempfile.gettempdir()) / short, Path("/tmp") / short]
     path = next(folder / SOCKET for folder in folders if len(os.fsencode(folder / SOCKET)) <= MAX_SOCKET_PATH)
     with suppress(FileExistsError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -34,10 +34,10 @@ from memgen.contract.home import look_into_home
 from memgen.contract.inheritance import added_names
 from memgen.contract.machine import slots_dir, slots_dir_by_name, this_boot
 from memgen.contract.rundir import write_json
+from memgen.contract.service_files import LAUNCHER_LOCK, services_dir, slot_locks, stack_file
 from memgen.contract.status import StopMode
 
 Say = Callable[[str], None]
-LOCK = "launcher.lock"
 
 
 class Stack:
@@ -52,7 +52,7 @@ class Stack:
         self._settings = settings
         self._dashboard = (settings.dashboard_host, settings.dashboard_port)
         self._say = say
-        self._logs = settings.home / "services"
+        self._logs = services_dir(settings.home)
         self._over = threading.Event()
 
     def up(self) -> None:
@@ -64,7 +64,7 @@ class Stack:
         self._settings.open_home()
         with only_one(
             self._settings.home,
-            LOCK,
+            LAUNCHER_LOCK,
             running="MemGen Studio already runs on this folder",
             way_out="`make down` stops it.",
         ):
@@ -87,7 +87,7 @@ class Stack:
                 self._say("stopping the services")
                 for service in reversed(services):
                     service.stop()
-                _state_file(self._settings.home).unlink(missing_ok=True)
+                stack_file(self._settings.home).unlink(missing_ok=True)
         if busy_slots(self._settings.home):
             self._say("a trainer goes on; `make up` takes it up again, `make down` stops it (save and stop)")
 
@@ -196,7 +196,7 @@ class Stack:
 
     def _remember(self, services: list[ServiceProcess]) -> None:
         known = {service.spec.name: service.identity() for service in services}
-        write_json(_state_file(self._settings.home), {"services": {n: i for n, i in known.items() if i}})
+        write_json(stack_file(self._settings.home), {"services": {n: i for n, i in known.items() if i}})
 
 
 def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
@@ -206,11 +206,11 @@ def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
         BadInput: `still_running`, if a trainer did not end in time.
     """
     look_into_home(settings.home, as_owner=True)  # it names processes to end
-    launcher = holder(settings.home, LOCK)
+    launcher = holder(settings.home, LAUNCHER_LOCK)
     if launcher is not None:
         say("stopping the services")
         os.kill(launcher, signal.SIGTERM)
-        _wait(lambda: holder(settings.home, LOCK) is None, 60)
+        _wait(lambda: holder(settings.home, LAUNCHER_LOCK) is None, 60)
     end_left_over(settings.home, say)
     if not busy_slots(settings.home):
         say("nothing runs" if launcher is None else "stopped")
@@ -220,7 +220,7 @@ def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
     check_port(settings.host, settings.port, "MEMGEN_PORT")
     environment = _backend_environment(settings) | {"REDIS_URL": settings.redis_url}
     spec = ServiceSpec("backend", [sys.executable, "-m", "backend", "serve"], environment, lambda: True)
-    backend = ServiceProcess(spec, settings.home / "services")
+    backend = ServiceProcess(spec, services_dir(settings.home))
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))  # so that the backend below is ended in any case
     backend.start()  # supervisors can report their end to nobody else
@@ -250,12 +250,12 @@ def busy_slots(home: Path) -> list[str]:
     """Names of this machine's slots that a supervisor holds."""
     held = []
     folders = (slots_dir(home), slots_dir_by_name(home))
-    for path in sorted(path for folder in folders for path in folder.glob("slot-*.lock")):
+    for name, path in (lock for folder in folders for lock in slot_locks(folder)):
         with path.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                held.append(path.stem.removeprefix("slot-"))
+                held.append(name)
     return held
 
 
@@ -271,7 +271,7 @@ def backend_answers(url: str, token: str) -> bool:
 
 def end_left_over(home: Path, say: Say) -> None:
     """End services of a launcher that was killed; only processes that it had started, by id and start time."""
-    path = _state_file(home)
+    path = stack_file(home)
     if not path.exists():
         return
     try:
@@ -320,10 +320,6 @@ def check_port(host: str, port: int, setting: str) -> None:
                 if is_foreign
                 else f"End what listens there, or choose another: {setting}=N make up.",
             ) from error
-
-
-def _state_file(home: Path) -> Path:
-    return home / "services" / "stack.json"
 
 
 def _answers(url: str) -> bool:

@@ -10,7 +10,6 @@ from backend.serving import redis_address
 
 log = logging.getLogger(__name__)
 
-TASK, QUEUE = "memgen.ring", "memgen"
 MOST_RINGS = 100  # that are kept while no worker takes them: more would fill Redis over a weekend
 
 
@@ -24,7 +23,7 @@ class Doorbell:
     def __init__(self, redis_url: str) -> None:
         self._url = redis_url
         self._redis = redis_address.connect(redis_url)
-        self._app = Celery("memgen", broker=redis_address.for_celery(redis_url))
+        self._app = Celery(redis_address.APPLICATION, broker=redis_address.for_celery(redis_url))
         self._app.conf.update(
             task_ignore_result=True,
             task_serializer="json",
@@ -43,9 +42,9 @@ class Doorbell:
             log.warning("doorbell not rung: %s", state)
             return state
         try:
-            if self._redis.llen(QUEUE) >= MOST_RINGS:  # nobody takes them; what rings as they come rings enough
+            if self._redis.llen(redis_address.QUEUE) >= MOST_RINGS:  # nobody takes them: these are enough
                 return "ok"
-            self._app.send_task(TASK, queue=QUEUE, retry=False, expires=60)
+            self._app.send_task(redis_address.TASK, queue=redis_address.QUEUE, retry=False, expires=60)
         except (OperationalError, redis.RedisError, OSError) as error:
             log.warning("doorbell not rung: %s", redis_address.in_words(error))
             return type(error).__name__

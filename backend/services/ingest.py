@@ -3,7 +3,7 @@
 import hmac
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -244,11 +244,6 @@ def _resumed_in_vain(session: Session, attempt: Attempt, request: FinishRequest)
         return False
     before = lifecycle.attempts_of(session, attempt.run_id)[attempt.number - 2]
     return attempt.resumes is not None and before.status == AttemptStatus.LOST
-
-
-def log_path(logs_dir: Path) -> Callable[[int, int], Path]:
-    """Where the backend's copy of a log lies, by run and attempt number."""
-    return lambda run_id, number: logs_dir / f"{run_id}-{number}.log"
 
 
 def live_attempts(session: Session) -> list[Attempt]:

@@ -22,6 +22,7 @@ from backend.store.db import Database
 from backend.store.models import Attempt, Run, Worker
 from memgen.contract.plain_file import open_plain
 from memgen.contract.rundir import attempt_dir
+from memgen.contract.service_files import kept_log
 from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, Cause, RunStatus
 
 log = logging.getLogger(__name__)
@@ -186,7 +187,7 @@ class Reconciler:
         events = _rest(folder.events, attempt.events_offset)
         ingest.take_events(session, attempt, attempt.events_offset, events, at=now)
         ingest.take_answers(session, attempt, attempt.answers_offset, _rest(folder.answers, attempt.answers_offset))
-        path = ingest.log_path(self._settings.logs_dir)(attempt.run_id, attempt.number)
+        path = kept_log(self._settings.home, attempt.run_id, attempt.number)
         if log_rest := _rest(folder.log, attempt.log_offset):
             try:
                 ingest.take_log(attempt, attempt.log_offset, log_rest, path)

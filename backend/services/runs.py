@@ -25,7 +25,7 @@ from backend.store.models import (
 )
 from memgen.contract.config import RunConfig, config_hash, stored_config
 from memgen.contract.publish import point_newest
-from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir
+from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir, runs_dir
 from memgen.contract.stages import STAGES
 from memgen.contract.status import (
     ATTEMPT_LIVE,
@@ -42,7 +42,7 @@ from memgen.contract.status import (
 def largest_used_id(home: Path) -> int:
     """The highest number of a run that a folder carries; 0 where there is none."""
     areas = {stage.output.area for stage in STAGES}
-    places = [home / "runs", *(place for area in areas for place in (home / area).glob("*/*"))]
+    places = [runs_dir(home), *(place for area in areas for place in (home / area).glob("*/*"))]
     names = [path.name for place in places if place.is_dir() for path in place.iterdir()]
     return max((int(name) for name in names if name.isdecimal() and len(name) < 19), default=0)
 

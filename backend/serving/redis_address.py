@@ -12,6 +12,8 @@ from memgen.contract.errors import BadInput
 FORM = "Redis is named by redis://:PASSWORD@HOST:PORT/DB or unix:///PATH"
 ESCAPES = "in a password # is written %23, / is %2F, ? is %3F, @ is %40, [ is %5B and a space %20"
 TIMEOUT = 1.0  # seconds
+APPLICATION, TASK, QUEUE = "memgen", "memgen.ring", "memgen"
+"""What the doorbell is called by the backend that rings it and the workers that hear it."""
 
 
 def check(value: str) -> str:

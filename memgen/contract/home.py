@@ -14,13 +14,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from memgen.contract.errors import BadInput
+from memgen.contract.rundir import log_links_dir, models_dir, runs_dir
+from memgen.contract.service_files import BACKEND_LOCK, LAUNCHER_LOCK, backend_dir, redis_dir, services_dir, worker_dir
 from memgen.contract.stages import STAGES
 
 SETTING = "MEMGEN_HOME"
 DEFAULT = "data"
 AREAS = sorted({stage.output.area for stage in STAGES})
 """Folders of published outputs."""
-PRIVATE = ("backend", "runs", "models", "services", "worker", "redis", "logs", "launcher.lock", "backend.lock")
+_DIRS = (backend_dir, runs_dir, models_dir, services_dir, worker_dir, redis_dir, log_links_dir)
+PRIVATE = (*(str(make(Path())) for make in _DIRS), LAUNCHER_LOCK, BACKEND_LOCK)
 """What else lies directly in a home."""
 SYSTEM = (
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/media", "/mnt", "/opt", "/proc", "/run", "/sbin", "/srv", "/sys"),
@@ -156,7 +159,7 @@ def _output_behind(home: Path, link: Path) -> Path | None:
     if len(parts) != 5 or not link.is_symlink():
         return None
     *_, run, name = parts
-    runs = (home / "runs").resolve()
+    runs = runs_dir(home).resolve()
     output = link.resolve()
     inside = output.relative_to(runs).parts if output.is_relative_to(runs) else ()
     return output if len(inside) == 4 and (inside[0], inside[1], inside[3]) == (run, "attempts", name) else None

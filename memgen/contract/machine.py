@@ -11,6 +11,8 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from memgen.contract.service_files import worker_dir
+
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PROCESSES = Path("/proc/self/ns/pid")
 ID = re.compile(r"[0-9a-f]{32}")
@@ -33,7 +35,7 @@ def slots_dir(home: Path) -> Path:
 
     By the boot alone: no process outlives it, and nothing that can be changed meanwhile is part of the path.
     """
-    return home / "worker" / _boot()
+    return worker_dir(home) / _boot()
 
 
 def machine_name() -> str:
@@ -43,7 +45,7 @@ def machine_name() -> str:
 
 def slots_dir_by_name(home: Path) -> Path:
     """Where supervisors of version 0.1 have their locks, which may outlive an upgrade."""
-    return home / "worker" / (machine_name().replace("/", "_") if machine_name() not in {".", ".."} else "_")
+    return worker_dir(home) / (machine_name().replace("/", "_") if machine_name() not in {".", ".."} else "_")
 
 
 def same_machine(one: str, other: str) -> bool | None:

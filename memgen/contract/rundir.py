@@ -1,4 +1,4 @@
-"""Names in a run folder and below `MEMGEN_HOME`: one function makes each path.
+"""Names in a run folder, and of what runs leave below `MEMGEN_HOME`: one function makes each path.
 
 The run folder is the interface between trainer and supervisor; see docs/architecture.md.
 """
@@ -105,9 +105,14 @@ class RunDir:
         return self.answers.exists() or self.output.exists() or bool(self.saved_steps())
 
 
+def runs_dir(home: Path) -> Path:
+    """What runs have left, by run and attempt."""
+    return home / "runs"
+
+
 def attempt_dir(home: Path, run_id: int, number: int, stage: str) -> RunDir:
     """Folder of the n-th attempt of a run."""
-    return RunDir(home / "runs" / str(run_id) / "attempts" / str(number), stage)
+    return RunDir(runs_dir(home) / str(run_id) / "attempts" / str(number), stage)
 
 
 def published_dir(home: Path, config: RunConfig, run_id: int) -> Path:
@@ -169,14 +174,14 @@ def checkpoint_dir(run_dir: RunDir, home: Path, name: str) -> Path:
     return folder
 
 
+def log_links_dir(home: Path) -> Path:
+    """Symlinks to the logs of runs."""
+    return home / "logs"
+
+
 def log_link(home: Path, run_id: int) -> Path:
     """The symlink to a run's log."""
-    return home / "logs" / f"{run_id}.log"
-
-
-def backend_url_file(home: Path) -> Path:
-    """Where a backend writes its address, for supervisors that outlive a move to another port."""
-    return home / "backend" / "url"
+    return log_links_dir(home) / f"{run_id}.log"
 
 
 def models_dir(home: Path) -> Path:

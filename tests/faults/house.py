@@ -19,9 +19,11 @@ import redis
 from backend.api.client import Client
 from backend.api.schemas import RunDetail, RunEventOut
 from backend.launcher.redis_server import socket_path
-from backend.services.enqueue import QUEUE, Doorbell
+from backend.services.enqueue import Doorbell
+from backend.serving.redis_address import QUEUE
 from memgen.contract.answers import read_answers
 from memgen.contract.rundir import RunDir, attempt_dir, write_whole
+from memgen.contract.service_files import database_file, kept_log
 from memgen.contract.status import AttemptStatus, RunStatus
 from tests.conftest import TINY
 from tests.faults.trainer import MANNERS
@@ -210,7 +212,7 @@ class House(RunningStack):
 
     def rows(self, query: str, *values: object) -> list[Any]:
         """What the database says, read beside the backend."""
-        with sqlite3.connect(f"file:{self.home}/backend/memgen.db?mode=ro", uri=True, timeout=10) as connection:
+        with sqlite3.connect(f"file:{database_file(self.home)}?mode=ro", uri=True, timeout=10) as connection:
             return connection.execute(query, values).fetchall()
 
     def check(self, run_id: int, status: RunStatus, attempts: list[AttemptStatus], seconds: float = 60) -> RunDetail:
@@ -235,7 +237,7 @@ class House(RunningStack):
         wait_until(lambda: not is_alive(pids["pid"]), 10, f"end of the supervisor of attempt {number}")
         wait_until(lambda: not is_alive(pids["trainer_pid"]), 10, f"end of the trainer of attempt {number}")
         wait_until(lambda: not _mention(str(folder.path)), 5, f"end of all children of attempt {number}")
-        copy = self.home / "backend" / "attempts" / f"{run_id}-{number}.log"
+        copy = kept_log(self.home, run_id, number)
         kept, written = copy.read_bytes() if copy.exists() else b"", folder.log.read_bytes()
         if status is AttemptStatus.LOST:  # whoever would have sent the rest is gone
             assert written.startswith(kept)

@@ -32,16 +32,19 @@ from backend.launcher import only_one, stack
 from backend.launcher.redis_server import MAX_SOCKET_PATH, prepare, server_binary, server_command, socket_path
 from backend.launcher.service_process import ServiceProcess, ServiceSpec
 from backend.launcher.terminal import say, show_table
-from backend.services.enqueue import QUEUE, Doorbell
+from backend.services.enqueue import Doorbell
 from backend.serving import redis_address
+from backend.serving.redis_address import QUEUE
 from backend.serving.variables import check_url, url_of
 from backend.settings import Settings
 from memgen.contract.config import stored_config
 from memgen.contract.errors import BadInput
 from memgen.contract.home import home_path, open_home
+from memgen.contract.machine import machine_name
 from memgen.contract.process import begin_process
 from memgen.contract.publish import publish
 from memgen.contract.rundir import attempt_dir, published_dir
+from memgen.contract.service_files import heard_file
 from tests.ports import free_port
 from tests.running_stack import wait_until
 from worker.runners import SlotRunner
@@ -776,7 +779,7 @@ def test_services_are_told_the_secrets_that_they_need_alone(home: Path, monkeypa
 def test_worker_is_healthy_while_the_backend_hears_it(home: Path) -> None:
     settings = WorkerSettings.read()
     assert worker.__main__.main(["--healthy"]) == 1
-    heard = worker.__main__.heard_file(settings)
+    heard = heard_file(settings.home, machine_name())
     heard.parent.mkdir()
     for content, seconds_ago, exit_code in (
         ("15.0\n", 0, 0),

@@ -3,10 +3,25 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memgen.contract.home import AREAS
+from memgen.contract.rundir import models_dir
+from memgen.contract.service_files import (
+    BACKEND_LOCK,
+    LAUNCHER_LOCK,
+    backend_url_file,
+    database_file,
+    instance_file,
+    kept_logs_dir,
+    redis_dir,
+    services_dir,
+    token_file,
+    worker_dir,
+    worker_token_file,
+)
 
 FORMAT = 2
 READABLE_FORMATS = (1, 2)
@@ -15,21 +30,15 @@ ABOUT = "backup.json"
 """The first file of an archive."""
 TABLE = "backup-files.jsonl"
 """The last one: a line for each file, folder and link before it."""
-DATABASE = "backend/memgen.db"
-LOGS = "backend/attempts"
-MODELS = "models"
+_HERE = Path()
+DATABASE, LOGS, MODELS = str(database_file(_HERE)), str(kept_logs_dir(_HERE)), str(models_dir(_HERE))
 FOLDERS = {"backend", LOGS, "runs", "logs", MODELS, *AREAS}
 """Where the service has a folder, nothing else can stand."""
 LEFT_OUT = (
-    "redis",
-    "services",
-    "worker",
-    "launcher.lock",
-    "backend.lock",
-    "backend/token",
-    "backend/worker-token",
-    "backend/url",
-    "backend/instance",
+    *(str(make(_HERE)) for make in (redis_dir, services_dir, worker_dir)),
+    LAUNCHER_LOCK,
+    BACKEND_LOCK,
+    *(str(make(_HERE)) for make in (token_file, worker_token_file, backend_url_file, instance_file)),
     f"{DATABASE}-wal",
     f"{DATABASE}-shm",
     f"{DATABASE}-journal",
