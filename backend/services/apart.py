@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def apart(session: Session, what: str) -> Iterator[None]:
-    """Undo what the block did where it fails, say so in the log, and go on behind it.
+    """Undo what the block did where it fails, say so in the log, and go on after it.
 
     Args:
         session: the transaction, of which the block becomes a part of its own.

@@ -6,6 +6,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
 
 from backend.services import checkpoints
@@ -37,8 +38,13 @@ class Publisher:
         self._left: set[int] = set()
 
     def publish(self, run_id: int) -> None:
-        """Make the public path of a succeeded run, and let the newest link point where it has to. Never raises for a
-        disk that can't be written; not to be called while a session is open."""
+        """Make the public path of a succeeded run, and let the newest link point where it has to.
+
+        The run's end is stored by then: what fails here is tried again and fails no request. Not to be called while a
+        session is open.
+        """
+        is_first_try = run_id not in self._left
+        self._left.add(run_id)
         try:
             with self._database.read() as session:
                 run = session.get(Run, run_id)
@@ -50,10 +56,9 @@ class Publisher:
                     publish(self._home, config, run_id, folder)
                     point_newest(self._home, config, newest)
             self._left.discard(run_id)
-        except (OSError, BadInput) as error:
-            if run_id not in self._left:
+        except (OSError, BadInput, SQLAlchemyError) as error:
+            if is_first_try:
                 log.warning("run %s has no public path for now: %s", run_id, error)
-            self._left.add(run_id)
 
     def try_again(self) -> None:
         """Make what could not be made before."""

@@ -145,7 +145,7 @@ def share(home: Path, published: Path) -> None:
     between = [path for path in published.parents if path.is_relative_to(home) and path != home]
     for path in (*between, published, *_below(published)):
         _grant(path, state.st_gid)
-        output = _output_behind(home, path)
+        output = _output_of(home, path)
         if output is not None:
             for folder in list(output.parents)[:4]:  # number, `attempts`, run, `runs`
                 _grant(folder, state.st_gid, mode=0o710)
@@ -153,7 +153,7 @@ def share(home: Path, published: Path) -> None:
                 _grant(inner, state.st_gid)
 
 
-def _output_behind(home: Path, link: Path) -> Path | None:
+def _output_of(home: Path, link: Path) -> Path | None:
     """The output in a run's folder that a public path leads to; None for whatever else may be a link there."""
     parts = link.relative_to(home).parts
     if len(parts) != 5 or not link.is_symlink():

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from memgen.contract.config import parse_config
 from memgen.contract.manifest import survey
@@ -142,6 +143,22 @@ def test_disk_that_can_not_be_written_holds_up_no_end_and_no_child_and_the_path_
     assert not os.path.lexists(public_path(backend, 1))
     backend.reconciler.round()
     assert public_path(backend, 1).resolve() == folder
+
+
+def test_database_that_is_busy_after_an_end_was_stored_fails_no_report_and_the_path_comes_later(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = answered(backend)
+    with monkeypatch.context() as busy:
+        busy.setattr("backend.services.outputs.winner_of", _refuse_connection)
+        assert held.finish().status_code == 200
+    assert not os.path.lexists(public_path(backend, 1))
+    backend.reconciler.round()
+    assert (public_path(backend, 1) / "answer.json").exists()
+
+
+def _refuse_connection(*_: object) -> None:
+    raise PoolTimeout("too many")
 
 
 def test_what_lies_at_a_public_path_already_is_neither_replaced_nor_taken_for_ours(backend: Backend) -> None:
