@@ -41,6 +41,8 @@ def left_by(stage: str, folder: RunDir, report: CheckpointReport | None) -> Chec
     if not trains(stage):
         return None
     if report is None or folder.path.exists():
+        if folder.output.is_symlink():
+            raise damaged(folder.output.name, "it is a link")
         seen = survey(folder.output)
         if report is not None and report != seen:
             raise damaged(folder.output.name, "it holds other files than its supervisor has told")

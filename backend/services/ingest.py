@@ -231,7 +231,7 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
     else:
         to = RunStatus.SUCCEEDED if end is AttemptStatus.SUCCEEDED else RunStatus.FAILED
         lifecycle.change_run(session, run, to, actor=actor, at=at, cause=request.cause, detail=detail)
-    if request.checkpoint is not None:
+    if end is AttemptStatus.SUCCEEDED and request.checkpoint is not None:
         folder = attempt_dir(home, attempt.run_id, attempt.number, run.stage).output
         checkpoints.store(session, run, str(folder.relative_to(home)), request.checkpoint, at=at)
         children.settle(session, at=at, actor=actor, parent=run)

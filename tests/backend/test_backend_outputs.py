@@ -82,6 +82,7 @@ def test_end_that_tells_of_no_checkpoint_is_taken_as_the_folder_shows_it(backend
         (lambda folder: (folder / "parts.safetensors").write_bytes(b"torn"), "other files than its supervisor"),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "can't be used"),
         (lambda folder: shutil.rmtree(folder), "no manifest.json"),
+        (lambda folder: folder.rename(folder.with_name("x")).joinpath("../weaver_sft").symlink_to("x"), "it is a link"),
     ],
 )
 def test_checkpoint_that_is_not_what_its_supervisor_tells_of_fails_the_run_by_name(
@@ -97,6 +98,17 @@ def test_checkpoint_that_is_not_what_its_supervisor_tells_of_fails_the_run_by_na
     assert not os.path.lexists(public_path(backend, 1))
     [one] = backend.get("/checkpoints", stage="evaluate", setting="weaver")["items"]
     assert not one["usable"]
+
+
+@pytest.mark.parametrize(("outcome", "cause"), [("failed", "error"), ("stopped", "stopped")])
+def test_what_an_attempt_tells_of_that_has_not_succeeded_is_no_checkpoint(
+    backend: Backend, outcome: str, cause: str
+) -> None:
+    held, folder = trained(backend)
+    assert held.finish(outcome, cause, checkpoint=report(folder)).status_code == 200
+    assert not os.path.lexists(public_path(backend, 1))
+    [one] = backend.get("/checkpoints", stage="evaluate", setting="weaver")["items"]
+    assert (one["usable"], one["content_hash"]) == (False, None)
 
 
 def test_checkpoint_of_another_stage_is_refused(backend: Backend) -> None:
