@@ -3,7 +3,8 @@
 import logging
 import os
 import threading
-from contextlib import suppress
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +17,7 @@ from memgen.contract.config import RunConfig, stored_config
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import survey
 from memgen.contract.publish import point_newest, publish, way_from
-from memgen.contract.rundir import RunDir, attempt_dir, newest_link, published_dir
+from memgen.contract.rundir import RunDir, attempt_dir
 from memgen.contract.stages import training_names
 from memgen.contract.status import AttemptStatus, RunStatus
 
@@ -72,12 +73,16 @@ class Publisher:
             at: seconds since 1970.
         """
         with self._database.read() as session:
-            missing, unknown = _unpublished(session, self._home), _unknown(session)
-        for run_id in (*unknown, *missing):
-            self.publish(run_id)  # the first before they are looked at: where they lie then, they stay
+            succeeded, unknown = _succeeded(session), _unknown(session)
+        # paths first: where a checkpoint lies once its path leads there, no version before moves it
+        for run_id in _unpublished(succeeded, self._home):
+            self.publish(run_id)
         with self._database.write() as session:
-            for run_id in unknown:
-                _make_known(session, session.get_one(Run, run_id), self._home, at)
+            lost = [run_id for run_id in unknown if not _make_known(session, run_id, self._home, at)]
+        if lost:
+            log.warning(
+                "%s trainings have left no checkpoint that can be used, the first is run %s", len(lost), lost[0]
+            )
 
 
 def winner_of(session: Session, run: Run, home: Path) -> RunDir | None:
@@ -98,24 +103,46 @@ def newest_of(session: Session, config: RunConfig) -> int | None:
     return session.exec(query).first()
 
 
-def _unpublished(session: Session, home: Path) -> list[int]:
-    """Succeeded runs without a public path, or to which a newest link should point and does not."""
-    query = select(Run).where(col(Run.status) == RunStatus.SUCCEEDED).order_by(col(Run.ended_at), col(Run.id))
+@dataclass(frozen=True)
+class _Succeeded:
+    """What the database says of a run that has succeeded."""
+
+    run_id: int
+    stage: str
+    attempt: int
+    output: str
+    """Its public path, seen from the home."""
+
+
+def _succeeded(session: Session) -> list[_Succeeded]:
+    """Runs that have succeeded, in the order of their ends."""
+    query = (
+        select(Run.id, Run.stage, Attempt.number, Run.output)
+        .join(Attempt, col(Attempt.run_id) == col(Run.id))
+        .where(col(Run.status) == RunStatus.SUCCEEDED, col(Attempt.status) == AttemptStatus.SUCCEEDED)
+        .order_by(col(Run.ended_at), col(Run.id))
+    )
+    return [
+        _Succeeded(run_id, stage, attempt, output) for run_id, stage, attempt, output in session.exec(query) if output
+    ]
+
+
+def _unpublished(succeeded: Sequence[_Succeeded], home: Path) -> list[int]:
+    """Those whose output has no public path, and those to which a newest link should point and does not."""
     missing: list[int] = []
     newest: dict[Path, tuple[int, Path]] = {}
-    for run in session.exec(query):
-        with suppress(BadInput):  # a stored config whose names would lead elsewhere
-            config, run_id = stored_config(run.config), run.id
-            place = published_dir(home, config, run_id)
-            newest[newest_link(home, config)] = run_id, place
-            if not os.path.lexists(place):
-                missing.append(run_id)
+    for run in succeeded:
+        place = home / run.output
+        newest[place.parents[1] / place.name] = run.run_id, place
+        output = attempt_dir(home, run.run_id, run.attempt, run.stage).path / place.name  # whatever became of its stage
+        if not os.path.lexists(place) and output.exists():
+            missing.append(run.run_id)
     wrong = [
         run_id
         for link, (run_id, place) in newest.items()
         if place.exists() and not (link.is_symlink() and str(link.readlink()) == way_from(link.parent, place))
     ]
-    return sorted({*missing, *wrong})
+    return [*missing, *(run_id for run_id in wrong if run_id not in missing)]
 
 
 def _unknown(session: Session) -> list[int]:
@@ -125,13 +152,16 @@ def _unknown(session: Session) -> list[int]:
         col(Run.stage).in_(training_names()),
         col(Run.id).not_in(select(Checkpoint.run_id)),
     )
-    return [run_id for run_id in session.exec(query) if run_id is not None]
+    return list(session.exec(query))
 
 
-def _make_known(session: Session, run: Run, home: Path, at: float) -> None:
+def _make_known(session: Session, run_id: int, home: Path, at: float) -> bool:
+    """Whether a training's checkpoint was found, where its winner left it or where a version before has moved it."""
+    run = session.get_one(Run, run_id)
     won = winner_of(session, run, home)
     folder = won.output if won is not None and won.output.exists() else home / (run.output or "")
     try:
         checkpoints.store(session, run, str(folder.relative_to(home)), survey(folder), at=at)
-    except BadInput as error:
-        log.warning("the checkpoint of run %s can't be used: %s", run.id, error)
+    except BadInput:
+        return False
+    return True
