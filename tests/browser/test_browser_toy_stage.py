@@ -1,4 +1,4 @@
-"""A stage that only its two modules and one line of the tuple know, in every room of a running MemGen Studio."""
+"""Stages that only their two modules and one line of the tuple know, in every room of a running MemGen Studio."""
 
 import json
 import os
@@ -46,6 +46,15 @@ def guessed(stack: RunningStack, client: Client) -> int:
     return run_id
 
 
+@pytest.fixture(scope="module")
+def drifted(stack: RunningStack, client: Client) -> int:
+    """A training of the other stage that has succeeded."""
+    run_id = client.submit(GUESS | {"stage": "drift", "num_questions": 8, "max_steps": 2, "learning_rate": 1e-3}).id
+    run = stack.run_ended(run_id)
+    assert run.status is RunStatus.SUCCEEDED, run.failure
+    return run_id
+
+
 def core(stack: RunningStack, *words: str) -> str:
     """What `python -m memgen` prints, with the stage in its tuple."""
     done = subprocess.run(
@@ -59,7 +68,7 @@ def core(stack: RunningStack, *words: str) -> str:
 def test_command_line_knows_its_schema_and_its_memory(stack: RunningStack) -> None:
     schema = json.loads(core(stack, "schema", "guess"))
     assert schema["properties"]["answer"]["default"] == 7
-    assert "ltpo_evaluate, guess" in core(stack, "schema", "--help").replace("\n", " ")
+    assert "ltpo_evaluate, guess, drift" in core(stack, "schema", "--help").replace("\n", " ")
     memory = core(stack, "memory", "--stage", "guess", "--preset", TINY, "--set", "answer=9")
     assert f"guess guess of {TINY}" in memory
     assert "at its widest moment: thinking of a number" in memory
@@ -111,7 +120,7 @@ def test_form_launches_it_and_its_page_shows_it(stack: RunningStack, client: Cli
     expect(page.get_by_placeholder("each and every one")).to_be_visible()
     expect(studio.key("config_checkpoint")).to_have_count(0)
     studio.choose("config_preset", TINY)
-    studio.press("config_data", "wordproblems")
+    studio.press("config_data", "Word problems")
     studio.type("config_num_questions", "3")
     studio.type("config_answer", "12")
     expect(studio.key("preflight")).to_contain_text("Fits on 1 of 1 slot")
@@ -124,4 +133,22 @@ def test_form_launches_it_and_its_page_shows_it(stack: RunningStack, client: Cli
     expect(page.get_by_text("Luck", exact=True).first).to_be_visible()
     page.get_by_role("tab", name="Answers").click()
     expect(page.get_by_text("It is").first).to_be_visible()
+    studio.no_trace_of_an_error()
+
+
+def test_checkpoint_of_a_training_has_children_and_a_next_step(
+    stack: RunningStack, client: Client, drifted: int, page: Page
+) -> None:
+    checkpoint = client.checkpoint(drifted)
+    assert (checkpoint.stage, checkpoint.usable, checkpoint.trained) == ("drift", True, ["weaver"])
+    assert (stack.home / "train" / "wordproblems" / "qwen2-242k" / "drift" / "manifest.json").exists()
+    child = client.submit(GUESS | {"stage": "evaluate", "setting": "weaver", "checkpoint": str(drifted)})
+    assert stack.run_ended(child.id).status is RunStatus.SUCCEEDED
+    nodes = {node.run_id: (node.stage, node.parent_id) for node in client.lineage(run=child.id).nodes}
+    assert nodes == {drifted: ("drift", None), child.id: ("evaluate", drifted)}
+    studio = Studio(page, stack.dashboard_url)
+    studio.log_in(stack.token)
+    page.goto(f"{stack.dashboard_url}/run?run={drifted}&tab=Checkpoint")
+    page.get_by_role("link", name="See where it went").click()
+    expect(studio.key("config_checkpoint").get_by_role("combobox")).to_have_value(re.compile(rf"^{drifted} · drift"))
     studio.no_trace_of_an_error()

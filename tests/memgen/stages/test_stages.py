@@ -1,0 +1,21 @@
+"""The core finds what runs a stage by the path in its record."""
+
+import inspect
+from typing import Any
+
+import pytest
+
+from memgen.contract.config import parse_config
+from memgen.contract.stage import Stage
+from memgen.contract.stages import STAGES
+from memgen.stages.stages import runner
+from tests.conftest import TINY
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_runner_takes_config_context_and_questions_of_each_split(stage: Stage[Any], home: object) -> None:
+    given = {"stage": stage.name, "preset": TINY}
+    config = parse_config(given | ({"checkpoint": "1"} if next(iter(stage.needs.values())) else {}))
+    splits = stage.work.reads(config)
+    parameters = list(inspect.signature(runner(stage.runner)).parameters)
+    assert (parameters[:2], len(parameters)) == (["config", "context"], 2 + len(splits))
