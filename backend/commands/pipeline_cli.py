@@ -13,6 +13,7 @@ from memgen.contract.config import RunConfig, stage_class
 from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import STEPS, PipelineSpec, demo_spec
+from memgen.contract.stages import trains
 from memgen.contract.status import PipelineStatus, StopMode
 
 pipelines = typer.Typer(help="The whole chain from the base model to LTPO.", no_args_is_help=True)
@@ -84,7 +85,7 @@ def show(pipeline_id: PipelineId) -> None:
         rows = []
         for step in out.steps:
             run = step.run
-            accuracy = run.summary.get("accuracy") if run is not None and run.setting else None
+            accuracy = run.summary.get("accuracy") if run is not None and not trains(run.stage) else None
             rows.append(
                 [
                     step.label + (" (reused)" if step.reused else ""),

@@ -8,6 +8,7 @@ from backend.errors import LARGEST_INTEGER, no_such_run
 from backend.services.scoring import Scores, newest_scores
 from backend.store.models import Run
 from memgen.contract.errors import BadInput
+from memgen.contract.stages import trains
 from memgen.contract.status import RunStatus
 from memgen.scoring import SCORER_VERSION
 
@@ -30,7 +31,7 @@ def evaluation(session: Session, run_id: int) -> Run:
     run = session.get(Run, run_id) if abs(run_id) <= LARGEST_INTEGER else None
     if run is None:
         raise no_such_run(run_id)
-    if not run.setting:
+    if trains(run.stage):
         raise NotComparable(
             "not_an_evaluation",
             f"run {run_id} is {run.stage} and answers no questions",

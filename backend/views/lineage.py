@@ -6,6 +6,7 @@ from backend.api import schemas as s
 from backend.services.descent import ancestors, family
 from backend.services.scoring import Scores, can_rescore, newest_scores
 from backend.store.models import Attempt, Checkpoint, PipelineStep, Run
+from memgen.contract.stages import trains
 from memgen.contract.status import AttemptStatus, Cause, RunStatus
 
 MOST_RUNS = 500
@@ -36,7 +37,7 @@ def lineage(session: Session, *, run_id: int | None, pipeline_id: int | None) ->
 
 def _node(session: Session, run: Run, scores: Scores, attempts: list[s.AttemptBrief]) -> s.LineageNode:
     checkpoint = session.get(Checkpoint, run.id)
-    questions = scores.summary.get("num_questions")
+    questions, answers = scores.summary.get("num_questions"), not trains(run.stage)
     return s.LineageNode(
         run_id=run.id,
         parent_id=run.parent_id,
@@ -50,8 +51,8 @@ def _node(session: Session, run: Run, scores: Scores, attempts: list[s.AttemptBr
         pipeline_id=run.pipeline_id,
         status=RunStatus(run.status),
         attempts=attempts,
-        accuracy=scores.summary.get("accuracy") if run.setting else None,
+        accuracy=scores.summary.get("accuracy") if answers else None,
         scorer_mark=f" (scorer {scores.version})" if can_rescore(run, scores.version) else "",
-        num_questions=int(questions) if questions is not None and run.setting else None,
+        num_questions=int(questions) if questions is not None and answers else None,
         content_hash=checkpoint.content_hash if checkpoint else None,
     )

@@ -6,7 +6,7 @@ from backend.api.schemas import PipelineOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import sentence
 from dashboard.parts.run_actions import choose_stop_mode
-from memgen.contract.pipeline import STEPS
+from memgen.contract.stages import trains
 from memgen.contract.status import PipelineStatus, RunStatus
 
 
@@ -36,7 +36,7 @@ def finished_evaluations(pipeline: PipelineOut) -> list[int]:
     return [
         one.run.id
         for one in pipeline.steps
-        if one.run is not None and one.run.status is RunStatus.SUCCEEDED and STEPS[one.step].setting is not None
+        if one.run is not None and one.run.status is RunStatus.SUCCEEDED and not trains(one.run.stage)
     ]
 
 

@@ -11,7 +11,7 @@ from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.parts.text import count, duration, percent
 from dashboard.pipeline.actions import finished_evaluations
 from dashboard.pipeline.table import finished_steps
-from memgen.contract.pipeline import STEPS
+from memgen.contract.stages import trains
 from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, RUN_NOT_STARTED, RUN_UNDER_WAY, PipelineStatus, RunStatus
 
 REFRESH_SECONDS = 2
@@ -62,7 +62,7 @@ def _step(number: int, one: PipelineStepOut) -> None:
         if one.run is None:
             st.caption("Its run was deleted.")
         else:
-            figures.markdown(" · ".join(step_figures(one, one.run)))
+            figures.markdown(" · ".join(step_figures(one.run)))
             link.page_link("app_pages/run.py", label=f"Run {one.run.id}", query_params={"run": str(one.run.id)})
             if one.run.progress is not None and one.run.status in RUN_UNDER_WAY:
                 progress_bar(one.run.progress)
@@ -70,10 +70,10 @@ def _step(number: int, one: PipelineStepOut) -> None:
             st.caption(text)
 
 
-def step_figures(one: PipelineStepOut, run: RunOut) -> list[str]:
+def step_figures(run: RunOut) -> list[str]:
     """Accuracy, questions, attempts and duration as far as known, as markdown."""
     figures = []
-    if STEPS[one.step].setting is not None and "accuracy" in run.summary:
+    if not trains(run.stage) and "accuracy" in run.summary:
         so_far = "" if run.status in RUN_ENDED else " so far"
         of = f" of {count(run.summary['num_questions'])}" if "num_questions" in run.summary else ""
         figures.append(f"accuracy **{percent(run.summary['accuracy'])}**{of}{so_far}{run.scorer_mark}")
