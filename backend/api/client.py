@@ -254,6 +254,10 @@ class Client:
         """Submit a pipeline. The same `key` and body never makes a second one."""
         return self._post("/pipelines", s.PipelineOut, spec.model_dump(mode="json"), key=key or uuid4().hex)
 
+    def candidates(self, preset: str, data: str, *, also: Sequence[int] = ()) -> s.Candidates:
+        """Finished runs that may stand for each step of a pipeline; `also` are looked for whatever their age."""
+        return self._get("/pipelines/candidates", s.Candidates, preset=preset, data=data, also=list(also))
+
     def preflight_pipeline(self, spec: PipelineSpec) -> s.PipelinePreflight:
         """Would this pipeline run, and why not."""
         return self._post("/pipelines/preflight", s.PipelinePreflight, spec.model_dump(mode="json"))

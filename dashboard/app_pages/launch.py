@@ -25,7 +25,7 @@ def launch_step(form_name: str, presets: list[PresetOut]) -> None:
     stage, form = forms()[form_name]
     st.write(form.about)
     with api.page_errors():
-        fields = form_fields(api.client().schema(stage.name))
+        fields = form_fields(api.schema(stage.name))
     form_column, check_column = st.columns([3, 2], gap="large")
     with form_column, st.container(key="launch_form"):
         config = step_form(form_name, fields, presets)
@@ -68,7 +68,7 @@ def launch_all(presets: list[PresetOut]) -> None:
         help="The demo model on a few generated word problems: shows every step, 7 to 15 minutes on 2 CPU cores.",
     )  # fmt: skip
     with api.page_errors():
-        schemas = {stage: form_fields(api.client().schema(stage)) for stage in stages()}
+        schemas = {stage: form_fields(api.schema(stage)) for stage in stages()}
     form_column, check_column = st.columns(2, gap="large")
     with form_column, st.container(key="launch_form"):
         spec = pipeline_form(schemas, presets)

@@ -29,10 +29,10 @@ def load(pages: int) -> tuple[list[PipelineOut], bool]:
     return found, cursor is not None
 
 
-def show_pipelines(moving: bool) -> None:
+def show_pipelines(moving: bool, loaded: list[tuple[list[PipelineOut], bool]]) -> None:
     """The table; a click on a row opens its pipeline."""
     with api.part_errors():
-        found, more = load(st.session_state[PAGES])
+        found, more = api.once(loaded, lambda: load(st.session_state[PAGES]))
         if not found:
             with st.container(border=True, key="no_pipelines"):
                 st.subheader("No pipelines yet", anchor=False)
@@ -73,5 +73,6 @@ if action.button("Run all", key="to_run_all", icon=":material/rocket_launch:", w
     st.switch_page("app_pages/launch.py", query_params={"what": "all"})
 st.session_state.setdefault(PAGES, 1)
 with api.page_errors():
-    is_moving = any_moving(load(st.session_state[PAGES])[0])
-st.fragment(show_pipelines, run_every=REFRESH_SECONDS if is_moving else None)(is_moving)
+    page = load(st.session_state[PAGES])
+is_moving = any_moving(page[0])
+st.fragment(show_pipelines, run_every=REFRESH_SECONDS if is_moving else None)(is_moving, [page])

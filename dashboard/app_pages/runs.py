@@ -67,10 +67,10 @@ def load(filters: Filters, pages: int) -> tuple[list[RunOut], bool]:
     return runs, cursor is not None
 
 
-def show_runs(filters: Filters, live: bool) -> None:
+def show_runs(filters: Filters, live: bool, loaded: list[tuple[list[RunOut], bool]]) -> None:
     """The table; a click on a row opens its run."""
     with api.part_errors():
-        runs, more = load(filters, st.session_state[PAGES])
+        runs, more = api.once(loaded, lambda: load(filters, st.session_state[PAGES]))
         if not runs:
             show_none(filters)
         else:
@@ -125,5 +125,6 @@ chosen = choose_filters()
 if st.session_state.get(FILTER) != chosen or PAGES not in st.session_state:
     st.session_state[FILTER], st.session_state[PAGES] = chosen, 1
 with api.page_errors():
-    is_live = any_live(load(chosen, st.session_state[PAGES])[0])
-st.fragment(show_runs, run_every=REFRESH_SECONDS if is_live else None)(chosen, is_live)
+    page = load(chosen, st.session_state[PAGES])
+is_live = any_live(page[0])
+st.fragment(show_runs, run_every=REFRESH_SECONDS if is_live else None)(chosen, is_live, [page])

@@ -48,7 +48,7 @@ def pipeline_form(schemas: Mapping[str, Sequence[FormField]], presets: Sequence[
     st.subheader("Steps", anchor=False)
     with api.page_errors():
         candidates = reusable_runs(shared["preset"], shared["data"])
-        chosen = settle_choices(candidates, shared["preset"], shared["data"])
+        chosen = settle_choices(candidates)
     steps = {name: _step(name, schemas[STEPS[name].stage], candidates, chosen) for name in STEPS}
     choices = {name: current_choice(name) for name in STEPS}
     drafts: dict[str, Mapping[Any, Any]] = {

@@ -5,17 +5,12 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from backend.api.client import ApiError
 from backend.api.schemas import RunOut
 from dashboard.launch.draft import CHOICES, LEFT_OUT, NEW_RUN, draft
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line
 from dashboard.parts.text import ago, percent
 from memgen.contract.pipeline import STEPS, StepName
-from memgen.contract.stages import trains
-from memgen.contract.status import RunStatus
-
-MOST_RUNS = 100
 
 
 def choice_key(step: StepName) -> str:
@@ -30,31 +25,20 @@ def current_choice(step: StepName) -> str:
 
 
 def reusable_runs(preset: str, data: str) -> dict[StepName, list[RunOut]]:
-    """Finished runs that may stand for each step, newest first; their questions are checked by the backend."""
-    found: dict[StepName, list[RunOut]] = {}
-    for name, step in STEPS.items():
-        runs = api.client().runs(
-            status="succeeded", stage=step.stage, preset=preset, setting=step.setting, limit=MOST_RUNS
-        ).items  # fmt: skip
-        found[name] = [run for run in runs if _stands_for(run, name, preset, data)]
-    return found
+    """Finished runs that may stand for each step, newest first, and those that are chosen already."""
+    chosen = [choice for choice in map(current_choice, STEPS) if choice.isdecimal() and len(choice) < 16]
+    found = api.client().candidates(preset, data, also=sorted({int(choice) for choice in chosen}))
+    return {name: found.steps.get(name, []) for name in STEPS}
 
 
-def _stands_for(run: RunOut, name: StepName, preset: str, data: str) -> bool:
-    step = STEPS[name]
-    fits = run.status is RunStatus.SUCCEEDED and run.preset == preset
-    fits = fits and (run.stage, run.setting) == (step.stage, step.setting or "")
-    return fits and (run.data == data or trains(step.stage))
-
-
-def settle_choices(candidates: Mapping[StepName, Sequence[RunOut]], preset: str, data: str) -> dict[StepName, RunOut]:
+def settle_choices(candidates: Mapping[StepName, Sequence[RunOut]]) -> dict[StepName, RunOut]:
     """The chosen runs by step; a choice that does not fit is given up, and why is said."""
     chosen: dict[StepName, RunOut] = {}
     for name, runs in candidates.items():
         choice = current_choice(name)
         if choice not in {NEW_RUN, LEFT_OUT}:
-            run = next((run for run in runs if str(run.id) == choice), None) or _older_run(choice)
-            if run is not None and _stands_for(run, name, preset, data):
+            run = next((run for run in runs if str(run.id) == choice), None)
+            if run is not None:
                 chosen[name] = run
             else:
                 st.warning(
@@ -65,15 +49,6 @@ def settle_choices(candidates: Mapping[StepName, Sequence[RunOut]], preset: str,
                 choice = NEW_RUN
         st.session_state[choice_key(name)] = choice
     return chosen
-
-
-def _older_run(run_id: str) -> RunOut | None:
-    if not run_id.isdecimal():
-        return None
-    try:
-        return api.client().run(int(run_id))
-    except ApiError:
-        return None  # deleted meanwhile
 
 
 def choose_run(

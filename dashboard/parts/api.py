@@ -3,16 +3,20 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import streamlit as st
 
 from backend.api.client import ApiError, Client, Unreachable
-from backend.api.schemas import DataSetList, PresetOut, ProblemReply
+from backend.api.schemas import DataSetList, HealthOut, PresetOut, ProblemReply
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.settings import Settings
 from memgen.contract.problem import Problem
 
+T = TypeVar("T")
 RETRY_SECONDS = 3
+KEPT_SECONDS = 60
+VERSION = "backend_version"
 
 
 @st.cache_resource(show_spinner=False)
@@ -22,24 +26,49 @@ def client() -> Client:
     return Client(settings.backend_url, settings.read_token(), timeout=10.0)
 
 
+def heard_of(health: HealthOut) -> None:
+    """Remember which version answers: what another one said of itself is asked anew."""
+    st.session_state[VERSION] = health.version
+
+
 def presets() -> list[PresetOut]:
     """Models that can be launched, asked anew after a minute."""
-    return _presets(client().url)
-
-
-@st.cache_data(ttl=60, show_spinner=False)
-def _presets(url: str) -> list[PresetOut]:  # noqa: ARG001 (the key of the cache)
-    return client().presets()
+    return _presets(*_backend())
 
 
 def data_sets() -> DataSetList:
     """Data sets that runs can use, asked anew after a minute."""
-    return _data_sets(client().url)
+    return _data_sets(*_backend())
 
 
-@st.cache_data(ttl=60, show_spinner=False)
-def _data_sets(url: str) -> DataSetList:  # noqa: ARG001 (the key of the cache)
+def schema(stage: str) -> dict[str, Any]:
+    """JSON schema of a stage's config, asked anew after a minute."""
+    return _schema(*_backend(), stage)
+
+
+def _backend() -> tuple[str, str]:
+    """Address and version of the backend: the key of what is kept of its replies."""
+    return client().url, st.session_state.get(VERSION, "")
+
+
+@st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
+def _presets(url: str, version: str) -> list[PresetOut]:  # noqa: ARG001 (the key of the cache)
+    return client().presets()
+
+
+@st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
+def _data_sets(url: str, version: str) -> DataSetList:  # noqa: ARG001
     return client().data_sets()
+
+
+@st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
+def _schema(url: str, version: str, stage: str) -> dict[str, Any]:  # noqa: ARG001
+    return client().schema(stage)
+
+
+def once(loaded: list[T], load: Callable[[], T]) -> T:
+    """What the page has just loaded, for the first drawing of a live part; afterwards the part loads it itself."""
+    return loaded.pop() if loaded else load()
 
 
 @contextmanager

@@ -35,6 +35,7 @@ def _health() -> None:
             st.badge("backend refuses", color="red", icon=":material/error:")
             st.caption(api.problem_text(error.problem))
             return
+        api.heard_of(health)
         troubles = health_troubles(health)
         if health.status == "ok":
             st.badge("backend ok", color="green", icon=":material/check_circle:")

@@ -20,12 +20,12 @@ REFRESH_SECONDS = 2
 def live_steps(pipeline: PipelineOut) -> None:
     """The part of the page that moves; it stops asking once the pipeline has ended."""
     moving = pipeline.status is PipelineStatus.RUNNING
-    st.fragment(_moving_part, run_every=REFRESH_SECONDS if moving else None)(pipeline)
+    st.fragment(_moving_part, run_every=REFRESH_SECONDS if moving else None)(pipeline, [pipeline])
 
 
-def _moving_part(shown: PipelineOut) -> None:
+def _moving_part(shown: PipelineOut, loaded: list[PipelineOut]) -> None:
     with api.part_errors():
-        pipeline = api.client().pipeline(shown.id)
+        pipeline = api.once(loaded, lambda: api.client().pipeline(shown.id))
         if _what_buttons_show(pipeline) != _what_buttons_show(shown):
             st.rerun(scope="app")
         _summary(pipeline)

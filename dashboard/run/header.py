@@ -30,12 +30,12 @@ def run_title(run: RunDetail) -> None:
 def live_header(run: RunDetail) -> None:
     """The part of the header that moves; it stops asking once the run has ended."""
     ended = run.status in RUN_ENDED
-    st.fragment(_moving_part, run_every=None if ended else REFRESH_SECONDS)(run)
+    st.fragment(_moving_part, run_every=None if ended else REFRESH_SECONDS)(run, [run])
 
 
-def _moving_part(shown: RunDetail) -> None:
+def _moving_part(shown: RunDetail, loaded: list[RunDetail]) -> None:
     with api.part_errors():
-        run = api.client().run(shown.id)
+        run = api.once(loaded, lambda: api.client().run(shown.id))
         if (run.status, run.num_attempts) != (shown.status, shown.num_attempts):
             st.rerun(scope="app")  # badge, buttons and the other parts follow the status
         _state(run)

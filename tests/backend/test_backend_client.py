@@ -124,6 +124,7 @@ def speak_of_runs(user: Client, worker: Client, client: Callable[[str], Client],
 def speak_of_pipelines(user: Client, backend: Backend) -> None:
     """A pipeline that a worker does, what can be made of its runs, and one that is stopped and goes on."""
     spec = PipelineSpec.model_validate(backend.spec(note="chain"))
+    assert not any(user.candidates("Qwen/Qwen3-14B", "gsm8k", also=[1, 2]).steps.values())
     assert user.preflight_pipeline(spec).ok
     done = user.submit_pipeline(spec, key="p")
     assert user.submit_pipeline(spec, key="p").id == done.id

@@ -21,7 +21,7 @@ from backend.api.schemas.launch import (
     PresetOut,
     RunCreate,
 )
-from backend.api.schemas.pipelines import PipelineList, PipelineOut, PipelinePreflight, PipelineStepOut
+from backend.api.schemas.pipelines import Candidates, PipelineList, PipelineOut, PipelinePreflight, PipelineStepOut
 from backend.api.schemas.problems import ProblemReply
 from backend.api.schemas.runs import (
     AnswersOut,
@@ -64,6 +64,7 @@ __all__ = [
     "AttemptBrief",
     "AttemptOut",
     "BrokenPluginOut",
+    "Candidates",
     "ChangeOut",
     "CheckpointList",
     "CheckpointOut",

@@ -49,6 +49,13 @@ class PipelineList(ApiReply):
     next_cursor: str | None
 
 
+class Candidates(ApiReply):
+    """Finished runs that may stand for the steps of a pipeline."""
+
+    steps: dict[str, list[RunOut]]
+    """By step, the newest first."""
+
+
 class PipelinePreflight(ApiReply):
     """Whether a pipeline would run, and what its steps would take."""
 

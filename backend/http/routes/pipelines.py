@@ -10,10 +10,12 @@ from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
 from backend.http.routes.parameters import Cursor, Key
 from backend.http.routes.route import Route
+from backend.services import candidates as reusable
 from backend.services import pipelines, preflight
 from backend.services.idempotency import once, replayed
 from backend.store.models import Pipeline
 from backend.views import pipelines as views
+from backend.views.views import runs_out
 from memgen.contract.pipeline import PipelineSpec, plan_pipeline
 
 router = APIRouter(route_class=Route, prefix="/pipelines", dependencies=[Depends(require_user)], tags=["pipelines"])
@@ -65,6 +67,24 @@ def list_pipelines(
         rows, following = pipelines.listed(session, cursor=cursor, limit=limit)
         items = views.page(session, rows, around)
     return s.PipelineList(items=items, next_cursor=following)
+
+
+@router.get("/candidates")
+def candidates(
+    context: ContextDep,
+    preset: Annotated[str, Query(max_length=200, description="Model of the pipeline.")],
+    data: Annotated[str, Query(max_length=200, description="Data set of the pipeline.")],
+    also: Annotated[list[int] | None, Query(max_length=20, description="Runs to look for whatever their age.")] = None,
+) -> s.Candidates:
+    """Finished runs that may stand for each step; of trainings those that left a checkpoint."""
+    with context.database.read() as session:
+        by_step = reusable.candidates(session, preset, data, also or [])
+        rows = {run.id: run for runs in by_step.values() for run in runs}
+        shown = {out.id: out for out in runs_out(session, list(rows.values()), context.look_around())}
+        steps: dict[str, list[s.RunOut]] = {
+            name: [shown[run.id] for run in runs if run.id is not None] for name, runs in by_step.items()
+        }
+    return s.Candidates(steps=steps)
 
 
 @router.get("/{pipeline_id}")

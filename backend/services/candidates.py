@@ -1,0 +1,43 @@
+"""Runs that may stand for the steps of a pipeline."""
+
+from collections.abc import Sequence
+
+from sqlmodel import Session, col, or_, select
+
+from backend.errors import LARGEST_INTEGER
+from backend.store.models import Checkpoint, Run
+from memgen.contract.pipeline import STEPS, StepName
+from memgen.contract.stages import trains
+from memgen.contract.status import RunStatus
+
+MOST = 100  # of a step, newest first
+
+
+def candidates(session: Session, preset: str, data: str, also: Sequence[int]) -> dict[StepName, list[Run]]:
+    """Finished runs by the step that they may stand for, newest first; of trainings those that left a checkpoint.
+
+    Their questions and lengths are compared with the pipeline's when it is checked as a whole.
+
+    Args:
+        session: a transaction.
+        preset: model of the pipeline.
+        data: data set of the pipeline; a training may be of another one.
+        also: runs that are looked for whatever their age, where they can stand for a step at all.
+    """
+    wanted = [number for number in also if abs(number) <= LARGEST_INTEGER]
+    found: dict[StepName, list[Run]] = {}
+    for name, step in STEPS.items():
+        query = select(Run).where(
+            col(Run.status) == RunStatus.SUCCEEDED,
+            col(Run.preset) == preset,
+            col(Run.stage) == step.stage,
+            col(Run.setting) == (step.setting or ""),
+        )
+        if trains(step.stage):
+            query = query.where(col(Run.id).in_(select(Checkpoint.run_id)))
+        else:
+            query = query.where(col(Run.data) == data)
+        newest = query.with_only_columns(col(Run.id)).order_by(col(Run.id).desc()).limit(MOST)
+        query = query.where(or_(col(Run.id).in_(newest), col(Run.id).in_(wanted)))
+        found[name] = list(session.exec(query.order_by(col(Run.id).desc())))
+    return found
