@@ -14,9 +14,10 @@ import typer
 from backend.api.client import Client
 from backend.commands import pipeline_cli
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table, shown
-from memgen.contract.config_text import field_value
+from memgen.contract.config_text import field_value, help_of
 from memgen.contract.errors import BadInput
 from memgen.contract.process import begin_process
+from memgen.contract.stage_configs import Evaluation
 from memgen.contract.stages import STAGES, find_stage
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
 
@@ -124,7 +125,7 @@ def token() -> None:
 def launch(
     preset: Annotated[str | None, typer.Option(help="Model; `memgen presets` lists them.")] = None,
     data: Annotated[str | None, typer.Option(help="Data set; `memgen data-sets` lists them.")] = None,
-    num_questions: Annotated[int | None, typer.Option(help="How many; empty for all.")] = None,
+    num_questions: Annotated[int | None, typer.Option(help=help_of(Evaluation, "num_questions"))] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with a config; the options above win.")] = None,
     set_field: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Any other field; may be repeated.")
@@ -149,7 +150,7 @@ def launch(
 
 @app.command()
 def runs(
-    status: Annotated[str | None, typer.Option(help="One status, or several with commas.")] = None,
+    status: Annotated[str | None, typer.Option(help=f"One of {', '.join(RunStatus)}, or several with commas.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
 ) -> None:
     """List runs, newest first."""

@@ -10,9 +10,10 @@ from backend.commands.demo import run_demo
 from backend.commands.pipeline_text import follow, show_comparison
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table
 from memgen.contract.config import RunConfig, stage_class
-from memgen.contract.config_text import field_value
+from memgen.contract.config_text import field_value, help_of
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import STEPS, PipelineSpec, demo_spec
+from memgen.contract.stage_configs import Evaluation
 from memgen.contract.stages import trains
 from memgen.contract.status import PipelineStatus, StopMode
 
@@ -33,7 +34,9 @@ def run(
     config: Annotated[Path | None, typer.Option(help="JSON file with a pipeline; the options below win.")] = None,
     preset: Annotated[str | None, typer.Option(help="Model; `memgen presets` lists them.")] = None,
     data: Annotated[str | None, typer.Option(help="Data set; `memgen data-sets` lists them.")] = None,
-    num_questions: Annotated[int | None, typer.Option(help="Of each evaluation; empty for all.")] = None,
+    num_questions: Annotated[
+        int | None, typer.Option(help=f"Of each evaluation. {help_of(Evaluation, 'num_questions')}")
+    ] = None,
     set_field: Annotated[
         list[str] | None,
         typer.Option(

@@ -20,7 +20,7 @@ from dashboard.parts.components import facts
 from dashboard.parts.foreign_text import sentence
 from dashboard.parts.rescoring import REFUSED, offer_rescoring
 from dashboard.parts.row_clicks import clicked
-from dashboard.parts.text import words
+from memgen.contract.titles import title_of
 
 ROW_PIXELS = 36
 
@@ -28,7 +28,7 @@ ROW_PIXELS = 36
 def show_results(reply: CompareOut) -> None:
     """Conditions, warnings, tables and charts."""
     with st.container(key="conditions"):
-        facts({words(name): value for name, value in reply.conditions.items()})
+        facts({title_of(name): value for name, value in reply.conditions.items()})
     for warning in reply.warnings:
         st.warning(sentence(warning), icon=":material/warning:")
     event = st.dataframe(

@@ -13,6 +13,7 @@ from dashboard.parts.text import count, size
 from memgen.contract.stage import Form, Need, Part
 from memgen.contract.stage_configs import LENGTHS
 from memgen.contract.stages import STAGES, forms
+from memgen.contract.titles import title_of
 
 _ICONS: dict[Part, str] = {"weaver": "school", "trigger": "bolt"}
 
@@ -42,7 +43,7 @@ def choose_checkpoint(
     chosen: str | None = None
     if usable or optional:
         chosen = st.selectbox(
-            "Checkpoint",
+            field.label,
             list(usable),
             index=None,
             key=widget_key(field),
@@ -109,7 +110,7 @@ def checkpoint_text(one: CheckpointOut) -> str:
 
 def _details(one: CheckpointOut) -> None:
     parts = [f"trained: {', '.join(one.trained)}"] if one.trained else []
-    parts += [f"{name} {value}" for name, value in one.latents.items()]
+    parts += [f"{title_of(name)}: {value}" for name, value in one.latents.items()]
     if one.size_bytes is not None:
         parts.append(size(one.size_bytes))
     if one.content_hash:

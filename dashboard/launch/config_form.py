@@ -10,8 +10,8 @@ from typing import Any, Literal
 import streamlit as st
 
 from dashboard.parts.foreign_text import escape_markdown
-from dashboard.parts.text import words
 from memgen.contract.data_sets.field import WORDS
+from memgen.contract.titles import title_of
 
 Kind = Literal["const", "enum", "integer", "number", "boolean", "text"]
 _FEW_CHOICES = 4
@@ -33,11 +33,8 @@ class FormField:
     max_length: int | None = None
     words: Mapping[Any, str] = dataclass_field(default_factory=dict)
     """What people read for a choice, where that is not the choice itself."""
-
-    @property
-    def label(self) -> str:
-        """`Max prompt length`."""
-        return words(self.name)
+    label: str = ""
+    """What people read for the field."""
 
 
 def form_fields(schema: Mapping[str, Any]) -> list[FormField]:
@@ -73,9 +70,22 @@ def _field(name: str, part: dict[str, Any], schema: Mapping[str, Any]) -> FormFi
         minimum = kind_part["exclusiveMinimum"] + 1 if "exclusiveMinimum" in kind_part else minimum
         maximum = kind_part["exclusiveMaximum"] - 1 if "exclusiveMaximum" in kind_part else maximum
     return FormField(
-        name, kind, default, help_text, nullable, choices, minimum, maximum, kind_part.get("maxLength"),
-        part.get(WORDS, {}),
+        name, kind, default, f"{help_text} {range_text(kind_part)}".strip(), nullable, choices, minimum, maximum,
+        kind_part.get("maxLength"), part.get(WORDS, {}), part.get("title") or title_of(name),
     )  # fmt: skip
+
+
+def _number_text(number: float) -> str:
+    return f"{number:,.0f}" if float(number).is_integer() else f"{number:g}"
+
+
+def range_text(part: Mapping[str, Any]) -> str:
+    """What a number may be, as a sentence: `At least 0, below 1.`; empty for other fields."""
+    least, above = part.get("minimum"), part.get("exclusiveMinimum")
+    most, below = part.get("maximum"), part.get("exclusiveMaximum")
+    bounds = (("at least", least), ("above", above), ("at most", most), ("below", below))
+    text = ", ".join(f"{word} {_number_text(bound)}" for word, bound in bounds if bound is not None)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 _KINDS: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "boolean", "string": "text"}

@@ -30,7 +30,7 @@ def choose_model(fields: Mapping[str, FormField], draft: Mapping[str, Any], pres
         st.session_state[key] = next(iter(by_name))
         st.warning(f"{escape_markdown(str(wanted))} can't be launched here any more; another model is chosen.")
     name = st.selectbox(
-        "Model",
+        field.label,
         list(by_name),
         key=key,
         help=field.help,

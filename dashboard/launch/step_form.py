@@ -20,6 +20,7 @@ from dashboard.launch.stage_fields import (
 )
 from dashboard.parts.foreign_text import escape_markdown
 from memgen.contract.stages import forms, stage_named
+from memgen.contract.titles import title_of
 
 
 def step_form(form_name: str, fields: Sequence[FormField], presets: Sequence[PresetOut]) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def step_form(form_name: str, fields: Sequence[FormField], presets: Sequence[Pre
         if current_value(by_name[name], given) is not None:
             fixed["setting"] = setting
     said = [(name, fixed[name]) for name in ("stage", "setting") if name in fixed]
-    st.caption(" · ".join(f"{name} **{escape_markdown(str(value))}**" for name, value in said))
+    st.caption(" · ".join(f"{title_of(name)} **{escape_markdown(str(value))}**" for name, value in said))
     config = {field.name: field.default for field in fields} | fixed
     config["preset"] = choose_model(by_name, given, presets)
     checkpoint_place = st.container(key="checkpoint")

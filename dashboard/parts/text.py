@@ -93,7 +93,7 @@ def count(number: float | None) -> str:
 
 
 def words(name: str) -> str:
-    """`max_prompt_length` -> `Max prompt length`."""
+    """`compute_reward` -> `Compute reward`."""
     text = name.replace("_", " ").strip()
     return text[:1].upper() + text[1:]
 

@@ -8,9 +8,10 @@ from dashboard.parts import api
 from dashboard.parts.components import facts
 from dashboard.parts.foreign_text import plain_frame, sentence, visible
 from dashboard.parts.link_row import link_row
-from dashboard.parts.text import MISSING, count, size, words
+from dashboard.parts.text import MISSING, count, size
 from dashboard.run.links import lineage_link
 from memgen.contract.stages import find_stage
+from memgen.contract.titles import title_of
 
 
 def checkpoint_view(run: RunDetail) -> None:
@@ -22,7 +23,7 @@ def checkpoint_view(run: RunDetail) -> None:
             st.warning(sentence(checkpoint.reason), icon=":material/warning:")
         facts(checkpoint_facts(checkpoint))
         st.caption("Latents")
-        facts({words(name): str(value) for name, value in checkpoint.latents.items()})
+        facts({title_of(name): str(value) for name, value in checkpoint.latents.items()})
         if checkpoint.folder:
             st.caption("Folder, relative to the home folder")
             st.code(visible(checkpoint.folder), language=None, wrap_lines=True)

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from types import UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
+from pydantic import BaseModel
+
 from memgen.contract.config import RunConfig
 
 
@@ -32,6 +34,11 @@ def field_value(config_classes: Iterable[type[RunConfig]], field: str, text: str
     except (ValueError, RecursionError):
         return text
     return text if isinstance(value, str) or value in (float("inf"), float("-inf")) else value
+
+
+def help_of(config_class: type[BaseModel], field: str) -> str:
+    """What a field's docstring says, on one line."""
+    return " ".join((config_class.model_fields[field].description or "").split())
 
 
 def _kinds(annotation: Any) -> set[type]:

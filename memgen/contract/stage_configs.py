@@ -14,6 +14,7 @@ from memgen.contract.data_sets.field import DataName
 from memgen.contract.data_sets.record import Split
 from memgen.contract.data_sets.registry import DEFAULT
 from memgen.contract.names import MOST_REVISION, REVISION
+from memgen.contract.titles import title_of
 
 DType = Literal["auto", "float32", "bfloat16"]
 LENGTHS = ("prompt_latents_len", "inference_latents_len")
@@ -37,7 +38,12 @@ class StageConfig(BaseModel):
         batch_size: int
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        field_title_generator=lambda name, _: title_of(name),
     )
 
     stage: str

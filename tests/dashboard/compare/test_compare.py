@@ -123,7 +123,7 @@ def test_comparison_of_the_address_shows_conditions_verdicts_and_warnings(three:
     app = open_page("compare", runs="2,3,4", base="2")
     assert three.wire.query("/compare") == {"runs": "2,3,4", "base": "2"}
     assert app.dataframe[0].value["run"].tolist() == [2, 3, 4]
-    assert "Max completion length" in shown(app)
+    assert "Longest answer" in shown(app)
     assert "answered different numbers of questions" in said(app)
     assert "too few questions to tell" in shown(app)
     assert "better] weaver, run 3: " in said(app)

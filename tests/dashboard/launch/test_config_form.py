@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.launch.config_form import form_fields, starting_value
 from memgen.contract.stages.evaluate import EvaluateConfig
+from memgen.contract.stages.weaver_sft import WeaverSftConfig
 
 SCHEMA = EvaluateConfig.model_json_schema()
 FIELDS = {field.name: field for field in form_fields(SCHEMA)}
@@ -51,6 +52,19 @@ def test_kinds_bounds_and_choices_come_from_the_schema() -> None:
 def test_help_is_the_description_on_one_line() -> None:
     assert "\n" not in FIELDS["num_questions"].help
     assert FIELDS["num_questions"].help.startswith("How many questions")
+
+
+def test_label_is_the_title_and_help_ends_with_the_range() -> None:
+    assert (FIELDS["num_questions"].label, FIELDS["max_completion_length"].label) == ("Questions", "Longest answer")
+    assert FIELDS["insert_probability"].help.endswith("At least 0, at most 1.")
+    skipped = next(one for one in form_fields(WeaverSftConfig.model_json_schema()) if one.name == "skip_probability")
+    assert skipped.help.endswith("At least 0, below 1.")
+    assert not FIELDS["split"].help.endswith("least 0.")
+
+
+def test_field_without_a_title_has_its_name_as_words() -> None:
+    [only] = form_fields({"properties": {"some_number": {"type": "integer", "exclusiveMinimum": 0}}})
+    assert (only.label, only.help) == ("Some number", "Above 0.")
 
 
 def test_refs_and_exclusive_bounds_are_understood() -> None:
@@ -104,6 +118,8 @@ def test_number_can_be_set_and_emptied_again() -> None:
     assert app.number_input(key="config_num_questions").placeholder == "all"
 
 
-def test_bounds_reach_the_widget() -> None:
+def test_bounds_and_label_reach_the_widget() -> None:
+    widget = run_form().number_input(key="config_num_questions")
+    assert widget.label == "Questions"
     widget = run_form().number_input(key="config_batch_size")
     assert (widget.min, widget.max) == (1, 512)

@@ -101,7 +101,12 @@ def test_checkpoint_tab_says_what_it_is_and_what_can_follow(studio: Studio) -> N
     checkpoint = studio.get("/checkpoints/2")
     app = open_page("run", run="2", tab="Checkpoint")
     text = shown(app)
-    for word in (checkpoint["content_hash"], checkpoint["folder"], f"{checkpoint['size_bytes']} B"):
+    for word in (
+        checkpoint["content_hash"],
+        checkpoint["folder"],
+        f"{checkpoint['size_bytes']} B",
+        "Latents at the prompt",
+    ):
         assert word in text
     assert app.dataframe[0].value["File"].tolist() == ["parts.safetensors"]
     there = links(app)

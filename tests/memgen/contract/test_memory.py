@@ -2,10 +2,10 @@ import pytest
 
 from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.planner.disk import output_bytes
-from memgen.contract.planner.memory import MemoryPlan, plan, weights_bytes
+from memgen.contract.planner.memory import plan, weights_bytes
 from memgen.contract.planner.placement import place, share
 from memgen.contract.planner.shapes import Pass, Shape, weaver_passes
-from memgen.contract.presets import BUILT_IN, get_preset
+from memgen.contract.presets import BUILT_IN
 from memgen.contract.stages import stage_of
 from memgen.contract.stages.evaluate import EvaluateConfig
 from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
@@ -107,13 +107,16 @@ def test_shares_fall_with_the_gpus_and_cover_the_run(preset) -> None:
     assert place(own, [own.total - 1] * (preset.dimensions.num_layers + 1)) is None
 
 
-def test_presets_hold_on_the_gpus_that_their_notes_speak_of() -> None:
-    def on_gpu(name: str, config: RunConfig) -> MemoryPlan:
-        return plan(config, get_preset(name), "cuda")
+def test_model_whose_note_says_that_it_runs_on_a_cpu_holds_in_the_memory_of_a_laptop() -> None:
+    on_cpu = [preset for preset in BUILT_IN if "runs on a CPU" in preset.note]
+    assert on_cpu == [DEMO]
+    assert all(plan(EvaluateConfig(), preset, "cpu").total < 8 * GIB for preset in on_cpu)
 
-    assert on_gpu(SMALL.name, EvaluateConfig()).total < 8 * GIB
-    assert on_gpu(MIDDLE.name, WOVEN).total < 24 * GIB
-    assert on_gpu(LARGE.name, WOVEN).total < 40 * GIB
+
+def test_larger_models_hold_on_gpus_of_8_24_and_40_gib() -> None:
+    assert plan(EvaluateConfig(), SMALL, "cuda").total < 8 * GIB
+    assert plan(WOVEN, MIDDLE, "cuda").total < 24 * GIB
+    assert 24 * GIB < plan(WOVEN, LARGE, "cuda").total < 40 * GIB
 
 
 def test_disk_holds_checkpoints_of_a_training_and_answers_of_an_evaluation() -> None:

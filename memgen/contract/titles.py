@@ -1,0 +1,56 @@
+"""What people read for a field of a config: in forms, pages, API document and command line.
+
+A field that no other stage has may say its title itself (`Field(title=...)`).
+"""
+
+_TITLES = {
+    "preset": "Model",
+    "revision": "Revision of the model",
+    "max_prompt_length": "Longest prompt",
+    "max_completion_length": "Longest answer",
+    "dtype": "Number format",
+    "num_questions": "Questions",
+    "batch_size": "Batch size",
+    "prompt_latents_len": "Latents at the prompt",
+    "inference_latents_len": "Latents in the answer",
+    "max_prompt_aug_num": "Insertions at the prompt",
+    "max_inference_aug_num": "Most insertions in the answer",
+    "insert_probability": "Probability of an insertion",
+    "skip_probability": "Probability of a skipped insertion",
+    "num_train_epochs": "Epochs",
+    "max_steps": "Most steps",
+    "gradient_accumulation_steps": "Batches per step",
+    "learning_rate": "Learning rate",
+    "latents_learning_rate": "Learning rate of the latents",
+    "projections_learning_rate": "Learning rate of the projections",
+    "head_learning_rate": "Learning rate of the trigger's head",
+    "warmup_ratio": "Share of warm-up",
+    "lr_scheduler_type": "Course of the learning rate",
+    "max_grad_norm": "Largest gradient norm",
+    "gradient_checkpointing": "Recompute activations",
+    "save_steps": "Steps between checkpoints",
+    "eval_questions": "Validation questions",
+    "eval_steps": "Steps between validations",
+    "lora_r": "LoRA rank",
+    "lora_alpha": "LoRA alpha",
+    "lora_dropout": "LoRA dropout",
+    "num_generations": "Completions per question",
+    "sample_tokens": "Sample tokens",
+    "scale_rewards": "Scale of advantages",
+    "beta": "Weight of the KL divergence",
+    "num_iterations": "Steps per batch of completions",
+    "epsilon": "Clip range",
+    "insertion_penalty": "Penalty on insertions",
+    "update": "Update of the latents",
+    "lr": "Step size",
+    "sigma": "Exploration noise",
+    "sigma_decay": "Decay of the noise",
+    "top_k": "Tokens in the reward",
+    "threshold": "Reward at which to stop",
+}
+
+
+def title_of(field: str) -> str:
+    """`num_questions` -> `Questions`; a name without a title of its own as words, `max_steps` -> `Max steps`."""
+    text = field.replace("_", " ").strip()
+    return _TITLES.get(field, text[:1].upper() + text[1:])
