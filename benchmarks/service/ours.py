@@ -211,6 +211,7 @@ class Ours:
             "data_sets": "/data-sets",
             "schema": "/schema/evaluate",
             "pipelines": "/pipelines",
+            "candidates": "/pipelines/candidates?preset=HuggingFaceTB/SmolLM2-135M-Instruct&data=wordproblems",
             "checkpoints": "/checkpoints",
             "lineage": "/lineage",
             "lineage_of_run": "/lineage?run={n}",

@@ -10,8 +10,8 @@ from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
 from backend.http.routes.parameters import Cursor, Key
 from backend.http.routes.route import Route
-from backend.services import candidates as reusable
 from backend.services import pipelines, preflight
+from backend.services.candidates import candidates as candidates_of
 from backend.services.idempotency import once, replayed
 from backend.store.models import Pipeline
 from backend.views import pipelines as views
@@ -78,7 +78,7 @@ def candidates(
 ) -> s.Candidates:
     """Finished runs that may stand for each step; of trainings those that left a checkpoint."""
     with context.database.read() as session:
-        by_step = reusable.candidates(session, preset, data, also or [])
+        by_step = candidates_of(session, preset, data, also or [])
         rows = {run.id: run for runs in by_step.values() for run in runs}
         shown = {out.id: out for out in runs_out(session, list(rows.values()), context.look_around())}
         steps: dict[str, list[s.RunOut]] = {
