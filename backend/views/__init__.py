@@ -1,1 +1,1 @@
-"""Rows as the API shows them; the one room that builds replies."""
+"""Rows as the API shows them."""
