@@ -325,7 +325,7 @@ class Client:
         return self._post(f"/worker/attempts/{attempt_id}/heartbeat", s.HeartbeatReply, {})
 
     def send_stream(self, attempt_id: int, stream: Stream, offset: int, data: bytes) -> int:
-        """Send bytes of an attempt's file that start at `offset`; returns the offset behind them."""
+        """Send bytes of an attempt's file that start at `offset`; returns the offset after them."""
         reply = self._send(
             "POST",
             f"/worker/attempts/{attempt_id}/{stream}",

@@ -79,7 +79,7 @@ def _free_name(session: Session, host: str, boot_id: str, patience: Patience, at
 
 
 def slots_of(worker: Worker) -> list[SlotReport]:
-    """A worker's slots; what an older version stored and no reader of today can bear is left out."""
+    """A worker's slots; those stored by an older version that can't be read today are left out."""
     reports: list[SlotReport] = []
     for slot in worker.slots:
         try:

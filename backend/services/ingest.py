@@ -76,7 +76,7 @@ def beat(session: Session, attempt: Attempt, *, at: float, lease: float) -> Stop
 
 
 def take_log(attempt: Attempt, offset: int, data: bytes, path: Path) -> int:
-    """Store bytes of the log; returns the offset behind them."""
+    """Store bytes of the log; returns the offset after them."""
     _expect(attempt.log_offset, offset)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("r+b" if path.exists() else "wb") as file:
@@ -88,7 +88,7 @@ def take_log(attempt: Attempt, offset: int, data: bytes, path: Path) -> int:
 
 
 def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *, at: float) -> int:
-    """Store whole lines of the events file; returns the offset behind the last one."""
+    """Store whole lines of the events file; returns the offset after the last one."""
     _expect(attempt.events_offset, offset)
     lines, size = _whole_lines(data)
     metrics: list[dict[str, Any]] = []
@@ -128,7 +128,7 @@ def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *,
 
 
 def take_answers(session: Session, attempt: Attempt, offset: int, data: bytes) -> int:
-    """Store whole lines of the answer file; returns the offset behind the last one."""
+    """Store whole lines of the answer file; returns the offset after the last one."""
     _expect(attempt.answers_offset, offset)
     lines, size = _whole_lines(data)
     run = session.get_one(Run, attempt.run_id)

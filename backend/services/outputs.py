@@ -67,7 +67,7 @@ class Publisher:
             self.publish(run_id)
 
     def catch_up(self, *, at: float) -> None:
-        """At the start: make what is missing, and known what trainings left whose end a version before has taken.
+        """At the start: make missing paths, and register checkpoints of trainings that an earlier version finished.
 
         Args:
             at: seconds since 1970.

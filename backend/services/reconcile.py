@@ -117,7 +117,7 @@ class Reconciler:
                 return
 
     def _limit_times(self, session: Session, now: float) -> None:
-        """No time of the future is further off than we ever set one: the clock may have been put back since."""
+        """Cut leases and pauses that lie further ahead than we ever set them: the clock may have been put back."""
         latest = now + self._settings.lease_seconds
         leased = col(Attempt.status).in_(ATTEMPT_LIVE), col(Attempt.lease_until) > latest
         session.execute(update(Attempt).where(*leased).values(lease_until=latest))

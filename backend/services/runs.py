@@ -182,7 +182,7 @@ def resume_source(attempts: list[Attempt]) -> tuple[int | None, str]:
         if attempt.num_answers > 0:
             return attempt.number, f"Goes on after {attempt.num_answers} answers of attempt {attempt.number}."
         if attempt.checkpoint_step:
-            return attempt.number, f"Goes on behind step {attempt.checkpoint_step} of attempt {attempt.number}."
+            return attempt.number, f"Continues after step {attempt.checkpoint_step} of attempt {attempt.number}."
         # one that never started left nothing behind; one that started afresh forgot what was before
         number = attempt.resumes if attempt.claimed_at is not None else attempt.number - 1
     return None, "Nothing was saved yet; retry starts again."

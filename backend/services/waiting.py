@@ -92,7 +92,7 @@ class Waiting:
         return self._why_not_taken(run, free)
 
     def _why_not_taken(self, run: Run, free: list[tuple[str, SlotReport]]) -> str:
-        """Of the first run of the queue, that slots are free for."""
+        """Why the first run of the queue is not taken although slots are free."""
         # the memory that a slot reported while it worked was in use by its own run
         reported = [
             (host, slot)

@@ -91,8 +91,8 @@ def answer_pairs(
     kinds = {question: _kind(old[question][1], new[question][1]) for _, question in common}
     counts = Counter(kinds.values())
     matching = [(index, question) for index, question in common if show in ("all", kinds[question])]
-    behind = cursor_number(cursor) if cursor else -1
-    page = [(index, question) for index, question in matching if index > behind][: limit + 1]
+    last_seen = cursor_number(cursor) if cursor else -1
+    page = [(index, question) for index, question in matching if index > last_seen][: limit + 1]
     return s.AnswerPairs(
         items=[
             s.AnswerPair(id=question, kind=kinds[question], before=old_answer, after=new_answer)

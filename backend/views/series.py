@@ -1,6 +1,6 @@
 """Metrics as charts read them: at most so many points of each series, found by seeking instead of reading all.
 
-A run may have a million points. The table is ordered by run, name, step and attempt, so a point at or behind a step is
+A run may have a million points. The table is ordered by run, name, step and attempt, so a point at or after a step is
 one seek away.
 """
 
@@ -16,7 +16,7 @@ from backend.store.models import Metric
 Point = tuple[int, float, float]
 """Step, value and time in seconds since 1970."""
 
-# of each of n steps, evenly from the first to the last, the nearest point at or behind it, of its last attempt
+# of each of n steps, evenly from the first to the last, the nearest point at or after it, of its last attempt
 _SEEK = text(
     """
     WITH RECURSIVE place(k) AS (SELECT 0 UNION ALL SELECT k + 1 FROM place WHERE k < :points - 1)
@@ -39,7 +39,7 @@ def metrics(
         session: a view of the database.
         run_id: of the run.
         name: of one metric; None for all.
-        since: only steps behind this one.
+        since: only steps after this one.
         max_points: most points of a series; of a longer one points at even distances, first and last among them.
 
     Raises:
@@ -63,12 +63,12 @@ def metrics(
 
 
 def _names(session: Session, run_id: int) -> Iterator[str]:
-    """Names of a run's metrics in order, each found by a seek behind the one before."""
+    """Names of a run's metrics in order, each found by a seek after the one before."""
     found = session.exec(select(func.min(Metric.name)).where(col(Metric.run_id) == run_id)).one()
     while found is not None:
         yield found
-        behind = select(func.min(Metric.name)).where(col(Metric.run_id) == run_id, col(Metric.name) > found)
-        found = session.exec(behind).one()
+        following = select(func.min(Metric.name)).where(col(Metric.run_id) == run_id, col(Metric.name) > found)
+        found = session.exec(following).one()
 
 
 def _points(session: Session, run_id: int, name: str, since: int | None, max_points: int, start: int) -> list[Point]:

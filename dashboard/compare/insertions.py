@@ -62,7 +62,7 @@ def _row(item: InsertionGroup) -> dict[str, Any]:
 COLUMNS: dict[str, Any] = {
     "prompt": st.column_config.TextColumn("At the prompt", help="Latents at the end of the prompt", width=110),
     "completion": st.column_config.NumberColumn(
-        "In the completion", help="Insertions behind delimiters of the completion", width=130
+        "In the completion", help="Insertions after delimiters of the completion", width=130
     ),
     "n": st.column_config.NumberColumn("Questions", format="localized", width=84),
     "before": st.column_config.NumberColumn("Before right", format="localized", width=96),

@@ -70,7 +70,7 @@ def form_of(stage: str, setting: str) -> str:
 
 
 def forget_source() -> None:
-    """Off the launch page: a link that names the same source again must be followed again."""
+    """To be called on other pages, so that a repeated link to the same source is followed again."""
     st.session_state.pop(LOADED, None)
 
 

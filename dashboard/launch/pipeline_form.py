@@ -124,7 +124,7 @@ def _step(
 
 
 def step_state(choice: str, settings: Mapping[str, Any]) -> str:
-    """What stands behind a step's name while it is folded."""
+    """What stands beside a step's name while it is folded."""
     if choice == LEFT_OUT:
         return " · left out"
     if choice != NEW_RUN:

@@ -76,7 +76,7 @@ def _decisions(answer: AnswerRecord, place: str) -> None:
     st.dataframe(
         frame[["token", "where", "asked", "decision"]],
         column_config={
-            "token": st.column_config.NumberColumn("Token", help="Index of the token behind the latents"),
+            "token": st.column_config.NumberColumn("Token", help="Index of the token after the latents"),
             "where": "Where",
             "asked": st.column_config.CheckboxColumn("Trigger asked"),
             "decision": "Decision",

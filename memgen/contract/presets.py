@@ -115,7 +115,7 @@ class Preset(_Frozen):
 
 
 def short_name(preset: str) -> str:
-    """The part of a preset's name behind the slash: how output folders are called."""
+    """The part of a preset's name after the slash; it names output folders."""
     return preset.rsplit("/", 1)[-1]
 
 

@@ -19,7 +19,9 @@ Part = Literal["weaver", "trigger"]
 Need = Part | None
 """What the checkpoint of a run must have had trained; None needs no checkpoint at all."""
 Config = TypeVar("Config", bound=StageConfig)
-Read = TypeVar("Read", bound=StageConfig, contravariant=True)  # a config that is only read: what takes all takes each
+Read = TypeVar(
+    "Read", bound=StageConfig, contravariant=True
+)  # a config that is only read: a function that accepts every config accepts this one
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,9 @@ class Work(Generic[Read]):
     """Splits that the runner is given, and how many questions of each from the first on (None: all). `num_questions`
     counts those of the first split."""
     rows: Callable[[int], int]
-    """How many questions of a split of so many a run takes that names no number."""
+    """Given the size of a split, how many questions a run takes if its config names no number."""
     at_once: Callable[[Read, int], int]
-    """Of so many questions, how many rows are worked on at a time, which several processes can share."""
+    """Given the number of questions, how many rows are worked on together; several processes may share them."""
     pace: tuple[str, ...]
     """Config fields that decide how long one question (of a training: one step) takes."""
     steps: Callable[[Read, int], int] | None = None
@@ -116,7 +118,7 @@ class Figure:
     """A number of the result that the run's header shows."""
 
     name: str
-    """In the result, and of a training behind `train/` among the metrics."""
+    """In the result, and of a training, with the prefix `train/`, among the metrics."""
     label: str
     form: str
     """A format of Python, or `%` for a share."""

@@ -101,11 +101,11 @@ class Evaluation(StageConfig):
     max_prompt_aug_num: int | None = Field(default=None, ge=0, le=1)
     """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's."""
     max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)
-    """Most insertions behind delimiters in an answer; empty takes the checkpoint's."""
+    """Most insertions after delimiters in an answer; empty takes the checkpoint's."""
     prompt_latents_len: int | None = Field(default=None, ge=1, le=1024)
     """Latents at the end of the prompt. They are the checkpoint's; a number here must agree with it."""
     inference_latents_len: int | None = Field(default=None, ge=1, le=1024)
-    """Latents behind a delimiter. They are the checkpoint's; a number here must agree with it."""
+    """Latents after a delimiter. They are the checkpoint's; a number here must agree with it."""
 
     @field_validator("checkpoint")
     @classmethod
@@ -148,7 +148,7 @@ class Training(StageConfig):
     warmup_ratio: float = Field(ge=0, le=1)
     """Share of the steps in which the learning rate rises from 0."""
     lr_scheduler_type: Literal["cosine", "linear", "constant"]
-    """How the learning rate falls behind the warm-up; it ends where the training ends."""
+    """How the learning rate falls after the warm-up; it ends where the training ends."""
     weight_decay: float = Field(default=0.0, ge=0, le=1)
     """Weight decay of AdamW."""
     max_grad_norm: float = Field(default=1.0, gt=0, le=1e9)

@@ -5,7 +5,7 @@ FEWEST_DIFFERENT = 6
 
 
 def why_bad(token: str) -> str | None:
-    """Why a token is none that nobody can guess and an HTTP header can carry; None if it is one.
+    """Why a token is too easy to guess or can't go into an HTTP header; None if it is fine.
 
     Args:
         token: without the white space around it. The reason never shows it.

@@ -15,7 +15,7 @@ def from_gsm8k_row(row: Mapping[str, object], prefix: str) -> Question:
 
     Raises:
         BadInput: `bad_data_row`, where a key is missing or empty, a text can't be written in UTF-8, or the answer has
-            nothing behind a `####`.
+            nothing after a `####`.
     """
     question, answer_text = _text(row, "question"), _text(row, "answer")
     rationale, _, answer = answer_text.rpartition("####")
@@ -23,7 +23,7 @@ def from_gsm8k_row(row: Mapping[str, object], prefix: str) -> Question:
     if "####" not in answer_text or not answer:
         raise BadInput(
             "bad_data_row",
-            "the answer has no '####' with the final answer behind it",
+            "the answer has no '####' with the final answer after it",
             field="answer",
             value=answer_text,
             way_out="End each answer with a line such as '#### 18'.",

@@ -47,8 +47,8 @@ LOWER = "Lower learning_rate and start again; the last checkpoint is whole."
 LINES = 200  # lines about steps in the log of a training, roughly
 SAID = ("loss", "reward", "frac_reward_zero_std", "insert_rate", "completions/mean_length", "grad_norm", "step_seconds")
 Step = Callable[[int], dict[str, float]]
-"""Runs the forward and backward pass of a step for this rank's rows; returns the metrics of all rows by name behind
-`train/`, with `loss`. The losses of the ranks, and so their gradients, add up to those of the step."""
+"""Runs the forward and backward pass of a step for this rank's rows; returns the metrics of all rows by name
+without `train/`, with `loss`. The losses of the ranks, and so their gradients, add up to those of the step."""
 
 
 def seed_of(seed: int, *what: object) -> int:
@@ -94,7 +94,7 @@ def resume_point(context: Context) -> tuple[Path, int] | None:
                 shutil.rmtree(aside, ignore_errors=True)
                 folder.rename(aside)
             continue
-        context.monitor.say(f"resumed: going on behind step {step}")
+        context.monitor.say(f"resumed: continuing after step {step}")
         return folder, step
     context.monitor.say("resumed: there is no checkpoint yet, starting from the beginning")
     return None
@@ -283,7 +283,7 @@ class TrainingLoop:
     def _check_weights(self) -> None:
         """Refuse to save weights that are no numbers, or not those of all ranks."""
         if not all(is_finite(parameter) for parameter in self._parameters):
-            raise Diverged(f"the weights behind step {self._done} are not finite: the training has diverged", LOWER)
+            raise Diverged(f"the weights after step {self._done} are not finite: the training has diverged", LOWER)
         if self._context.team.size == 1:
             return
         digest = hashlib.sha256()
@@ -291,7 +291,7 @@ class TrainingLoop:
             digest.update(parameter.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
         if len(set(self._context.team.gather([digest.hexdigest()]))) > 1:
             raise Diverged(
-                f"the weights of the {self._context.team.size} processes differ behind step {self._done}: nothing is "
+                f"the weights of the {self._context.team.size} processes differ after step {self._done}: nothing is "
                 "saved",
                 "Go on with --resume; the last checkpoint is whole.",
             )

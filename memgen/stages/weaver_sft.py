@@ -42,7 +42,7 @@ class Example:
 
     @property
     def num_labels(self) -> int:
-        """Supervised tokens: the solution, `<|im_end|>` and the newline behind it."""
+        """Supervised tokens: the solution, `<|im_end|>` and the newline after it."""
         return len(self.ids) - self.prompt_length
 
 
@@ -132,11 +132,11 @@ class Teacher:
         (nats,) = context.team.sum(own)
         loss = nats / sum(example.num_labels for example in self._held_out)
         if not math.isfinite(loss):
-            raise Diverged(f"the validation loss behind step {done} is {loss}: the training has diverged", LOWER)
+            raise Diverged(f"the validation loss after step {done} is {loss}: the training has diverged", LOWER)
         self._notes.setdefault("eval_loss_before", loss)
         self._notes["eval_loss"] = loss
         context.monitor.metric("eval/loss", done, loss)
-        context.monitor.say(f"validation loss {loss:.4f} nat per token behind step {done}")
+        context.monitor.say(f"validation loss {loss:.4f} nat per token after step {done}")
         if context.team.is_main:
             for name, value in latent_signals(
                 self._model, self._rows(self._held_out[: self._config.batch_size])

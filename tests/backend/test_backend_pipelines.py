@@ -117,7 +117,7 @@ def training_killed_behind_step_8(backend: Backend) -> None:
 
 def test_continue_resumes_a_training_from_its_checkpoint(backend: Backend) -> None:
     training_killed_behind_step_8(backend)
-    assert backend.run(2)["resume_reason"] == "Goes on behind step 8 of attempt 1."
+    assert backend.run(2)["resume_reason"] == "Continues after step 8 of attempt 1."
     backend.user("POST", "/pipelines/1/continue", json={})
     assert backend.held().resumes == 1
 

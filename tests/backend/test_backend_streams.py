@@ -72,7 +72,7 @@ def test_line_that_was_torn_anywhere_is_stored_once_when_it_is_whole(backend: Ba
     first = lines(0)
     whole = len(first)
     places = [n for n, byte in enumerate(first) if byte >= 0x80] + [1, 2, whole - 1]
-    for cut in places:  # what is behind the last newline stays with the sender
+    for cut in places:  # what is after the last newline stays with the sender
         assert attempt.send(stream, first[:cut], offset=0).json() == {"offset": 0}
     assert attempt.send(stream, first + lines(1)[:9], offset=0).json() == {"offset": whole}
     assert attempt.send(stream, lines(1)).json() == {"offset": whole + len(lines(1))}

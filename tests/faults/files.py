@@ -25,7 +25,7 @@ def line_of_100_megabytes(house: House) -> None:
 
 @fault(quick=True)
 def disk_full_at_answers(house: House) -> None:
-    """The run fails and says so; with room again it goes on behind its last whole answer."""
+    """The run fails and says so; with room again it goes on after its last whole answer."""
     run_id = house.launch(questions=120)
     house.started(run_id, 20)
     house.fault()

@@ -159,7 +159,7 @@ class House(RunningStack):
 
     @contextmanager
     def files_limited(self, pid: int, size: int) -> Iterator[None]:
-        """Inside the block a process can write to no file behind `size` bytes: a full disk, as far as it can tell."""
+        """Inside the block a process can write to no file beyond `size` bytes: a full disk, as far as it can tell."""
         before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, before[1]))
         try:

@@ -41,7 +41,7 @@ def _saved(house: House, run_id: int, attempt: int = 1) -> None:
 
 @fault()
 def real_trainer_loses_its_supervisor(house: House) -> None:
-    """A training goes on behind its last whole checkpoint."""
+    """A training goes on after its last whole checkpoint."""
     run_id = _train(house)
     _saved(house, run_id)
     house.fault()
@@ -57,7 +57,7 @@ def real_trainer_loses_its_supervisor(house: House) -> None:
 
 @fault()
 def real_trainer_killed(house: House) -> None:
-    """An evaluation goes on behind its last answer when it is resumed."""
+    """An evaluation goes on after its last answer when it is resumed."""
     run_id = house.launch(**EVALUATION)
     house.started(run_id)
     house.fault()

@@ -501,7 +501,7 @@ def test_hostile_checkpoint_of_the_older_layout_is_refused(
 
 @pytest.fixture
 def stopped(home: Path, tmp_path: Path) -> Path:
-    """A weaver training that was stopped behind its second step."""
+    """A weaver training that was stopped after its second step."""
     folder = tmp_path / "stopped"
     config = config_of(stage="weaver_sft", num_questions=8, batch_size=2, eval_questions=0)
     from memgen.stop import Stopped

@@ -446,7 +446,7 @@ def test_weights_that_are_no_numbers_are_never_saved(
     code, failed = ends(home, tmp_path / "run", **(TRAINING | {"eval_questions": 0}))
     assert failed is not None
     assert (code, failed.code) == (EXIT_ERROR, "diverged")
-    assert "weights behind step 2" in failed.message
+    assert "weights after step 2" in failed.message
     assert not RunDir(tmp_path / "run", "weaver_sft").output.exists()
 
 

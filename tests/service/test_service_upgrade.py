@@ -45,7 +45,7 @@ def test_what_the_version_before_stopped_goes_on_and_its_checkpoints_are_started
             assert run.status is RunStatus.SUCCEEDED, upgraded.how_runs_ended()
         upgraded.run_when(ANSWERING, _is_at(8), 120, "more answers")
         client.stop(ANSWERING, StopMode.SAVE)
-        for run_id, took_up in ((TRAINING, "going on"), (ANSWERING, "4 of 60 answers")):
+        for run_id, took_up in ((TRAINING, "continuing after step"), (ANSWERING, "4 of 60 answers")):
             run = upgraded.run_ended(run_id)
             assert (run.status, run.can_resume) == (RunStatus.CANCELLED, True), upgraded.how_runs_ended()
             assert run.attempts[-1].resumes == 1

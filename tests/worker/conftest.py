@@ -15,7 +15,7 @@ from tests.ports import free_port
 from tests.serving import serving
 from worker.settings import Settings
 
-# Words behind the folder are done one after the other.
+# Words after the folder are done one after the other.
 SCRIPT = """
 import json, os, signal, sys, time
 config, out = sys.argv[2], sys.argv[4]

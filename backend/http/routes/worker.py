@@ -57,9 +57,9 @@ def log(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, contex
     with context.database.write() as session:
         attempt = ingest.authorize(session, attempt_id, token)
         path = context.log_path(attempt.run_id, attempt.number)
-        behind = ingest.take_log(attempt, offset, data, path)
+        end = ingest.take_log(attempt, offset, data, path)
         session.add(attempt)
-    return s.StreamReply(offset=behind)
+    return s.StreamReply(offset=end)
 
 
 @router.post("/attempts/{attempt_id}/events")
@@ -67,8 +67,8 @@ def events(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, con
     """Lines of the events file."""
     with context.database.write() as session:
         attempt = ingest.authorize(session, attempt_id, token)
-        behind = ingest.take_events(session, attempt, offset, data, at=context.clock())
-    return s.StreamReply(offset=behind)
+        end = ingest.take_events(session, attempt, offset, data, at=context.clock())
+    return s.StreamReply(offset=end)
 
 
 @router.post("/attempts/{attempt_id}/answers")
@@ -76,8 +76,8 @@ def answers(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, co
     """Lines of the answer file."""
     with context.database.write() as session:
         attempt = ingest.authorize(session, attempt_id, token)
-        behind = ingest.take_answers(session, attempt, offset, data)
-    return s.StreamReply(offset=behind)
+        end = ingest.take_answers(session, attempt, offset, data)
+    return s.StreamReply(offset=end)
 
 
 @router.post("/attempts/{attempt_id}/finish")

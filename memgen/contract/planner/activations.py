@@ -4,7 +4,7 @@ Counted is what transformers' decoder layers and PEFT's LoRA layers leave to the
 the widest moment of a layer. Assumed is an attention kernel of torch's `sdpa` that keeps queries, keys, values, output
 and the logarithm of the softmax's sum, and no (T, T) matrix of weights: flash or memory-efficient on a GPU, torch's own
 flash kernel on a CPU. Rows are packed without padding and keys and values are not repeated for the query heads that
-share them. A pass behind others has a mask in the weights' number format, with a row for each query of a key; the
+share them. A pass after others has a mask in the weights' number format, with a row for each query of a key; the
 memory-efficient kernel aligns it, which makes a copy in each layer.
 """
 
@@ -47,7 +47,7 @@ def kept_by_layer(dims: Dimensions, size: int, rows: int, one: Pass, adapter: Ad
     position += 2 * q_width * size + dims.num_heads * FLOAT  # queries, output and logsumexp of the attention
     position += 3 * dims.intermediate_size * size  # gate, its SiLU, up
     position += adapter.kept(dims, size) if adapter else 0
-    keys_and_values = 2 * kv_width * size  # of each position that is seen: a pass makes new ones behind the old ones
+    keys_and_values = 2 * kv_width * size  # of each position that is seen: a pass makes new ones after the old ones
     return rows * (one.new * position + one.seen * keys_and_values) + mask(dims, size, rows, one)
 
 

@@ -9,7 +9,7 @@ from memgen.contract.stage_configs import LIMITS, USUAL, StageConfig
 
 @dataclass(frozen=True)
 class Shape:
-    """Rows of a batch, all of one length; insertions behind delimiters are spread evenly over the answer."""
+    """Rows of a batch, all of one length; insertions after delimiters are spread evenly over the answer."""
 
     rows: int
     prompt: int
@@ -19,11 +19,11 @@ class Shape:
     prompt_insertions: int = 1
     """Insertions at the end of the prompt, 0 or 1."""
     insertions: int = 5
-    """Insertions behind delimiters of the answer."""
+    """Insertions after delimiters of the answer."""
     prompt_latents: int = 8
     """Latents of an insertion at the end of the prompt."""
     inference_latents: int = 8
-    """Latents of an insertion behind a delimiter."""
+    """Latents of an insertion after a delimiter."""
 
     @property
     def latents(self) -> int:
@@ -98,5 +98,5 @@ def weaver_passes(shape: Shape) -> list[Pass]:
 
 
 def answer_pass(shape: Shape) -> Pass:
-    """The reasoner's pass with gradients: what stands behind the prompt, latents in place."""
+    """The reasoner's pass with gradients: what stands after the prompt, latents in place."""
     return Pass(shape.positions - shape.prompt, shape.positions)

@@ -13,7 +13,7 @@ STAGES: tuple[Stage[Any], ...] = (
     trigger_grpo.STAGE,
     ltpo_evaluate.STAGE,
 )
-"""All stages; a config that is left to its defaults is one of the first."""
+"""All stages; the first is the default of the command line."""
 
 
 def find_stage(name: str) -> Stage[Any] | None:

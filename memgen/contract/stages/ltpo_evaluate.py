@@ -63,7 +63,7 @@ def _moments(config: LtpoEvaluateConfig, dims: Dimensions, size: int, _device: s
 
 
 def _latent_search(config: LtpoEvaluateConfig, dims: Dimensions, size: int, shape: Shape, caches: int) -> Moment:
-    """All rows' latents are scored at once behind the longest prefix; with `autograd` the way there is kept."""
+    """All rows' latents are scored at once after the longest prefix; with `autograd` the way there is kept."""
     latents = max(shape.prompt_latents, shape.inference_latents)
     peek = Pass(latents, shape.positions)
     logits = shape.rows * latents * dims.vocab_size * FLOAT

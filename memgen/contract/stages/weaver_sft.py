@@ -38,15 +38,15 @@ class WeaverSftConfig(Training):
     warmup_ratio: float = Field(default=0.1, ge=0, le=1)
     """Share of the steps in which the learning rate rises from 0."""
     lr_scheduler_type: Literal["cosine", "linear", "constant"] = "cosine"
-    """How the learning rate falls behind the warm-up; it ends where the training ends."""
+    """How the learning rate falls after the warm-up; it ends where the training ends."""
     prompt_latents_len: int = Field(default=USUAL["prompt_latents_len"], ge=1, le=1024)
     """Latents at the end of the prompt."""
     inference_latents_len: int = Field(default=USUAL["inference_latents_len"], ge=1, le=1024)
-    """Latents behind a delimiter."""
+    """Latents after a delimiter."""
     max_prompt_aug_num: int = Field(default=USUAL["max_prompt_aug_num"], ge=0, le=1)
     """Insertions at the end of the prompt, 0 or 1."""
     max_inference_aug_num: int = Field(default=USUAL["max_inference_aug_num"], ge=0, le=1000)
-    """Most insertions behind delimiters in an answer."""
+    """Most insertions after delimiters in an answer."""
     skip_probability: float = Field(default=0.0, ge=0, lt=1)
     """How likely a delimiter of a training example gets no latents, drawn anew at each step; the prompt keeps its own.
     A weaver that has always seen all of them is at a loss where a trigger leaves some out; 0, as the method has it,
@@ -85,7 +85,7 @@ def _backward(config: WeaverSftConfig, dims: Dimensions, size: int, device: str,
     layers = kept(dims, size, rows, woven, adapter, checkpointing=checkpointing)
     layers += kept(dims, size, rows, [answer], None, checkpointing=checkpointing)
     logits = rows * shape.completion * dims.vocab_size * FLOAT
-    # inputs, in float32, of the final norm behind each pass, and of the projections in front of and behind the weaver
+    # inputs, in float32, of the final norm after each pass, and of the projections before and after the weaver
     inputs = answer.new + 2 * sum(one.new for one in woven)
     ends = logits + rows * inputs * dims.hidden_size * FLOAT
     transient = max(2 * logits, widest(dims, size, rows, answer))  # gradients of log-probabilities and of logits

@@ -64,7 +64,7 @@ def size_of(tensors: Iterable[torch.Tensor]) -> int:
 
 
 def rows_on_meta(prompts: Sequence[int], answers: Sequence[int], points: Sequence[int]) -> list[Row]:
-    """Rows of so many tokens, with latents behind the prompt and before these tokens of the answer."""
+    """Rows of so many tokens, with latents after the prompt and before these tokens of the answer."""
     return [
         Row(torch.empty(prompt + answer, dtype=torch.long, device="meta"), [prompt + point for point in points], prompt)
         for prompt, answer in zip(prompts, answers, strict=True)

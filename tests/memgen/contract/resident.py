@@ -20,7 +20,7 @@ STEPS = 2
 
 
 def rows_of(count: int, prompt: int, completion: int) -> list[Row]:
-    """Rows that get a little shorter, each with an insertion behind the prompt and five in the answer."""
+    """Rows that get a little shorter, each with an insertion after the prompt and five in the answer."""
     rows = []
     for number in range(count):
         start = prompt - 3 * number

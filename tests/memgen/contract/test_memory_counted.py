@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("pretended_gpu")
 __all__ = ["pretended_gpu"]
 
 PROMPTS, ANSWERS = (152, 149, 143, 150), (212, 208, 212, 199)
-POINTS = (0, 31, 60, 112, 140, 190)  # of the answers: behind the prompt, and five delimiters
+POINTS = (0, 31, 60, 112, 140, 190)  # of the answers: after the prompt, and five delimiters
 SHAPE = Shape(rows=4, prompt=152, completion=212)
 
 

@@ -81,13 +81,13 @@ def test_reasoner_and_weaver_in_one_pass_are_what_they_are_alone(model: MemGenMo
     with torch.no_grad():
         alone = model.row_stream(4).read(range(4), embedded)
         (at_prompt,) = model.weave(model.stream(1), [embedded[1]], prompt=True)
-        (behind,) = model.weave(model.stream(1), [embedded[3]], prompt=False)
+        (after,) = model.weave(model.stream(1), [embedded[3]], prompt=False)
         hidden, latents = model.read_and_weave(
             Reading(model.row_stream(4), range(4), embedded),
             Reading(model.row_stream(4), [1, 3], [embedded[1], embedded[3]]),
             prompt=[True, False],
         )
-    for mine, theirs in zip([*hidden, *latents], [*alone, at_prompt, behind], strict=True):
+    for mine, theirs in zip([*hidden, *latents], [*alone, at_prompt, after], strict=True):
         assert torch.allclose(mine, theirs, atol=2e-5)
 
 

@@ -26,7 +26,7 @@ def loaded(name: str) -> MemGenModel:
 
 @pytest.fixture(scope="module", params=["a", "b", "c"])
 def model(request: pytest.FixtureRequest) -> MemGenModel:
-    """`a` goes to the length limit, `b` reaches EOS early in some rows, `c` meets points behind its limit."""
+    """`a` goes to the length limit, `b` reaches EOS early in some rows, `c` meets points after its limit."""
     return loaded(request.param)
 
 
@@ -212,7 +212,7 @@ def test_ltpo_searches_for_half_of_those_that_may_come_to_an_insertion(prompts, 
     model = loaded(name)
     under_way: set[int] = set()
     inserted = [0] * len(prompts)
-    searching: list[tuple[int, int]] = []  # of the pass under way: a prompt's number and the token behind its latents
+    searching: list[tuple[int, int]] = []  # of the pass under way: a prompt's number and the token after its latents
     searched: list[tuple[int, int]] = []
 
     def search(_: Peekable, latents: torch.Tensor, numbers: list[int], tokens: list[int]) -> torch.Tensor:

@@ -67,7 +67,7 @@ def test_greedy_whatever_the_models_generation_config_says(home: Path, tmp_path:
     assert texts(tmp_path / "plain") == texts(tmp_path / "wild")
 
 
-@pytest.mark.parametrize("lines", [1, 8, 9])  # in the first batch, behind it, in the second
+@pytest.mark.parametrize("lines", [1, 8, 9])  # in the first batch, after it, in the second
 def test_stopped_and_resumed_equals_uninterrupted(home: Path, tmp_path: Path, config, lines: int) -> None:
     # at this length some rows end early, so that a batch can be left half answered
     config = config.model_copy(update={"num_questions": 16, "batch_size": 8, "max_completion_length": 96})
@@ -108,7 +108,7 @@ def test_seconds_of_a_resumed_evaluation_include_those_of_the_first_attempt(
     now += 5000.0  # nothing runs
     began = now
     metrics = run(home, second.path, config, resume=first.path, stop=later(second.answers, 99))
-    assert before + 24 <= metrics["seconds"] <= before + now - began  # its clock begins behind loading
+    assert before + 24 <= metrics["seconds"] <= before + now - began  # its clock begins after loading
     elapsed = [answer.elapsed for answer in read_answers(second.answers)[0]]
     assert elapsed == sorted(elapsed)
     assert elapsed[3] == before < elapsed[4]

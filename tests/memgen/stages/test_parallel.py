@@ -216,6 +216,6 @@ class WithOneThatStrayed(Team):
 
 def test_weights_that_are_not_those_of_all_ranks_are_not_saved(home: Path, tmp_path: Path) -> None:
     config = config_of(stage="weaver_sft", num_questions=4, batch_size=4, max_steps=2, eval_questions=0, save_steps=1)
-    with pytest.raises(Diverged, match="the weights of the 2 processes differ behind step 1"):
+    with pytest.raises(Diverged, match="the weights of the 2 processes differ after step 1"):
         run(home, tmp_path / "run", config, team=WithOneThatStrayed())
     assert RunDir(tmp_path / "run", "weaver_sft").saved_steps() == []

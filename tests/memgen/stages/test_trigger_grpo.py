@@ -154,11 +154,11 @@ def test_learns_to_insert_exactly_behind_one_token(
     model = load(home, weaver)
     wanted = model.base.tokenizer.encode(".", add_special_tokens=False)[0]
 
-    def behind(one: Completion, token: int) -> bool:
+    def after(one: Completion, token: int) -> bool:
         return token > 0 and one.ids[token - 1] == wanted
 
     def agreement(one: Completion) -> float:
-        right = [decision.inserted == behind(one, decision.token) for decision in one.decisions]
+        right = [decision.inserted == after(one, decision.token) for decision in one.decisions]
         return sum(right) / len(right)
 
     held_out = load_questions("wordproblems", "test", seed=42, limit=16)
@@ -170,8 +170,8 @@ def test_learns_to_insert_exactly_behind_one_token(
         generators = [torch.Generator().manual_seed(number) for number in range(len(prompts))]
         sampling = Sampling(1.0, tokens=True, generators=generators)
         ones = generate_woven(trained, prompts, 48, trigger=True, sampling=sampling)
-        right = [d.inserted == behind(one, d.token) for one in ones for d in one.decisions]
-        assert sum(behind(one, d.token) for one in ones for d in one.decisions) > 5
+        right = [d.inserted == after(one, d.token) for one in ones for d in one.decisions]
+        assert sum(after(one, d.token) for one in ones for d in one.decisions) > 5
         return sum(right) / len(right)
 
     before = held_out_agreement(model)

@@ -50,7 +50,7 @@ def test_training_lowers_the_validation_loss_and_leaves_a_checkpoint_that_loads(
     load_checkpoint(tmp_path / "run" / "weaver_sft", base, manifest.base_model)
 
 
-@pytest.mark.parametrize(("steps", "skipped"), [(3, 0.0), (4, 0.3)])  # between two checkpoints, and right behind one
+@pytest.mark.parametrize(("steps", "skipped"), [(3, 0.0), (4, 0.3)])  # between two checkpoints, and right after one
 def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
     home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch, steps: int, skipped: float
 ) -> None:
