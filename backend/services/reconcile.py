@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import func, update
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from backend.services import children, ingest, lifecycle
@@ -222,5 +222,4 @@ def _something_waits(session: Session, now: float) -> bool:
 
 
 def _extend_leases(session: Session, until: float) -> None:
-    longer = func.max(func.coalesce(Attempt.lease_until, 0.0), until)
-    session.execute(update(Attempt).where(col(Attempt.status).in_(ATTEMPT_LIVE)).values(lease_until=longer))
+    session.execute(update(Attempt).where(col(Attempt.status).in_(ATTEMPT_LIVE)).values(lease_until=until))

@@ -81,9 +81,7 @@ def candidates(
         by_step = candidates_of(session, preset, data, also or [])
         rows = {run.id: run for runs in by_step.values() for run in runs}
         shown = {out.id: out for out in runs_out(session, list(rows.values()), context.look_around())}
-        steps: dict[str, list[s.RunOut]] = {
-            name: [shown[run.id] for run in runs if run.id is not None] for name, runs in by_step.items()
-        }
+        steps: dict[str, list[s.RunOut]] = {name: [shown[run.id] for run in runs] for name, runs in by_step.items()}
     return s.Candidates(steps=steps)
 
 
