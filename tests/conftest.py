@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
@@ -69,9 +70,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory, presets_file: Path) -> Itera
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that fails beside a running stack shows how its runs ended, too: why is seldom seen from outside."""
+    """A test that fails beside a stack or in a browser shows what was there: why is seldom seen from outside."""
     report = yield
-    running = getattr(item, "funcargs", {}).get("stack")
-    if report.when == "call" and report.failed and isinstance(running, RunningStack):
-        report.sections.append(("runs of the stack", running.how_runs_ended()))
+    if report.when == "call" and report.failed:
+        given = getattr(item, "funcargs", {})
+        if isinstance(running := given.get("stack"), RunningStack):
+            report.sections.append(("runs of the stack", running.how_runs_ended()))
+        if (page := given.get("page")) is not None:
+            with suppress(Exception):  # the tab may be what broke; the test's own failure is the one to report
+                report.sections.append((f"page {page.url}", page.locator("body").aria_snapshot(timeout=5_000)))
     return report

@@ -50,7 +50,7 @@ def check(config: dict[str, Any], form_name: str, presets: list[PresetOut]) -> P
     try:
         reply = api.client().preflight(config)
     except ApiError as error:
-        api.show_error(error)
+        api.show_passing_error(error)
         return None
     preflight_panel(reply, form_name, config["preset"], presets)
     return reply
@@ -95,7 +95,7 @@ def check_all(spec: PipelineSpec, presets: list[PresetOut]) -> PipelinePreflight
     try:
         reply = api.client().preflight_pipeline(spec)
     except ApiError as error:
-        api.show_error(error)
+        api.show_passing_error(error)
         return None
     pipeline_preflight(reply, spec, presets)
     return reply
@@ -112,7 +112,7 @@ def note_input(what: str) -> str:
 def why_not(reply: PreflightReply | PipelinePreflight | None) -> str:
     """Why the button is off; empty if it is on."""
     if reply is None:
-        return "The check did not answer."
+        return "The settings could not be checked."
     if not reply.ok:
         number = len(reply.problems)
         return f"Solve the problem{'' if number == 1 else f's ({number})'} above first."

@@ -16,6 +16,7 @@ from memgen.contract.problem import Problem
 T = TypeVar("T")
 RETRY_SECONDS = 3
 KEPT_SECONDS = 60
+SERVER_FAULT = 500  # the lowest HTTP status of an error that is not the request's
 VERSION = "backend_version"
 
 
@@ -75,17 +76,20 @@ def once(loaded: list[T], load: Callable[[], T]) -> T:
 def page_errors() -> Iterator[None]:
     """For what a page can't do without: an error is shown and the page ends there.
 
-    When the backend was not reachable the page comes back by itself once it is.
+    Where the backend could not answer the page comes back by itself.
     """
     try:
         yield
-    except Unreachable as error:
-        show_error(error)
+    except (Unreachable, ApiError) as error:
+        show_passing_error(error)
+        st.stop()
+
+
+def show_passing_error(error: Unreachable | ApiError) -> None:
+    """Show an error; where the fault is the backend's and may pass, the whole page is drawn again after a while."""
+    show_error(error)
+    if isinstance(error, Unreachable) or error.problem.status >= SERVER_FAULT:
         _come_back(time.monotonic())
-        st.stop()
-    except ApiError as error:
-        show_error(error)
-        st.stop()
 
 
 @contextmanager

@@ -31,10 +31,17 @@ class Studio:
         """The widget or container with this key."""
         return self.page.locator(f".st-key-{name}")
 
+    def settled(self) -> None:
+        """Wait until the page is connected and drawn: what is typed into a page that is being drawn may be lost."""
+        app = self.page.get_by_test_id("stApp")
+        expect(app).to_have_attribute("data-test-connection-state", "CONNECTED")
+        expect(app).to_have_attribute("data-test-script-state", "notRunning")
+
     def choose(self, key: str, text: str) -> None:
         """Pick an option of a select box and see that it is picked; clicked again as in `press`."""
         box = self.key(key).get_by_role("combobox")
         for _ in range(TRIES):
+            self.settled()
             box.click()
             with suppress(TimeoutError, AssertionError):
                 self.page.get_by_role("option", name=text).first.click(timeout=TAKEN_MS)
@@ -49,6 +56,7 @@ class Studio:
         """
         option = self.key(key).get_by_role("radio", name=text).first
         for _ in range(TRIES):
+            self.settled()
             expect(option).to_be_visible()
             if option.is_checked():
                 return
@@ -64,6 +72,7 @@ class Studio:
         """
         button = self.key(key).get_by_role("button")
         for _ in range(TRIES):
+            self.settled()
             expect(button).to_be_enabled()
             button.click()
             with suppress(TimeoutError):
@@ -72,10 +81,16 @@ class Studio:
         raise AssertionError(f"{key} leads nowhere: {self.page.locator('[data-testid=stAlert]').all_inner_texts()}")
 
     def type(self, key: str, text: str) -> None:
-        """Fill a field and leave it."""
+        """Fill a field, leave it, and see that it keeps the text; filled again as in `press`."""
         field = self.key(key).locator("input").first
-        field.fill(text)
-        field.press("Enter")
+        for _ in range(TRIES):
+            self.settled()
+            field.fill(text)
+            field.press("Enter")
+            self.settled()
+            if field.input_value() == text:
+                return
+        expect(field).to_have_value(text)
 
     def tab(self, name: str) -> None:
         """Open a tab of the run page."""

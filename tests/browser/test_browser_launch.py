@@ -32,6 +32,7 @@ def launch(studio: Studio, *, questions: int, note: str = "") -> int:
         studio.type("launch_note", note)
     studio.press("config_data", "Word problems")  # a last look over the form
     expect(studio.key("preflight")).to_contain_text("Fits on 1 of 1 slot")
+    expect(studio.key("preflight").get_by_test_id("stMetricValue").first).to_have_text(str(questions))
     studio.submit("launch", re.compile(r"[?&]run=\d+"))
     return int(re.search(r"run=(\d+)", page.url).group(1))  # type: ignore[union-attr]
 

@@ -21,7 +21,7 @@ from memgen.model.fetch import fetched
 from tests.conftest import GOLDEN
 from tests.running_stack import is_alive, wait_until
 from tests.worker.conftest import House, house
-from tests.worker.test_worker_supervisor import later, submit, work
+from tests.worker.test_supervisor import later, submit, work
 from worker.reporter import Reporter
 from worker.settings import Settings
 from worker.slots import Slot, SlotLock

@@ -24,7 +24,7 @@ from benchmarks.service.burst import Request, burst
 from benchmarks.service.ours import Ours
 from benchmarks.service.plan import Scale
 from tests.backend.conftest import Backend, check_problem
-from tests.backend.test_backend_auth import USER_ROUTES
+from tests.backend.http.test_auth import USER_ROUTES
 from tests.ports import free_port
 from tests.running_stack import wait_until
 from tests.serving import serving

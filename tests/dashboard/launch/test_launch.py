@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from backend.api.client import ApiError, Client
+from backend.api.schemas import ProblemReply
 from memgen.contract.config import parse_config
 from memgen.contract.pipeline import STEPS
 from memgen.contract.presets import DEMO_PRESET
@@ -50,6 +52,25 @@ def test_same_form_keeps_its_key_and_a_changed_form_gets_another(studio: Studio)
     assert app.session_state["launch_idempotency"][1] == first
     app.number_input(key="config_batch_size").set_value(4).run()
     assert app.session_state["launch_idempotency"][1] != first
+
+
+@pytest.mark.parametrize(("status", "is_passing"), [(503, True), (500, True), (404, False)])
+def test_settings_that_could_not_be_checked_are_checked_again_where_the_fault_is_not_theirs(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, status: int, is_passing: bool
+) -> None:
+    def fail(_client: Client, _config: object) -> None:
+        raise ApiError(ProblemReply(code="internal", message="no luck", status=status))
+
+    drawn_again: list[float] = []
+    with monkeypatch.context() as broken:
+        broken.setattr(Client, "preflight", fail)
+        broken.setattr("dashboard.parts.api._come_back", drawn_again.append)
+        app = open_page("launch")
+    assert app.button(key="launch").disabled
+    assert "No luck." in said(app)
+    assert "The settings could not be checked." in said(app)
+    assert bool(drawn_again) is is_passing
+    assert not app.run().button(key="launch").disabled
 
 
 def test_problem_switches_the_button_off_and_says_why(studio: Studio) -> None:
