@@ -52,13 +52,13 @@ class Context:
         )
 
     def look_around(self) -> Surroundings:
-        """What a reply that only reads depends on beside the database, asked as the reply comes to need it."""
+        """What a reply that only reads needs besides the database; Redis and disk are asked when it gets that far."""
         return Surroundings(self.clock(), self.doorbell.state, self.disk, self.settings.alive_seconds)
 
     def look_around_first(self, *, ask_broker: bool = True) -> Surroundings:
-        """The same for a reply that writes: Redis is asked now, as it may take a second not to answer.
+        """The same for a reply that writes: Redis is asked now, as it may take a second to find that it is away.
 
-        To be called before the transaction, in which nobody else can write.
+        Call it before the transaction: during that nobody else can write.
         """
         broker = self.doorbell.state() if ask_broker else "ok"
         return Surroundings(self.clock(), lambda: broker, self.disk, self.settings.alive_seconds)

@@ -114,7 +114,7 @@ class Lanes:
         if self._replies.get(key, (None, None))[1] is done:
             del self._replies[key]
         if not done.cancelled():
-            done.exception()  # whoever waits gets it; a task that nobody waits for any more shall not warn
+            done.exception()  # those who wait get it; reading it here keeps asyncio from warning where nobody does
 
 
 async def _take_turn(lane: Lane, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from sqlmodel import Session, col, select
 
-from backend.api.schemas import Announce, ClaimedAttempt, ClaimRequest, SlotReport
+from backend.api.schemas import Announce, ClaimRequest, SlotReport
 from backend.services import fit, lifecycle
 from backend.services.checkpoints import parent_folder
 from backend.services.disk import disk_of
@@ -30,6 +30,19 @@ class Patience:
     stop_grace: float
     alive: float
     """How long a worker counts as alive after its last announcement."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An attempt that a slot has got."""
+
+    attempt: Attempt
+    run: Run
+    token: str
+    """What its supervisor reports with; only a hash of it is stored."""
+    checkpoint: str | None
+    """Folder of the checkpoint that it starts from, below the home."""
+    placement: Placement
 
 
 def announce(session: Session, worker: Announce, patience: Patience, *, at: float) -> None:
@@ -122,9 +135,7 @@ def pause(session: Session, value: bool) -> None:
     session.merge(Switch(name="queue_paused", value="yes" if value else "no"))
 
 
-def claim(
-    session: Session, request: ClaimRequest, patience: Patience, *, at: float, free_disk: int
-) -> ClaimedAttempt | None:
+def claim(session: Session, request: ClaimRequest, patience: Patience, *, at: float, free_disk: int) -> Claim | None:
     """Give the best waiting attempt that fits to a slot, and whose output fits on the disk."""
     if paused(session):
         return None
@@ -156,7 +167,7 @@ def _hand_out(
     placement: Placement,
     patience: Patience,
     at: float,
-) -> ClaimedAttempt:
+) -> Claim:
     host = _name_of(session, request.host, request.boot_id, patience, at)
     actor = f"worker {host}"
     token = secrets.token_urlsafe(24)
@@ -168,16 +179,4 @@ def _hand_out(
     attempt.boot_id, attempt.pid = request.boot_id, request.pid
     attempt.claimed_at, attempt.lease_until = at, at + patience.lease
     session.add(attempt)
-    return ClaimedAttempt(
-        attempt_id=attempt.id,
-        run_id=run.id,
-        number=attempt.number,
-        token=token,
-        config=run.config,
-        resumes=attempt.resumes,
-        checkpoint=parent_folder(session, run),
-        placement=placement,
-        lease_seconds=patience.lease,
-        beat_seconds=patience.beat,
-        stop_grace_seconds=patience.stop_grace,
-    )
+    return Claim(attempt, run, token, parent_folder(session, run), placement)

@@ -87,7 +87,7 @@ def _bootstrap(fixed: int, broken: int, n: int) -> tuple[float, float]:
 def _verdict(points: float, low: float, high: float, p_value: float, n: int) -> Verdict:
     if p_value < ALPHA:
         return "better" if points > 0 else "worse"
-    # a handful of questions of which none differs makes an interval without width: the rule of three tells how large
-    # a share of differing answers n such questions leave open
+    # where no answer differs, the interval has no width; by the rule of three, up to 3/n of all questions may still
+    # be answered differently
     widest = max(abs(low), abs(high), 100 * 3 / n)
     return "no_difference" if widest < WORTH_KNOWING else "too_few_questions"

@@ -1,30 +1,19 @@
-"""Would a config run, and why not: data, disk, memory, time, the model's revision."""
+"""What keeps a config from running on this machine's data and disk, and the revision of its model."""
 
 import logging
 import shutil
-import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sqlmodel import Session, col, select
-
-from backend.api import schemas as s
-from backend.services import checkpoints, fit, pipelines
-from backend.services.claim import slots_of
 from backend.services.disk import disk_bytes
 from backend.services.row_check import check_rows
-from backend.services.surroundings import Surroundings
 from backend.settings import Settings
-from backend.store.db import Database
-from backend.store.models import Run, Worker
-from memgen.contract.config import InvalidConfig, RunConfig, parse_config
+from backend.store.models import Run
+from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput
 from memgen.contract.names import is_revision
-from memgen.contract.pipeline import PipelineSpec, StepName, plan_pipeline
+from memgen.contract.pipeline import StepName
 from memgen.contract.presets import get_preset
-from memgen.contract.rows import check_num_questions, num_rows, num_steps
-from memgen.contract.stages import stage_of
-from memgen.contract.status import RunStatus
+from memgen.contract.rows import check_num_questions, num_rows
 
 log = logging.getLogger(__name__)
 
@@ -56,57 +45,6 @@ def check(config: RunConfig, settings: Settings) -> None:
         raise InvalidConfig(problems)
 
 
-def preflight(
-    database: Database, data: Mapping[str, Any], settings: Settings, around: Surroundings
-) -> s.PreflightReply:
-    """Everything that can be said about a config before it is submitted."""
-    try:
-        config = parse_config(data)
-        check(config, settings)  # may read rows: in no transaction
-        with database.read() as session:
-            checkpoints.check_parent(session, config, settings.home)
-    except InvalidConfig as error:
-        with database.read() as session:
-            _, device = _slots(session, around)
-        problems = [item.problem.in_sentences() for item in error.problems]
-        return s.PreflightReply(
-            ok=False,
-            problems=problems,
-            warnings=[],
-            num_questions=None,
-            memory_bytes=None,
-            memory_device=device,
-            fits=None,
-            placement="",
-            disk_bytes=None,
-            expected_seconds=None,
-        )
-    with database.read() as session:
-        slots, device = _slots(session, around)
-        return _describe(session, config, settings, slots, device, around.broker)
-
-
-def pipeline_preflight(
-    database: Database, spec: PipelineSpec, settings: Settings, around: Surroundings
-) -> s.PipelinePreflight:
-    """Everything that can be said about a pipeline before it is submitted."""
-    try:
-        configs = plan_pipeline(spec)
-        check_all(configs, settings)  # may read rows: in no transaction
-        with database.read() as session:
-            pipelines.check_reuse(session, spec, settings.home)
-    except InvalidConfig as error:
-        return s.PipelinePreflight(
-            ok=False, problems=[item.problem.in_sentences() for item in error.problems], steps={}
-        )
-    with database.read() as session:
-        slots, device = _slots(session, around)
-        steps = {
-            name: _describe(session, config, settings, slots, device, around.broker) for name, config in configs.items()
-        }
-    return s.PipelinePreflight(ok=True, problems=[], steps=steps)
-
-
 def check_all(configs: Mapping[StepName, RunConfig], settings: Settings) -> None:
     """`check` of every step; the disk must hold what all of them write.
 
@@ -132,6 +70,16 @@ def check_all(configs: Mapping[StepName, RunConfig], settings: Settings) -> None
         raise InvalidConfig(list(problems.values()))
 
 
+def _disk_full(needed: int, free: int, settings: Settings) -> BadInput:
+    return BadInput(
+        "disk_full",
+        f"the run may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {free / 1e9:.2f} GB free",
+        field="MEMGEN_HOME",
+        value=settings.home,
+        way_out="Free some space, delete old runs, or move MEMGEN_HOME to a larger disk.",
+    )
+
+
 def pin_all(configs: Mapping[StepName, RunConfig], reused: Sequence[Run]) -> dict[StepName, RunConfig]:
     """The configs with one revision of their model for all, as of `pin_revision`."""
     known = pin_revision(next(iter(configs.values())), reused).revision
@@ -139,33 +87,6 @@ def pin_all(configs: Mapping[StepName, RunConfig], reused: Sequence[Run]) -> dic
         name: config if config.revision else config.model_copy(update={"revision": known})
         for name, config in configs.items()
     }
-
-
-def _slots(session: Session, around: Surroundings) -> tuple[list[s.SlotReport], str]:
-    """Slots that are alive, and the kind of device that a run would get."""
-    workers = [worker for worker in session.exec(select(Worker)) if around.is_alive(worker)]
-    slots = [slot for worker in workers for slot in slots_of(worker)]
-    return slots, "cuda" if any(slot.device == "cuda" for slot in slots) else "cpu"
-
-
-def _describe(
-    session: Session, config: RunConfig, settings: Settings, slots: list[s.SlotReport], device: str, broker: str
-) -> s.PreflightReply:
-    placement, fits = fit.slots_text(config, slots)
-    count = rows_of(config, settings)
-    rows = check_rows(config, settings.data_folders.get(config.data))
-    return s.PreflightReply(
-        ok=True,
-        problems=[],
-        warnings=[*_warnings(config, slots, broker, fits=fits), *rows.warnings],
-        num_questions=count,
-        memory_bytes=fit.plan_on(config, device).total,
-        memory_device=device,
-        fits=fits,
-        placement=placement,
-        disk_bytes=disk_bytes(config, count),
-        expected_seconds=_expected_seconds(session, config, count),
-    )
 
 
 def pin_revision(config: RunConfig, kin: Sequence[Run]) -> RunConfig:
@@ -201,45 +122,3 @@ def _revision_of(run: Run) -> str | None:
     source, _, commit = str(run.environment.get("model", "")).partition("@")
     revision = named or (commit if source.startswith("hub:") else None)
     return revision if is_revision(revision) else None
-
-
-def _disk_full(needed: int, free: int, settings: Settings) -> BadInput:
-    return BadInput(
-        "disk_full",
-        f"the run may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {free / 1e9:.2f} GB free",
-        field="MEMGEN_HOME",
-        value=settings.home,
-        way_out="Free some space, delete old runs, or move MEMGEN_HOME to a larger disk.",
-    )
-
-
-def _warnings(config: RunConfig, slots: list[s.SlotReport], broker: str, *, fits: bool) -> list[str]:
-    warnings = []
-    if not slots:
-        warnings.append("No worker is alive: the run will wait. `make up` starts one.")
-    elif not fits:
-        warnings.append(f"The run will wait: {fit.too_large(config, slots)} {fit.LOWER}")
-    if broker != "ok":
-        warnings.append(f"Redis can't be reached ({broker}): the run is stored and starts when it is back.")
-    return warnings
-
-
-def _expected_seconds(session: Session, config: RunConfig, count: int) -> float | None:
-    """From the median seconds per question, or per step, of past runs that did the same."""
-    query = (
-        select(Run)
-        .where(col(Run.preset) == config.preset, col(Run.stage) == config.stage, col(Run.setting) == config.measured)
-        .where(col(Run.status) == RunStatus.SUCCEEDED)
-        .order_by(col(Run.id).desc())
-        .limit(20)
-    )
-    stage = stage_of(config)
-    unit, amount = ("steps", num_steps(config, count)) if stage.trains else ("num_questions", count)
-    rates = [
-        run.summary["seconds"] / run.summary[unit]
-        for run in session.exec(query)
-        if all(run.config.get(name) == getattr(config, name) for name in stage.work.pace)
-        and run.summary.get(unit)
-        and run.summary.get("seconds")
-    ]
-    return statistics.median(rates) * amount if rates else None

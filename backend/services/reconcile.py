@@ -1,4 +1,4 @@
-"""The reconciler: for ever, it ends what lost its lease, tries it again, and rings for what waits."""
+"""The reconciler: again and again it ends attempts whose lease ran out, starts their runs anew, and wakes workers."""
 
 import logging
 import threading

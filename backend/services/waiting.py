@@ -105,7 +105,8 @@ class Waiting:
             return f"Slot {slot.name} of {host} is free, but {reason}."
         host, slot = free[0]
         return (
-            f"Slot {slot.name} of {host} is about to take it; if it stays so, less memory is free there than it needs."
+            f"Slot {slot.name} of {host} is about to take it. If that lasts, the slot has less memory free than the "
+            "run needs."
         )
 
 

@@ -1,7 +1,7 @@
-"""A brake for those who guess tokens: their answers are held back, and of few is the answer a comparison at all.
+"""A brake on guessing tokens: a wrong try is answered late, and only a few tries at once are compared at all.
 
-Used by the API and by the dashboard's login, each with a brake of its own. It never locks anybody out for what
-happened before: a place that a wrong try takes is free again after some seconds.
+Used by the API and by the dashboard's login, each with a brake of its own. It locks nobody out for
+long: the place that a wrong try takes is free again after some seconds.
 """
 
 import ipaddress

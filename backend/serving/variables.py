@@ -27,10 +27,10 @@ _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_-]{1,63}
 
 
 def check_token(value: str) -> str:
-    """A token that a header can carry and nobody guesses.
+    """A token that fits into a header and is hard to guess.
 
     Raises:
-        ValueError: it is another one.
+        ValueError: this one is not.
     """
     token = value.strip()
     if token and (reason := why_bad(token)) is not None:

@@ -63,7 +63,7 @@ def choose_checkpoint(
 def _start(
     key: str, wanted: Any, usable: Mapping[str, CheckpointOut], others: Sequence[CheckpointOut], optional: bool
 ) -> None:
-    """Set what the box starts from; one that does not fit any more is said and left."""
+    """Set what the box starts from; a checkpoint that no longer fits is named and dropped."""
     chosen = st.session_state.get(key, None if wanted is None else str(wanted))
     if chosen is not None and chosen not in usable:
         reason = next((one.reason for one in others if str(one.id) == chosen), "there is none of this number")

@@ -97,7 +97,7 @@ class Evaluation(StageConfig):
     """How many questions, from the first on; empty takes the whole split. Differences between two models below
     about 5 points need several hundred."""
     batch_size: int = Field(default=8, ge=1, le=512)
-    """Questions answered at the same time, on each GPU. More is faster until memory ends."""
+    """Questions answered at the same time, on each GPU. More is faster, until memory runs out."""
     max_prompt_aug_num: int | None = Field(default=None, ge=0, le=1)
     """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's."""
     max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)

@@ -179,7 +179,7 @@ class AnswersOut(ApiReply):
     counts: dict[str, int]
     """`all`, `right`, `wrong`, `truncated`, `no_box`."""
     scorer_version: int | None = None
-    """Version of the scorer that the scores are by, once the trainer has told it."""
+    """Version of the scorer that gave these scores; null until the trainer has reported it."""
 
 
 class RunEventOut(ApiReply):

@@ -8,11 +8,10 @@ from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import ContextDep
 from backend.http.routes.route import Route
-from backend.services.preflight import preflight
 from backend.views.data_sets import data_set_list
+from backend.views.preflight import preflight
+from backend.views.presets import preset_list
 from memgen.contract.config import stage_class
-from memgen.contract.planner.memory import weights_bytes
-from memgen.contract.presets import load_presets
 
 router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags=["launch"])
 
@@ -20,17 +19,7 @@ router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags
 @router.get("/presets")
 def presets() -> s.PresetList:
     """Models that can be launched."""
-    items = [
-        s.PresetOut(
-            name=preset.name,
-            note=preset.note,
-            parameters=preset.dimensions.parameters,
-            weights_bytes=weights_bytes(preset),
-            expected_hours=preset.expected_hours,
-        )
-        for preset in load_presets().values()
-    ]
-    return s.PresetList(items=items)
+    return preset_list()
 
 
 @router.get("/data-sets")

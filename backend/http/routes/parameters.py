@@ -37,7 +37,7 @@ Text = Annotated[str | None, Query(max_length=200)]
 
 
 def _spelled_out(value: object) -> object:
-    """A flag of a query is `true` or `false`: `0` and `off` are as likely to be meant for something else."""
+    """Accept only `true` and `false`: whoever writes `0` or `off` may have meant another parameter."""
     if isinstance(value, str) and value not in {"true", "false"}:
         raise ValueError("this is true or false")
     return value

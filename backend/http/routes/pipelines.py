@@ -15,6 +15,7 @@ from backend.services.candidates import candidates as candidates_of
 from backend.services.idempotency import once, replayed
 from backend.store.models import Pipeline
 from backend.views import pipelines as views
+from backend.views.preflight import pipeline_preflight
 from backend.views.views import runs_out
 from memgen.contract.pipeline import PipelineSpec, plan_pipeline
 
@@ -54,7 +55,7 @@ def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.Pipeli
 def try_out(body: PipelineSpec, context: ContextDep) -> s.PipelinePreflight:
     """Would this pipeline run, and what would its steps take."""
     around = context.look_around_first()
-    return preflight.pipeline_preflight(context.database, body, context.settings, around)
+    return pipeline_preflight(context.database, body, context.settings, around)
 
 
 @router.get("")

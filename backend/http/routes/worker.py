@@ -10,6 +10,7 @@ from backend.http.context import ContextDep
 from backend.http.routes.route import Route
 from backend.services import claim, ingest
 from backend.store.models import Run
+from backend.views.claims import claimed_attempt
 from memgen.contract.rundir import attempt_dir
 
 router = APIRouter(route_class=Route, prefix="/worker", tags=["worker"])
@@ -36,9 +37,9 @@ def announce(body: s.Announce, context: ContextDep) -> s.AnnounceReply:
 def claim_work(body: s.ClaimRequest, context: ContextDep) -> s.ClaimReply:
     """Ask for the best waiting attempt that fits a slot."""
     with context.database.write() as session:
-        attempt = claim.claim(
-            session, body, context.patience, at=context.clock(), free_disk=context.disk.spare(session)
-        )
+        free_disk = context.disk.spare(session)
+        taken = claim.claim(session, body, context.patience, at=context.clock(), free_disk=free_disk)
+        attempt = None if taken is None else claimed_attempt(taken, context.patience)
     return s.ClaimReply(attempt=attempt, instance=context.instance)
 
 

@@ -13,8 +13,8 @@ GSM8K = DataSet(
     help="grade-school maths",
     sizes="memgen.data.gsm8k:split_sizes",
     longest=(300, 512),  # a little above what SmolLM2's tokenizer makes of them
-    # of 6,700 random batches of four rows none had more than 400 per row, of larger batches less; of two rows one in
-    # some thousands has more
+    # none of 6,700 random batches of four rows had more than 400 tokens a row, and larger batches had fewer; of
+    # batches of two rows, one in some thousands has more
     fullest=(170, 300),
     prompt=MATHS_PROMPT,
     answer="number",

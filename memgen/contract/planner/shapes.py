@@ -49,14 +49,17 @@ class Pass:
 def batch_of_answers(config: StageConfig) -> Shape:
     """The batch with most tokens where answers are generated, by limits and data.
 
-    Its prompts may all be the longest: a rollout's completions share a prompt, and room for an answer under way is made
-    in all rows as for the longest. Answers may all reach their limit.
+    All its prompts may be the longest one: the completions of a rollout share their prompt, and every row gets as much
+    room as the longest answer under way. All answers may reach their limit.
     """
     return _batch(config, data_set(config.data).longest[0], config.max_completion_length)
 
 
 def batch_of_solutions(config: StageConfig) -> Shape:
-    """The batch with most tokens of training rows, by limits and data: one may be the longest, hardly are several."""
+    """The batch of training rows with the most tokens, by limits and data.
+
+    A single row may be the longest of all; several such rows hardly ever meet in one batch.
+    """
     chosen = data_set(config.data)
     prompt, solution = chosen.fullest if config.batch_size > 1 else chosen.longest
     return _batch(config, prompt, min(config.max_completion_length, solution))

@@ -171,7 +171,7 @@ def test_free_slot_is_named_when_the_doorbell_works(backend: Backend, monkeypatc
     monkeypatch.setattr(backend.context.doorbell, "state", lambda: "ok")
     monkeypatch.setattr(backend.context.doorbell, "ring", lambda: "ok")
     backend.announce()
-    assert waits_for(backend, backend.submit()).startswith("Slot cpu of lab is about to take it;")
+    assert waits_for(backend, backend.submit()).startswith("Slot cpu of lab is about to take it.")
 
 
 def test_workers_are_listed_with_what_their_slots_do(backend: Backend) -> None:

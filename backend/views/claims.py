@@ -1,0 +1,22 @@
+"""What a worker is told of the attempt that it has got."""
+
+from backend.api import schemas as s
+from backend.services.claim import Claim, Patience
+
+
+def claimed_attempt(claim: Claim, patience: Patience) -> s.ClaimedAttempt:
+    """Everything that the supervisor needs to work on it."""
+    attempt, run = claim.attempt, claim.run
+    return s.ClaimedAttempt(
+        attempt_id=attempt.id,
+        run_id=run.id,
+        number=attempt.number,
+        token=claim.token,
+        config=run.config,
+        resumes=attempt.resumes,
+        checkpoint=claim.checkpoint,
+        placement=claim.placement,
+        lease_seconds=patience.lease,
+        beat_seconds=patience.beat,
+        stop_grace_seconds=patience.stop_grace,
+    )
