@@ -87,6 +87,7 @@ def _grpo(scale: Scale, seed: int, _: Done) -> dict[str, Any]:
         "lr_scheduler_type": "constant",
         "max_grad_norm": CLIP,
         "insertion_penalty": PENALTY,
+        "insertion_penalty_form": "rate",  # by which the weight was tuned
         "beta": BETA,
         "max_completion_length": scale.max_tokens,
         "save_steps": 10,

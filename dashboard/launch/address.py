@@ -23,6 +23,7 @@ from dashboard.launch.draft import (
 )
 from dashboard.parts import api
 from dashboard.parts.url_state import keep_in_url
+from memgen.contract.config import stored_config
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, PipelineSpec, StepName
 from memgen.contract.stages import forms, stage_named, trains
 
@@ -105,7 +106,7 @@ def _load_source() -> None:
 
 def _from_run(run: RunDetail) -> str:
     form = form_of(run.stage, run.setting)
-    keep_config(form, run.config)
+    keep_config(form, stored_config(run.config).model_dump(mode="json"))  # what it meant, whatever is default by now
     st.session_state[NOTE] = ""  # the note was about the other run
     return form
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from memgen.contract.added_fields import as_stored, meanings_before
 from memgen.contract.errors import BadInput
 from memgen.contract.presets import Preset, get_preset
 from memgen.contract.stage_configs import StageConfig
@@ -86,12 +87,22 @@ def stored_config(data: Mapping[str, Any]) -> RunConfig:
     try:
         return config_class.model_validate(dict(data))
     except ValidationError:
-        return config_class.model_construct(**data)
+        return config_class.model_construct(**as_stored(config_class, data))
 
 
 def config_hash(config: RunConfig) -> str:
-    """First 16 hex digits of the sha256 of the config's canonical JSON; what is empty does not count."""
-    text = json.dumps(config.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
+    """First 16 hex digits of the sha256 of the config's canonical JSON.
+
+    Neither what is empty counts, nor a field that came later and says what was computed before it came: the hash of a
+    stored config stays what it was.
+    """
+    before = meanings_before(type(config))
+    values = {
+        name: value
+        for name, value in config.model_dump(mode="json", exclude_none=True).items()
+        if name not in before or value != before[name]
+    }
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -5,11 +5,13 @@ A config says what to compute; where things lie (home, data folders) is the mach
 Defaults are those of MemGen (arXiv 2509.24704) and LTPO (arXiv 2510.04182) as docs/method.md names them.
 """
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from memgen.contract.added_fields import as_stored
 from memgen.contract.data_sets.field import DataName
 from memgen.contract.data_sets.record import Split
 from memgen.contract.data_sets.registry import DEFAULT
@@ -64,6 +66,11 @@ class StageConfig(BaseModel):
     """Number format of the weights: `auto` is bfloat16 on a GPU and float32 on a CPU."""
     seed: int = Field(default=42, ge=0, le=2**31 - 1)
     """Seed of every random choice, and of the validation split."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_that_came_later(cls, data: Any) -> Any:
+        return as_stored(cls, data) if isinstance(data, Mapping) else data
 
     @property
     def measured(self) -> str:

@@ -41,6 +41,7 @@ _TITLES = {
     "num_iterations": "Steps per batch of completions",
     "epsilon": "Clip range",
     "insertion_penalty": "Penalty on insertions",
+    "insertion_penalty_form": "Form of the penalty",
     "update": "Update of the latents",
     "lr": "Step size",
     "sigma": "Exploration noise",

@@ -16,6 +16,7 @@ from memgen.data.questions import Question
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.model.woven_generation import Completion, Sampling, generate_woven
 from memgen.scoring import accuracy
+from memgen.stages.advantages import group_advantages, groups_of, insert_rate, penalised
 from memgen.stages.context import Context
 
 SAME = 1e-9  # rewards of a group that differ by less do not differ
@@ -42,10 +43,9 @@ class _Facts:
     """How one completion did."""
 
     score: float
-    insert_rate: float
     insertions: int
-    decisions: int
-    """Those that the trigger was asked for."""
+    decisions: tuple[bool, ...]
+    """Those that the trigger was asked for: whether latents were inserted."""
     length: int
     ended: bool
 
@@ -95,7 +95,11 @@ def roll_out(
     scores = correctness(texts, [questions[number // size].solution for number in mine], data_set(config.data).answer)
     facts = team.gather([_facts(one, score) for one, score in zip(completions, scores, strict=True)])
     rewards = penalised(
-        [one.score for one in facts], [one.insert_rate for one in facts], size, config.insertion_penalty
+        [one.score for one in facts],
+        [one.decisions for one in facts],
+        size,
+        config.insertion_penalty,
+        config.insertion_penalty_form,
     )
     advantages = team.share(group_advantages(rewards, size, scale=config.scale_rewards == "group"))
     rows, actions, kept = [], [], []
@@ -106,57 +110,28 @@ def roll_out(
             rows.append(Row(ids, [len(prompt) + decision.token for decision in asked]))
             actions.append(torch.tensor([int(decision.inserted) for decision in asked], device=prompt.device))
             kept.append(advantage)
-    return Rollout(rows, actions, kept, sum(one.decisions for one in facts), _metrics(facts, rewards, size))
-
-
-def group_advantages(rewards: Sequence[float], size: int, *, scale: bool) -> list[float]:
-    """Reward minus the mean of its group of `size`; with `scale` over the group's standard deviation."""
-    advantages: list[float] = []
-    for group in _groups(rewards, size):
-        mean = statistics.fmean(group)
-        deviation = statistics.stdev(group) if scale else 1.0
-        advantages += [(reward - mean) / (deviation + 1e-4 * scale) for reward in group]
-    return advantages
-
-
-def penalised(scores: Sequence[float], rates: Sequence[float], size: int, weight: float) -> list[float]:
-    """Scores less `weight` times what a completion's insert rate exceeds that of its group's better half by.
-
-    The better half are the completions whose score is at least the group's median (MemGen, eq. 18-20).
-    """
-    rewards: list[float] = []
-    for group, own in zip(_groups(scores, size), _groups(rates, size), strict=True):
-        median = statistics.median(group)
-        usual = statistics.fmean(rate for score, rate in zip(group, own, strict=True) if score >= median)
-        rewards += [score - weight * max(0.0, rate - usual) for score, rate in zip(group, own, strict=True)]
-    return rewards
-
-
-def _groups(values: Sequence[float], size: int) -> list[Sequence[float]]:
-    return [values[start : start + size] for start in range(0, len(values), size)]
+    return Rollout(rows, actions, kept, sum(len(one.decisions) for one in facts), _metrics(facts, rewards, size))
 
 
 def _facts(completion: Completion, score: float) -> _Facts:
-    asked = [decision.inserted for decision in completion.decisions if decision.asked]
     return _Facts(
         score=score,
-        insert_rate=sum(asked) / len(asked) if asked else 0.0,
         insertions=sum(decision.inserted for decision in completion.decisions),
-        decisions=len(asked),
+        decisions=tuple(decision.inserted for decision in completion.decisions if decision.asked),
         length=len(completion.text_ids),
         ended=completion.ended,
     )
 
 
 def _metrics(facts: Sequence[_Facts], rewards: Sequence[float], size: int) -> dict[str, float]:
-    deviations = [statistics.pstdev(group) for group in _groups(rewards, size)]
+    deviations = [statistics.pstdev(group) for group in groups_of(rewards, size)]
     n = len(facts)
     return {
         "reward": statistics.fmean(rewards),
         "reward_std": statistics.fmean(deviations),
         "accuracy": statistics.fmean(one.score for one in facts),
         "frac_reward_zero_std": sum(deviation < SAME for deviation in deviations) / len(deviations),
-        "insert_rate": statistics.fmean(one.insert_rate for one in facts),
+        "insert_rate": statistics.fmean(insert_rate(one.decisions) for one in facts),
         "insertions": sum(one.insertions for one in facts) / n,
         "completions/mean_length": sum(one.length for one in facts) / n,
         "completions/truncated": sum(not one.ended for one in facts) / n,

@@ -1,10 +1,11 @@
 """Stage `trigger_grpo`: the trigger learns from rewards where to insert latents."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from memgen.contract.added_fields import Added
 from memgen.contract.planner.activations import FLOAT, Adapter, kept, kept_by_layer, widest
 from memgen.contract.planner.moments import Moment, generation, keys_and_values
 from memgen.contract.planner.parameters import head_parameters, lora_parameters
@@ -13,6 +14,8 @@ from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
 from memgen.contract.stage_configs import LENGTHS, LIMITS, Training, some_insertion
 from memgen.contract.stages import trainings
+
+PenaltyForm = Literal["decision", "rate"]
 
 
 class TriggerGrpoConfig(Training):
@@ -51,8 +54,10 @@ class TriggerGrpoConfig(Training):
     epsilon: float = Field(default=0.2, gt=0, lt=1)
     """Clip range of the ratio."""
     insertion_penalty: float = Field(default=0.0, ge=0, le=100)
-    """Weight of the penalty on insertions: what a completion's insert rate exceeds that of its group's better half by
-    is taken from its reward (MemGen, eq. 18-20)."""
+    """Weight of the penalty on insertions beyond the mean insert rate of the group's better half; 0 has none."""
+    insertion_penalty_form: Annotated[PenaltyForm, Added("rate")] = "decision"
+    """What an insertion costs. `decision`, the paper's (eq. 18-20): each costs 1 less that mean rate, however few a
+    completion has. `rate`: a completion pays once, by how much its own insert rate exceeds that mean."""
     prompt_latents_len: int | None = Field(default=None, ge=1, le=1024)
     """Latents at the end of the prompt. They are the checkpoint's; a number here must agree with it."""
     inference_latents_len: int | None = Field(default=None, ge=1, le=1024)

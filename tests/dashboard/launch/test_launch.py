@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from backend.api.client import ApiError, Client
 from backend.api.schemas import ProblemReply
+from backend.store.models import Run
 from memgen.contract.config import parse_config
 from memgen.contract.pipeline import STEPS
 from memgen.contract.presets import DEMO_PRESET
@@ -222,6 +223,16 @@ def test_launch_again_brings_back_the_config_of_every_stage(trained: Studio, con
     app = open_page("launch", **{"from": "3"})
     assert app.segmented_control(key="what").value == step
     assert launched(app, trained) == trained.run(3)["config"]
+
+
+def test_launch_again_of_a_run_of_the_version_before_keeps_what_its_config_meant(trained: Studio) -> None:
+    run_id = trained.submit(stage="trigger_grpo", checkpoint="1", insertion_penalty=0.5)
+    with trained.context.database.write() as session:
+        run = session.get_one(Run, run_id)
+        run.config = {name: value for name, value in run.config.items() if name != "insertion_penalty_form"}
+        session.add(run)
+    app = open_page("launch", **{"from": str(run_id)})
+    assert launched(app, trained)["insertion_penalty_form"] == "rate"
 
 
 def test_probability_makes_a_weaver_evaluation_one_by_chance_and_no_other_form_has_it(studio: Studio) -> None:

@@ -1,6 +1,11 @@
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+
 import pytest
 
-from memgen.contract.config import InvalidConfig, config_hash, parse_config
+from memgen.contract.config import InvalidConfig, config_hash, parse_config, stored_config
 from memgen.contract.rows import num_rows
 from memgen.contract.stages import STAGES
 from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
@@ -108,3 +113,38 @@ def test_hash_depends_on_every_value_and_not_on_their_order() -> None:
     same = parse_config({"batch_size": 2, "seed": 1, "stage": "evaluate"})
     assert config_hash(first) == config_hash(same)
     assert config_hash(first) != config_hash(first.model_copy(update={"seed": 2}))
+
+
+@pytest.fixture(scope="module")
+def stored_before() -> dict[str, dict]:
+    """A config of each stage as the version before has stored it."""
+    with tarfile.open(Path(__file__).parents[2] / "homes" / "schema-3.tar.gz") as archive:
+        files = [archive.extractfile(one) for one in archive if one.name.endswith("attempts/1/config.json")]
+        return {config["stage"]: config for config in (json.load(file) for file in files if file is not None)}
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "weaver_sft", "trigger_grpo", "ltpo_evaluate"])
+@pytest.mark.usefixtures("home")
+def test_config_of_the_version_before_keeps_its_hash_and_every_value(stored_before: dict, stage: str) -> None:
+    stored = stored_before[stage]
+    values = {name: value for name, value in stored.items() if value is not None}
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    for config in (parse_config(stored), stored_config(stored)):
+        assert config_hash(config) == hashlib.sha256(text.encode()).hexdigest()[:16]
+        assert {name: config.model_dump(mode="json")[name] for name in stored} == stored
+        # and stored again, as by this version
+        assert config_hash(parse_config(config.model_dump(mode="json"))) == config_hash(config)
+
+
+@pytest.mark.usefixtures("home")
+def test_trigger_config_of_the_version_before_means_what_it_meant(stored_before: dict) -> None:
+    config = parse_config(stored_before["trigger_grpo"])
+    assert isinstance(config, TriggerGrpoConfig)
+    assert config.insertion_penalty_form == "rate"
+    assert config_hash(config) != config_hash(config.model_copy(update={"insertion_penalty_form": "decision"}))
+
+
+def test_config_that_somebody_types_has_the_defaults_of_today() -> None:
+    config = parse_config({"stage": "trigger_grpo", "checkpoint": "1", "insertion_penalty": 0.5})
+    assert isinstance(config, TriggerGrpoConfig)
+    assert config.insertion_penalty_form == "decision"

@@ -22,7 +22,6 @@ from memgen.model.memgen_model import MemGenModel
 from memgen.model.woven_generation import Completion, Sampling, generate_woven
 from memgen.monitor import Monitor
 from memgen.stages import rollout
-from memgen.stages.rollout import group_advantages, penalised
 from memgen.stages.trigger_grpo import trigger_parameters
 from memgen.stop import Stopped
 from tests.conftest import TINY
@@ -185,17 +184,6 @@ def test_learns_to_insert_exactly_behind_one_token(
     assert rewards[0] < 0.7
     assert sum(rewards[-5:]) / 5 > 0.95
     assert held_out_agreement(load(home, tmp_path / "toy" / "trigger_grpo")) > 0.95 > 0.6 > before
-
-
-def test_rewards_are_compared_within_their_group_alone() -> None:
-    assert group_advantages([1, 0, 0, 0, 5, 5], 2, scale=False) == [0.5, -0.5, 0, 0, 0, 0]
-    assert group_advantages([1, 0], 2, scale=True) == pytest.approx([0.7071, -0.7071], abs=1e-3)
-
-
-def test_penalty_counts_what_goes_beyond_the_better_half() -> None:
-    # better half: the two right ones, who insert at 0.2 and 0.4
-    assert penalised([1, 1, 0, 0], [0.2, 0.4, 0.9, 0.1], 4, 1.0) == pytest.approx([1, 0.9, -0.6, 0])
-    assert penalised([1, 0], [0.5, 0.9], 2, 0.0) == [1, 0]
 
 
 def test_reward_wants_the_right_number_in_a_box() -> None:
