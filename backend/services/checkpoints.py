@@ -14,11 +14,12 @@ from sqlmodel import Session
 
 from backend.services.descent import older_parent
 from backend.store.models import Checkpoint, Run
+from memgen.contract.checkpoint_kinds import KINDS, Kind, least
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput, first_error
 from memgen.contract.manifest import MANIFEST, CheckpointReport, Manifest, damage_of, damaged, survey
 from memgen.contract.rundir import RunDir
-from memgen.contract.stage import Need
+from memgen.contract.stage import Need, Stage
 from memgen.contract.stage_configs import LENGTHS
 from memgen.contract.stages import STAGES, find_stage, trains
 from memgen.contract.status import RunStatus
@@ -157,9 +158,13 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any]) ->
     manifest = manifest_of(checkpoint)
     if manifest is None:
         return _damaged(run.id, "its stored manifest can't be used")
+    kind, need = KINDS[manifest.kind], _need(child)
+    unlike = _of_another_layout(run, kind, need, child)
+    if unlike is not None:
+        return unlike
     for name in LENGTHS:
         length = child.get(name)
-        if length is not None and length != manifest.latents[name]:
+        if length is not None and length != manifest.latents.get(name, length):
             return BadInput(
                 "other_latents",
                 f"checkpoint {run.id} has {name} {manifest.latents[name]}",
@@ -167,23 +172,43 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any]) ->
                 value=length,
                 way_out=f"Set {name} to {manifest.latents[name]}, or choose another checkpoint.",
             )
-    need = _need(child)
-    if need is not None and "weaver" not in manifest.trained:
-        return _unfit("untrained_weaver", "its weaver was never trained", run.id, WAY_OUT)
-    if need == "trigger" and manifest.kind == "weaver":
-        makers = " or ".join(stage.name for stage in STAGES if stage.makes == need)
-        way_out = f"Choose the checkpoint of a {makers} run, or a setting without trigger."
-        return _unfit("untrained_trigger", "it has no trigger that was trained", run.id, way_out)
+    first = kind.layout.adapters[0]
+    if need is not None and first not in manifest.trained:
+        return _unfit(f"untrained_{first}", f"its {first} was never trained", run.id, WAY_OUT)
+    if need is not None and need not in kind.offers:
+        label = KINDS[need].label
+        way_out = f"Choose the checkpoint of a {_makers(need)} run, or a setting without {label}."
+        return _unfit(f"untrained_{need}", f"it has no {label} that was trained", run.id, way_out)
     missing = [name for name in manifest.files if not (home / checkpoint.folder / name).is_file()]
     return _damaged(run.id, f"{missing[0]}: the file is missing") if missing else None
 
 
 def _need(child: Mapping[str, Any]) -> Need:
-    """What must have been trained; for a run of which neither stage nor setting is known, a weaver."""
+    """What must have been trained; for a run of which neither stage nor setting is known, what demands least."""
+    stage = _stage(child)
+    return least(KINDS) if stage is None else stage.need(child.get("setting"))
+
+
+def _stage(child: Mapping[str, Any]) -> Stage[Any] | None:
     setting = child.get("setting")
     named = find_stage(str(child.get("stage")))
-    stage = named or next((one for one in STAGES if setting and setting in one.needs), None)
-    return "weaver" if stage is None else stage.need(setting)
+    return named or next((one for one in STAGES if setting and setting in one.needs), None)
+
+
+def _of_another_layout(run: Run, kind: Kind, need: Need, child: Mapping[str, Any]) -> BadInput | None:
+    """A training without a need may start from what it makes, and a run with one from what is built like that."""
+    stage = _stage(child)
+    wanted = need or (None if stage is None else stage.makes)
+    if wanted is None or KINDS[wanted].layout == kind.layout:
+        return None
+    return _unfit(
+        "other_kind", f"it holds {kind.layout.label}, and the run starts from {KINDS[wanted].layout.label}", run.id,
+        f"Choose the checkpoint of a {_makers(wanted)} run.",
+    )  # fmt: skip
+
+
+def _makers(kind: str) -> str:
+    return " or ".join(stage.name for stage in STAGES if stage.makes == kind)
 
 
 def manifest_of(checkpoint: Checkpoint) -> Manifest | None:
@@ -216,9 +241,13 @@ def _leaks(session: Session, run: Run, child: Mapping[str, Any]) -> BadInput | N
     return None
 
 
-def least_demanding() -> dict[str, str]:
-    """A `child` of `why_not` that any checkpoint suits that is whole."""
-    return {"stage": next(stage.name for stage in STAGES if stage.trains and stage.need("") is None)}
+def least_demanding(run: Run) -> dict[str, str]:
+    """A `child` of `why_not` that the checkpoint of this training suits if it is whole."""
+    made = find_stage(run.stage)
+    layout = KINDS[made.makes].layout if made is not None and made.makes else None
+    free = [stage for stage in STAGES if stage.makes and stage.need("") is None]
+    alike = [stage for stage in free if stage.makes and KINDS[stage.makes].layout == layout]
+    return {"stage": (alike or free)[0].name}
 
 
 def no_checkpoint(name: object) -> BadInput:

@@ -56,7 +56,7 @@ def one(database: Database, checkpoint_id: int, home: Path) -> s.CheckpointOut:
                 way_out="GET /api/v1/checkpoints lists them.",
             )
         checkpoint = session.get(Checkpoint, checkpoint_id)
-        out = _out(session, run, why_not(session, run, home, least_demanding()))
+        out = _out(session, run, why_not(session, run, home, least_demanding(run)))
     if checkpoint is None or not out.usable:
         return out
     try:

@@ -10,12 +10,11 @@ from dashboard.launch.config_form import FormField, widget_key
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line, sentence
 from dashboard.parts.text import count, size
-from memgen.contract.stage import Form, Need, Part
+from memgen.contract.checkpoint_kinds import KINDS, Kind
+from memgen.contract.stage import Form, Need
 from memgen.contract.stage_configs import LENGTHS
 from memgen.contract.stages import STAGES, forms
 from memgen.contract.titles import title_of
-
-_ICONS: dict[Part, str] = {"weaver": "school", "trigger": "bolt"}
 
 
 def choose_checkpoint(
@@ -82,22 +81,22 @@ def _start(
 
 def _none(need: Need) -> None:
     trainings = _trainings(need)
-    ways = " ".join(f"A {part} is trained by *{form.label}*." for part, form in trainings)
+    ways = " ".join(f"A {kind.label} is trained by *{form.label}*." for kind, form in trainings)
     st.info(f"No checkpoint fits this step and model yet. {ways}", icon=":material/deployed_code:")
     with st.container(horizontal=True):
-        for part, form in trainings:
+        for kind, form in trainings:
             st.page_link(
-                "app_pages/launch.py", label=f"Train a {part}", icon=f":material/{_ICONS[part]}:",
+                "app_pages/launch.py", label=f"Train a {kind.label}", icon=f":material/{kind.icon}:",
                 query_params={"what": form.name},
             )  # fmt: skip
 
 
-def _trainings(need: Need) -> list[tuple[Part, Form]]:
+def _trainings(need: Need) -> list[tuple[Kind, Form]]:
     """The trainings that lead to what a run needs, in their order, each from the checkpoint of the one before."""
     stage = next((stage for stage in STAGES if stage.makes is not None and stage.makes == need), None)
     if stage is None or stage.makes is None:
         return []
-    return [*_trainings(stage.need("")), (stage.makes, stage.launch.forms[0])]
+    return [*_trainings(stage.need("")), (KINDS[stage.makes], stage.launch.forms[0])]
 
 
 def checkpoint_text(one: CheckpointOut) -> str:

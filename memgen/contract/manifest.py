@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from memgen.contract.checkpoint_kinds import ADAPTERS, KINDS
 from memgen.contract.errors import BadInput, first_error
 from memgen.contract.json_file import Unreadable, read_json
 from memgen.contract.names import is_file_name
@@ -24,7 +25,6 @@ from memgen.contract.stage_configs import LENGTHS, LIMITS
 
 MANIFEST = "manifest.json"
 LARGEST = {"prompt_latents_len": 1024, "inference_latents_len": 1024, "max_prompt_aug_num": 1}
-AdapterName = Literal["weaver", "trigger"]
 
 
 def _printable(text: str) -> str:
@@ -39,7 +39,21 @@ def _file(name: str) -> str:
     return name
 
 
+def _adapter(name: str) -> str:
+    if name not in ADAPTERS:
+        raise ValueError(f"it is none of {', '.join(ADAPTERS)}")
+    return name
+
+
+def _kind(name: str) -> str:
+    if name not in KINDS:
+        raise ValueError(f"it is none of {', '.join(KINDS)}")
+    return name
+
+
 def _latents(numbers: dict[str, int]) -> dict[str, int]:
+    if not numbers:  # whether a checkpoint may have none is its kind's business
+        return numbers
     lacking = {*LENGTHS, *LIMITS} - numbers.keys()
     unknown = numbers.keys() - {*LENGTHS, *LIMITS, "query_norms"}
     if lacking or unknown:
@@ -51,6 +65,8 @@ def _latents(numbers: dict[str, int]) -> dict[str, int]:
     return numbers
 
 
+AdapterName = Annotated[str, AfterValidator(_adapter)]
+KindName = Annotated[str, AfterValidator(_kind)]
 FileName = Annotated[str, AfterValidator(_file)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Label = Annotated[str, StringConstraints(max_length=500), AfterValidator(_printable)]
@@ -77,14 +93,14 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     format: Literal[1] = 1
-    kind: Literal["weaver", "trigger", "import"]
-    """What was trained last; `import` for a checkpoint of the authors' layout."""
+    kind: KindName
+    """What was trained last, e.g. `weaver`; `import` for a checkpoint of the authors' layout."""
     base_model: Label
     """Name of the exact base weights, e.g. `hub:REPO@COMMIT`."""
     tokenizer_hash: Label
     latents: Latents
-    """Lengths and limits, as `LatentSettings` names them."""
-    trained: list[AdapterName] = Field(max_length=2)
+    """Lengths and limits, as `LatentSettings` names them; empty where the kind has no latents."""
+    trained: list[AdapterName] = Field(max_length=len(ADAPTERS))
     """Adapters that were trained: their LoRA B must not be all zero."""
     lora: dict[AdapterName, LoraSettings]
     stage: Label | None = None
@@ -98,6 +114,16 @@ class Manifest(BaseModel):
     """sha256 of each file."""
     optimizer: Digest | None = None
     """sha256 of the optimizer's state, which a checkpoint has that a training can be resumed from."""
+
+    @model_validator(mode="after")
+    def _holds_what_its_kind_has(self) -> Self:
+        layout = KINDS[self.kind].layout
+        foreign = [name for name in (*self.trained, *self.lora) if name not in layout.adapters]
+        if foreign:
+            raise ValueError(f"a checkpoint of kind {self.kind} has no adapter {foreign[0]}")
+        if bool(self.latents) != layout.has_latents:
+            raise ValueError(f"a checkpoint of kind {self.kind} has {'' if layout.has_latents else 'no '}latents")
+        return self
 
     @property
     def content_hash(self) -> str:

@@ -7,17 +7,16 @@ it knows of no framework that shows, stores or computes anything.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
+from memgen.contract.checkpoint_kinds import least
 from memgen.contract.planner.moments import Moment
 from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage_configs import StageConfig
 
-Part = Literal["weaver", "trigger"]
-"""What a training trains, and a run may need to have been trained."""
-Need = Part | None
-"""What the checkpoint of a run must have had trained; None needs no checkpoint at all."""
+Need = str | None
+"""The kind (`checkpoint_kinds`) that the checkpoint of a run must offer; None needs no checkpoint at all."""
 Config = TypeVar("Config", bound=StageConfig)
 Read = TypeVar(
     "Read", bound=StageConfig, contravariant=True
@@ -164,8 +163,8 @@ class Stage(Generic[Config]):
     memory: Memory[Config]
     launch: Launch
     charts: Charts
-    makes: Part | None = None
-    """What it trains."""
+    makes: str | None = None
+    """The kind of its checkpoints."""
     next: tuple[Next, ...] = ()
     """What may come next, the usual thing first."""
 
@@ -178,5 +177,4 @@ class Stage(Generic[Config]):
         """What a run must start from; without a setting, the least of what those that use a checkpoint need."""
         if setting is not None and setting in self.needs:
             return self.needs[setting]
-        parts = [need for need in self.needs.values() if need is not None]
-        return "weaver" if "weaver" in parts else parts[0] if parts else None
+        return least(self.needs.values())

@@ -1,0 +1,53 @@
+"""What a checkpoint can be, as one record each: every room that asks what a run may start from derives from it.
+
+A training makes checkpoints of one kind, which its manifest names. What a run needs is a kind, too, and a checkpoint
+suits if that is among what its own kind offers: one with a trigger can be used for its weaver alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Checkpoints that hold the same parts and can be trained further into each other."""
+
+    label: str
+    """What it holds, in a sentence."""
+    adapters: tuple[str, ...]
+    """Names of its LoRA adapters; the first must have moved in training, or the checkpoint changes nothing."""
+    has_latents: bool
+    """Whether latents with their lengths and limits belong to it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a checkpoint is, by what was trained last."""
+
+    name: str
+    label: str
+    """What was trained, in a sentence after an article."""
+    icon: str
+    """Name of a Material symbol."""
+    layout: Layout
+    offers: tuple[str, ...]
+    """Kinds that a run may need and finds in it."""
+
+
+MEMGEN = Layout("weaver and trigger", ("weaver", "trigger"), has_latents=True)
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("weaver", "weaver", "school", MEMGEN, offers=("weaver",)),
+        Kind("trigger", "trigger", "bolt", MEMGEN, offers=("weaver", "trigger")),
+        Kind("import", "checkpoint of the authors' layout", "download", MEMGEN, offers=("weaver", "trigger")),
+    )
+}
+"""By name; what demands less comes first."""
+ADAPTERS = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.layout.adapters))
+"""Names of all adapters."""
+
+
+def least(needs: Iterable[str | None]) -> str | None:
+    """The least demanding of some needs; None if none of them needs a checkpoint."""
+    return min((need for need in needs if need is not None), key=list(KINDS).index, default=None)
