@@ -9,6 +9,8 @@ from memgen.data.questions import Question, make_question
 def from_gsm8k_row(row: Mapping[str, object], prefix: str) -> Question:
     """Build a question from a row in GSM8K's format, `{"question": ..., "answer": "rationale\\n#### 18"}`.
 
+    The answer keeps its thousands separators: `compute_reward` compares texts, and would refuse the row's own answer.
+
     Args:
         row: the row; other keys are ignored.
         prefix: name of the data set, the part of the id in front of the colon.
@@ -19,7 +21,7 @@ def from_gsm8k_row(row: Mapping[str, object], prefix: str) -> Question:
     """
     question, answer_text = _text(row, "question"), _text(row, "answer")
     rationale, _, answer = answer_text.rpartition("####")
-    answer = answer.strip().replace(",", "")
+    answer = answer.strip()
     if "####" not in answer_text or not answer:
         raise BadInput(
             "bad_data_row",

@@ -24,7 +24,7 @@ class Question:
         question: the text that goes into the prompt, as the data set has it.
         solution: what a weaver learns to answer and scorers compare with: a rationale, with GSM8K's `<<..>>`
             annotations, directly followed by `\boxed{answer}`.
-        answer: the answer alone, without thousands commas.
+        answer: the answer alone, as the data set writes it.
     """
 
     id: str

@@ -189,7 +189,7 @@ class AnswerBook:
             data = data[self._file.write(data) :]
 
     def _take_over(self, sources: Sequence[Path], target: Path) -> None:
-        complete = False
+        complete, outdated = False, set()
         for source in sources:
             try:
                 answers, summary = read_answers(source)
@@ -203,7 +203,10 @@ class AnswerBook:
                 ) from error
             for answer in answers:
                 self._check(answer)
-                self._answers.setdefault(answer.index, answer)
+                if answer.solution == self._questions[answer.index].solution:
+                    self._answers.setdefault(answer.index, answer)
+                else:  # it was scored against another text
+                    outdated.add(answer.index)
             complete |= summary is not None
         self._seconds_before = max((answer.elapsed for answer in self._answers.values()), default=0.0)
         lines = [answer.model_dump_json() + "\n" for answer in self._answers.values()]
@@ -212,6 +215,8 @@ class AnswerBook:
         temporary.replace(target)  # a torn last line and an old summary are gone
         done = "complete" if complete else "incomplete"
         self._monitor.say(f"resumed: {len(self._answers)} of {len(self._questions)} answers taken over ({done} file)")
+        if outdated:
+            self._monitor.say(f"{len(outdated)} questions are answered anew: their solutions have changed since")
 
     def _check(self, answer: AnswerRecord) -> None:
         if answer.index >= len(self._questions) or self._questions[answer.index].id != answer.id:

@@ -15,7 +15,7 @@ from memgen.data import Question, load_questions
 from memgen.data.gsm8k import load_gsm8k
 from memgen.data.gsm8k_row import from_gsm8k_row
 from memgen.data.questions import split_validation
-from memgen.scoring import score
+from memgen.scoring import accuracy, score
 
 REPOSITORY = Path(__file__).parents[3]
 SHARED = Path(os.environ.get("MEMGEN_SHARED", REPOSITORY.parent / "shared"))
@@ -46,7 +46,7 @@ def real_folder() -> Path:
 
 def test_row_becomes_a_question_with_the_box_directly_behind_the_rationale() -> None:
     made = from_gsm8k_row({"question": " Ünits? ", "answer": "a <<1*2=2>>2\nb \n#### 1,200", "more": 1}, "gsm8k")
-    assert made == Question("gsm8k:3dbca817e2f80220", " Ünits? ", "a <<1*2=2>>2\nb\\boxed{1200}", "1200")
+    assert made == Question("gsm8k:3dbca817e2f80220", " Ünits? ", "a <<1*2=2>>2\nb\\boxed{1,200}", "1,200")
 
 
 @pytest.mark.parametrize("case", ["a", "b", "c"])
@@ -209,8 +209,32 @@ def test_published_files_give_their_known_sizes_and_distinct_ids(real_folder: Pa
     assert splits["test"][0].id == "gsm8k:2b2e3f9639f6fa28"
 
 
+def published_rows(folder: Path, name: str) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
+
+
 def test_every_published_solution_scores_full_against_itself(real_folder: Path) -> None:
     for split in ("train", "test"):
         for one in load_gsm8k(split, folder=real_folder):
             assert set(score(one.solution, one.solution).values()) == {1.0}, one.id
-            assert one.answer.lstrip("-").isdecimal(), one.id
+            assert one.answer.lstrip("-").replace(",", "").isdecimal(), one.id
+
+
+@pytest.mark.parametrize(("name", "rows", "separated"), [("train.jsonl", 7473, 79), ("test.jsonl", 1319, 14)])
+def test_the_authors_target_of_every_published_row_has_their_full_score(
+    real_folder: Path, name: str, rows: int, separated: int
+) -> None:
+    published = published_rows(real_folder, name)
+    made = [from_gsm8k_row(one, "gsm8k") for one in published]
+    assert len(published) == rows
+    assert sum("," in one.answer for one in made) == separated
+    for raw, question in zip(published, made, strict=True):
+        rationale, _, answer = raw["answer"].rpartition("####")
+        target = rationale.strip() + rf"\boxed{{{answer.strip()}}}"
+        assert score(target, question.solution) == dict.fromkeys(score("", ""), 1.0), question.id
+
+
+def test_an_answer_with_a_thousands_separator_keeps_the_accuracy_it_had_without() -> None:
+    kept = from_gsm8k_row({"question": "q", "answer": "r\n#### 1,200"}, "gsm8k").solution
+    for completion in (r"\boxed{1200}", r"\boxed{1,200}", "#### 1200", "so 1,200.", r"\boxed{1201}", "200", "1"):
+        assert accuracy(completion, kept) == accuracy(completion, r"r\boxed{1200}"), completion

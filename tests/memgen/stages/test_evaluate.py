@@ -125,6 +125,21 @@ def test_torn_last_answer_is_generated_again(home: Path, tmp_path: Path, config)
     assert texts(torn.path) == texts(tmp_path / "whole")
 
 
+def test_answer_to_a_question_whose_solution_has_changed_is_given_anew(home: Path, tmp_path: Path, config) -> None:
+    run(home, tmp_path / "whole", config)
+    earlier = RunDir(tmp_path / "whole").answers
+    lines = earlier.read_text().splitlines(keepends=True)
+    changed = json.loads(lines[1]) | {"solution": r"as an earlier version had it\boxed{1}", "completion": "scored then"}
+    earlier.write_text("".join([lines[0], json.dumps(changed) + "\n", *lines[2:]]))
+    run(home, tmp_path / "second", config, resume=tmp_path / "whole")
+    answers, _ = read_answers(RunDir(tmp_path / "second").answers)
+    assert {one.solution for one in answers} == {
+        one.solution for one in load_questions("wordproblems", "test", limit=6)
+    }
+    assert len(answers) == 6
+    assert "scored then" not in texts(tmp_path / "second").values()
+
+
 @pytest.mark.parametrize("change", [{"seed": 7}, {"batch_size": 3}, {"max_completion_length": 25}])
 def test_answers_of_another_config_are_not_taken_over(home: Path, tmp_path: Path, config, change) -> None:
     run(home, tmp_path / "first", config)
