@@ -27,6 +27,7 @@ def run(name: str) -> Ratio:
     config = TriggerGrpoConfig(
         checkpoint="none",
         batch_size=QUESTIONS * COMPLETIONS,
+        gradient_accumulation_steps=1,
         num_generations=COMPLETIONS,
         max_completion_length=TOKENS,
     )

@@ -16,7 +16,7 @@ from backend.services.surroundings import Surroundings
 from backend.settings import Settings
 from backend.store.db import Database
 from backend.store.models import Run, Worker
-from memgen.contract.config import InvalidConfig, RunConfig, parse_config
+from memgen.contract.config import InvalidConfig, RunConfig, parse_config, stored_config
 from memgen.contract.pipeline import PipelineSpec, plan_pipeline
 from memgen.contract.rows import num_steps
 from memgen.contract.stages import stage_of
@@ -126,8 +126,10 @@ def _expected_seconds(session: Session, config: RunConfig, count: int) -> float 
     rates = [
         run.summary["seconds"] / run.summary[unit]
         for run in session.exec(query)
-        if all(run.config.get(name) == getattr(config, name) for name in stage.work.pace)
-        and run.summary.get(unit)
-        and run.summary.get("seconds")
+        if _pace(stored_config(run.config)) == _pace(config) and run.summary.get(unit) and run.summary.get("seconds")
     ]
     return statistics.median(rates) * amount if rates else None
+
+
+def _pace(config: RunConfig) -> dict[str, object]:
+    return {name: getattr(config, name, None) for name in stage_of(config).work.pace}

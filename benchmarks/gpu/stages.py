@@ -107,6 +107,7 @@ def trigger_step(bench: Bench, model: MemGenModel, preset: Preset, rows: int) ->
         checkpoint="none",
         data="wordproblems",
         batch_size=rows,
+        gradient_accumulation_steps=1,
         num_generations=size,
         num_iterations=2,
         max_steps=4,

@@ -82,9 +82,12 @@ def _grpo(scale: Scale, seed: int, _: Done) -> dict[str, Any]:
         "max_steps": scale.grpo_steps,
         "num_train_epochs": 1000,
         "batch_size": 32,
+        "gradient_accumulation_steps": 1,
         "num_generations": 8,
+        "scale_rewards": "none",
         "learning_rate": TRIGGER_RATE,
         "lr_scheduler_type": "constant",
+        "warmup_ratio": 0.0,
         "max_grad_norm": CLIP,
         "insertion_penalty": PENALTY,
         "insertion_penalty_form": "rate",  # by which the weight was tuned

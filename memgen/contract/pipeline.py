@@ -109,6 +109,7 @@ def demo_spec() -> PipelineSpec:
             "trigger_grpo": {
                 "max_steps": 4,
                 "batch_size": 8,
+                "gradient_accumulation_steps": 1,
                 "num_generations": 4,
                 "sample_tokens": True,
                 "learning_rate": 1e-4,

@@ -146,6 +146,9 @@ class Evaluation(StageConfig):
 class Training(StageConfig):
     """What all trainings share. One step is one update of the optimizer."""
 
+    if TYPE_CHECKING:  # every training has it too, with its own default and help
+        gradient_accumulation_steps: int
+
     num_questions: int | None = Field(default=None, ge=1, le=100_000)
     """Training questions, drawn by the seed."""
     max_steps: int | None = Field(default=None, ge=1, le=10_000_000)

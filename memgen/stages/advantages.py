@@ -5,23 +5,17 @@ Plain numbers of completions that stand group by group, `size` to a question; no
 
 import statistics
 from collections.abc import Sequence
-from typing import TypeVar
 
 from memgen.contract.stages.trigger_grpo import PenaltyForm
+from memgen.stages.slices import slices
 
-_T = TypeVar("_T")
 LEAST_DEVIATION = 1e-4  # added to a deviation that is divided by, as in trl
-
-
-def groups_of(values: Sequence[_T], size: int) -> list[Sequence[_T]]:
-    """The values of each group."""
-    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def group_advantages(rewards: Sequence[float], size: int, *, scale: bool) -> list[float]:
     """Reward minus the mean of its group; with `scale` over the group's standard deviation (n - 1)."""
     advantages: list[float] = []
-    for group in groups_of(rewards, size):
+    for group in slices(rewards, size):
         mean = statistics.fmean(group)
         deviation = statistics.stdev(group) + LEAST_DEVIATION if scale else 1.0
         advantages += [(reward - mean) / deviation for reward in group]
@@ -50,7 +44,7 @@ def penalised(
             costs 1 - p, however few there are; `rate` takes max(0, r - p) once, r being the completion's insert rate.
     """
     rewards: list[float] = []
-    for group, taken in zip(groups_of(scores, size), groups_of(decisions, size), strict=True):
+    for group, taken in zip(slices(scores, size), slices(decisions, size), strict=True):
         median = statistics.median(group)
         usual = statistics.fmean(insert_rate(own) for score, own in zip(group, taken, strict=True) if score >= median)
         for score, own in zip(group, taken, strict=True):

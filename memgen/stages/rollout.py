@@ -13,27 +13,27 @@ from memgen.contract.data_sets.record import AnswerKind
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.data.questions import Question
-from memgen.model.memgen_model import MemGenModel, Row
+from memgen.model.memgen_model import MemGenModel
 from memgen.model.woven_generation import Completion, Sampling, generate_woven
 from memgen.scoring import accuracy
-from memgen.stages.advantages import group_advantages, groups_of, insert_rate, penalised
+from memgen.stages.advantages import group_advantages, insert_rate, penalised
 from memgen.stages.context import Context
+from memgen.stages.slices import slices
 
 SAME = 1e-9  # rewards of a group that differ by less do not differ
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """This rank's completions of one step, group by group; only those that were asked for a decision are rows."""
+    """This rank's completions of one step, group by group."""
 
-    rows: list[Row]
-    """Prompt and completion, with a point per asked decision."""
-    actions: list[torch.Tensor]
-    """Per row 1 where latents were inserted, else 0, (n,)."""
+    prompts: list[torch.Tensor]
+    """Token ids of each completion's prompt, (P,)."""
+    completions: list[Completion]
     advantages: list[float]
-    """Per row."""
+    """Of each completion."""
     num_decisions: int
-    """Of all ranks."""
+    """That the trigger was asked for, of all ranks."""
     metrics: dict[str, float]
     """Of all ranks."""
 
@@ -80,17 +80,8 @@ def roll_out(
     """
     size, team = config.num_generations, context.team
     mine = team.share(range(len(prompts) * size))
-    repeated = [torch.tensor(prompts[number // size], device=model.base.device) for number in mine]
-    generators = [torch.Generator().manual_seed(seeds[number]) for number in mine]
-    completions = generate_woven(
-        model,
-        repeated,
-        config.max_completion_length,
-        trigger=True,
-        sampling=Sampling(config.temperature, config.sample_tokens, generators),
-        should_stop=lambda: context.stop.requested() is not None,
-    )
-    team.check_stop(context.stop)
+    asked = [torch.tensor(prompts[number // size], device=model.base.device) for number in mine]
+    completions = _complete(config, context, model, asked, [seeds[number] for number in mine])
     texts = [model.base.tokenizer.decode(one.text_ids, skip_special_tokens=True) for one in completions]
     scores = correctness(texts, [questions[number // size].solution for number in mine], data_set(config.data).answer)
     facts = team.gather([_facts(one, score) for one, score in zip(completions, scores, strict=True)])
@@ -102,15 +93,36 @@ def roll_out(
         config.insertion_penalty_form,
     )
     advantages = team.share(group_advantages(rewards, size, scale=config.scale_rewards == "group"))
-    rows, actions, kept = [], [], []
-    for prompt, completion, advantage in zip(repeated, completions, advantages, strict=True):
-        asked = [decision for decision in completion.decisions if decision.asked]
-        if asked:
-            ids = torch.cat([prompt, torch.tensor(completion.ids, device=prompt.device)])
-            rows.append(Row(ids, [len(prompt) + decision.token for decision in asked]))
-            actions.append(torch.tensor([int(decision.inserted) for decision in asked], device=prompt.device))
-            kept.append(advantage)
-    return Rollout(rows, actions, kept, sum(len(one.decisions) for one in facts), _metrics(facts, rewards, size))
+    num_decisions = sum(len(one.decisions) for one in facts)
+    return Rollout(asked, completions, list(advantages), num_decisions, _metrics(facts, rewards, size))
+
+
+def _complete(
+    config: TriggerGrpoConfig,
+    context: Context,
+    model: MemGenModel,
+    prompts: Sequence[torch.Tensor],
+    seeds: Sequence[int],
+) -> list[Completion]:
+    """A completion per prompt, `batch_size` at the same time."""
+    completions: list[Completion] = []
+    for batch in slices(range(len(prompts)), config.batch_size):
+        if context.stop.requested() is not None:
+            break
+        completions += generate_woven(
+            model,
+            [prompts[place] for place in batch],
+            config.max_completion_length,
+            trigger=True,
+            sampling=Sampling(
+                config.temperature,
+                config.sample_tokens,
+                [torch.Generator().manual_seed(seeds[place]) for place in batch],
+            ),
+            should_stop=lambda: context.stop.requested() is not None,
+        )
+    context.team.check_stop(context.stop)
+    return completions
 
 
 def _facts(completion: Completion, score: float) -> _Facts:
@@ -124,7 +136,7 @@ def _facts(completion: Completion, score: float) -> _Facts:
 
 
 def _metrics(facts: Sequence[_Facts], rewards: Sequence[float], size: int) -> dict[str, float]:
-    deviations = [statistics.pstdev(group) for group in groups_of(rewards, size)]
+    deviations = [statistics.pstdev(group) for group in slices(rewards, size)]
     n = len(facts)
     return {
         "reward": statistics.fmean(rewards),

@@ -7,6 +7,7 @@ log-probabilities of its [skip, insert] decisions. Tokens have no part in the lo
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,16 +15,18 @@ import torch
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput
 from memgen.contract.rows import num_rows, num_steps
+from memgen.contract.stages.trainings import rows_of_a_step
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.data.prompt import question_prompt
 from memgen.data.questions import Question
 from memgen.environment import REWARD_CONDITIONS
 from memgen.model.checkpoint import restore
 from memgen.model.generation import encode_prompts
-from memgen.model.memgen_model import MemGenModel
+from memgen.model.memgen_model import MemGenModel, Row
 from memgen.stages.context import Context
 from memgen.stages.loading import Loaded, load
 from memgen.stages.rollout import Rollout, roll_out
+from memgen.stages.slices import slices
 from memgen.stages.training import TrainingLoop, batch_of, drawn, resume_point, seed_of
 
 
@@ -55,6 +58,28 @@ def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Qu
     return {**result, "num_prompts": len(chosen)}
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Completions whose decisions go through the model together."""
+
+    rows: list[Row]
+    """Prompt and completion, with a point per decision that the trigger was asked for."""
+    actions: torch.Tensor
+    """Of each decision 1 where latents were inserted, else 0, (n,)."""
+    advantages: torch.Tensor
+    """Of each decision that of its completion, (n,)."""
+
+
+@dataclass
+class _Before:
+    """Log-probabilities of a batch's decisions before its first step."""
+
+    taken: torch.Tensor
+    """Of those that were taken, (n,)."""
+    initial: torch.Tensor
+    """Of both choices, by the trigger before any training, (n, 2); empty where no divergence is asked for."""
+
+
 class Learner:
     """Computes the policy gradient of the trigger's decisions.
 
@@ -83,78 +108,96 @@ class Learner:
         self._questions = questions
         self._prompts = prompts
         self._rollout: Rollout | None = None
-        self._old = torch.empty(0)
-        self._reference = torch.empty(0)
+        self._batches: list[_Batch] = []
+        self._before: list[_Before] = []
 
     def step(self, number: int) -> dict[str, float]:
         """Loss and gradients of one step; the first of `num_iterations` generates the completions.
 
         Dropout stays off: the ratio of a first iteration is exactly 1.
         """
-        fresh = number % self._config.num_iterations == 0
-        if fresh or self._rollout is None:
+        if number % self._config.num_iterations == 0 or self._rollout is None:
             self._rollout = self._roll_out(number)
+            self._batches = _batches(self._rollout, self._config.batch_size)
+            self._before = []
         rollout = self._rollout
         if not rollout.num_decisions:
             return {"loss": 0.0, **rollout.metrics}
-        own = self._backward(rollout, fresh) if rollout.rows else (0.0, 0.0, 0.0)
+        parts = [self._backward(place, rollout.num_decisions) for place in range(len(self._batches))]
+        own = [sum(part) for part in zip(*parts, strict=True)] or [0.0, 0.0, 0.0]
         loss, entropy, divergence = self._context.team.sum(*own)
         metrics = {"entropy": entropy, **rollout.metrics}
         if self._config.beta:
             metrics["kl"] = divergence
         return {"loss": loss, **metrics}
 
-    def _backward(self, rollout: Rollout, fresh: bool) -> tuple[float, float, float]:
-        """Gradients of this rank's rows; returns its part of the step's loss, mean entropy and mean KL divergence."""
-        actions = torch.cat(rollout.actions)
-        advantages = torch.cat(
-            [
-                torch.full((len(own),), advantage, device=own.device)
-                for own, advantage in zip(rollout.actions, rollout.advantages, strict=True)
-            ]
-        )
-        if fresh:
-            self._reference = self._reference_of(rollout)
-        logprobs = self._logprobs(rollout)  # (n, 2), of all decisions of the step
-        taken = logprobs.gather(1, actions[:, None])[:, 0]
-        if fresh:
-            self._old = taken.detach()
-        ratio = (taken - self._old).exp()
+    def _backward(self, place: int, num_decisions: int) -> tuple[float, float, float]:
+        """Gradients of a batch; returns its part of the step's loss, mean entropy and mean KL divergence.
+
+        The means are over all decisions of the step, so that a long completion does not count for less.
+        """
+        batch = self._batches[place]
+        is_first = place == len(self._before)
+        initial = self._initial_logprobs(batch) if is_first else self._before[place].initial
+        logprobs = self._logprobs(batch)  # (n, 2)
+        taken = logprobs.gather(1, batch.actions[:, None])[:, 0]
+        if is_first:
+            self._before.append(_Before(taken.detach(), initial))
+        ratio = (taken - self._before[place].taken).exp()
         epsilon = self._config.epsilon
-        gain = torch.minimum(ratio * advantages, ratio.clamp(1 - epsilon, 1 + epsilon) * advantages)
+        gain = torch.minimum(ratio * batch.advantages, ratio.clamp(1 - epsilon, 1 + epsilon) * batch.advantages)
         probabilities = logprobs.exp()
-        n = rollout.num_decisions  # a mean over all decisions, so that a long completion does not count for less
-        loss = -gain.sum() / n
-        entropy = -(probabilities * logprobs).sum().detach() / n
+        loss = -gain.sum() / num_decisions
+        entropy = -(probabilities * logprobs).sum().detach() / num_decisions
         divergence = torch.zeros(())
         if self._config.beta:
-            divergence = (probabilities * (logprobs - self._reference)).sum() / n
+            divergence = (probabilities * (logprobs - initial)).sum() / num_decisions
             loss = loss + self._config.beta * divergence
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach()), float(entropy), float(divergence.detach())
 
     def _roll_out(self, number: int) -> Rollout:
         config = self._config
-        per_rollout = config.batch_size // config.num_generations
-        batch = batch_of(len(self._prompts), per_rollout, number // config.num_iterations, config.seed)
+        completions = rows_of_a_step(config)
+        questions = completions // config.num_generations
+        batch = batch_of(len(self._prompts), questions, number // config.num_iterations, config.seed)
         return roll_out(
             config,
             self._context,
             self._model,
             [self._questions[index] for index in batch],
             [self._prompts[index] for index in batch],
-            [seed_of(config.seed, "rollout", number, place) for place in range(config.batch_size)],
+            [seed_of(config.seed, "rollout", number, place) for place in range(completions)],
         )
 
-    def _logprobs(self, rollout: Rollout) -> torch.Tensor:
-        said = torch.cat(self._model.decision_logprobs(rollout.rows))
+    def _logprobs(self, batch: _Batch) -> torch.Tensor:
+        said = torch.cat(self._model.decision_logprobs(batch.rows))
         return torch.log_softmax(said / self._config.temperature, dim=-1)
 
-    def _reference_of(self, rollout: Rollout) -> torch.Tensor:
+    def _initial_logprobs(self, batch: _Batch) -> torch.Tensor:
         if not self._config.beta:
             return torch.empty(0)
         with torch.no_grad(), _swapped(trigger_parameters(self._model), self._initial):
-            return self._logprobs(rollout)
+            return self._logprobs(batch)
+
+
+def _batches(rollout: Rollout, size: int) -> list[_Batch]:
+    """The completions whose trigger was asked, `size` at a time."""
+    asked = [
+        (prompt, completion, [decision for decision in completion.decisions if decision.asked], advantage)
+        for prompt, completion, advantage in zip(rollout.prompts, rollout.completions, rollout.advantages, strict=True)
+    ]
+    batches = []
+    for some in slices([one for one in asked if one[2]], size):
+        rows, actions, advantages = [], [], []
+        for prompt, completion, decisions, advantage in some:
+            ids = torch.cat([prompt, torch.tensor(completion.ids, device=prompt.device)])
+            rows.append(Row(ids, [len(prompt) + decision.token for decision in decisions]))
+            actions += [int(decision.inserted) for decision in decisions]
+            advantages += [advantage] * len(decisions)
+        device = rows[0].ids.device
+        batches.append(_Batch(rows, torch.tensor(actions, device=device), torch.tensor(advantages, device=device)))
+    return batches
 
 
 def trigger_parameters(model: MemGenModel) -> list[torch.nn.Parameter]:

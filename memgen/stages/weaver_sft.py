@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import TypeVar
 
 import torch
 
@@ -27,9 +26,8 @@ from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.stages.context import Context
 from memgen.stages.loading import Loaded, load
 from memgen.stages.signals import latent_signals
+from memgen.stages.slices import slices
 from memgen.stages.training import LOWER, TrainingLoop, batch_of, drawn, epochs_after, resume_point, seed_of
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ class Teacher:
         rows = [self._thinned(row, number, place) for place, row in enumerate(self._rows(chosen))]
         own = 0.0
         self._model.train()
-        for batch in _slices(team.share(rows), config.batch_size):
+        for batch in slices(team.share(rows), config.batch_size):
             loss = self._summed_loss(batch) / labels
             if loss.requires_grad:  # a batch without any insertion point has nothing to train
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -124,7 +122,7 @@ class Teacher:
             return
         context, own = self._context, 0.0
         with torch.no_grad():
-            for batch in _slices(self._held_out, self._config.batch_size)[context.team.rank :: context.team.size]:
+            for batch in slices(self._held_out, self._config.batch_size)[context.team.rank :: context.team.size]:
                 if context.stop.requested():
                     break
                 own += float(self._summed_loss(self._rows(batch)))
@@ -198,10 +196,6 @@ def encode(base: BaseModel, questions: list[Question], config: WeaverSftConfig, 
             way_out="Raise max_completion_length or max_prompt_length.",
         )
     return examples
-
-
-def _slices(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _model(config: WeaverSftConfig, loaded: Loaded, folder: Path | None) -> MemGenModel:

@@ -12,9 +12,12 @@ from tests.running_stack import RunningStack
 STEPS = ("base_eval", "weaver_sft", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval")
 SMALL = {
     "weaver_sft": {"num_questions": "8", "max_steps": "2", "eval_questions": "4"},
-    "trigger_grpo": {"num_questions": "4", "max_steps": "2", "batch_size": "4", "num_generations": "4"},
+    "trigger_grpo": {
+        "num_questions": "4", "max_steps": "2", "batch_size": "4", "gradient_accumulation_steps": "1",
+        "num_generations": "4",
+    },
     "ltpo_eval": {"max_steps": "2"},
-}
+}  # fmt: skip
 
 
 @pytest.mark.timeout(400)

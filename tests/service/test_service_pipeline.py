@@ -23,7 +23,7 @@ SPEC = PipelineSpec(
         "weaver_sft": {"num_questions": 8, "max_steps": 2, "eval_questions": 4, "learning_rate": 0.01},
         "trigger_grpo": {
             "num_questions": 40, "num_train_epochs": 10, "batch_size": 4, "num_generations": 4, "max_steps": 14,
-            "save_steps": 2, "sample_tokens": True, "learning_rate": 0.001,
+            "gradient_accumulation_steps": 1, "save_steps": 2, "sample_tokens": True, "learning_rate": 0.001,
         },
         "ltpo_eval": {"max_steps": 2},
     },

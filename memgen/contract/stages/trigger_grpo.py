@@ -30,23 +30,28 @@ class TriggerGrpoConfig(Training):
     num_train_epochs: int = Field(default=1, ge=1, le=1000)
     """Passes over the training questions."""
     batch_size: int = Field(default=8, ge=2, le=512)
-    """Completions of one step, on all GPUs; a multiple of num_generations."""
+    """Completions that are generated and trained on at the same time; a multiple of num_generations. Several GPUs share
+    those of a step."""
+    gradient_accumulation_steps: Annotated[int, Added(1)] = Field(default=4, ge=1, le=1024)
+    """Batches of one step. A question whose completions all have the same reward teaches nothing, so a step has several
+    questions: batch_size / num_generations times this many. More of them need no more memory."""
     num_generations: int = Field(default=8, ge=2, le=512, validate_default=True)
     """Completions per question, whose rewards are compared with each other."""
     learning_rate: float = Field(default=1e-6, gt=0, le=1)
     """Highest learning rate; of the LoRA, and of the head where it has no rate of its own."""
     head_learning_rate: float | None = Field(default=None, gt=0, le=1)
     """Own rate of the trigger's head; empty takes learning_rate."""
-    warmup_ratio: float = Field(default=0.0, ge=0, le=1)
+    warmup_ratio: float = Field(default=0.1, ge=0, le=1)
     """Share of the steps in which the learning rate rises from 0."""
-    lr_scheduler_type: Literal["cosine", "linear", "constant"] = "linear"
+    lr_scheduler_type: Literal["cosine", "linear", "constant"] = "cosine"
     """How the learning rate falls after the warm-up; it ends where the training ends."""
     temperature: float = Field(default=1.0, gt=0, le=100)
     """Temperature at which decisions are sampled, and tokens where sample_tokens is on."""
     sample_tokens: bool = False
     """Whether tokens are sampled too; else they are greedy and completions differ by decisions alone."""
-    scale_rewards: Literal["none", "group"] = "none"
-    """Whether an advantage (reward minus group mean) is divided by the group's standard deviation."""
+    scale_rewards: Literal["none", "group"] = "group"
+    """Whether an advantage (reward minus group mean) is divided by the group's standard deviation: `group` as the paper
+    has it for the trigger, `none` leaves it as it is."""
     beta: float = Field(default=0.0, ge=0, le=100)
     """Weight of the KL divergence from the initial trigger."""
     num_iterations: int = Field(default=1, ge=1, le=100)
@@ -86,7 +91,7 @@ class TriggerGrpoConfig(Training):
 
 
 def _steps(config: TriggerGrpoConfig, rows: int) -> int:
-    rollouts = -(-rows // (config.batch_size // config.num_generations)) * config.num_train_epochs
+    rollouts = -(-rows // (trainings.rows_of_a_step(config) // config.num_generations)) * config.num_train_epochs
     return trainings.at_most(config, rollouts * config.num_iterations)
 
 
@@ -117,7 +122,7 @@ STAGE: Stage[TriggerGrpoConfig] = Stage(
     work=Work(
         reads=lambda _config: (("train", None),),
         rows=lambda size: max(1, size // 3),
-        at_once=lambda config, _rows: config.batch_size,
+        at_once=trainings.rows_of_a_step,
         pace=trainings.PACE,
         steps=_steps,
     ),
@@ -136,8 +141,8 @@ STAGE: Stage[TriggerGrpoConfig] = Stage(
             ),
         ),
         first=(
-            "data", "num_questions", "num_train_epochs", "max_steps", "batch_size", "num_generations", "learning_rate",
-            "max_completion_length",
+            "data", "num_questions", "num_train_epochs", "max_steps", "batch_size", "gradient_accumulation_steps",
+            "num_generations", "learning_rate", "max_completion_length",
         ),
         empty={
             **trainings.EMPTY,

@@ -66,11 +66,7 @@ class WeaverSftConfig(Training):
 
 
 def _steps(config: WeaverSftConfig, rows: int) -> int:
-    return trainings.at_most(config, -(-rows // _rows_of_a_step(config, rows)) * config.num_train_epochs)
-
-
-def _rows_of_a_step(config: WeaverSftConfig, _rows: int) -> int:
-    return config.batch_size * config.gradient_accumulation_steps
+    return trainings.at_most(config, -(-rows // trainings.rows_of_a_step(config)) * config.num_train_epochs)
 
 
 def _moments(config: WeaverSftConfig, dims: Dimensions, size: int, device: str, shape: Shape) -> list[Moment]:
@@ -107,7 +103,7 @@ STAGE: Stage[WeaverSftConfig] = Stage(
         reads=lambda _config: (("train", None), ("validation", None)),
         reads_solutions=True,
         rows=lambda size: size,
-        at_once=_rows_of_a_step,
+        at_once=trainings.rows_of_a_step,
         pace=trainings.PACE,
         steps=_steps,
     ),

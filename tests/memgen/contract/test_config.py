@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from memgen.contract.config import InvalidConfig, config_hash, parse_config, stored_config
-from memgen.contract.rows import num_rows
+from memgen.contract.rows import num_rows, num_steps
 from memgen.contract.stages import STAGES
 from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
@@ -87,7 +87,10 @@ def test_latents_steps_and_rates_have_the_defaults_of_the_method() -> None:
     assert (sft.lr_scheduler_type, sft.weight_decay, sft.lora_r, sft.lora_alpha) == ("cosine", 0.0, 16, 32)
     grpo = parse_config({"stage": "trigger_grpo", "checkpoint": "1"})
     assert isinstance(grpo, TriggerGrpoConfig)
-    assert (grpo.num_generations, grpo.batch_size, grpo.learning_rate) == (8, 8, 1e-6)
+    assert (grpo.num_generations, grpo.batch_size, grpo.gradient_accumulation_steps) == (8, 8, 4)
+    assert (grpo.learning_rate, grpo.warmup_ratio, grpo.lr_scheduler_type) == (1e-6, 0.1, "cosine")
+    assert (grpo.scale_rewards, grpo.insertion_penalty_form) == ("group", "decision")
+    assert num_steps(grpo, 2241) == 561  # four questions each
     assert (grpo.num_train_epochs, grpo.temperature, grpo.beta, num_rows(grpo)) == (1, 1.0, 0.0, 6725 // 3)
     ltpo = parse_config({"stage": "ltpo_evaluate", "checkpoint": "1"})
     assert isinstance(ltpo, LtpoEvaluateConfig)
@@ -140,7 +143,9 @@ def test_config_of_the_version_before_keeps_its_hash_and_every_value(stored_befo
 def test_trigger_config_of_the_version_before_means_what_it_meant(stored_before: dict) -> None:
     config = parse_config(stored_before["trigger_grpo"])
     assert isinstance(config, TriggerGrpoConfig)
-    assert config.insertion_penalty_form == "rate"
+    assert (config.insertion_penalty_form, config.gradient_accumulation_steps) == ("rate", 1)
+    assert (config.scale_rewards, config.lr_scheduler_type, config.warmup_ratio) == ("none", "linear", 0.0)
+    assert num_steps(config.model_copy(update={"max_steps": None}), 40) == 40  # one question each
     assert config_hash(config) != config_hash(config.model_copy(update={"insertion_penalty_form": "decision"}))
 
 

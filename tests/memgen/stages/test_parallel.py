@@ -101,8 +101,9 @@ def test_trigger_grpo_of_two_that_is_stopped_and_resumed_equals_that_of_one(
     home: Path, tmp_path: Path, weaver: Path
 ) -> None:
     config = config_of(
-        stage="trigger_grpo", checkpoint=str(weaver), num_questions=24, batch_size=8, num_generations=4,
-        max_completion_length=24, sample_tokens=True, learning_rate=0.003, num_iterations=2, beta=0.1,
+        stage="trigger_grpo", checkpoint=str(weaver), num_questions=24, batch_size=4, num_generations=4,
+        gradient_accumulation_steps=2, max_completion_length=24, sample_tokens=True, learning_rate=0.003,
+        num_iterations=2, beta=0.1,
         insertion_penalty=1.0,  # makes rewards differ, as the tiny base answers nothing right
     )  # fmt: skip
     run(home, tmp_path / "one", config)

@@ -11,6 +11,7 @@ from memgen.contract.data_sets.wordproblems import WORDPROBLEMS
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import read_manifest
 from memgen.contract.presets import get_preset
+from memgen.contract.rows import num_steps
 from memgen.contract.rundir import RunDir, write_json
 from memgen.data import load_questions
 from memgen.data.prompt import question_prompt
@@ -33,7 +34,7 @@ def config(weaver: Path) -> RunConfig:
     # slow, and with many completions: a trigger that always inserts has groups without variance and nothing to learn
     return config_of(
         stage="trigger_grpo", checkpoint=str(weaver), num_questions=12, max_steps=6, batch_size=16, num_generations=8,
-        max_completion_length=24, sample_tokens=True, learning_rate=0.001, save_steps=2,
+        gradient_accumulation_steps=1, max_completion_length=24, sample_tokens=True, learning_rate=0.001, save_steps=2,
     )  # fmt: skip
 
 
@@ -120,6 +121,33 @@ def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
     assert any(metric(tmp_path / "whole", "train/loss").values())
     hashes = [read_manifest(tmp_path / part / "trigger_grpo").files for part in ("whole", "second")]
     assert hashes[0] == hashes[1]
+
+
+def test_step_of_several_batches_is_that_of_one_batch_and_holds_no_more_rows_than_a_batch(
+    home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config.model_copy(update={"insertion_penalty": 1.0, "num_iterations": 2, "beta": 0.1, "max_steps": 4})
+    small = config.model_copy(update={"batch_size": 8, "gradient_accumulation_steps": 2})
+    assert num_steps(small, 12) == num_steps(config, 12)
+    run(home, tmp_path / "one", config)
+    sizes: set[int] = set()
+
+    def watched(whole, rows_in: int):
+        def call(*given, **named):
+            sizes.add(len(given[rows_in]))
+            return whole(*given, **named)
+
+        return call
+
+    monkeypatch.setattr(rollout, "generate_woven", watched(generate_woven, 1))
+    monkeypatch.setattr(MemGenModel, "decision_logprobs", watched(MemGenModel.decision_logprobs, 1))
+    run(home, tmp_path / "several", small)
+    assert sizes == {8}
+    names = ("loss", "reward", "reward_std", "insert_rate", "grad_norm", "entropy", "kl", "completions/mean_length")
+    for name in (f"train/{name}" for name in names):
+        whole = metric(tmp_path / "one", name)
+        assert metric(tmp_path / "several", name) == pytest.approx(whole, rel=1e-4, abs=1e-6), name
+        assert any(whole.values()), name
 
 
 def test_stop_within_a_step_keeps_the_steps_before(home: Path, tmp_path: Path, config: RunConfig) -> None:
