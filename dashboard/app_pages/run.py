@@ -74,7 +74,9 @@ views = tabs_of(run)
 if st.session_state.get("tab") not in views:  # left by a run of another kind
     st.session_state.pop("tab", None)
 start_from_url("tab", views)
-tabs = st.tabs(list(views), key="tab", on_change=keep_in_url("tab", default="Metrics"))
+first = "Log" if run.status is RunStatus.FAILED else "Metrics"  # which says more of why it failed
+st.session_state.setdefault("tab", first)
+tabs = st.tabs(list(views), key="tab", on_change=keep_in_url("tab", default=first))
 for tab, draw in zip(tabs, views.values(), strict=True):
     if tab.open:
         with tab:

@@ -11,6 +11,7 @@ from memgen.contract.stages import STAGES
 
 _OF_STEPS = "eval/loss"  # measured between the steps of a training; the others belong to questions
 _MANY_POINTS = 60
+_LEAST_SPAN = 0.02  # of the largest value, from the bottom of an axis to its top
 NUMBER = ".6~g"  # without a precision Vega makes 2.1e+2 of 210
 
 
@@ -57,9 +58,7 @@ def curves_chart(frame: pd.DataFrame, names: Sequence[str], *, height: int = 180
         height: of the drawing, in pixels.
     """
     share = is_share(names[0])
-    scale = alt.Scale(domain=[0, 1]) if share else alt.Scale(zero=False, nice=True)
-    if len(names) > 1 and not share:
-        scale = alt.Scale(domain=_with_headroom(frame["value"]), nice=True)
+    scale = alt.Scale(domain=[0, 1]) if share else alt.Scale(domain=_span(frame["value"], len(names) > 1), nice=True)
     # inside: above it would take its height from the curves of this panel alone
     legend = alt.Legend(orient="top-right", direction="horizontal", title=None) if len(names) > 1 else None
     base = alt.Chart(frame).encode(
@@ -76,7 +75,7 @@ def curves_chart(frame: pd.DataFrame, names: Sequence[str], *, height: int = 180
     few = frame.groupby("metric")["step"].transform("size") <= _MANY_POINTS
     points = alt.Chart(frame[few]).mark_point(filled=True, size=28)
     chart: alt.LayerChart = (
-        base.mark_line(interpolate="monotone", strokeWidth=2)
+        base.mark_line(interpolate="linear", strokeWidth=2)
         + points.encode(x="step:Q", y="value:Q", color="metric:N")
         + base.mark_point(filled=True, size=60, opacity=0).encode(tooltip=tooltip)
     ).properties(height=height)
@@ -94,7 +93,7 @@ def metric_chart(frame: pd.DataFrame, name: str, *, height: int = 300) -> alt.Ch
     share = is_share(name)
     y_axis = alt.Axis(format=".0%" if share else NUMBER)
     x_axis = alt.Axis(format=",d", tickMinStep=1, tickCount=10, grid=False)
-    y_scale = alt.Scale(domain=[0, 1]) if share else alt.Scale(zero=False, nice=True)
+    y_scale = alt.Scale(domain=[0, 1]) if share else alt.Scale(domain=_span(frame["value"]), nice=True)
     x = alt.X("step:Q", title=step_title(name), axis=x_axis, scale=alt.Scale(zero=True, nice=True))
     y = alt.Y("value:Q", title=one_line(name), axis=y_axis, scale=y_scale)
     tooltip = [
@@ -103,7 +102,7 @@ def metric_chart(frame: pd.DataFrame, name: str, *, height: int = 300) -> alt.Ch
         alt.Tooltip("time:T", title="time", format="%Y-%m-%d %H:%M:%S"),
     ]
     base = alt.Chart(frame).encode(x=x, y=y)
-    line = base.mark_line(interpolate="monotone", strokeWidth=2)
+    line = base.mark_line(interpolate="linear", strokeWidth=2)
     # invisible points where there are many: the tooltip needs something to point at
     points = base.mark_point(filled=True, size=36, opacity=0 if len(frame) > _MANY_POINTS else 1).encode(
         tooltip=tooltip
@@ -112,7 +111,12 @@ def metric_chart(frame: pd.DataFrame, name: str, *, height: int = 300) -> alt.Ch
     return chart
 
 
-def _with_headroom(values: pd.Series) -> list[float]:
-    """Lowest and highest value, with room for a legend above."""
+def _span(values: pd.Series, with_legend: bool = False) -> list[float]:
+    """Lowest and highest value of an axis: noise in the last digits shall not fill its height."""
+    if values.empty:
+        return [0.0, 1.0]
     low, high = float(values.min()), float(values.max())
-    return [low, high + 0.5 * ((high - low) or abs(high) or 1.0)]
+    least = _LEAST_SPAN * max(abs(low), abs(high)) or 1.0
+    pad = max(0.0, least - (high - low)) / 2
+    low, high = low - pad, high + pad
+    return [low, high + (0.5 * (high - low) if with_legend else 0.0)]

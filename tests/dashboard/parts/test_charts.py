@@ -1,5 +1,7 @@
 """Charts are pure functions of a DataFrame."""
 
+import pytest
+
 from backend.api.schemas import MetricSeries
 from dashboard.parts.charts import metric_chart, metric_frame, ordered_names
 
@@ -39,10 +41,26 @@ def test_share_is_drawn_from_0_to_100_percent() -> None:
     assert line["encoding"]["x"]["title"] == "questions answered"
 
 
-def test_other_metrics_fit_their_values() -> None:
-    line = metric_chart(metric_frame(series("train/loss")), "train/loss").to_dict()["layer"][0]
-    assert line["encoding"]["y"]["scale"] == {"zero": False, "nice": True}
+@pytest.mark.parametrize(
+    ("values", "domain"),
+    [
+        ([2.0, 3.5, 1.0], [1.0, 3.5]),
+        ([8.343, 8.347], [8.26153, 8.42847]),  # noise in the last digits does not fill the height
+        ([0.5, 0.5], [0.495, 0.505]),
+        ([0.0, 0.0], [-0.5, 0.5]),
+    ],
+)
+def test_other_metrics_fit_their_values(values: list[float], domain: list[float]) -> None:
+    points = series("train/loss", len(values)).model_copy(update={"values": values})
+    line = metric_chart(metric_frame(points), "train/loss").to_dict()["layer"][0]
+    assert line["encoding"]["y"]["scale"]["domain"] == pytest.approx(domain)
     assert line["encoding"]["x"]["title"] == "step"
+    assert line["mark"]["interpolate"] == "linear"
+
+
+def test_metric_without_points_has_an_axis() -> None:
+    line = metric_chart(metric_frame(series("train/loss", 0)), "train/loss").to_dict()["layer"][0]
+    assert line["encoding"]["y"]["scale"]["domain"] == [0, 1]
 
 
 def test_points_are_drawn_only_where_few() -> None:

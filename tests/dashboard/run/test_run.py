@@ -107,3 +107,9 @@ def test_files_tab_tells_the_disk_use_and_deletes_nothing(studio: Studio) -> Non
     assert "On disk: 12 MB" in text
     assert "runs/1" in text
     assert folder.is_dir()
+
+
+def test_failed_run_opens_on_its_log_and_another_on_its_metrics(studio: Studio) -> None:
+    failed, running = studio.failed(), studio.claimed().run_id
+    assert open_page("run", run=str(failed)).session_state["tab"] == "Log"
+    assert open_page("run", run=str(running)).session_state["tab"] == "Metrics"
