@@ -76,7 +76,7 @@ def weaver_step(
         config = config.model_copy(update={"gradient_checkpointing": True})
     gap = sizes.sft_answer // (INSERTIONS + 1)
     places = [sizes.sft_prompt + number * gap for number in range(INSERTIONS + 1)]
-    model.augmentation_points = lambda ids, prompt_length: places  # type: ignore[method-assign]  # noqa: ARG005
+    model.augmentation_points = lambda ids, prompt_length, keeps=None: places  # type: ignore[method-assign]  # noqa: ARG005
     generator = torch.Generator().manual_seed(3)
     length = sizes.sft_prompt + sizes.sft_answer
     examples = [

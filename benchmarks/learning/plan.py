@@ -68,6 +68,7 @@ def _training(scale: Scale, seed: int, _: Done) -> dict[str, Any]:
         "lora_alpha": ALPHA,
         "lora_dropout": DROPOUT,
         "skip_probability": SKIP,
+        "skip_among": "first",
         "eval_questions": 64,
         "save_steps": 50,
     }

@@ -17,6 +17,7 @@ _TITLES = {
     "max_inference_aug_num": "Most insertions in the answer",
     "insert_probability": "Probability of an insertion",
     "skip_probability": "Probability of a skipped insertion",
+    "skip_among": "What may be skipped",
     "num_train_epochs": "Epochs",
     "max_steps": "Most steps",
     "gradient_accumulation_steps": "Batches per step",

@@ -4,7 +4,7 @@ One base in memory; `weaver` and `trigger` are adapters in it (see `adapters`). 
 size, K latents, V vocabulary. Source: MemGen, arXiv 2509.24704.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -100,14 +100,23 @@ class MemGenModel(nn.Module):
         """Whether the token's own text ends in a comma, a full stop or a newline."""
         return bool(self._ends_in_delimiter[token])
 
-    def augmentation_points(self, ids: Sequence[int], prompt_length: int) -> list[int]:
-        """Where latents stand in a supervised example: before these tokens, at every point that the rule allows."""
+    def augmentation_points(
+        self, ids: Sequence[int], prompt_length: int, keeps: Callable[[int], bool] = lambda _: True
+    ) -> list[int]:
+        """Where latents stand in a supervised example: before these tokens, at every point that the rule allows.
+
+        Args:
+            ids: tokens of the prompt and the answer.
+            prompt_length: tokens of the prompt.
+            keeps: asked of each point inside the answer, in their order, as the trigger is in generation: a point that
+                it declines does not count in the limit, and at the limit it is not asked.
+        """
         may_insert, points = self.settings.may_insert, []
         if may_insert(None, 0, self.is_delimiter):
             points.append(prompt_length)
         before = len(points)
         for place in range(prompt_length + 1, len(ids)):
-            if may_insert(int(ids[place - 1]), len(points) - before, self.is_delimiter):
+            if may_insert(int(ids[place - 1]), len(points) - before, self.is_delimiter) and keeps(place):
                 points.append(place)
         return points
 

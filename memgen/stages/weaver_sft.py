@@ -5,7 +5,7 @@ in place (MemGen, arXiv 2509.24704).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -100,7 +100,7 @@ class Teacher:
         per_step = config.batch_size * config.gradient_accumulation_steps
         chosen = [self._examples[index] for index in batch_of(len(self._examples), per_step, number, config.seed)]
         labels = sum(example.num_labels for example in chosen)
-        rows = [self._thinned(row, number, place) for place, row in enumerate(self._rows(chosen))]
+        rows = [self._thinned(example, number, place) for place, example in enumerate(chosen)]
         own = 0.0
         self._model.train()
         for batch in slices(team.share(rows), config.batch_size):
@@ -145,25 +145,25 @@ class Teacher:
     def _summed_loss(self, rows: Sequence[Row]) -> torch.Tensor:
         return -torch.cat(self._model.token_logprobs(rows)).sum()
 
-    def _thinned(self, row: Row, number: int, place: int) -> Row:
+    def _thinned(self, example: Example, number: int, place: int) -> Row:
         """A row of a step with some delimiters' points left out; the same in every process and after every resume."""
         skipped = self._config.skip_probability
         if not skipped:
-            return row
+            return self._row(example)
         chance = Random(seed_of(self._config.seed, "points", number, place))
-        prompt = row.first_label  # where the prompt ends, the first label stands
+        if self._config.skip_among == "all":
+            return self._row(example, lambda _: chance.random() >= skipped)
+        row = self._row(example)
+        prompt = example.prompt_length
         return replace(row, points=[point for point in row.points if point == prompt or chance.random() >= skipped])
 
     def _rows(self, examples: Sequence[Example]) -> list[Row]:
-        device = self._model.base.device
-        return [
-            Row(
-                torch.tensor(example.ids, device=device),
-                self._model.augmentation_points(example.ids, example.prompt_length),
-                example.prompt_length,
-            )
-            for example in examples
-        ]
+        return [self._row(example) for example in examples]
+
+    def _row(self, example: Example, keeps: Callable[[int], bool] = lambda _: True) -> Row:
+        ids = torch.tensor(example.ids, device=self._model.base.device)
+        points = self._model.augmentation_points(example.ids, example.prompt_length, keeps)
+        return Row(ids, points, example.prompt_length)
 
 
 def encode(base: BaseModel, questions: list[Question], config: WeaverSftConfig, context: Context) -> list[Example]:

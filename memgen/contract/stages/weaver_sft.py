@@ -1,9 +1,10 @@
 """Stage `weaver_sft`: the weaver learns from solutions."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from memgen.contract.added_fields import Added
 from memgen.contract.planner.activations import FLOAT, Adapter, kept, kept_by_layer, widest
 from memgen.contract.planner.moments import Moment, keys_and_values
 from memgen.contract.planner.parameters import lora_parameters, weaver_parameters
@@ -49,8 +50,11 @@ class WeaverSftConfig(Training):
     """Most insertions after delimiters in an answer."""
     skip_probability: float = Field(default=0.0, ge=0, lt=1)
     """How likely a delimiter of a training example gets no latents, drawn anew at each step; the prompt keeps its own.
-    A weaver that has always seen all of them is at a loss where a trigger leaves some out; 0, as the method has it,
-    leaves out none."""
+    0 inserts at the first delimiters up to the limit, as the released code does; the paper inserts at random
+    punctuation. A weaver that has always seen all of them is at a loss where a trigger leaves some out."""
+    skip_among: Annotated[Literal["all", "first"], Added("first")] = "all"
+    """Which delimiters may be skipped. `all`: points are drawn first and what is left is limited, as in generation,
+    where declined points do not count. `first`: the limit comes first, so that later delimiters never get latents."""
     lora_r: int = Field(default=USUAL["lora_r"], ge=1, le=1024)
     """Rank of both adapters' LoRA on q_proj and v_proj."""
     lora_alpha: int = Field(default=32, ge=1, le=4096)

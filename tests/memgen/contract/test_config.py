@@ -149,7 +149,17 @@ def test_trigger_config_of_the_version_before_means_what_it_meant(stored_before:
     assert config_hash(config) != config_hash(config.model_copy(update={"insertion_penalty_form": "decision"}))
 
 
+@pytest.mark.usefixtures("home")
+def test_weaver_config_of_the_version_before_means_what_it_meant(stored_before: dict) -> None:
+    config = parse_config(stored_before["weaver_sft"])
+    assert isinstance(config, WeaverSftConfig)
+    assert config.skip_among == "first"
+
+
 def test_config_that_somebody_types_has_the_defaults_of_today() -> None:
     config = parse_config({"stage": "trigger_grpo", "checkpoint": "1", "insertion_penalty": 0.5})
     assert isinstance(config, TriggerGrpoConfig)
     assert config.insertion_penalty_form == "decision"
+    weaver = parse_config({"stage": "weaver_sft", "skip_probability": 0.5})
+    assert isinstance(weaver, WeaverSftConfig)
+    assert weaver.skip_among == "all"

@@ -1,6 +1,7 @@
 """Properties of the method that no single golden number shows, on the golden checkpoint `a`."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -105,6 +106,24 @@ def test_points_stand_inside_the_answer_behind_a_delimiter(model: MemGenModel) -
     assert len(points) == 1 + model.settings.max_inference_aug_num
     ids = prompt + answer
     assert all(model.base.tokenizer.decode([ids[p - 1]]).endswith((",", ".", "\n")) for p in points[1:])
+
+
+def test_points_of_an_example_are_drawn_first_and_then_limited(
+    model: MemGenModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of seven delimiters the first, third and fourth are declined; the limit of three leaves the next three."""
+    monkeypatch.setattr(model, "settings", replace(model.settings, max_inference_aug_num=3))
+    encode = model.base.tokenizer.encode
+    prompt = encode("Tom has:")
+    ids, behind = list(prompt), []
+    for word in ("one", "two", "three", "four", "five", "six", "seven"):
+        ids += encode(f" number {word},")
+        behind.append(len(ids))  # latents would stand before the token after the comma
+    ids += encode(" and so on")
+    wanted = iter([False, True, False, False, True, True])  # asked once more, it would end
+    points = model.augmentation_points(ids, len(prompt), lambda _: next(wanted))
+    assert points == [len(prompt), behind[1], behind[4], behind[5]]
+    assert model.augmentation_points(ids, len(prompt)) == [len(prompt), *behind[:3]]
 
 
 def test_only_the_weavers_own_parameters_have_gradients(model: MemGenModel, prompts: list[torch.Tensor]) -> None:

@@ -142,9 +142,9 @@ def test_accumulated_gradients_equal_those_of_one_batch(home: Path, tmp_path: Pa
         assert one == pytest.approx(two, rel=1e-4)
 
 
-def test_points_are_left_out_as_often_as_asked_and_others_at_each_step(
-    home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The points of each row that is trained on, as it comes."""
     seen: list[list[int]] = []
     read = MemGenModel.token_logprobs
 
@@ -154,6 +154,12 @@ def test_points_are_left_out_as_often_as_asked_and_others_at_each_step(
         return read(model, rows)
 
     monkeypatch.setattr(MemGenModel, "token_logprobs", look)
+    return seen
+
+
+def test_points_are_left_out_as_often_as_asked_and_others_at_each_step(
+    home: Path, tmp_path: Path, config: RunConfig, seen: list[list[int]]
+) -> None:
     whole = config.model_copy(update={"num_questions": 4, "num_train_epochs": 20, "eval_questions": 0})
     run(home, tmp_path / "all", whole)
     every = {points[0]: points for points in seen}  # a row is told by where its prompt ends
@@ -161,10 +167,27 @@ def test_points_are_left_out_as_often_as_asked_and_others_at_each_step(
     assert all(points == every[points[0]] for points in seen)
     count = sum(len(points) - 1 for points in seen)
     seen.clear()
-    run(home, tmp_path / "some", whole.model_copy(update={"skip_probability": 0.4}))
+    run(home, tmp_path / "some", whole.model_copy(update={"skip_probability": 0.4, "skip_among": "first"}))
     assert sum(len(points) - 1 for points in seen) / count == pytest.approx(0.6, abs=0.1)
     assert all(set(points) <= set(every[points[0]]) for points in seen), "the prompt keeps its own"
     assert len({tuple(points) for points in seen}) > 2 * len(every)
+
+
+def test_points_are_drawn_among_all_delimiters_and_then_limited(
+    home: Path, tmp_path: Path, config: RunConfig, seen: list[list[int]]
+) -> None:
+    whole = config.model_copy(update={"num_questions": 4, "num_train_epochs": 20, "eval_questions": 0})
+    run(home, tmp_path / "all", whole.model_copy(update={"max_inference_aug_num": 1000}))
+    every = {points[0]: points[1:] for points in seen}
+    seen.clear()
+    run(home, tmp_path / "some", whole.model_copy(update={"max_inference_aug_num": 1, "skip_probability": 0.4}))
+    assert max(len(points) - 1 for points in seen) == 1
+    several = {prompt: delimiters for prompt, delimiters in every.items() if len(delimiters) > 1}
+    assert several
+    for prompt, delimiters in several.items():
+        drawn = [points[1] for points in seen if points[0] == prompt and len(points) > 1]
+        assert len(drawn) > 13, "of 20 epochs: what was skipped does not count in the limit"
+        assert {*delimiters[:2]} <= {*drawn} <= {*delimiters}, "later delimiters get latents, too"
 
 
 def test_examples_that_are_too_long_are_left_out_and_counted(home: Path, tmp_path: Path, config: RunConfig) -> None:
