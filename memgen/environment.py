@@ -20,7 +20,7 @@ from memgen.data.prompt import prompt_hash
 from memgen.model.base import BaseModel
 from memgen.model.fetch import LocalModel
 from memgen.parallel.team import Team
-from memgen.scoring import SCORER_VERSION
+from memgen.scoring import SCORER_VERSIONS
 
 # What must be equal before a training goes on from a checkpoint of it.
 TRAINING_CONDITIONS = ("config_hash", "model", "checkpoint", "prompt_hash")
@@ -40,7 +40,7 @@ def describe(
         "checkpoint": checkpoint,
         "config_hash": config_hash(config),
         "prompt_hash": prompt_hash(data_set(config.data)),
-        "scorer_version": SCORER_VERSION,
+        "scorer_version": SCORER_VERSIONS[data_set(config.data).answer],
         "seed": config.seed,
         "dtype": str(base.model.dtype).removeprefix("torch."),
         "device": f"{base.device.type} ({device})",

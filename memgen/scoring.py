@@ -9,11 +9,12 @@ import re
 from collections import deque
 
 from memgen.answer_text import is_label, last_number, plain, value_of
+from memgen.contract.answers import with_strict
 from memgen.contract.data_sets.record import AnswerKind
 from memgen.math_equivalence import is_equiv
 
-SCORER_VERSION = 2
-"""Raised with every change that may give an answer another score; what carries no version was scored by 1."""
+SCORER_VERSIONS: dict[AnswerKind, int] = {"number": 2, "choice": 3, "expression": 2, "exact text": 2}
+"""By kind of answer, raised with every change that may give an answer another score; what carries none is of 1."""
 MAX_MARKS = 100  # marked lines that are looked at, from the last
 
 # A backslash may be doubled, as in text that was meant for JSON.
@@ -26,12 +27,19 @@ _TEXT_STYLE = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}")
 
 
 def score(completion: str, solution: str, kind: AnswerKind = "number") -> dict[str, float]:
-    """All scores of one completion, each 0.0 or 1.0: `accuracy`, `compute_reward`, `format_ok`."""
-    return {
-        "accuracy": accuracy(completion, solution, kind),
-        "compute_reward": compute_reward(completion, solution),
-        "format_ok": float(format_ok(completion)),
-    }
+    """All scores of one completion, each 0.0 or 1.0.
+
+    Returns:
+        `accuracy`; `accuracy_strict`, where only an answer in a box counts (the reward of GRPO); `compute_reward`;
+        `format_ok`.
+    """
+    return with_strict(
+        {
+            "accuracy": accuracy(completion, solution, kind),
+            "compute_reward": compute_reward(completion, solution),
+            "format_ok": float(format_ok(completion)),
+        }
+    )
 
 
 def accuracy(completion: str, solution: str, kind: AnswerKind = "number", *, require_box: bool = False) -> float:
@@ -41,7 +49,8 @@ def accuracy(completion: str, solution: str, kind: AnswerKind = "number", *, req
         completion: the model's text, up to its first EOS.
         solution: a text whose answer `answer_of` finds, e.g. a rationale that ends in `\boxed{18}`.
         kind: how answers are found and compared.
-        require_box: only a balanced `\boxed{}` counts as an answer (the reward of GRPO).
+        require_box: only a balanced `\boxed{}` counts as an answer (the reward of GRPO). Beside a box nothing else
+            counts anyway, so this is `accuracy` where there is one, and 0.0 where there is none.
     """
     given = _last_box(completion) if require_box else answer_of(completion, kind)
     expected = answer_of(solution, kind)
@@ -72,11 +81,15 @@ def answer_of(text: str, kind: AnswerKind = "number") -> str | None:
 def choice_of(text: str) -> str | None:
     r"""The letter that a text chooses: that of its last box, else of its last marked line, else its last lone capital.
 
-    `(B)`, `B.`, `\text{B}` and `B) seven` are B; in the text itself an `A` or `I` that is a word does not count.
+    `(B)`, `B.`, `\text{B}` and `B) seven` are B; in the text itself an `A` or `I` that is a word does not count. Beside
+    a box nothing else counts, even where the box holds no letter.
     """
-    for place in (_last_box(text), next(iter(_marked_lines(text)), None)):
+    box = _last_box(text)
+    for place in (box, next(iter(_marked_lines(text)), None)):
         if place is not None and (first := _CHOICE.search(_TEXT_STYLE.sub(r"\1", place))) is not None:
             return first[1]
+        if box is not None:
+            return None
     if len(text) == 1 and text.isascii() and text.isupper():
         return text
     letters = [one[1] for one in _CHOICE.finditer(text) if one[1] not in "AI" or _stands_alone(text, one)]

@@ -287,7 +287,8 @@ class Client:
     def compare_answers(
         self, before: int, after: int, *, show: str = "all", cursor: str | None = None, limit: int = 20
     ) -> s.AnswerPairs:
-        """Questions that two evaluations answered; `show` is all, fixed, broken, both_right or both_wrong."""
+        """Questions that two evaluations answered; `show` is all, fixed, broken, both_right, both_wrong or
+        without_box."""
         return self._get(
             "/compare/answers", s.AnswerPairs, before=before, after=after, show=show, cursor=cursor, limit=limit
         )

@@ -52,7 +52,9 @@ def step_line(step: PipelineStepOut) -> str:
 
 def show_comparison(out: CompareOut) -> None:
     """Print a comparison as a table, the verdicts below."""
-    columns = ["setting", "run", "n", "accuracy", "95 % interval", "change", "95 % interval", "expected", "p"]
+    columns = [
+        "setting", "run", "n", "accuracy", "95 % interval", "in a box", "change", "95 % interval", "expected", "p",
+    ]  # fmt: skip
     rows = []
     for one in out.items:
         change = one.change
@@ -64,6 +66,7 @@ def show_comparison(out: CompareOut) -> None:
                 str(one.num_questions),
                 f"{100 * one.accuracy:.1f} %",
                 f"{100 * one.low:.1f} to {100 * one.high:.1f}",
+                f"{100 * one.accuracy_strict.value:.1f} %" if one.accuracy_strict else "not measured",
                 f"{change.points:+.1f}" if change else "",
                 f"{change.low:+.1f} to {change.high:+.1f}" if change else "",
                 f"+{expected[0]:g} to +{expected[1]:g}" if expected else "",
@@ -74,7 +77,8 @@ def show_comparison(out: CompareOut) -> None:
     for one in out.items:
         if one.change is not None:
             fixed, broken = len(one.change.fixed), len(one.change.broken)
-            say(f"{one.setting}: {one.change.text} {fixed} fixed, {broken} broken.")
+            box = f" {one.change.box_text}" if one.change.box_text else ""
+            say(f"{one.setting}: {one.change.text} {fixed} fixed, {broken} broken.{box}")
     say(f"Scores by {out.conditions.get('scorer', 'version 1')} of the scorer.")
     for warning in out.warnings:
         say(f"note: {warning}")

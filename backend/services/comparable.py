@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from sqlmodel import Session
 
 from backend.errors import LARGEST_INTEGER, no_such_run
-from backend.services.scoring import Scores, newest_scores
+from backend.services.scoring import Scores, newest_scores, present_version
 from backend.store.models import Run
 from memgen.contract.errors import BadInput
 from memgen.contract.stages import trains
 from memgen.contract.status import RunStatus
-from memgen.scoring import SCORER_VERSION
 
 # what two evaluations must have in common, by config and by what their trainers saw
 FROM_CONFIG = ("preset", "data", "split", "max_completion_length")
@@ -83,12 +82,14 @@ def same_scorer(session: Session, runs: Sequence[Run]) -> dict[int, Scores]:
 
     Raises:
         NotComparable: `scorers_differ`, with the runs whose answers are to be scored anew as its value.
+        BadInput: `unknown_data`, where that can't be done.
     """
     scores = newest_scores(session, runs)
     newest = max(one.version for one in scores.values())
     older = [run_id for run_id in sorted(scores) if scores[run_id].version < newest]
     if older:
-        update = "" if newest <= SCORER_VERSION else f"Update the backend, whose scorer is version {SCORER_VERSION}. "
+        present = present_version(runs[0])  # all have the same data set
+        update = "" if newest <= present else f"Update the backend, whose scorer is version {present}. "
         versions = ", ".join(f"{run_id} by version {scores[run_id].version}" for run_id in sorted(scores))
         raise NotComparable(
             "scorers_differ",

@@ -17,11 +17,11 @@ from sqlmodel import Session, col, func, select
 from backend.errors import Conflict, ServiceError
 from backend.services import lifecycle
 from backend.store.models import Answer, AnswerScore, Run, Scoring
-from memgen.contract.answers import AnswerRecord, scorer_version
+from memgen.contract.answers import AnswerRecord, scorer_version, with_strict
 from memgen.contract.data_sets.registry import data_set
-from memgen.contract.errors import first_error
+from memgen.contract.errors import BadInput, first_error
 from memgen.contract.status import RunStatus
-from memgen.scoring import SCORER_VERSION, score
+from memgen.scoring import SCORER_VERSIONS, score
 
 log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 5.0
@@ -106,7 +106,19 @@ def is_known(run: Run, scores: Scores) -> bool:
 
 def can_rescore(run: Run, version: int) -> bool:
     """Whether a run whose newest scores are by this version can be scored anew."""
-    return bool(run.setting) and run.status == RunStatus.SUCCEEDED and version < SCORER_VERSION
+    try:
+        return bool(run.setting) and run.status == RunStatus.SUCCEEDED and version < present_version(run)
+    except BadInput:
+        return False
+
+
+def present_version(run: Run) -> int:
+    """The version by which this backend scores the answers of a run.
+
+    Raises:
+        BadInput: `unknown_data`, if the data set is not installed any more: how its answers compare is not known.
+    """
+    return SCORER_VERSIONS[data_set(run.data).answer]
 
 
 @contextmanager
@@ -133,16 +145,16 @@ def rescored(session: Session, run: Run) -> Rescored | None:
         Conflict: `scored_by_newer`.
         BadInput: `unknown_data`, if the data set is not installed any more: how its answers compare is not known.
     """
-    newest = all_scores(session, run)[-1].version
-    if newest > SCORER_VERSION:
+    newest, present = all_scores(session, run)[-1].version, present_version(run)
+    if newest > present:
         raise Conflict(
             "scored_by_newer",
-            f"run {run.id} was scored by version {newest} of the scorer, and this backend has version {SCORER_VERSION}",
+            f"run {run.id} was scored by version {newest} of the scorer, and this backend has version {present}",
             field="run_id",
             value=run.id,
             way_out="Update the backend.",
         )
-    if newest == SCORER_VERSION:
+    if newest == present:
         return None
     attempt = session.exec(select(func.max(Answer.attempt)).where(col(Answer.run_id) == run.id)).one() or 0
     kind = data_set(run.data).answer
@@ -157,19 +169,19 @@ def rescored(session: Session, run: Run) -> Rescored | None:
 
 def store(session: Session, run: Run, new: Rescored | None, *, at: float, actor: str = "user") -> None:
     """Store new scores beside those that are there; nothing where another request was faster."""
-    before = all_scores(session, run)[-1]
-    if new is None or before.version >= SCORER_VERSION:
+    before, version = all_scores(session, run)[-1], present_version(run)
+    if new is None or before.version >= version:
         return
     count = len(new.metrics)
     names = sorted({name for metrics in new.metrics.values() for name in metrics})
     means = {name: sum(metrics[name] for metrics in new.metrics.values()) / count for name in names}
     session.add(
-        Scoring(run_id=run.id, version=SCORER_VERSION, attempt=new.attempt, summary=run.summary | means, created_at=at)
+        Scoring(run_id=run.id, version=version, attempt=new.attempt, summary=run.summary | means, created_at=at)
     )
     session.add_all(
         AnswerScore(
             run_id=run.id,
-            version=SCORER_VERSION,
+            version=version,
             attempt=new.attempt,
             index=index,
             right=metrics["accuracy"] > 0,
@@ -179,7 +191,7 @@ def store(session: Session, run: Run, new: Rescored | None, *, at: float, actor:
         for index, metrics in new.metrics.items()
     )
     was, now = before.summary.get("accuracy"), means.get("accuracy")
-    detail = f"scorer version {before.version} -> {SCORER_VERSION}"
+    detail = f"scorer version {before.version} -> {version}"
     if was is not None and now is not None:
         detail += f", accuracy {100 * was:.1f} % -> {100 * now:.1f} %"
     lifecycle.note(session, run, "rescored", None, None, actor=actor, at=at, detail=detail)
@@ -203,7 +215,7 @@ def with_metrics(record: str, metrics: Mapping[str, float] | None) -> AnswerReco
     answer = stored_answer(record)
     if answer is None or metrics is None:
         return answer
-    return answer.model_copy(update={"metrics": {**answer.metrics, **metrics}})
+    return answer.model_copy(update={"metrics": {**answer.metrics, **with_strict(metrics)}})
 
 
 def _of_the_trainer(run: Run) -> Scores:

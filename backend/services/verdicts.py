@@ -1,4 +1,6 @@
-"""Whether a run answered each question rightly: by which attempt, and by which version of the scorer."""
+"""What became of each question of a run: by which attempt, and by which version of the scorer."""
+
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, select
@@ -13,8 +15,24 @@ def answered_by(run_id: int) -> tuple[ColumnElement[bool], ...]:
     return col(Answer.run_id) == run_id, col(Answer.attempt) == newest
 
 
-def verdicts(session: Session, run: Run, scores: Scores) -> dict[str, tuple[int, bool]]:
-    """Place and verdict of each question in the newest attempt that answered any, by the question's id."""
-    query = select(Answer.question_id, Answer.index, scores.right).outerjoin(AnswerScore, scores.beside)
-    rows = session.exec(query.where(*answered_by(run.id)))
-    return {question: (index, bool(right)) for question, index, right in rows}
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one question."""
+
+    index: int
+    """Its place in the split."""
+    right: bool
+    boxed: bool
+    """Whether the answer has a box, beside which nothing else counts."""
+
+    @property
+    def strict(self) -> bool:
+        """Whether it is right with the box required."""
+        return self.right and self.boxed
+
+
+def verdicts(session: Session, run: Run, scores: Scores) -> dict[str, Verdict]:
+    """What the newest attempt that answered any question made of each, by the question's id."""
+    query = select(Answer.question_id, Answer.index, scores.right, scores.boxed)
+    rows = session.exec(query.outerjoin(AnswerScore, scores.beside).where(*answered_by(run.id)))
+    return {question: Verdict(index, bool(right), bool(boxed)) for question, index, right, boxed in rows}

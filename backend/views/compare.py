@@ -1,7 +1,7 @@
 """Evaluations side by side: the same questions under the same conditions, or a refusal that says what differs."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from sqlmodel import Session, col, select
@@ -19,7 +19,7 @@ from backend.services.comparable import (
 from backend.services.cursors import cursor_number
 from backend.services.descent import ancestors
 from backend.services.scoring import Scores, with_metrics
-from backend.services.verdicts import verdicts
+from backend.services.verdicts import Verdict, verdicts
 from backend.store.models import Answer, AnswerScore, Run
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.pipeline import EXPECTED_POINTS
@@ -28,6 +28,7 @@ from memgen.contract.stage_configs import StageConfig
 MOST_RUNS = 12
 Kind = Literal["fixed", "broken", "both_right", "both_wrong"]
 KINDS: tuple[Kind, ...] = ("fixed", "broken", "both_right", "both_wrong")
+WITHOUT_BOX = "without_box"  # the fixed and broken whose right answer has no box
 WORTH_A_WORD = {"dtype": "number format", "device": "device", "torch": "torch", "transformers": "transformers"}
 
 
@@ -57,13 +58,13 @@ def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.
     for run in runs:
         check_alike(base, run)
     scores = same_scorer(session, runs)
-    right = {run.id: _right(session, run, scores[run.id]) for run in runs}
+    answered = {run.id: verdicts(session, run, scores[run.id]) for run in runs}
     ordered = [base, *(run for run in runs if run is not base)]
     return s.CompareOut(
         base_id=base.id,
         conditions=_conditions(base) | {"scorer": f"version {scores[base.id].version}"},
         warnings=[*_warnings(base, ordered), *_said(session, ordered)],
-        items=[_compared(run, base, scores[run.id], right[run.id], right[base.id]) for run in ordered],
+        items=[_compared(run, base, scores[run.id], answered[run.id], answered[base.id]) for run in ordered],
     )
 
 
@@ -75,34 +76,45 @@ def answer_pairs(
     Raises:
         NotComparable: as `compare`; `unknown_filter`.
     """
-    if show not in ("all", *KINDS):
+    if show not in ("all", *KINDS, WITHOUT_BOX):
         raise NotComparable(
             "unknown_filter",
             "pairs can't be filtered so",
             field="show",
             value=show,
-            way_out=f"Known: all, {', '.join(KINDS)}.",
+            way_out=f"Known: all, {', '.join((*KINDS, WITHOUT_BOX))}.",
         )
     before, after = evaluation(session, before_id), evaluation(session, after_id)
     check_alike(before, after)
     scores = same_scorer(session, [before, after])
     old, new = verdicts(session, before, scores[before_id]), verdicts(session, after, scores[after_id])
-    common = sorted((index, question) for question, (index, _) in old.items() if question in new)
-    kinds = {question: _kind(old[question][1], new[question][1]) for _, question in common}
+    common = sorted((one.index, question) for question, one in old.items() if question in new)
+    kinds = {question: _kind(old[question].right, new[question].right) for _, question in common}
+    loose = {question for _, question in common if _without_box(old[question], new[question])}
     counts = Counter(kinds.values())
-    matching = [(index, question) for index, question in common if show in ("all", kinds[question])]
+    matching = [
+        (index, question)
+        for index, question in common
+        if show in ("all", kinds[question]) or (show == WITHOUT_BOX and question in loose)
+    ]
     last_seen = cursor_number(cursor) if cursor else -1
     page = [(index, question) for index, question in matching if index > last_seen][: limit + 1]
     return s.AnswerPairs(
         items=[
-            s.AnswerPair(id=question, kind=kinds[question], before=old_answer, after=new_answer)
+            s.AnswerPair(
+                id=question,
+                kind=kinds[question],
+                without_box=question in loose,
+                before=old_answer,
+                after=new_answer,
+            )
             for _, question in page[:limit]
             if (old_answer := _record(session, before, scores[before_id], question)) is not None
             and (new_answer := _record(session, after, scores[after_id], question)) is not None
         ],
         next_cursor=str(page[limit - 1][0]) if len(page) > limit else None,
         total=len(matching),
-        counts={"all": len(common), **{kind: counts[kind] for kind in KINDS}},
+        counts={"all": len(common), **{kind: counts[kind] for kind in KINDS}, WITHOUT_BOX: len(loose)},
     )
 
 
@@ -141,11 +153,6 @@ def _said(session: Session, runs: Sequence[Run]) -> list[str]:
     return [f"Run{'s' * (len(ids) > 1)} {', '.join(ids)}: {warning}." for warning, ids in said.items()]
 
 
-def _right(session: Session, run: Run, scores: Scores) -> dict[str, bool]:
-    """Whether each question was answered rightly, by the question's id."""
-    return {question: right for question, (_, right) in verdicts(session, run, scores).items()}
-
-
 def _record(session: Session, run: Run, scores: Scores, question: str) -> AnswerRecord | None:
     """The answer to a question; None if what is stored of it can't be read."""
     record, metrics = session.exec(
@@ -162,18 +169,31 @@ def _kind(before: bool, after: bool) -> Kind:
     return KINDS[{(False, True): 0, (True, False): 1, (True, True): 2, (False, False): 3}[before, after]]
 
 
-def _compared(run: Run, base: Run, scores: Scores, mine: dict[str, bool], theirs: dict[str, bool]) -> s.ComparedRun:
+def _without_box(before: Verdict, after: Verdict) -> bool:
+    """Whether one of two answers alone is right, and has no box."""
+    return before.right != after.right and not (before.boxed if before.right else after.boxed)
+
+
+def _share(right: int, n: int) -> s.Estimate:
+    low, high = evidence.interval(right, n) if n else (0.0, 1.0)
+    return s.Estimate(value=right / n if n else 0.0, low=low, high=high)
+
+
+def _compared(
+    run: Run, base: Run, scores: Scores, mine: Mapping[str, Verdict], theirs: Mapping[str, Verdict]
+) -> s.ComparedRun:
     n = len(mine)
-    low, high = evidence.interval(sum(mine.values()), n) if n else (0.0, 1.0)
+    accuracy = _share(sum(one.right for one in mine.values()), n)
     return s.ComparedRun(
         run_id=run.id,
         setting=run.setting,
         preset=run.preset,
         note=run.note,
         num_questions=n,
-        accuracy=sum(mine.values()) / n if n else 0.0,
-        low=low,
-        high=high,
+        accuracy=accuracy.value,
+        low=accuracy.low,
+        high=accuracy.high,
+        accuracy_strict=_share(sum(one.strict for one in mine.values()), n),
         summary=scores.summary,
         scorer_version=scores.version,
         is_base=run is base,
@@ -181,7 +201,7 @@ def _compared(run: Run, base: Run, scores: Scores, mine: dict[str, bool], theirs
     )
 
 
-def _change(run: Run, base: Run, mine: dict[str, bool], theirs: dict[str, bool]) -> s.ChangeOut:
+def _change(run: Run, base: Run, mine: Mapping[str, Verdict], theirs: Mapping[str, Verdict]) -> s.ChangeOut:
     common = [question for question in theirs if question in mine]
     if not common:
         raise NotComparable(
@@ -191,7 +211,13 @@ def _change(run: Run, base: Run, mine: dict[str, bool], theirs: dict[str, bool])
             value=f"{base.id},{run.id}",
             way_out="Compare evaluations of the same questions.",
         )
-    found = evidence.change([theirs[question] for question in common], [mine[question] for question in common])
+    pairs = {question: (theirs[question], mine[question]) for question in common}
+    found = evidence.change([one.right for one, _ in pairs.values()], [one.right for _, one in pairs.values()])
+    strict = evidence.change([one.strict for one, _ in pairs.values()], [one.strict for _, one in pairs.values()])
+    fixed = [question for question, (before, after) in pairs.items() if after.right and not before.right]
+    broken = [question for question, (before, after) in pairs.items() if before.right and not after.right]
+    loose = {question for question, pair in pairs.items() if _without_box(*pair)}
+    fixed_loosely, broken_loosely = ([one for one in some if one in loose] for some in (fixed, broken))
     expected = EXPECTED_POINTS.get(run.setting) if base.setting == "base" else None
     return s.ChangeOut(
         num_questions=len(common),
@@ -199,12 +225,26 @@ def _change(run: Run, base: Run, mine: dict[str, bool], theirs: dict[str, bool])
         low=found.low,
         high=found.high,
         expected=expected,
-        fixed=[question for question in common if mine[question] and not theirs[question]],
-        broken=[question for question in common if theirs[question] and not mine[question]],
+        fixed=fixed,
+        broken=broken,
+        fixed_without_box=fixed_loosely,
+        broken_without_box=broken_loosely,
+        strict=s.Estimate(value=strict.points, low=strict.low, high=strict.high),
         p_value=found.p_value,
         smallest_detectable=found.smallest_detectable,
         verdict=found.verdict,
         text=TEXTS[found.verdict](found, len(common)),
+        box_text=_loosely(len(fixed_loosely), len(broken_loosely), strict),
+    )
+
+
+def _loosely(fixed: int, broken: int, strict: evidence.Change) -> str:
+    """A word about changes that are none where the box is required; empty where there is none."""
+    if not fixed + broken:
+        return ""
+    return (
+        f"{fixed} of the fixed and {broken} of the broken had their right answer without a box; with the box required "
+        f"the change is {strict.points:+.1f} points."
     )
 
 

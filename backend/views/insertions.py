@@ -33,7 +33,7 @@ def insertion_groups(session: Session, before_id: int, after_id: int) -> s.Inser
     before, after = evaluation(session, before_id), evaluation(session, after_id)
     check_alike(before, after)
     scores = same_scorer(session, [before, after])
-    was = {question: right for question, (_, right) in verdicts(session, before, scores[before_id]).items()}
+    was = {question: one.right for question, one in verdicts(session, before, scores[before_id]).items()}
     query = select(Answer.question_id, scores[after_id].right, Answer.record)
     rows = session.exec(query.outerjoin(AnswerScore, scores[after_id].beside).where(*answered_by(after_id)))
     groups: dict[tuple[bool | None, int], list[tuple[bool, bool]]] = defaultdict(list)

@@ -14,9 +14,10 @@ from benchmarks import machine
 from benchmarks.learning.plan import LORA_PRESET, STEPS, Done, Scale, Step
 from memgen.contract.answers import AnswerRecord, read_answers, scorer_version
 from memgen.contract.config import RunConfig, parse_config
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.rundir import RunDir, write_json
 from memgen.contract.stages import stage_of
-from memgen.scoring import SCORER_VERSION
+from memgen.scoring import SCORER_VERSIONS
 
 MACHINE = "machine.json"
 """What the seed was begun on."""
@@ -92,7 +93,8 @@ def _check_begun(step: Step, config: RunConfig, folder: Path) -> None:
     made_in = RunDir(folder).environment
     if stage_of(config).makes != "weaver" and made_in.exists():  # a weaver learns from solutions, without scores
         scorer = scorer_version(json.loads(made_in.read_text(encoding="utf-8")))
-        differing += [f"scorer_version ({scorer}, now {SCORER_VERSION})"] if scorer != SCORER_VERSION else []
+        present = SCORER_VERSIONS[data_set(config.data).answer]
+        differing += [f"scorer_version ({scorer}, now {present})"] if scorer != present else []
     if differing:
         raise SystemExit(
             f"{step.title} was begun with other settings: {'; '.join(differing)}. Remove {folder} and what builds on "

@@ -16,7 +16,8 @@ from dashboard.parts.url_state import keep_in_url, start_from_url
 from memgen.contract.answers import AnswerRecord
 
 SHOW: dict[str, str] = {
-    "all": "All", "fixed": "Fixed", "broken": "Broken", "both_right": "Both right", "both_wrong": "Both wrong",
+    "all": "All", "fixed": "Fixed", "broken": "Broken", "without_box": "Of these without a box",
+    "both_right": "Both right", "both_wrong": "Both wrong",
 }  # fmt: skip
 KINDS: dict[str, tuple[str, Colour, str]] = {
     "fixed": ("fixed", "green", "build"),
@@ -25,6 +26,7 @@ KINDS: dict[str, tuple[str, Colour, str]] = {
     "both_wrong": ("both wrong", "gray", "close"),
 }
 PAGE_SIZE = 10
+WITHOUT_BOX = "The right answer has no box: the last number of the text counted, or what else stands for an answer."
 BEFORE, AFTER, PAIRS = "before", "after", "pairs"
 
 
@@ -97,6 +99,8 @@ def pair_card(pair: AnswerPair, before: str, after: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(f"**Question {pair.before.index + 1}**", width="content")
             st.badge(word, color=colour, icon=f":material/{icon}:")
+            if pair.without_box:
+                st.badge("only without a box", color="orange", icon=":material/crop_free:", help=WITHOUT_BOX)
         st.text(visible(question_of(pair.before)))
         left, middle, right = st.columns([4, 4, 3])
         with left:

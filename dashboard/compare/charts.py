@@ -8,7 +8,7 @@ from dashboard.compare.table import run_label, verdict_word
 from dashboard.parts.foreign_text import plain_frame
 
 ROW_PIXELS = 42
-_BAND, _INTERVAL = "#c2a12f", "#0f9d8f"
+_BAND, _INTERVAL, _RING = "#c2a12f", "#0f9d8f", "#7a5fbf"
 
 
 def interval_frame(reply: CompareOut) -> pd.DataFrame:
@@ -17,12 +17,14 @@ def interval_frame(reply: CompareOut) -> pd.DataFrame:
         {
             "label": run_label(item),
             "accuracy": item.accuracy * 100,
+            "strict": item.accuracy_strict.value * 100 if item.accuracy_strict else None,
             "low": item.low * 100,
             "high": item.high * 100,
             "n": item.num_questions,
             "change": item.change.points if item.change else None,
             "change_low": item.change.low if item.change else None,
             "change_high": item.change.high if item.change else None,
+            "change_strict": item.change.strict.value if item.change and item.change.strict else None,
             "expected_low": item.change.expected[0] if item.change and item.change.expected else None,
             "expected_high": item.change.expected[1] if item.change and item.change.expected else None,
             "verdict": verdict_word(item.change),
@@ -33,7 +35,7 @@ def interval_frame(reply: CompareOut) -> pd.DataFrame:
 
 
 def accuracy_chart(frame: pd.DataFrame) -> alt.LayerChart:
-    """Accuracy with its interval, a row per evaluation.
+    """Accuracy with its interval, and as a ring accuracy with the box required; a row per evaluation.
 
     Args:
         frame: as `interval_frame` makes it.
@@ -43,21 +45,23 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("accuracy:Q", title="accuracy in percent", format=".1f"),
         alt.Tooltip("low:Q", title="interval from", format=".1f"),
         alt.Tooltip("high:Q", title="to", format=".1f"),
+        alt.Tooltip("strict:Q", title="with the box required", format=".1f"),
         alt.Tooltip("n:Q", title="questions", format=",d"),
     ]
     scale = alt.Scale(zero=False, nice=True)
     base = alt.Chart(frame).encode(y=_rows(frame), tooltip=tooltip)
     chart: alt.LayerChart = (
         base.mark_rule(strokeWidth=3, color=_INTERVAL).encode(
-            x=alt.X("low:Q", title="accuracy in percent, 95 % interval", scale=scale), x2="high:Q"
+            x=alt.X("low:Q", title="accuracy in percent, 95 % interval; ring: box required", scale=scale), x2="high:Q"
         )
+        + _ring(base, "strict")
         + base.mark_point(filled=True, size=90, color=_INTERVAL, opacity=1).encode(x="accuracy:Q")
     ).properties(height=_height(frame))
     return chart
 
 
 def change_chart(frame: pd.DataFrame) -> alt.LayerChart:
-    """Change against the base with its interval, beside the expected band; a row per setting.
+    """Change against the base with its interval, beside the expected band, and with the box required as a ring.
 
     Args:
         frame: as `interval_frame` makes it; the row of the base stays empty.
@@ -69,6 +73,7 @@ def change_chart(frame: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("change:Q", title="change in points", format="+.1f"),
         alt.Tooltip("change_low:Q", title="interval from", format="+.1f"),
         alt.Tooltip("change_high:Q", title="to", format="+.1f"),
+        alt.Tooltip("change_strict:Q", title="with the box required", format="+.1f"),
         alt.Tooltip("expected_low:Q", title="expected from", format="+g"),
         alt.Tooltip("expected_high:Q", title="to", format="+g"),
         alt.Tooltip("verdict:N", title="verdict"),
@@ -85,14 +90,23 @@ def change_chart(frame: pd.DataFrame) -> alt.LayerChart:
         + base.mark_rule(strokeWidth=3, color=_INTERVAL).encode(
             x=alt.X(
                 "change_low:Q",
-                title="change in points, 95 % interval; band: expected",
+                title="change in points, 95 % interval; ring: box required; band: expected",
                 scale=alt.Scale(domain=alt.DomainUnionWith(unionWith=[-1, 1])),  # no change at all has an axis, too
             ),
             x2="change_high:Q",
         )
+        + _ring(base, "change_strict")
         + base.mark_point(filled=True, size=90, color=_INTERVAL, opacity=1).encode(x="change:Q")
     ).properties(height=_height(frame))
     return chart
+
+
+def _ring(base: alt.Chart, name: str) -> alt.Chart:
+    """A second measure beside the point; where both are the same it stands around it."""
+    ring: alt.Chart = base.mark_point(filled=False, size=220, strokeWidth=2, color=_RING, opacity=1).encode(
+        x=f"{name}:Q"
+    )
+    return ring
 
 
 def _rows(frame: pd.DataFrame) -> alt.Y:

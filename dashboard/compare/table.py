@@ -53,6 +53,7 @@ def _result(item: ComparedRun) -> dict[str, Any]:
         "run": item.run_id,
         "n": item.num_questions,
         "accuracy": f"{percent(item.accuracy)} ({item.low * 100:.1f} to {item.high * 100:.1f})",
+        "strict": _strict(item),
         "verdict": [verdict_word(change)],
     }
     if change is None:
@@ -64,6 +65,14 @@ def _result(item: ComparedRun) -> dict[str, Any]:
         "broken": len(change.broken),
         "p": p_value(change.p_value),
     }
+
+
+def _strict(item: ComparedRun) -> str:
+    """`41.2 % (+3.0)`: with the box required, and its change in points."""
+    if item.accuracy_strict is None:
+        return MISSING
+    change = item.change.strict if item.change else None
+    return percent(item.accuracy_strict.value) + ("" if change is None else f" ({points(change.value)})")
 
 
 def expected_words(expected: tuple[float, float] | None) -> str:
@@ -98,7 +107,8 @@ def verdict_text(item: ComparedRun) -> str:
     assert item.change is not None
     asked = item.change.num_questions
     on = "" if asked == item.num_questions else f" On the {count(asked)} questions that both answered."
-    return f"{run_label(item)}: {item.change.text}{on}"
+    box = f" {item.change.box_text}" if item.change.box_text else ""
+    return f"{run_label(item)}: {item.change.text}{on}{box}"
 
 
 RESULT_COLUMNS: dict[str, Any] = {
@@ -106,6 +116,9 @@ RESULT_COLUMNS: dict[str, Any] = {
     "run": st.column_config.NumberColumn("Run", format="%d", width=50),
     "n": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=56),
     "accuracy": st.column_config.TextColumn("Accuracy", help="With its 95 % Wilson interval", width=150),
+    "strict": st.column_config.TextColumn(
+        "In a box", help="Accuracy where only an answer in a box counts, and its change in points", width=104
+    ),
     "change": st.column_config.TextColumn(
         "Change in points", help="Against the base, with its 95 % bootstrap interval", width=152
     ),

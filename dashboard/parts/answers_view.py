@@ -131,7 +131,7 @@ def verdicts(answer: AnswerRecord) -> list[tuple[str, Colour, str]]:
 def facts_line(answer: AnswerRecord) -> str:
     """Tokens, seconds and the other scores, as markdown."""
     parts = [f"{count(answer.completion_tokens)} tokens", duration(answer.seconds)]
-    shown = {"accuracy", "format_ok"}
+    shown = {"accuracy", "accuracy_strict", "format_ok"}  # the badges say so
     parts += [f"{words(name)} {value:g}" for name, value in sorted(answer.metrics.items()) if name not in shown]
     return escape_markdown(" · ".join(parts))
 

@@ -9,7 +9,7 @@ from dashboard.parts.components import run_seconds
 from dashboard.parts.text import count, duration, percent
 from memgen.contract.stage import Stage
 from memgen.contract.stages import find_stage
-from memgen.contract.status import RUN_ENDED
+from memgen.contract.status import RUN_ENDED, RunStatus
 
 
 def run_figures(run: RunDetail, now: datetime) -> dict[str, str]:
@@ -43,6 +43,8 @@ def _training(run: RunDetail, stage: Stage[Any]) -> dict[str, str]:
 
 def _evaluation(run: RunDetail, stage: Stage[Any]) -> dict[str, str]:
     figures = _numbers(stage, run.summary, so_far="" if run.status in RUN_ENDED else " so far")
+    if run.status is RunStatus.SUCCEEDED and "accuracy" in run.summary:  # versions before did not have it
+        figures.setdefault("Accuracy, box required", "not measured")
     if run.scorer_version is not None:
         figures["Scorer"] = f"version {run.scorer_version}"
     for earlier in run.scorings[:-1]:

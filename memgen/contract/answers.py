@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from memgen.contract.errors import first_error
 from memgen.contract.json_file import lines_of
@@ -74,7 +74,7 @@ class AnswerRecord(BaseModel):
     completion: str
     """Generated text up to the first end-of-sequence token."""
     metrics: dict[str, Finite]
-    """`accuracy`, `compute_reward`, `format_ok`."""
+    """`accuracy`, `accuracy_strict`, `compute_reward`, `format_ok`."""
     completion_tokens: Whole
     truncated: bool
     """Whether the completion ended at its length limit."""
@@ -85,6 +85,22 @@ class AnswerRecord(BaseModel):
     """From the start of its completion (of its batch, in a base evaluation) to its end."""
     elapsed: Amount = 0.0
     """Seconds of the evaluation until it was there, those of earlier attempts included."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _strict_follows(cls, value: dict[str, float]) -> dict[str, float]:
+        return with_strict(value)
+
+
+def with_strict(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Scores with `accuracy_strict`, accuracy with the box required.
+
+    An answer without a box has 0, and beside a box nothing else counts in any kind of answer: so it follows from
+    `accuracy` and `format_ok`, also for answers of versions that did not have it.
+    """
+    if "accuracy_strict" in metrics or not {"accuracy", "format_ok"} <= metrics.keys():
+        return dict(metrics)
+    return {**metrics, "accuracy_strict": metrics["accuracy"] * metrics["format_ok"]}
 
 
 def scorer_version(environment: Mapping[str, object]) -> int:

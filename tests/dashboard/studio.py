@@ -12,8 +12,10 @@ from backend.api.client import Client
 from backend.services import runs
 from memgen.contract.config import parse_config
 from memgen.contract.presets import DEMO_PRESET
-from memgen.scoring import SCORER_VERSION
+from memgen.scoring import SCORER_VERSIONS
 from tests.backend.conftest import Backend, Held, answer_line
+
+SCORER_VERSION = SCORER_VERSIONS["number"]  # of the kind that our data sets have
 
 QWEN = "Qwen/Qwen3-14B"
 SFT: dict[str, Any] = {"stage": "weaver_sft", "num_questions": None, "data": "wordproblems"}

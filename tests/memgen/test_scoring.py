@@ -5,12 +5,14 @@ import threading
 import time
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from memgen import math_equivalence
+from memgen.contract.data_sets.record import AnswerKind
 from memgen.scoring import accuracy, compute_reward, extract_answer, format_ok, score
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "scoring.json").read_text(encoding="utf-8"))
@@ -117,8 +119,9 @@ def test_text_without_normal_form_is_compared_as_written(written: str) -> None:
 
 def test_compute_reward_takes_the_first_box_and_accuracy_the_last() -> None:
     completion = r"\boxed{17}, no, \boxed{18}"
-    assert score(completion, r"\boxed{18}") == {"accuracy": 1.0, "compute_reward": 0.0, "format_ok": 1.0}
-    assert score(completion, r"\boxed{17}") == {"accuracy": 0.0, "compute_reward": 1.0, "format_ok": 1.0}
+    right, wrong = score(completion, r"\boxed{18}"), score(completion, r"\boxed{17}")
+    assert right == {"accuracy": 1.0, "compute_reward": 0.0, "format_ok": 1.0, "accuracy_strict": 1.0}
+    assert wrong == {"accuracy": 0.0, "compute_reward": 1.0, "format_ok": 1.0, "accuracy_strict": 0.0}
 
 
 def test_compute_reward_takes_the_last_box_of_the_solution() -> None:
@@ -350,17 +353,24 @@ def test_decimals_are_scored_without_importing_sympy_or_torch() -> None:
 
 
 @settings(deadline=None)
-@given(ODD_TEXTS, ODD_TEXTS)
-@example("\\boxed{NaN}", "\\boxed{sNaN}")
-@example("\\boxed", "\\boxed ")
-@example("\\boxed{\\frac}", "\\boxed{\\sqrt}")
-def test_any_text_gets_scores_of_zero_or_one(completion: str, solution: str) -> None:
-    scores = score(completion, solution)
-    assert list(scores) == ["accuracy", "compute_reward", "format_ok"]
+@given(ODD_TEXTS, ODD_TEXTS, st.sampled_from(get_args(AnswerKind)))
+@example("\\boxed{NaN}", "\\boxed{sNaN}", "number")
+@example("\\boxed", "\\boxed ", "number")
+@example("\\boxed{\\frac}", "\\boxed{\\sqrt}", "number")
+@example("(B) it is. \\boxed{7}", "\\boxed{B}", "choice")
+def test_any_text_gets_scores_of_zero_or_one_and_the_strict_one_is_grpos_reward(
+    completion: str, solution: str, kind: AnswerKind
+) -> None:
+    scores = score(completion, solution, kind)
+    assert set(scores) == {"accuracy", "accuracy_strict", "compute_reward", "format_ok"}
     assert set(scores.values()) <= {0.0, 1.0}
-    boxed = accuracy(completion, solution, require_box=True)
-    assert boxed <= scores["format_ok"]
-    assert not format_ok(completion) or boxed == scores["accuracy"]
+    assert scores["accuracy_strict"] == accuracy(completion, solution, kind, require_box=True)
+    assert scores["accuracy_strict"] <= scores["format_ok"]
+
+
+def test_an_answer_that_only_its_last_number_makes_right_is_wrong_where_the_box_is_required() -> None:
+    scores = score("JJJJJJ 18 JJJJJJ", r"\boxed{18}")
+    assert (scores["accuracy"], scores["accuracy_strict"], scores["format_ok"]) == (1.0, 0.0, 0.0)
 
 
 @given(st.decimals(-(10**26), 10**26, allow_nan=False, places=2), st.sampled_from(["", "$", "\\$"]))

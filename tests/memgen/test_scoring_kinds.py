@@ -20,6 +20,7 @@ from memgen.scoring import accuracy, answer_of, score
         ("B", "B"),
         ("Both are fine", None),
         ("A man sees a dog", None),
+        (r"(B) it is. \boxed{7}", None),
         ("", None),
     ],
 )

@@ -7,6 +7,7 @@ from backend.api.schemas.compare import (
     ChangeOut,
     ComparedRun,
     CompareOut,
+    Estimate,
     InsertionGroup,
     InsertionGroups,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "DataSetList",
     "DataSetOut",
     "DeletePreview",
+    "Estimate",
     "FinishReply",
     "FinishRequest",
     "HealthOut",

@@ -2,8 +2,18 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from backend.api.schemas.base import ApiReply
 from memgen.contract.answers import AnswerRecord
+
+
+class Estimate(ApiReply):
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 class ChangeOut(ApiReply):
@@ -21,6 +31,12 @@ class ChangeOut(ApiReply):
     """Ids of questions that the base got wrong and this setting right."""
     broken: list[str]
     """Ids of questions that the base got right and this setting wrong."""
+    fixed_without_box: list[str] = Field(default_factory=list)
+    """Those of the fixed whose right answer stands in no box: what the text ends with counted."""
+    broken_without_box: list[str] = Field(default_factory=list)
+    """Those of the broken of which the same is true of the base's right answer."""
+    strict: Estimate | None = None
+    """Change in points where only an answer in a box counts, with its bootstrap interval."""
     p_value: float
     """Exact McNemar test of fixed against broken."""
     smallest_detectable: float | None
@@ -28,6 +44,8 @@ class ChangeOut(ApiReply):
     verdict: Literal["better", "worse", "no_difference", "too_few_questions"]
     text: str
     """The verdict in a sentence."""
+    box_text: str = ""
+    """What of the change is none where the box is required; empty where all of it stands."""
 
 
 class ComparedRun(ApiReply):
@@ -42,6 +60,8 @@ class ComparedRun(ApiReply):
     low: float
     """95 % Wilson interval of the accuracy."""
     high: float
+    accuracy_strict: Estimate | None = None
+    """Accuracy where only an answer in a box counts, with its 95 % Wilson interval."""
     summary: dict[str, float]
     scorer_version: int = 1
     """The same for all in a comparison."""
@@ -67,6 +87,8 @@ class AnswerPair(ApiReply):
     id: str
     kind: Literal["fixed", "broken", "both_right", "both_wrong"]
     """What became of it from the first evaluation to the second."""
+    without_box: bool = False
+    """Whether the right one of a fixed or broken pair has no box: what the text ends with counted."""
     before: AnswerRecord
     after: AnswerRecord
 
@@ -79,7 +101,7 @@ class AnswerPairs(ApiReply):
     total: int
     """Pairs that match the filter."""
     counts: dict[str, int]
-    """`all`, `fixed`, `broken`, `both_right`, `both_wrong`."""
+    """`all`, `fixed`, `broken`, `both_right`, `both_wrong`, and `without_box` of the fixed and broken ones."""
 
 
 class InsertionGroup(ApiReply):

@@ -32,7 +32,7 @@ def answers(
     context: ContextDep,
     before: int,
     after: int,
-    show: Literal["all", "fixed", "broken", "both_right", "both_wrong"] = "all",
+    show: Literal["all", "fixed", "broken", "both_right", "both_wrong", "without_box"] = "all",
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> s.AnswerPairs:

@@ -17,11 +17,15 @@ WORK: Work[Evaluation] = Work(
 )
 FIGURES = (
     Figure("accuracy", "Accuracy", "%", so_far=True),
+    Figure("accuracy_strict", "Accuracy, box required", "%"),
     Figure("num_questions", "Questions", ",.0f", so_far=True),
     Figure("truncated", "Truncated", "%"),
     Figure("mean_completion_tokens", "Mean tokens", ",.1f"),
     Figure("mean_insertions", "Mean insertions", ".2f"),
     Figure("insert_rate", "Insert rate", "%"),
 )
-SHARES = frozenset({"eval/accuracy", "eval/compute_reward", "eval/format_ok", "eval/insert_rate", "eval/truncated"})
+SHARES = frozenset(
+    f"eval/{name}"
+    for name in ("accuracy", "accuracy_strict", "compute_reward", "format_ok", "insert_rate", "truncated")
+)
 CHARTS = Charts(figures=FIGURES, first_metrics="answers", shares=SHARES)

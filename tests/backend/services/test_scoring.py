@@ -15,8 +15,10 @@ from backend.api.client import Client
 from backend.commands import cli
 from backend.services import scoring
 from backend.store.db import Database
-from memgen.scoring import SCORER_VERSION
+from memgen.scoring import SCORER_VERSIONS
 from tests.backend.conftest import Backend, answer_line, check_problem
+
+SCORER_VERSION = SCORER_VERSIONS["number"]  # of the kind that our data sets have
 
 CONDITIONS = {"model": "folder:1", "prompt_hash": "p"}
 NOW = {"scorer_version": SCORER_VERSION}
@@ -51,7 +53,8 @@ def test_new_scores_stand_beside_the_old_ones(backend: Backend) -> None:
     after = rescore(backend, run_id)
     assert (after["scorer_version"], after["can_rescore"]) == (SCORER_VERSION, False)
     assert after["summary"] == {
-        "num_questions": 4, "accuracy": 0.5, "compute_reward": 0.0, "format_ok": 0.5, "seconds": 9.0,
+        "num_questions": 4, "accuracy": 0.5, "accuracy_strict": 0.25, "compute_reward": 0.0, "format_ok": 0.5,
+        "seconds": 9.0,
     }  # fmt: skip
     assert after["scorings"] == [
         {"version": 1, "summary": before["summary"]},

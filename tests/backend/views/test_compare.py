@@ -57,6 +57,38 @@ def test_settings_are_compared_question_by_question(backend: Backend, weaver: st
     assert reply["conditions"]["preset"] == "tiny/qwen2-242k"
 
 
+def test_a_pair_that_is_fixed_without_a_box_is_told_from_the_others(backend: Backend, weaver: str) -> None:
+    def boxed(*marks: str, **config: Any) -> int:
+        """`R` right in a box, `r` right by the last number, `w` wrong."""
+        backend.submit(**config)
+        held = backend.held()
+        for number, mark in enumerate(marks):
+            metrics = {"accuracy": float(mark != "w"), "format_ok": float(mark == "R")}
+            held.send("answers", answer_line(number, metrics=metrics))
+        held.finish(result={"num_questions": len(marks), "accuracy": 0.5}, environment=CONDITIONS)
+        return held.run_id
+
+    base = boxed("w", "w", "r", "R", "r")
+    tuned = boxed("R", "r", "w", "w", "R", setting="weaver", checkpoint=weaver)
+    first, second = backend.get("/compare", runs=f"{base},{tuned}")["items"]
+    assert (first["accuracy"], first["accuracy_strict"]["value"]) == (0.6, 0.2)
+    assert (second["accuracy"], second["accuracy_strict"]["value"]) == (0.6, 0.4)
+    change = second["change"]
+    assert (change["fixed"], change["fixed_without_box"]) == (["t:0", "t:1"], ["t:1"])
+    assert (change["broken"], change["broken_without_box"]) == (["t:2", "t:3"], ["t:2"])
+    assert (change["points"], change["strict"]["value"]) == (0.0, 20.0)
+    assert "1 of the fixed and 1 of the broken had their right answer without a box" in change["box_text"]
+    assert "with the box required the change is +20.0 points" in change["box_text"]
+    pairs = backend.get("/compare/answers", before=base, after=tuned, show="without_box")
+    assert [(one["id"], one["kind"], one["without_box"]) for one in pairs["items"]] == [
+        ("t:1", "fixed", True),
+        ("t:2", "broken", True),
+    ]
+    assert (pairs["total"], pairs["counts"]["without_box"], pairs["counts"]["fixed"]) == (2, 2, 2)
+    metrics = pairs["items"][0]["after"]["metrics"]
+    assert (metrics["accuracy"], metrics["accuracy_strict"]) == (1.0, 0.0)
+
+
 def test_too_few_questions_are_said_so(backend: Backend, weaver: str) -> None:
     base = evaluation(backend, [False] * 24)
     tuned = evaluation(backend, [True] * 2 + [False] * 22, setting="weaver", checkpoint=weaver)
@@ -114,7 +146,7 @@ def test_texts_of_two_evaluations_stand_side_by_side(backend: Backend) -> None:
     before, after = evaluation(backend, [True, True, False, False]), evaluation(backend, [True, False, True, False])
     reply = backend.get("/compare/answers", before=before, after=after)
     assert [pair["kind"] for pair in reply["items"]] == ["both_right", "broken", "fixed", "both_wrong"]
-    assert reply["counts"] == {"all": 4, "fixed": 1, "broken": 1, "both_right": 1, "both_wrong": 1}
+    assert reply["counts"] == {"all": 4, "fixed": 1, "broken": 1, "both_right": 1, "both_wrong": 1, "without_box": 0}
     fixed = backend.get("/compare/answers", before=before, after=after, show="fixed")
     assert [(pair["id"], pair["before"]["metrics"]["accuracy"]) for pair in fixed["items"]] == [("t:2", 0.0)]
     page = backend.get("/compare/answers", before=before, after=after, limit=3)

@@ -9,9 +9,11 @@ from dashboard.compare.charts import accuracy_chart, change_chart, interval_fram
 from dashboard.compare.insertions import insertions_frame
 from dashboard.compare.table import cost_frame, p_value, points, result_frame, verdict_text
 from dashboard.parts.url_state import run_numbers
-from memgen.scoring import SCORER_VERSION
+from memgen.scoring import SCORER_VERSIONS
 from tests.dashboard.pages import open_page, said, shown
 from tests.dashboard.studio import Studio
+
+SCORER_VERSION = SCORER_VERSIONS["number"]  # of the kind that our data sets have
 
 
 def change(**changes: Any) -> dict[str, Any]:
@@ -81,6 +83,16 @@ def test_table_says_change_interval_band_and_verdict_in_words() -> None:
     assert frame["fixed"].tolist()[1:] == [300, 1]
 
 
+def test_table_and_charts_say_accuracy_with_the_box_required_or_that_it_was_not_measured() -> None:
+    reply = comparison()
+    reply["items"][1] |= {"accuracy_strict": {"value": 0.5, "low": 0.47, "high": 0.53}}
+    reply["items"][1]["change"]["strict"] = {"value": 12.0, "low": 9.0, "high": 15.0}
+    out = CompareOut.model_validate(reply)
+    assert result_frame(out)["strict"].tolist() == ["–", "50.0 % (+12.0)", "–"]
+    drawn = interval_frame(out).loc[1, ["strict", "change_strict"]].tolist()
+    assert drawn == [50.0, 12.0]
+
+
 def test_table_of_costs_says_what_could_be_detected() -> None:
     frame = cost_frame(CompareOut.model_validate(comparison()))
     assert frame["smallest"].tolist() == ["–", "3.9 points", "–"]
@@ -111,7 +123,8 @@ def test_charts_draw_each_evaluation_in_the_order_of_the_table() -> None:
     assert accuracy[0]["encoding"]["y"]["scale"]["domain"] == labels
     assert accuracy[0]["encoding"]["x2"]["field"] == "high"
     changes = change_chart(frame).to_dict()
-    band, zero, interval, _ = changes["layer"]
+    band, zero, interval, ring, _ = changes["layer"]
+    assert ring["encoding"]["x"]["field"] == "change_strict"
     assert (band["mark"]["type"], band["encoding"]["x2"]["field"]) == ("bar", "expected_high")
     assert zero["encoding"]["x"]["field"] == "zero"
     assert interval["encoding"]["y"]["scale"]["domain"] == labels
@@ -190,6 +203,17 @@ def test_pairs_follow_the_filter_and_the_two_chosen(three: Studio) -> None:
     assert (asked["after"], asked["show"]) == ("4", "broken")
     app.selectbox(key="before").select("4").run()
     assert "Choose two different evaluations" in shown(app)
+
+
+def test_pair_that_is_fixed_without_a_box_says_so(studio: Studio) -> None:
+    weaver = str(studio.trained())
+    studio.evaluated(False)
+    loose = {0: {"metrics": {"accuracy": 1.0, "format_ok": 0.0}}}
+    studio.evaluated(True, answers=loose, setting="weaver", checkpoint=weaver)
+    app = open_page("compare", runs="2,3", pairs="without_box")
+    assert "only without a box" in shown(app)
+    assert studio.wire.query("/compare/answers")["show"] == "without_box"
+    assert "1 of the fixed and 0 of the broken had their right answer without a box" in said(app)
 
 
 def rescored(studio: Studio, run_id: int) -> int:
