@@ -5,9 +5,11 @@ Exit codes: 0 done, 2 bad input, 3 stopped, anything else an error.
 
 import json
 import sys
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -22,6 +24,10 @@ from memgen.contract.process import begin_process
 from memgen.contract.rundir import EXIT_BAD_INPUT, RunDir, write_json
 from memgen.contract.stages import STAGES, stage_names
 from memgen.contract.threads import threads_setting
+from memgen.data_set_cli import commands
+
+if TYPE_CHECKING:
+    from memgen.data.registered.registering import Registering
 
 app = typer.Typer(
     help="MemGen: run one stage from a config file, without a service.",
@@ -178,6 +184,19 @@ def export_checkpoint(
         typer.echo(f"{written} tensors written; the checkpoint is {out}")
     except BadInput as error:
         _refuse(error)
+
+
+@contextmanager
+def _registering() -> "Iterator[Registering]":
+    from memgen.data.registered.registering import Registering
+
+    try:
+        yield Registering(home_of_environment(), time.time)
+    except BadInput as error:
+        _refuse(error)
+
+
+app.add_typer(commands(_registering, typer.echo), name="data-set")
 
 
 def _check_num_processes(config: RunConfig, num_processes: int) -> None:

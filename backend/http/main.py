@@ -26,7 +26,7 @@ from backend.services.runs import largest_used_id, skip_ids
 from backend.settings import Settings
 from backend.store.db import Database
 from memgen import __version__
-from memgen.contract.data_sets.registry import say_broken_plugins
+from memgen.contract.data_sets.registry import say_broken_plugins, use_home
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
         clock: seconds since 1970.
         pace: how long a client may take; usual times if None.
     """
+    use_home(settings.home)
     say_broken_plugins(log.warning)
     settings.home.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database)

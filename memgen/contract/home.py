@@ -15,14 +15,26 @@ from pathlib import Path
 
 from memgen.contract.errors import BadInput
 from memgen.contract.rundir import log_links_dir, models_dir, runs_dir
-from memgen.contract.service_files import BACKEND_LOCK, LAUNCHER_LOCK, backend_dir, redis_dir, services_dir, worker_dir
+from memgen.contract.service_files import (
+    BACKEND_LOCK,
+    LAUNCHER_LOCK,
+    backend_dir,
+    redis_dir,
+    registered_dir,
+    services_dir,
+    uploads_dir,
+    worker_dir,
+)
 from memgen.contract.stages import STAGES
 
 SETTING = "MEMGEN_HOME"
 DEFAULT = "data"
 AREAS = sorted({stage.output.area for stage in STAGES})
 """Folders of published outputs."""
-_DIRS = (backend_dir, runs_dir, models_dir, services_dir, worker_dir, redis_dir, log_links_dir)
+_DIRS = (
+    *(backend_dir, runs_dir, models_dir, services_dir, worker_dir, redis_dir, log_links_dir),
+    *(registered_dir, uploads_dir),
+)
 PRIVATE = (*(str(make(Path())) for make in _DIRS), LAUNCHER_LOCK, BACKEND_LOCK)
 """What else lies directly in a home."""
 SYSTEM = (

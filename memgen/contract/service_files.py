@@ -96,3 +96,23 @@ def slot_locks(folder: Path) -> Iterator[tuple[str, Path]]:
 def ended_sessions_file(home: Path) -> Path:
     """Sessions of the dashboard that were logged out, until their cookies end by themselves."""
     return home / "dashboard" / "ended-sessions"
+
+
+def registered_dir(home: Path) -> Path:
+    """Data sets that users registered, a folder each."""
+    return home / "data-sets"
+
+
+def data_set_record(folder: Path) -> Path:
+    """The record of a registered data set, in its folder."""
+    return folder / "record.json"
+
+
+def data_set_rows(folder: Path) -> Path:
+    """The rows of a registered data set, in its folder."""
+    return folder / "rows.jsonl"
+
+
+def uploads_dir(home: Path) -> Path:
+    """Files of users on their way to become data sets."""
+    return home / "uploads"

@@ -4,6 +4,7 @@ A byte-level tokenizer makes at most one token of each byte. One that never join
 the project ships presets for, makes at least one token of each word.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,8 @@ from memgen.contract.data_sets.registry import data_set
 from memgen.data.load import load_questions
 from memgen.data.prompt import answer_text, question_prompt
 
+_PIECE = re.compile(r"[A-Za-z]+|[0-9]|[^\sA-Za-z0-9]")  # as usual tokenizers part a text first
+_LETTERS = 6  # of a token, in a word that is not a usual one
 MOST_ROWS = 50_000
 MOST_BYTES = 64 * 2**20
 """Of more rows, or of larger files, nobody waits for the lengths."""
@@ -67,3 +70,14 @@ def token_bounds(text: str) -> tuple[int, int]:
     """The fewest and the most tokens of a text."""
     composed = text if text.isascii() else unicodedata.normalize("NFC", text)  # as some tokenizers do first
     return len(text.split()), max(len(text.encode()), len(composed.encode()))
+
+
+def usual_tokens(text: str) -> int:
+    """About as many tokens as a usual tokenizer makes of a text, and rather a few more.
+
+    Digits count one by one, a long word as several, a sign outside ASCII as many as it has bytes less one.
+    """
+    return sum(
+        -(-len(piece) // _LETTERS) if piece.isascii() else max(1, len(piece.encode()) - 1)
+        for piece in _PIECE.findall(text)
+    ) + text.count("\n")

@@ -26,7 +26,8 @@ def load_questions(
     """
     chosen = data_set(data)
     check_split(split)
-    questions: list[Question] = function_of(chosen, chosen.loader)(split=split, seed=seed, folder=folder)
+    place = chosen.place if folder is None else folder
+    questions: list[Question] = function_of(chosen, chosen.loader)(split=split, seed=seed, folder=place)
     if len({question.id for question in questions}) != len(questions):
         raise broken(chosen, f"its {split} split has two questions of the same id")
     if limit is not None and not 1 <= limit <= len(questions):

@@ -17,8 +17,10 @@ from memgen.contract.service_files import (
     instance_file,
     kept_logs_dir,
     redis_dir,
+    registered_dir,
     services_dir,
     token_file,
+    uploads_dir,
     worker_dir,
     worker_token_file,
 )
@@ -32,10 +34,10 @@ TABLE = "backup-files.jsonl"
 """The last one: a line for each file, folder and link before it."""
 _HERE = Path()
 DATABASE, LOGS, MODELS = str(database_file(_HERE)), str(kept_logs_dir(_HERE)), str(models_dir(_HERE))
-FOLDERS = {"backend", LOGS, "runs", "logs", MODELS, *AREAS}
+FOLDERS = {"backend", LOGS, "runs", "logs", MODELS, str(registered_dir(_HERE)), *AREAS}
 """Where the service has a folder, nothing else can stand."""
 LEFT_OUT = (
-    *(str(make(_HERE)) for make in (redis_dir, services_dir, worker_dir)),
+    *(str(make(_HERE)) for make in (redis_dir, services_dir, worker_dir, uploads_dir)),
     LAUNCHER_LOCK,
     BACKEND_LOCK,
     *(str(make(_HERE)) for make in (token_file, worker_token_file, backend_url_file, instance_file)),

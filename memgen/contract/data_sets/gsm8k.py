@@ -1,9 +1,8 @@
 """GSM8K (openai/gsm8k, configuration `main`): grade-school maths, from the hub or a folder of the user's."""
 
+from memgen.contract.data_sets.prompts import MATHS_PROMPT
 from memgen.contract.data_sets.record import DataFolder, DataSet
 
-MATHS_PROMPT = "Solve the math problem with proper reasoning, and make sure to put the FINAL ANSWER inside \\boxed{}."
-"""The authors' instruction; one character of it moves accuracy by points."""
 _FILES = ("train.jsonl", "test.jsonl")
 _SETTING = "MEMGEN_GSM8K_DIR"
 

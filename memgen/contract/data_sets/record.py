@@ -1,5 +1,6 @@
 """The record of a data set: everything that the product knows of it. How its rows are read is its loader's business."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -51,6 +52,8 @@ class DataSet(_Frozen):
     """Whether rows can be read in seconds without a network where no folder is set."""
     folder: DataFolder | None = None
     """Where the user may keep the rows."""
+    place: Path | None = None
+    """Of a registered data set the folder in the home that holds its rows."""
 
     @field_validator("sizes")
     @classmethod

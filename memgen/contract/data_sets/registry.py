@@ -1,7 +1,7 @@
-"""All data sets by name: ours, then those of installed packages (entry point group `memgen.data_sets`).
+"""All data sets by name: ours, those of installed packages (entry point group `memgen.data_sets`), those in the home.
 
 A plug-in is an entry point that names a `DataSet`. One that can't be used is remembered with the reason and harms
-nothing else.
+nothing else; so is a registered data set that was damaged in the home.
 """
 
 from collections import Counter
@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from memgen.contract.data_sets.gsm8k import GSM8K
 from memgen.contract.data_sets.record import DataSet
+from memgen.contract.data_sets.registered import FULL_NAME, registered
 from memgen.contract.data_sets.wordproblems import WORDPROBLEMS, WORDPROBLEMS_EASY
 from memgen.contract.errors import BadInput, first_error
 
@@ -22,30 +24,41 @@ DEFAULT, DEMO = GSM8K.name, WORDPROBLEMS.name
 """What a config asks for where it names none, and what the demo uses."""
 GROUP = "memgen.data_sets"
 MOST_REASON = 300  # characters
+_home: Path | None = None  # whose registered data sets are known; None: that of the environment
 
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plug-in that can't be used."""
+    """A plug-in, or a registered data set, that can't be used."""
 
-    package: str
-    """The installed package that names it."""
+    package: str | None
+    """The installed package that names it; None for what was registered in the home."""
     name: str
-    """Of its entry point."""
+    """Of its entry point, or of the registered data set."""
     reason: str
 
     def __str__(self) -> str:
+        if self.package is None:
+            return f"the registered data set {self.name} can't be used: {self.reason}"
         return f"the data set {self.name} of the package {self.package} can't be used: {self.reason}"
 
 
 def data_sets() -> dict[str, DataSet]:
-    """Every data set that can be used, by name; ours come first."""
-    return _installed()[0]
+    """Every data set that can be used, by name; ours come first, registered ones last."""
+    installed = _installed()[0]
+    return installed | {name: one for name, one in registered(_known_home())[0].items() if name not in installed}
 
 
 def broken_plugins() -> tuple[BrokenPlugin, ...]:
-    """Plug-ins that can't be used."""
-    return _installed()[1]
+    """Plug-ins and registered data sets that can't be used."""
+    damaged = registered(_known_home())[1]
+    return (*_installed()[1], *(BrokenPlugin(None, name, _shown(reason)) for name, reason in damaged.items()))
+
+
+def use_home(home: Path) -> None:
+    """Take registered data sets from this home, and not from that of the environment: a process serves one home."""
+    global _home
+    _home = home
 
 
 def say_broken_plugins(say: Callable[[str], object]) -> None:
@@ -60,9 +73,20 @@ def data_set(name: str) -> DataSet:
     Raises:
         BadInput: `unknown_data`, with the names that are known and the plug-ins that can't be used.
     """
-    known = data_sets()
+    known = _installed()[0]
+    if name not in known:
+        known = data_sets()
     if name in known:
         return known[name]
+    if FULL_NAME.fullmatch(name):
+        raise BadInput(
+            "unknown_data",
+            f"no such data set is registered in {_known_home()}",
+            field="data",
+            value=name,
+            way_out="It was deleted, or registered in another home. A worker needs the home of the backend, or a copy "
+            "of the data set's folder in its own.",
+        )
     broken = "".join(f" {str(one)[:1].upper()}{str(one)[1:].rstrip('.')}." for one in broken_plugins())
     raise BadInput(
         "unknown_data",
@@ -71,6 +95,16 @@ def data_set(name: str) -> DataSet:
         value=name,
         way_out=f"Use one of {', '.join(known)}.{broken}",
     )
+
+
+def _known_home() -> Path | None:
+    """None where the environment names no folder that can be one, which whoever uses the home says."""
+    from memgen.contract.home import home_of_environment  # which imports the stages, and they the data sets
+
+    try:
+        return _home or home_of_environment()
+    except BadInput:
+        return None
 
 
 @lru_cache(maxsize=1)

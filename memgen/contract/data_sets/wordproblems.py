@@ -1,6 +1,6 @@
 """Word problems that this project generates; they need neither a network nor files."""
 
-from memgen.contract.data_sets.gsm8k import MATHS_PROMPT
+from memgen.contract.data_sets.prompts import MATHS_PROMPT
 from memgen.contract.data_sets.record import DataSet
 
 # the generated train rows are 4,000, a tenth of which is the validation split
