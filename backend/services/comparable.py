@@ -14,6 +14,8 @@ from memgen.contract.status import RunStatus
 # what two evaluations must have in common, by config and by what their trainers saw
 FROM_CONFIG = ("preset", "data", "split", "max_completion_length")
 FROM_ENVIRONMENT = {"model": "base weights", "prompt_hash": "prompt"}
+# in the place of what a style of its own makes of it: an evaluation is compared by the prompt that its style adds to
+WITHOUT_STYLE = {"prompt_hash": "zero_shot_prompt_hash"}
 
 
 class NotComparable(BadInput):
@@ -49,6 +51,17 @@ def evaluation(session: Session, run_id: int) -> Run:
     return run
 
 
+def condition(run: Run, name: str) -> object:
+    """What a run's trainer saw of one of `FROM_ENVIRONMENT`, its prompt without its style."""
+    return run.environment.get(WITHOUT_STYLE.get(name, name), run.environment.get(name))
+
+
+def style_of(run: Run) -> str | None:
+    """The style of a run's prompt and its hash, `chain of thought, 1a2b...`; None of a zero-shot prompt."""
+    style = run.environment.get("prompt_style")
+    return None if style is None else f"{style}, {run.environment.get('prompt_hash')}"
+
+
 def check_alike(one: Run, other: Run) -> None:
     """Refuse what differs in something that moves accuracy by itself.
 
@@ -61,9 +74,9 @@ def check_alike(one: Run, other: Run) -> None:
         if one.config.get(name) != other.config.get(name)
     ]
     differing += [
-        f"{word} ({one.environment.get(name)} and {other.environment.get(name)})"
+        f"{word} ({condition(one, name)} and {condition(other, name)})"
         for name, word in FROM_ENVIRONMENT.items()
-        if one.environment.get(name) != other.environment.get(name)
+        if condition(one, name) != condition(other, name)
     ]
     if one.config.get("split") != "test" and one.config.get("seed") != other.config.get("seed"):
         differing.append(f"seed ({one.config.get('seed')} and {other.config.get('seed')}), which draws the split")

@@ -15,7 +15,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.presets import BUILT_IN, get_preset
 from memgen.contract.rows import num_rows
 from memgen.contract.stages import stage_of
-from memgen.data.lengths import RowLengths, row_lengths
+from memgen.data.lengths import RowLengths, added_lengths, row_lengths
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,19 @@ def check_rows(config: RunConfig, folder: Path | None) -> RowCheck:
     split, first = work.reads(config)[0]
     try:
         lengths = row_lengths(chosen, split, config.seed, folder)
+        added = added_lengths(chosen, config.asking, split, first, config.seed, folder)
     except BadInput as error:
         if error.code != "data_set_broken":  # the trainer reads the same rows
             return RowCheck(problem=error)
         return RowCheck(warnings=[_unread(chosen, error.message)])
     except Exception as error:  # a plug-in's code; the trainer's environment may have what is missing here
         return RowCheck(warnings=[_unread(chosen, f"{type(error).__name__}: {error}")])
-    if lengths is None:
+    if lengths is None or added is None:
         return _by_record(config, chosen, reads_solutions=work.reads_solutions)
     if work.reads_solutions:
         return _solutions(config, lengths)
-    return _prompts(config, lengths.prompts[:first], num_rows(config, folder))
+    prompts = [(fewest + added[0], most + added[1]) for fewest, most in lengths.prompts[:first]]
+    return _prompts(config, prompts, num_rows(config, folder))
 
 
 def _by_record(config: RunConfig, chosen: DataSet, *, reads_solutions: bool) -> RowCheck:
@@ -61,25 +63,26 @@ def _by_record(config: RunConfig, chosen: DataSet, *, reads_solutions: bool) -> 
                 f"prompts of up to about {prompt} and solutions of up to about {solution} tokens."
             ]
         )
-    return RowCheck(warnings=[] if config.max_prompt_length >= prompt else [_long_prompts(config, chosen)])
+    longest = config.asking.longest_prompt(chosen)
+    return RowCheck(warnings=[] if config.max_prompt_length >= longest else [_long_prompts(config, chosen)])
 
 
 def _prompts(config: RunConfig, prompts: Sequence[tuple[int, int]], count: int) -> RowCheck:
     """A single prompt that is too long fails the run, if it is among the `count` that the run works on."""
-    limit = config.max_prompt_length
+    limit, longest = config.max_prompt_length, config.asking.longest_prompt(data_set(config.data))
     too_long = [fewest for fewest, _ in prompts if fewest > limit]
-    if not too_long and (limit >= data_set(config.data).longest[0] or all(most <= limit for _, most in prompts)):
+    if not too_long and (limit >= longest or all(most <= limit for _, most in prompts)):
         return RowCheck()
     is_certain = too_long and (count >= len(prompts) or len(too_long) == len(prompts))
     if is_certain and _keeps_words_apart(config):
-        longest = max(too_long)
+        least, fewer = max(too_long), ", or ask for fewer worked examples" if config.asking.num_examples else ""
         return RowCheck(
             problem=BadInput(
                 "prompt_too_long",
-                f"the longest prompt has at least {longest} tokens",
+                f"the longest prompt has at least {least} tokens",
                 field="max_prompt_length",
                 value=limit,
-                way_out=f"Set max_prompt_length to more than {longest}.",
+                way_out=f"Set max_prompt_length to more than {least}{fewer}.",
             )
         )
     return RowCheck(warnings=[_long_prompts(config, data_set(config.data))])
@@ -117,9 +120,10 @@ def _solutions(config: RunConfig, lengths: RowLengths) -> RowCheck:
 
 
 def _long_prompts(config: RunConfig, chosen: DataSet) -> str:
+    style = f" with {config.asking.words}" if config.asking.words else ""
     return (
         f"Prompts may be longer than max_prompt_length {config.max_prompt_length}, which fails the run: the longest of "
-        f"{chosen.word} have about {chosen.longest[0]} tokens."
+        f"{chosen.word}{style} have about {config.asking.longest_prompt(chosen)} tokens."
     )
 
 

@@ -13,8 +13,10 @@ from backend.services.comparable import (
     FROM_ENVIRONMENT,
     NotComparable,
     check_alike,
+    condition,
     evaluation,
     same_scorer,
+    style_of,
 )
 from backend.services.cursors import cursor_number
 from backend.services.descent import ancestors
@@ -62,7 +64,7 @@ def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.
     ordered = [base, *(run for run in runs if run is not base)]
     return s.CompareOut(
         base_id=base.id,
-        conditions=_conditions(base) | {"scorer": f"version {scores[base.id].version}"},
+        conditions=_conditions(base) | _styles(ordered) | {"scorer": f"version {scores[base.id].version}"},
         warnings=[*_warnings(base, ordered), *_said(session, ordered)],
         items=[_compared(run, base, scores[run.id], answered[run.id], answered[base.id]) for run in ordered],
     )
@@ -121,8 +123,13 @@ def answer_pairs(
 def _conditions(run: Run) -> dict[str, str]:
     names = StageConfig.model_fields
     shown = {name: str(run.config[name]) for name in FROM_CONFIG if name in names or name in run.config}
-    shown |= {word: str(run.environment.get(name)) for name, word in FROM_ENVIRONMENT.items()}
+    shown |= {word: str(condition(run, name)) for name, word in FROM_ENVIRONMENT.items()}
     return shown
+
+
+def _styles(runs: Sequence[Run]) -> dict[str, str]:
+    """Which runs were asked in another way than zero-shot, and how."""
+    return {f"prompt of run {run.id}": style for run in runs if (style := style_of(run)) is not None}
 
 
 def _warnings(base: Run, runs: Sequence[Run]) -> list[str]:

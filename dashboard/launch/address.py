@@ -105,7 +105,7 @@ def _load_source() -> None:
 
 
 def _from_run(run: RunDetail) -> str:
-    form = form_of(run.stage, run.setting)
+    form = form_of(run.stage, str(run.config.get("setting", "")))
     keep_config(form, stored_config(run.config).model_dump(mode="json"))  # what it meant, whatever is default by now
     st.session_state[NOTE] = ""  # the note was about the other run
     return form

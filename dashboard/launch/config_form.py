@@ -177,7 +177,7 @@ def config_widget(
         return field.default
     st.session_state.setdefault(key, value)
     if field.kind == "enum":
-        return _choice(field, key, on_change)
+        return _choice(field, key, empty, on_change)
     if field.kind == "boolean":
         return st.toggle(field.label, key=key, help=help_text)
     if field.kind == "text":
@@ -189,7 +189,7 @@ def config_widget(
     return _number(field, key, empty)
 
 
-def _choice(field: FormField, key: str, on_change: Callable[[], None] | None) -> Any:
+def _choice(field: FormField, key: str, empty: str, on_change: Callable[[], None] | None) -> Any:
     if len(field.choices) <= _FEW_CHOICES and not field.nullable:
         return st.segmented_control(
             field.label,
@@ -198,7 +198,7 @@ def _choice(field: FormField, key: str, on_change: Callable[[], None] | None) ->
             help=field.help or None,
             required=True,
             wrap=True,
-            format_func=partial(_choice_text, field),
+            format_func=partial(_choice_text, field, empty),
             on_change=on_change,
         )
     options = (None, *field.choices) if field.nullable else field.choices
@@ -207,13 +207,13 @@ def _choice(field: FormField, key: str, on_change: Callable[[], None] | None) ->
         options,
         key=key,
         help=field.help or None,
-        format_func=partial(_choice_text, field),
+        format_func=partial(_choice_text, field, empty),
         on_change=on_change,
     )
 
 
-def _choice_text(field: FormField, choice: object) -> str:
-    return "default" if choice is None else field.words.get(choice, str(choice))
+def _choice_text(field: FormField, empty: str, choice: object) -> str:
+    return empty if choice is None else field.words.get(choice, str(choice))
 
 
 def _number(field: FormField, key: str, empty: str) -> int | float | None:

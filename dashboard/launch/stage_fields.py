@@ -58,7 +58,7 @@ def changed(stage: str, fields: Sequence[FormField], values: Mapping[str, Any]) 
 def step_fields(step: StepName, fields: Sequence[FormField]) -> list[FormField]:
     """Fields that a step of a pipeline has for itself, the important ones first."""
     stage, form = forms()[step]
-    elsewhere = {"stage", "setting", "checkpoint", *SHARED, *form.absent, *form.turns}
+    elsewhere = {"stage", "setting", "checkpoint", *SHARED, *form.absent, *form.turns, *form.alone}
     if STEPS[step].parent is not None:  # lengths and limits come with the checkpoint
         elsewhere |= {*LENGTHS, *LIMITS}
     if not stage.trains:

@@ -135,9 +135,7 @@ def plan_pipeline(spec: PipelineSpec) -> dict[StepName, RunConfig]:
                 problems.append(
                     BadInput(
                         "step_fixed",
-                        f"in the step {name} of a pipeline this is {value}"
-                        if field != "checkpoint"
-                        else "a step's checkpoint is that of its parent step",
+                        _fixed_words(name, field, value),
                         field=f"steps.{name}.{field}",
                         value=given[field],
                         way_out="Leave it out, reuse a run for the parent step, or launch a single run.",
@@ -169,7 +167,14 @@ def _fixed(name: StepName) -> dict[str, Any]:
     if step.setting is not None:
         fixed["setting"] = step.setting
     fixed["checkpoint"] = ANY_CHECKPOINT if step.parent is not None else None
-    return fixed
+    _, form = forms()[name]
+    return fixed | dict.fromkeys(form.alone)
+
+
+def _fixed_words(name: StepName, field: str, value: Any) -> str:
+    if field == "checkpoint":
+        return "a step's checkpoint is that of its parent step"
+    return f"in the step {name} of a pipeline this {'stays empty' if value is None else f'is {value}'}"
 
 
 def _for_step(spec: PipelineSpec, name: StepName) -> dict[str, Any]:

@@ -86,6 +86,8 @@ class Form:
     """Fields that stay empty and are not shown."""
     turns: Mapping[str, str] = field(default_factory=dict)
     """Settings that a run has instead where the field of this name is not empty."""
+    alone: tuple[str, ...] = ()
+    """Fields that make of the run something else to measure; they stay empty in a step of a pipeline."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from memgen.contract.added_fields import as_stored
+from memgen.contract.asking import ZERO_SHOT, Asking
 from memgen.contract.data_sets.field import DataName
 from memgen.contract.data_sets.record import Split
 from memgen.contract.data_sets.registry import DEFAULT
@@ -74,8 +75,13 @@ class StageConfig(BaseModel):
 
     @property
     def measured(self) -> str:
-        """The setting that is measured; of a training empty."""
+        """What is measured, as lists and comparisons name it; of a training empty."""
         return getattr(self, "setting", "")
+
+    @property
+    def asking(self) -> Asking:
+        """How questions are asked."""
+        return ZERO_SHOT
 
     @property
     def has_latents(self) -> bool:
@@ -141,6 +147,11 @@ class Evaluation(StageConfig):
     def uses_trigger(self) -> bool:
         """Whether the trigger decides; without it latents are always inserted."""
         return "+trigger" in self.setting
+
+    @property
+    def uses_training_rows(self) -> bool:
+        """Whether the stage is given training rows beside its questions."""
+        return False
 
 
 class Training(StageConfig):

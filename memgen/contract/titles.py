@@ -16,6 +16,8 @@ _TITLES = {
     "max_prompt_aug_num": "Insertions at the prompt",
     "max_inference_aug_num": "Most insertions in the answer",
     "insert_probability": "Probability of an insertion",
+    "prompt_style": "Prompt",
+    "num_examples": "Worked examples",
     "skip_probability": "Probability of a skipped insertion",
     "skip_among": "What may be skipped",
     "num_train_epochs": "Epochs",

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from memgen.contract.asking import Asking
 from memgen.contract.data_sets.functions import split_sizes
 from memgen.contract.data_sets.record import DataSet
 from memgen.contract.data_sets.registry import data_set
 from memgen.data.load import load_questions
-from memgen.data.prompt import answer_text, question_prompt
+from memgen.data.prompt import answer_text, make_prompt, question_prompt
 
 _PIECE = re.compile(r"[A-Za-z]+|[0-9]|[^\sA-Za-z0-9]")  # as usual tokenizers part a text first
 _LETTERS = 6  # of a token, in a word that is not a usual one
@@ -43,6 +44,35 @@ def row_lengths(chosen: DataSet, split: str, seed: int, folder: Path | None) -> 
     Raises:
         BadInput: a row or the folder can't be used, or the data set's own code does not work.
     """
+    stamps = _stamps(chosen, split, folder)
+    return None if stamps is None else _lengths(chosen.name, chosen.loader, split, seed, folder, stamps)
+
+
+def added_lengths(
+    chosen: DataSet, asking: Asking, split: str, first: int | None, seed: int, folder: Path | None
+) -> tuple[int, int] | None:
+    """The fewest and the most tokens that a prompt has beside those of `row_lengths`; None as there.
+
+    Args:
+        chosen: the data set.
+        asking: how its questions are asked.
+        split: what is evaluated.
+        first: how many questions of it, from the first on; None for all.
+        seed: draws worked examples.
+        folder: where the rows lie, if the user named a folder.
+
+    Raises:
+        BadInput: as `row_lengths`; `too_few_examples`.
+    """
+    splits = ("train", split) if asking.num_examples else ()
+    stamps = [_stamps(chosen, one, folder) for one in splits]
+    if None in stamps:
+        return None
+    return _added(chosen.name, chosen.loader, asking, split, first, seed, folder, tuple(stamps))
+
+
+def _stamps(chosen: DataSet, split: str, folder: Path | None) -> tuple[tuple[int, int], ...] | None:
+    """What changes with the files of a split; None where its rows can't be read in seconds."""
     if (folder is None and not chosen.is_local) or split_sizes(chosen, folder).get(split, 0) > MOST_ROWS:
         return None
     stamps = []
@@ -51,7 +81,7 @@ def row_lengths(chosen: DataSet, split: str, seed: int, folder: Path | None) -> 
         if status is None or status.st_size > MOST_BYTES:
             return None
         stamps.append((status.st_mtime_ns, status.st_size))
-    return _lengths(chosen.name, chosen.loader, split, seed, folder, tuple(stamps))
+    return tuple(stamps)
 
 
 @lru_cache(maxsize=8)
@@ -64,6 +94,28 @@ def _lengths(
         tuple(token_bounds(question_prompt(chosen, one.question)) for one in questions),
         tuple(token_bounds(answer_text(one.solution)) for one in questions),
     )
+
+
+@lru_cache(maxsize=8)
+def _added(
+    data: str,
+    _loader: str,
+    asking: Asking,
+    split: str,
+    first: int | None,
+    seed: int,
+    folder: Path | None,
+    _stamps: tuple[object, ...],
+) -> tuple[int, int]:
+    chosen = data_set(data)
+    questions, training = [], []
+    if asking.num_examples:
+        questions = load_questions(data, split, seed=seed, folder=folder)[:first]
+        training = load_questions(data, "train", seed=seed, folder=folder)
+    prompt = make_prompt(chosen, asking, questions, training, seed)
+    bounds = zip(token_bounds(prompt.text("")), token_bounds(question_prompt(chosen, "")), strict=True)
+    fewest, most = (styled - plain for styled, plain in bounds)
+    return fewest, most
 
 
 def token_bounds(text: str) -> tuple[int, int]:

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from memgen.contract.answers import AnswerRecord, Augmentation, LtpoTrace, Summary, read_answers, summarize
-from memgen.contract.data_sets.record import DataSet
 from memgen.contract.errors import BadInput
 from memgen.contract.json_file import lines_of
-from memgen.data.prompt import question_messages
+from memgen.data.prompt import Prompt
 from memgen.data.questions import Question
 from memgen.monitor import Monitor
 from memgen.scoring import answer_of, score
@@ -27,7 +26,7 @@ class AnswerBook:
 
     Args:
         path: the file.
-        chosen: the data set, whose prompt and kind of answer count.
+        prompt: how questions are asked, and of which data set, whose kind of answer counts.
         questions: of the run.
         monitor: is told of each answer.
         taken_from: answer files and parts of an earlier attempt.
@@ -37,13 +36,13 @@ class AnswerBook:
     def __init__(
         self,
         path: Path,
-        chosen: DataSet,
+        prompt: Prompt,
         questions: list[Question],
         monitor: Monitor,
         taken_from: Sequence[Path] = (),
         parts: Sequence[Path] = (),
     ) -> None:
-        self._data_set = chosen
+        self._prompt = prompt
         self._questions = questions
         self._monitor = monitor
         self._answers: dict[int, AnswerRecord] = {}
@@ -104,10 +103,10 @@ class AnswerBook:
             id=question.id,
             index=index,
             question=question.question,
-            prompt=question_messages(self._data_set, question.question),
+            prompt=self._prompt.messages(question.question),
             solution=question.solution,
             completion=completion,
-            metrics=score(completion, question.solution, self._data_set.answer),
+            metrics=score(completion, question.solution, self._prompt.chosen.answer),
             completion_tokens=tokens,
             truncated=truncated,
             augmentations=list(augmentations),
@@ -175,7 +174,7 @@ class AnswerBook:
         self._answers[record.index] = record
         self._new_tokens += record.completion_tokens
         mark = "right" if record.metrics["accuracy"] else "wrong"
-        said = answer_of(record.completion, self._data_set.answer)
+        said = answer_of(record.completion, self._prompt.chosen.answer)
         self._monitor.say(
             f"[{len(self._answers)}/{len(self._questions)}] {record.id} {mark}: "
             f"{'nothing' if said is None else said[:40]!r}, expected {self._questions[record.index].answer!r}, "

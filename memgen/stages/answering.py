@@ -11,10 +11,9 @@ from collections.abc import Callable
 import torch
 
 from memgen.contract.answers import Augmentation
-from memgen.contract.data_sets.record import DataSet
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.stage_configs import Evaluation
-from memgen.data.prompt import question_prompt
+from memgen.data.prompt import Prompt
 from memgen.data.questions import Question
 from memgen.environment import CONDITIONS
 from memgen.model.base import BaseModel
@@ -36,6 +35,7 @@ def answer_all(
     context: Context,
     questions: list[Question],
     *,
+    prompt: Prompt | None = None,
     choose: Callable[[list[str]], Choose | None] = lambda _ids: None,
     search: Callable[[MemGenModel, list[str]], LatentSearch | None] = lambda _model, _ids: None,
 ) -> dict[str, float]:
@@ -45,6 +45,7 @@ def answer_all(
         config: of the run.
         context: of the run.
         questions: to answer.
+        prompt: how they are asked; None is zero-shot.
         choose: makes what decides about insertions instead of the trigger, for the questions of these ids.
         search: makes what improves the latents of the questions of these ids.
 
@@ -52,15 +53,15 @@ def answer_all(
         BadInput: model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for; answers given so far are in the file.
     """
-    loaded = load(config, context, CONDITIONS)
-    chosen = data_set(config.data)
-    texts = [question_prompt(chosen, question.question) for question in questions]
+    prompt = prompt or Prompt(data_set(config.data))
+    loaded = load(config, context, CONDITIONS, prompt)
+    texts = [prompt.text(question.question) for question in questions]
     prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)
     if loaded.checkpoint is None:
         answer = _plainly(config, context, loaded.base)
     else:
         answer = _with_latents(config, context, loaded.model(config, loaded.checkpoint), choose, search)
-    book, missing = _open_book(context, chosen, questions)
+    book, missing = _open_book(context, prompt, questions)
     context.monitor.phase("generate", f"{len(questions)} questions, {config.batch_size} at a time")
     book.report()
     answer(missing, questions, prompts, book)
@@ -71,15 +72,15 @@ def answer_all(
     return book.close().summary_metrics
 
 
-def _open_book(context: Context, chosen: DataSet, questions: list[Question]) -> tuple[AnswerBook, list[int]]:
+def _open_book(context: Context, prompt: Prompt, questions: list[Question]) -> tuple[AnswerBook, list[int]]:
     """This rank's book, and the places of all questions that have no answer yet."""
     team, run_dir, resume = context.team, context.run_dir, context.resume
     if not team.is_main:
         missing: list[int] = team.from_main([])  # the main process has removed old parts by then
-        return AnswerBook(run_dir.answer_part(team.rank), chosen, questions, context.monitor), missing
+        return AnswerBook(run_dir.answer_part(team.rank), prompt, questions, context.monitor), missing
     earlier = [resume.answers, *resume.answer_parts()] if resume else []
     parts = [run_dir.answer_part(rank) for rank in range(1, team.size)]
-    book = AnswerBook(run_dir.answers, chosen, questions, context.monitor, earlier, parts)
+    book = AnswerBook(run_dir.answers, prompt, questions, context.monitor, earlier, parts)
     for old in run_dir.answer_parts():
         old.unlink()
     return book, team.from_main(book.missing)

@@ -1,22 +1,34 @@
 """Stage `evaluate`: answers of the plain model, or with latents where weaver, trigger or chance want them."""
 
 import hashlib
+from collections.abc import Sequence
 
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.stages.evaluate import EvaluateConfig
+from memgen.data.prompt import make_prompt
 from memgen.data.questions import Question
 from memgen.model.woven_generation import Choose
 from memgen.stages.answering import answer_all
 from memgen.stages.context import Context
 
 
-def evaluate(config: EvaluateConfig, context: Context, questions: list[Question]) -> dict[str, float]:
+def evaluate(
+    config: EvaluateConfig, context: Context, questions: list[Question], training: Sequence[Question] = ()
+) -> dict[str, float]:
     """Run the stage; returns the summary's metrics.
 
+    Args:
+        config: of the run.
+        context: of the run.
+        questions: to answer.
+        training: rows that worked examples are drawn from, where the config wants any.
+
     Raises:
-        BadInput: model, checkpoint or the folder to resume can't be used.
+        BadInput: model, checkpoint, the folder to resume or the number of examples can't be used.
         Stopped: a stop was asked for; answers given so far are in the file.
     """
-    return answer_all(config, context, questions, choose=lambda ids: _by_chance(config, ids))
+    prompt = make_prompt(data_set(config.data), config.asking, questions, training, config.seed)
+    return answer_all(config, context, questions, prompt=prompt, choose=lambda ids: _by_chance(config, ids))
 
 
 def _by_chance(config: EvaluateConfig, question_ids: list[str]) -> Choose | None:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memgen.contract.config import RunConfig
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.manifest import Manifest
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import checkpoint_dir, write_json
 from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.data.prompt import Prompt
 from memgen.environment import describe, same_conditions
 from memgen.model.base import BaseModel, load_base, use_threads
 from memgen.model.checkpoint import load_checkpoint, verify
@@ -37,13 +39,14 @@ class Loaded:
         return load_checkpoint(folder, self.base, self.identity, wanted)
 
 
-def load(config: RunConfig, context: Context, conditions: tuple[str, ...]) -> Loaded:
+def load(config: RunConfig, context: Context, conditions: tuple[str, ...], prompt: Prompt | None = None) -> Loaded:
     """Load the base and find the checkpoint; writes `environment.json`.
 
     Args:
         config: of the run.
         context: of the run.
         conditions: what of the environment must be as in the attempt that is resumed.
+        prompt: how questions are asked; None is zero-shot.
 
     Raises:
         BadInput: the model, the checkpoint or the attempt to resume can't be used.
@@ -60,6 +63,7 @@ def load(config: RunConfig, context: Context, conditions: tuple[str, ...]) -> Lo
     context.monitor.phase("load", source.identity)
     base = load_base(source, config.dtype, plain=not config.has_latents)
     environment = describe(config, base, source, threads, manifest.content_hash if manifest else None, context.team)
+    environment |= (prompt or Prompt(data_set(config.data))).facts()
     if context.resume is not None and context.resume.holds_work():
         same_conditions(environment, context.resume, conditions)
     if context.team.is_main:

@@ -3,6 +3,7 @@
 from guess_stage import GuessConfig
 
 from memgen.contract.data_sets.registry import data_set
+from memgen.data.prompt import Prompt
 from memgen.data.questions import Question
 from memgen.environment import CONDITIONS
 from memgen.stages.answer_book import AnswerBook
@@ -13,7 +14,7 @@ from memgen.stages.loading import load
 def guess(config: GuessConfig, context: Context, questions: list[Question]) -> dict[str, float]:
     """Run the stage; returns the summary's metrics."""
     load(config, context, CONDITIONS)
-    book = AnswerBook(context.run_dir.answers, data_set(config.data), questions, context.monitor)
+    book = AnswerBook(context.run_dir.answers, Prompt(data_set(config.data)), questions, context.monitor)
     right = 0
     for index, question in enumerate(questions):
         context.stop.check()

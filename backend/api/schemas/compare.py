@@ -75,7 +75,8 @@ class CompareOut(ApiReply):
 
     base_id: int
     conditions: dict[str, str]
-    """What all have in common: model, data, split, prompt, length, version of the scorer."""
+    """What all have in common: model, data, split, prompt, length, version of the scorer. Of a run that was asked in
+    another way, `prompt of run 7` has the style and the hash of its prompt."""
     warnings: list[str]
     """What differs and may matter a little, e.g. the device."""
     items: list[ComparedRun]

@@ -1,6 +1,7 @@
 """How much disk a run needs: arithmetic, no torch."""
 
 from memgen.contract.config import RunConfig
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.planner.activations import FLOAT
 from memgen.contract.planner.parameters import parts_parameters
 from memgen.contract.presets import Preset
@@ -15,5 +16,9 @@ def output_bytes(config: RunConfig, preset: Preset, num_questions: int) -> int:
     if stage_of(config).trains:
         weights = FLOAT * parts_parameters(config, preset.dimensions)
         return log + KEPT_CHECKPOINTS * 3 * weights + weights  # with two moments each, and the final one
-    per_question = 4 * config.max_completion_length + 4_000
+    chosen = data_set(config.data)
+    more = (
+        config.asking.longest_prompt(chosen) - chosen.longest[0]
+    )  # tokens; each answer stands beside its whole prompt
+    per_question = 4 * (config.max_completion_length + more) + 4_000
     return num_questions * per_question * 2 + log  # twice: the backend keeps a copy

@@ -52,7 +52,7 @@ def batch_of_answers(config: StageConfig) -> Shape:
     All its prompts may be the longest one: the completions of a rollout share their prompt, and every row gets as much
     room as the longest answer under way. All answers may reach their limit.
     """
-    return _batch(config, data_set(config.data).longest[0], config.max_completion_length)
+    return _batch(config, config.asking.longest_prompt(data_set(config.data)), config.max_completion_length)
 
 
 def batch_of_solutions(config: StageConfig) -> Shape:

@@ -1,16 +1,25 @@
 """Stage `evaluate`: greedy answers of the plain model, or with latents."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+from memgen.contract.added_fields import Added
+from memgen.contract.asking import Asking
+from memgen.contract.data_sets.field import WORDS
 from memgen.contract.planner.moments import Moment, generation
 from memgen.contract.planner.shapes import Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Form, Launch, Memory, Output, Stage
 from memgen.contract.stage_configs import LENGTHS, LIMITS, Evaluation
 from memgen.contract.stages import evaluations
+
+EXAMPLES_DEFAULTS = {"num_examples": 4, "max_prompt_length": 4096}
+STYLE_WORDS: JsonDict = {"chain_of_thought": "chain of thought", "worked_examples": "worked examples"}
+STYLE_FIELDS = ("prompt_style", "num_examples")
 
 
 class EvaluateConfig(Evaluation):
@@ -24,6 +33,24 @@ class EvaluateConfig(Evaluation):
     insert_probability: float | None = Field(default=None, ge=0, le=1, validate_default=True)
     """How likely latents are inserted at a point; for `weaver+random` alone."""
 
+    prompt_style: Annotated[Literal["chain_of_thought", "worked_examples"] | None, Added(None)] = Field(
+        default=None, json_schema_extra={WORDS: STYLE_WORDS}
+    )
+    """How the plain model is asked; empty is zero-shot: the instruction and the question. `chain_of_thought` ends the
+    user's turn with "Let's think step by step."; `worked_examples` puts training questions with their solutions in
+    front, each as a turn of its own, and has defaults of its own: num_examples 4, max_prompt_length 4096. For `base`
+    alone."""
+    num_examples: Annotated[int | None, Added(None)] = Field(default=None, ge=1, le=32, validate_default=True)
+    """Worked examples, drawn by the seed from the training questions, never from those that are evaluated; for the
+    prompt style `worked_examples` alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_worked_examples(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("prompt_style") == "worked_examples":
+            return {**EXAMPLES_DEFAULTS, **data}
+        return data
+
     @field_validator("insert_probability")
     @classmethod
     def _chance_is_for_random(cls, value: float | None, info: ValidationInfo) -> float | None:
@@ -33,6 +60,38 @@ class EvaluateConfig(Evaluation):
         if value is not None and not by_chance and "setting" in info.data:
             raise PydanticCustomError("probability_unused", "only the setting `weaver+random` inserts by chance")
         return value
+
+    @field_validator("prompt_style")
+    @classmethod
+    def _style_is_for_the_plain_model(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("setting", "base") != "base":
+            raise PydanticCustomError("style_unused", "only the setting `base` has a prompt style")
+        return value
+
+    @field_validator("num_examples")
+    @classmethod
+    def _number_is_for_worked_examples(cls, value: int | None, info: ValidationInfo) -> int | None:
+        has_examples = info.data.get("prompt_style") == "worked_examples"
+        if has_examples and value is None:
+            raise PydanticCustomError("examples_missing", "the prompt style `worked_examples` needs a number of them")
+        if value is not None and not has_examples and "prompt_style" in info.data:
+            raise PydanticCustomError("examples_unused", "only the prompt style `worked_examples` has examples")
+        return value
+
+    @property
+    def measured(self) -> str:
+        """The setting, and what makes of it another thing to measure: `base, chain of thought`."""
+        return ", ".join(filter(None, (self.setting, self.asking.words)))
+
+    @property
+    def asking(self) -> Asking:
+        """How questions are asked."""
+        return Asking(self.prompt_style == "chain_of_thought", self.num_examples or 0)
+
+    @property
+    def uses_training_rows(self) -> bool:
+        """Whether the stage is given training rows beside its questions."""
+        return self.num_examples is not None
 
 
 def _moments(config: EvaluateConfig, dims: Dimensions, size: int, _device: str, shape: Shape) -> list[Moment]:
@@ -55,12 +114,14 @@ STAGE: Stage[EvaluateConfig] = Stage(
                 "Answer questions with a model and score the answers.",
                 setting="base",
                 absent=("checkpoint", "insert_probability", *LENGTHS, *LIMITS),
+                alone=STYLE_FIELDS,
             ),
             Form(
                 "weaver_eval",
                 "Weaver evaluation",
                 "Answer questions with a trained weaver that inserts latents at every point, and score the answers.",
                 setting="weaver",
+                absent=STYLE_FIELDS,
                 turns={"insert_probability": "weaver+random"},
             ),
             Form(
@@ -68,11 +129,17 @@ STAGE: Stage[EvaluateConfig] = Stage(
                 "Trigger evaluation",
                 "Answer questions with weaver and trigger, and score the answers.",
                 setting="weaver+trigger",
-                absent=("insert_probability",),
+                absent=("insert_probability", *STYLE_FIELDS),
             ),
         ),
-        first=evaluations.FIRST_FIELDS,
-        empty={**evaluations.EMPTY, "insert_probability": "at every point"},
+        first=(*evaluations.FIRST_FIELDS, *STYLE_FIELDS),
+        empty={
+            **evaluations.EMPTY,
+            "insert_probability": "at every point",
+            "prompt_style": "zero-shot",
+            "num_examples": "none",
+        },
+        defaults={("prompt_style", "worked_examples"): EXAMPLES_DEFAULTS},
     ),
     charts=evaluations.CHARTS,
 )

@@ -4,13 +4,14 @@ from memgen.contract.stage import Charts, Figure, Work
 from memgen.contract.stage_configs import LENGTHS, LIMITS, Evaluation
 
 FIRST_FIELDS = ("data", "split", "num_questions", "batch_size", "max_completion_length")
+TRAINING_ROWS = (("train", None),)
 EMPTY = {
     "num_questions": "all",
     "revision": "newest",
     **dict.fromkeys((*LENGTHS, *LIMITS), "the checkpoint's"),
 }
 WORK: Work[Evaluation] = Work(
-    reads=lambda config: ((config.split, config.num_questions),),
+    reads=lambda config: ((config.split, config.num_questions), *(TRAINING_ROWS if config.uses_training_rows else ())),
     rows=lambda size: size,
     at_once=lambda _config, rows: rows,
     pace=("max_completion_length",),

@@ -183,6 +183,20 @@ def test_run_that_does_not_fit_is_not_reused(backend: Backend, reuse: dict[str, 
     assert body["field"] == f"reuse.{list(reuse)[-1]}"
 
 
+def test_base_with_another_prompt_is_neither_a_step_nor_stands_for_one(backend: Backend) -> None:
+    style = {"prompt_style": "chain_of_thought"}
+    spec = backend.spec(steps={"base_eval": style})
+    body = check_problem(backend.user("POST", "/pipelines", json=spec), 422, "step_fixed")
+    assert body["field"] == "steps.base_eval.prompt_style"
+    assert body["title"] == "In the step base_eval of a pipeline this stays empty."
+    run_id = backend.submit(**style)
+    backend.work()
+    body = check_problem(
+        backend.user("POST", "/pipelines", json=backend.spec(reuse={"base_eval": run_id})), 422, "not_reusable"
+    )
+    assert "is evaluate base, chain of thought and can't stand for Base evaluation" in body["title"]
+
+
 def test_evaluation_under_other_conditions_is_not_reused(backend: Backend) -> None:
     backend.submit_pipeline()
     finish_all(backend)

@@ -91,6 +91,19 @@ def test_prompt_that_is_too_long_fails_an_evaluation_that_asks_it(backend: Backe
     assert "the longest of Word problems have about 100 tokens" in warning
 
 
+def test_worked_examples_count_among_the_tokens_of_a_prompt(backend: Backend) -> None:
+    config = EVALUATION | {"prompt_style": "worked_examples"}
+    assert row_warnings(preflight(backend, **config)) == []
+    (problem,) = preflight(backend, **config, max_prompt_length=150)["problems"]
+    assert (problem["code"], problem["field"]) == ("prompt_too_long", "max_prompt_length")
+    assert problem["way_out"].endswith(", or ask for fewer worked examples.")
+    (warning,) = row_warnings(preflight(backend, **config, max_prompt_length=500))
+    assert "the longest of Word problems with 4 examples have about 708 tokens" in warning
+    (problem,) = preflight(backend, **config, split="train")["problems"]
+    assert (problem["code"], problem["field"]) == ("too_few_examples", "num_examples")
+    assert preflight(backend, **config, split="train", num_questions=3596)["ok"]
+
+
 def test_only_the_questions_that_are_asked_count(gsm8k: tuple[Backend, Path]) -> None:
     backend, folder = gsm8k
     with (folder / "test.jsonl").open("a") as file:
@@ -118,6 +131,11 @@ def test_broken_row_of_a_folder_is_named_before_the_launch(gsm8k: tuple[Backend,
         (EVALUATION, []),
         (EVALUATION | {"max_completion_length": 100}, []),
         (EVALUATION | {"max_prompt_length": 100}, ["the longest of GSM8K have about 300 tokens"]),
+        (EVALUATION | {"prompt_style": "worked_examples"}, []),
+        (
+            EVALUATION | {"prompt_style": "worked_examples", "max_prompt_length": 1024},
+            ["the longest of GSM8K with 4 examples have about 2180 tokens"],
+        ),
         (SFT | {"max_completion_length": 100}, ["solutions of up to about 512 tokens"]),
     ],
 )

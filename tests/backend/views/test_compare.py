@@ -89,6 +89,38 @@ def test_a_pair_that_is_fixed_without_a_box_is_told_from_the_others(backend: Bac
     assert (metrics["accuracy"], metrics["accuracy_strict"]) == (1.0, 0.0)
 
 
+def test_style_of_the_bases_prompt_is_named_and_compared_with_any_setting(backend: Backend, weaver: str) -> None:
+    styles = {
+        style: {"prompt_hash": style, "zero_shot_prompt_hash": "p", "prompt_style": words}
+        for style, words in (("c", "chain of thought"), ("e", "4 examples"))
+    }
+    thought = evaluation(backend, [True, False], styles["c"], prompt_style="chain_of_thought")
+    shown = evaluation(backend, [True, True], styles["e"], prompt_style="worked_examples")
+    base = evaluation(backend, [False, False])
+    tuned = evaluation(backend, [True, True], setting="weaver", checkpoint=weaver)
+    reply = backend.get("/compare", runs=f"{thought},{shown},{base},{tuned}")
+    assert reply["base_id"] == base, "the zero-shot one"
+    assert [item["setting"] for item in reply["items"]] == [
+        "base", "base, chain of thought", "base, 4 examples", "weaver",
+    ]  # fmt: skip
+    assert [item["change"]["expected"] for item in reply["items"][1:]] == [None, None, [5, 10]]
+    assert reply["conditions"]["prompt"] == "p"
+    assert reply["conditions"][f"prompt of run {thought}"] == "chain of thought, c"
+    assert reply["conditions"][f"prompt of run {shown}"] == "4 examples, e"
+    against = backend.get("/compare", runs=f"{thought},{tuned}", base=thought)["items"][1]["change"]
+    assert (against["expected"], against["points"]) == (None, 50.0)
+    assert backend.get("/compare/answers", before=thought, after=tuned)["counts"]["fixed"] == 1
+
+
+def test_styles_of_two_zero_shot_prompts_are_not_compared(backend: Backend) -> None:
+    style = {"prompt_hash": "c", "zero_shot_prompt_hash": "q", "prompt_style": "chain of thought"}
+    runs = [evaluation(backend, [True]), evaluation(backend, [True], style, prompt_style="chain_of_thought")]
+    body = check_problem(
+        backend.user("GET", "/compare", params={"runs": f"{runs[0]},{runs[1]}"}), 422, "not_comparable"
+    )
+    assert "prompt (p and q)" in body["title"]
+
+
 def test_too_few_questions_are_said_so(backend: Backend, weaver: str) -> None:
     base = evaluation(backend, [False] * 24)
     tuned = evaluation(backend, [True] * 2 + [False] * 22, setting="weaver", checkpoint=weaver)

@@ -216,6 +216,7 @@ def test_weaver_can_start_anew_or_from_a_checkpoint(studio: Studio) -> None:
             "weaver_eval",
         ),
         ({"stage": "ltpo_evaluate", "setting": "weaver+ltpo", "checkpoint": "1", "update": "reinforce"}, "ltpo_eval"),
+        ({"stage": "evaluate", "prompt_style": "worked_examples", "num_examples": 3}, "base_eval"),
     ],
 )
 def test_launch_again_brings_back_the_config_of_every_stage(trained: Studio, config: dict[str, Any], step: str) -> None:
@@ -260,3 +261,21 @@ def test_another_update_of_ltpo_shows_its_own_defaults(studio: Studio) -> None:
     assert app.number_input(key="config_sigma").value == 4.0
     app.segmented_control(key="config_update").select("autograd").run()
     assert app.number_input(key="config_sigma").value == 0.1
+
+
+def test_style_of_the_prompt_is_chosen_in_words_and_brings_its_defaults(studio: Studio) -> None:
+    app = open_page("launch", what="base_eval")
+    box = app.selectbox(key="config_prompt_style")
+    assert (box.label, box.options) == ("Prompt", ["zero-shot", "chain of thought", "worked examples"])
+    box.select("worked_examples").run()
+    assert app.number_input(key="config_num_examples").value == 4
+    assert app.number_input(key="config_max_prompt_length").value == 4096
+    config = launched(app, studio)
+    assert (config["prompt_style"], config["num_examples"]) == ("worked_examples", 4)
+    assert studio.run(1)["setting"] == "base, 4 examples"
+    app = open_page("launch", what="base_eval")
+    app.selectbox(key="config_prompt_style").select("worked_examples").run()
+    app.selectbox(key="config_prompt_style").select("chain_of_thought").run()
+    assert app.number_input(key="config_num_examples").value is None
+    assert launched(app, studio)["prompt_style"] == "chain_of_thought"
+    assert not [one for one in open_page("launch", what="weaver_eval").selectbox if one.key == "config_prompt_style"]

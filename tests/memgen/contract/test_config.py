@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from memgen.contract.config import InvalidConfig, config_hash, parse_config, stored_config
+from memgen.contract.planner.shapes import batch_of_answers
 from memgen.contract.rows import num_rows, num_steps
 from memgen.contract.stages import STAGES
 from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
@@ -61,6 +62,18 @@ def test_unknown_preset_is_refused_with_the_known_ones() -> None:
             "sigma",
         ),
         ({"stage": "evaluate", "num_questions": -1}, "invalid_config", "num_questions"),
+        ({"stage": "evaluate", "num_examples": 4}, "invalid_config", "num_examples"),
+        ({"stage": "evaluate", "prompt_style": "few_shot"}, "invalid_config", "prompt_style"),
+        (
+            {"stage": "evaluate", "prompt_style": "worked_examples", "num_examples": None},
+            "invalid_config",
+            "num_examples",
+        ),
+        (
+            {"stage": "evaluate", "setting": "weaver", "checkpoint": "1", "prompt_style": "chain_of_thought"},
+            "invalid_config",
+            "prompt_style",
+        ),
         *(
             ({"stage": "evaluate", "preset": "Qwen/Qwen3-14B", "revision": revision}, "invalid_config", "revision")
             for revision in ("../../etc", "refs/../../etc", "/etc", "..", "main/", ".hidden", "a b; c", "main\n", "")
@@ -163,3 +176,30 @@ def test_config_that_somebody_types_has_the_defaults_of_today() -> None:
     weaver = parse_config({"stage": "weaver_sft", "skip_probability": 0.5})
     assert isinstance(weaver, WeaverSftConfig)
     assert weaver.skip_among == "all"
+
+
+@pytest.mark.parametrize(
+    ("fields", "label", "longest"),
+    [
+        ({}, "base", 1024),
+        ({"prompt_style": "chain_of_thought"}, "base, chain of thought", 1024),
+        ({"prompt_style": "worked_examples"}, "base, 4 examples", 4096),
+        ({"prompt_style": "worked_examples", "num_examples": 1, "max_prompt_length": 900}, "base, 1 example", 900),
+    ],
+)
+def test_style_of_the_prompt_is_part_of_the_label(fields: dict[str, object], label: str, longest: int) -> None:
+    config = parse_config({"stage": "evaluate", **fields})
+    assert (config.measured, config.max_prompt_length) == (label, longest)
+    assert (config_hash(config) == "c538ea88a5f83798") == (not fields)
+
+
+def test_planner_counts_worked_examples_up_to_the_longest_prompt_allowed() -> None:
+    def prompt(**fields: object) -> int:
+        return batch_of_answers(parse_config({"stage": "evaluate", **fields})).prompt
+
+    examples = {"prompt_style": "worked_examples"}
+    assert prompt() == 300
+    assert prompt(prompt_style="chain_of_thought") == 310
+    assert prompt(**examples) == 300 + 4 * (170 + 300)
+    assert prompt(**examples, num_examples=1) == 300 + 300 + 512
+    assert prompt(**examples, max_prompt_length=1024) == 1024

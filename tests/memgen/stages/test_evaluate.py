@@ -186,3 +186,66 @@ def test_events_tell_phases_progress_and_running_accuracy(home: Path, tmp_path: 
     assert steps == list(range(1, 7))
     progress = [event for event in events if event["event"] == "progress"]
     assert (progress[-1]["done"], progress[-1]["total"], progress[-1]["unit"]) == (6, 6, "questions")
+
+
+STYLES = [{"prompt_style": "chain_of_thought"}, {"prompt_style": "worked_examples", "num_examples": 2}]
+
+
+def styled(config: EvaluateConfig, style: dict[str, object], **fields: object) -> EvaluateConfig:
+    return EvaluateConfig.model_validate(config.model_dump() | {"max_prompt_length": 4096} | style | fields)
+
+
+@pytest.mark.parametrize("style", STYLES, ids=["thought", "examples"])
+def test_styled_prompt_is_what_the_model_is_given_and_stands_in_every_record(
+    home: Path, tmp_path: Path, config, style
+) -> None:
+    run(home, tmp_path / "plain", config)
+    run(home, tmp_path / "styled", styled(config, style))
+    plain, new = (json.loads(RunDir(tmp_path / name).environment.read_text()) for name in ("plain", "styled"))
+    assert plain["prompt_hash"] == new["zero_shot_prompt_hash"] == "b9566837679985c2" != new["prompt_hash"]
+    assert new["prompt_style"] == styled(config, style).asking.words
+    assert "prompt_style" not in plain
+    answers, _ = read_answers(RunDir(tmp_path / "styled").answers)
+    assert {len(answer.prompt) for answer in answers} == {5 if "num_examples" in style else 1}
+    assert all(answer.question in answer.prompt[-1].content for answer in answers)
+    assert texts(tmp_path / "plain") != texts(tmp_path / "styled")
+    run(home, tmp_path / "single", styled(config, style, batch_size=1))
+    assert texts(tmp_path / "single") == texts(tmp_path / "styled")
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_examples_of_a_run_are_recorded_and_none_is_evaluated(home: Path, tmp_path: Path, config, split: str) -> None:
+    run(home, tmp_path / "run", styled(config, STYLES[1], split=split, num_examples=3))
+    recorded = json.loads(RunDir(tmp_path / "run").environment.read_text())["worked_examples"]
+    rows = {row.id: row for row in load_questions("wordproblems", "train")}
+    assert len(set(recorded)) == 3
+    assert not set(recorded) & set(texts(tmp_path / "run"))
+    answers, _ = read_answers(RunDir(tmp_path / "run").answers)
+    shown = [message.content for message in answers[0].prompt if message.role == "assistant"]
+    assert shown == [rows[example].solution for example in recorded]
+
+
+def test_evaluation_of_all_training_rows_has_no_row_left_for_an_example(home: Path, tmp_path: Path, config) -> None:
+    with pytest.raises(BadInput) as caught:
+        run(home, tmp_path / "run", styled(config, STYLES[1], split="train", num_questions=None))
+    assert caught.value.code == "too_few_examples"
+    assert not RunDir(tmp_path / "run").environment.exists(), "refused before the model is loaded"
+
+
+def test_styled_evaluation_stopped_and_resumed_equals_uninterrupted(home: Path, tmp_path: Path, config) -> None:
+    config = styled(config, STYLES[1], num_questions=8, max_completion_length=12)
+    run(home, tmp_path / "whole", config)
+    first = tmp_path / "first"
+    with pytest.raises(Stopped):
+        run(home, first, config, stop=stop_after(RunDir(first).answers, 3))
+    run(home, tmp_path / "second", config, resume=first)
+    assert texts(tmp_path / "second") == texts(tmp_path / "whole")
+
+
+def test_answers_after_other_examples_are_not_taken_over(home: Path, tmp_path: Path, config) -> None:
+    config = styled(config, STYLES[1])
+    run(home, tmp_path / "first", config)
+    path = RunDir(tmp_path / "first").environment
+    write_json(path, json.loads(path.read_text()) | {"prompt_hash": "another"})
+    with pytest.raises(BadInput, match="prompt_hash 'another'"):
+        run(home, tmp_path / "second", config, resume=tmp_path / "first")
