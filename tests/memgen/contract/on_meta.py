@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from memgen.contract.presets import Dimensions
+from memgen.contract.presets import Preset
 from memgen.model.attention import IMPLEMENTATION
 from memgen.model.base import BaseModel
 from memgen.model.checkpoint import new_model
@@ -32,10 +32,11 @@ class NoTokenizer:
         return [""] * len(ids)
 
 
-def model_of(dims: Dimensions, device: str, dtype: torch.dtype) -> MemGenModel:
-    """An untrained model of these dimensions; on `meta` no number of it exists."""
-    kind = Qwen3Config if dims.qk_norm else Qwen2Config if dims.attention_bias else LlamaConfig
-    config = kind(
+def plain_model_of(preset: Preset, dtype: torch.dtype, attention: str = IMPLEMENTATION) -> Any:
+    """A base model of a preset's layout and dimensions, on the default device; on `meta` no number of it exists."""
+    dims = preset.dimensions
+    config = AutoConfig.for_model(
+        preset.layout,
         hidden_size=dims.hidden_size,
         num_hidden_layers=dims.num_layers,
         num_attention_heads=dims.num_heads,
@@ -47,8 +48,13 @@ def model_of(dims: Dimensions, device: str, dtype: torch.dtype) -> MemGenModel:
         pad_token_id=0,
         eos_token_id=0,
     )
+    return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention).eval()
+
+
+def model_of(preset: Preset, device: str, dtype: torch.dtype) -> MemGenModel:
+    """An untrained model of a preset."""
     with torch.device(device):
-        base = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=IMPLEMENTATION).eval()
+        base = plain_model_of(preset, dtype)
         told = BaseModel(base, NoTokenizer(), torch.device(device), 0, 0)
         return new_model(told, LatentSettings(), lora_r=16, lora_alpha=32, lora_dropout=0.1)
 

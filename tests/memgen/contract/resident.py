@@ -46,7 +46,7 @@ def main(phase: str, count: int, prompt: int, completion: int) -> int:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     before = psutil.Process().memory_info().rss
-    model = model_of(BUILT_IN[0].dimensions, "cpu", torch.float32)
+    model = model_of(BUILT_IN[0], "cpu", torch.float32)
     rows = rows_of(count, prompt, completion)
     if phase == "evaluate":
         model._ends_in_delimiter[::9] = True

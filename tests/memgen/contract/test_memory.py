@@ -5,14 +5,17 @@ from memgen.contract.planner.disk import output_bytes
 from memgen.contract.planner.memory import plan, weights_bytes
 from memgen.contract.planner.placement import place, share
 from memgen.contract.planner.shapes import Pass, Shape, weaver_passes
-from memgen.contract.presets import BUILT_IN
+from memgen.contract.presets import BUILT_IN, DEMO_PRESET, get_preset
 from memgen.contract.stages import stage_of
 from memgen.contract.stages.evaluate import EvaluateConfig
 from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
 
-DEMO, SMALL, MIDDLE, LARGE = BUILT_IN
+DEMO, SMALL, MIDDLE, LARGE = (
+    get_preset(name)
+    for name in (DEMO_PRESET, "Qwen/Qwen2.5-1.5B-Instruct", "Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen3-14B")
+)
 WOVEN = EvaluateConfig(setting="weaver", checkpoint="x")
 GIB = 2**30
 

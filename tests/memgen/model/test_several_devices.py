@@ -74,7 +74,7 @@ def test_layers_are_spread_where_a_lone_process_sees_several_gpus(
 
 @pytest.mark.parametrize("preset", BUILT_IN[1:], ids=lambda preset: preset.short_name)
 def test_balanced_layers_are_whole_and_weigh_no_more_than_planned(preset: Preset) -> None:
-    bare = model_of(preset.dimensions, "meta", torch.bfloat16).base.model
+    bare = model_of(preset, "meta", torch.bfloat16).base.model
     with torch.device("meta"):
         bare = AutoModelForCausalLM.from_config(bare.config, dtype=torch.bfloat16)
     bare.tie_weights()
