@@ -18,7 +18,16 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from memgen.contract.errors import BadInput
+
 IMPLEMENTATION = "packed_sdpa"
+# what transformers hands to an attention that weighs otherwise than by query and key alone, or sees less than all
+BEYOND_PLAIN = {
+    "sliding_window": "a sliding window",
+    "softcap": "soft-capped scores",
+    "s_aux": "attention sinks",
+    "position_bias": "a bias by position",
+}
 
 
 @dataclass(frozen=True)
@@ -122,6 +131,22 @@ def read(
     return hidden.to(chunks[0].device)  # the last layer may be on another GPU
 
 
+def unsupported(config: Any, what: str) -> BadInput:
+    """The error for a family that would be computed wrongly.
+
+    Args:
+        config: transformers' own, of the model.
+        what: of it can't be computed here, a clause.
+    """
+    return BadInput(
+        "unsupported_family",
+        f"models of the family {config.model_type} can't be used with latents: {what}",
+        field="preset",
+        value=config.model_type,
+        way_out="Choose a model of another family (docs/models.md names some), or measure it as `base`.",
+    )
+
+
 def _attention(
     module: nn.Module,
     query: torch.Tensor,
@@ -135,6 +160,9 @@ def _attention(
     """Attention as transformers calls it; with a layout, keys and values are lists by group."""
     if layout is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
+    for name, what in BEYOND_PLAIN.items():
+        if others.get(name) is not None:
+            raise unsupported(module.config, f"its attention has {what} ({name} {others[name]!s:.40})")
     return layout.attend(query, key, value, scaling), None
 
 

@@ -15,6 +15,7 @@ from memgen.model.base import BaseModel, load_base, use_threads
 from memgen.model.checkpoint import load_checkpoint, verify
 from memgen.model.fetch import fetch_model, fetched
 from memgen.model.memgen_model import MemGenModel
+from memgen.model.reading_check import check_reading
 from memgen.stages.context import Context
 
 
@@ -62,6 +63,8 @@ def load(config: RunConfig, context: Context, conditions: tuple[str, ...], promp
     context.team.check_stop(context.stop)
     context.monitor.phase("load", source.identity)
     base = load_base(source, config.dtype, plain=not config.has_latents)
+    if config.has_latents:
+        check_reading(base, source, context.home)
     environment = describe(config, base, source, threads, manifest.content_hash if manifest else None, context.team)
     environment |= (prompt or Prompt(data_set(config.data))).facts()
     if context.resume is not None and context.resume.holds_work():
