@@ -7,14 +7,13 @@ import torch
 
 from benchmarks.generate import endless
 from benchmarks.ratio import Ratio, measure, seconds
-from benchmarks.setup import SEED, prompt_ids, questions
+from benchmarks.setup import prompt_ids, questions
 from memgen.contract.rundir import RunDir
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.model.memgen_model import MemGenModel
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
 from memgen.stages.context import Context
-from memgen.stages.rollout import roll_out
 from memgen.stages.trigger_grpo import Learner, trigger_parameters
 from memgen.stop import StopRequest
 
@@ -49,7 +48,7 @@ def run(name: str) -> Ratio:
 
     def rollout() -> None:
         _delimit(model)
-        roll_out(config, context, model, asked, prompts, [SEED + number for number in range(config.batch_size)])
+        learner.roll_out(0)
 
     return measure(seconds(step), seconds(rollout), ROUNDS, LIMIT)
 

@@ -180,6 +180,29 @@ class Training(StageConfig):
     """Steps between two checkpoints from which the training can be resumed; the last two are kept."""
 
 
+class FromRewards(Training):
+    """What the trainings share that compare the rewards of several completions per question (GRPO)."""
+
+    if TYPE_CHECKING:  # each has these in its own order, with its own defaults and help
+        num_generations: int
+        num_train_epochs: int
+        num_iterations: int
+        temperature: float
+        scale_rewards: Literal["none", "group"]
+        beta: float
+        epsilon: float
+
+    @field_validator("num_generations", check_fields=False)
+    @classmethod
+    def _batch_holds_whole_groups(cls, value: int, info: ValidationInfo) -> int:
+        batch_size = info.data.get("batch_size")
+        if batch_size is not None and batch_size % value:
+            raise PydanticCustomError(
+                "groups_uneven", f"batch_size {batch_size} is not a multiple of num_generations {value}"
+            )
+        return value
+
+
 def some_insertion(value: int | None, info: ValidationInfo) -> int | None:
     """Refuse limits under which a training would have nothing to train."""
     if value == 0 and info.data.get("max_prompt_aug_num") == 0:

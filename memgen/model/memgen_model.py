@@ -46,6 +46,8 @@ class Row:
     """Latents stand before these tokens, ascending."""
     first_label: int = 1
     """Log-probabilities are wanted from this token on."""
+    at_prompt: bool = True
+    """Whether its first latents are those at the end of the prompt, where the limits allow for any there."""
 
 
 class MemGenModel(nn.Module):
@@ -128,10 +130,19 @@ class MemGenModel(nn.Module):
             chunks: per row the reasoner's input embeddings (n_i, D) since the last call.
             prompt: whether this is the end of the prompt.
         """
-        queries, chunks = self._queries(prompt), [self._into_weaver(chunk) for chunk in chunks]
+        return torch.stack(self._weave(stream, chunks, [prompt] * len(chunks)))
+
+    def _weave(
+        self, stream: Stream, chunks: Sequence[torch.Tensor], prompt: Sequence[bool]
+    ) -> tuple[torch.Tensor, ...]:
+        """Latents (K, D) of each row, some of which may be at the end of their prompt."""
+        kinds = {one: self._queries(one) for one in set(prompt)}
+        queries = [kinds[one] for one in prompt]
         with self.adapters.on("weaver"):
-            hidden = stream.read(chunks, queries)
-        return self._out_of_weaver(torch.stack([own[-len(queries) :] for own in hidden]))
+            hidden = stream.read([self._into_weaver(chunk) for chunk in chunks], queries)
+        counts = [len(own) for own in queries]
+        ends = [own[-count:] for own, count in zip(hidden, counts, strict=True)]
+        return torch.split(self._out_of_weaver(torch.cat(ends)), counts)
 
     def read_and_weave(
         self, reasoner: Reading, weaver: Reading, *, prompt: Sequence[bool]
@@ -222,11 +233,15 @@ class MemGenModel(nn.Module):
         """Keep fewer activations for the backward pass and compute them again (gradient checkpointing)."""
         recompute_layers(self.decoder, self.adapters)
 
-    def token_logprobs(self, rows: Sequence[Row]) -> list[torch.Tensor]:
+    def token_logprobs(self, rows: Sequence[Row], temperature: float = 1.0) -> list[torch.Tensor]:
         """Log-probabilities (T - first_label,) of each row's tokens from its first label on, latents at its points.
 
         A position whose next one is a latent gives no logit, so the last latent predicts the next token. What stands
         in front of a row's first latent depends on nothing that is trained and is read without gradient.
+
+        Args:
+            rows: whose latents stand where their points say, and nowhere else.
+            temperature: that logits are divided by.
         """
         embeddings = [self.embed(row.ids) for row in rows]
         latents = self._latents_of(rows, embeddings)
@@ -250,7 +265,9 @@ class MemGenModel(nn.Module):
             predictors = (torch.arange(len(row.ids)) + shift - 1)[row.first_label :]
             wanted.append(hidden[predictors.to(hidden.device)])
         labels = torch.cat([row.ids[row.first_label :] for row in rows])
-        logprobs = -nn.functional.cross_entropy(self.logits(torch.cat(wanted)), labels, reduction="none")
+        logits = self.logits(torch.cat(wanted))
+        logits = logits if temperature == 1 else logits / temperature
+        logprobs = -nn.functional.cross_entropy(logits, labels, reduction="none")
         return list(torch.split(logprobs, [len(hidden) for hidden in wanted]))
 
     def decision_logprobs(self, rows: Sequence[Row]) -> list[torch.Tensor]:
@@ -274,6 +291,7 @@ class MemGenModel(nn.Module):
         woven: list[list[torch.Tensor]] = [[] for _ in rows]
         alive = list(range(len(rows)))
         stream = self.stream(len(rows))
+        may_be_at_prompt = self.settings.max_prompt_aug_num == 1
         for turn in range(max((len(row.points) for row in rows), default=0)):
             going_on = [place for place, number in enumerate(alive) if len(rows[number].points) > turn]
             if len(going_on) < len(alive):
@@ -285,8 +303,8 @@ class MemGenModel(nn.Module):
                 start = points[turn - 1] if turn else 0
                 fresh = embeddings[number][start : points[turn]]
                 chunks.append(torch.cat([woven[number][-1], fresh]) if turn else fresh)
-            prompt = turn == 0 and self.settings.max_prompt_aug_num == 1
-            for number, latents in zip(alive, self.weave(stream, chunks, prompt=prompt), strict=True):
+            prompt = [turn == 0 and may_be_at_prompt and rows[number].at_prompt for number in alive]
+            for number, latents in zip(alive, self._weave(stream, chunks, prompt), strict=True):
                 woven[number].append(latents)
         return woven
 

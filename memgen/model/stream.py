@@ -30,25 +30,25 @@ class Stream:
         self._layers: list[tuple[Heads, Heads]] = []
         self._lengths = [0] * rows
 
-    def read(self, chunks: Sequence[torch.Tensor], queries: torch.Tensor | None = None) -> list[torch.Tensor]:
+    def read(self, chunks: Sequence[torch.Tensor], queries: Sequence[torch.Tensor] | None = None) -> list[torch.Tensor]:
         """Read a chunk per row.
 
         Args:
             chunks: per row embeddings (n_i, D); with the queries at least one position.
-            queries: (K, D), seen after each row's chunk and forgotten again.
+            queries: per row (K_i, D), seen after its chunk and forgotten again.
 
         Returns:
             Per row hidden states (n_i, D) of its chunk and the queries.
         """
-        extra = 0 if queries is None else queries.shape[0]
+        extra = [0] * len(chunks) if queries is None else [len(own) for own in queries]
         if queries is not None:
-            chunks = [torch.cat([chunk, queries]) for chunk in chunks]
+            chunks = [torch.cat(pair) for pair in zip(chunks, queries, strict=True)]
         layout = Layout([Group(1, chunk.shape[0]) for chunk in chunks], self._decoder, chunks[0])
         ends = [start + count for start, count in zip(self._lengths, layout.counts, strict=True)]
         places = [torch.arange(start, end) for start, end in zip(self._lengths, ends, strict=True)]
         past = _Pass(self._layers, layout)
         hidden = read(self._decoder, layout, chunks, torch.cat(places), past)
-        self._lengths = [end - extra for end in ends]
+        self._lengths = [end - count for end, count in zip(ends, extra, strict=True)]
         self._layers = [
             (
                 [own[:, :, :end] for own, end in zip(keys, self._lengths, strict=True)],

@@ -34,9 +34,11 @@ class Sampling:
 
     temperature: float
     tokens: bool
-    """Whether tokens are drawn, too; decisions always are."""
+    """Whether tokens are drawn; else they are greedy."""
     generators: Sequence[torch.Generator]
     """One per prompt, on the CPU: what is drawn for a completion does not depend on what is generated beside it."""
+    decisions: bool = True
+    """Whether the trigger's decisions are drawn; else they are greedy."""
 
     def draw(self, logits: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
         """One choice (B,) per row, for these prompts, from logits or log-probabilities (B, n) at the temperature."""
@@ -66,6 +68,8 @@ class Completion:
 
     ids: list[int] = field(default_factory=list)
     """Completion tokens, `<|im_end|>` included if it came."""
+    logprobs: list[float] = field(default_factory=list)
+    """Of each token at the sampling's temperature; empty where tokens are greedy."""
     decisions: list[Decision] = field(default_factory=list)
     ended: bool = False
     """Whether `<|im_end|>` came before the length limit."""
@@ -117,7 +121,7 @@ def generate_woven(
         max_new_tokens: most tokens of a completion, or of each prompt's.
         trigger: whether the trigger decides; else latents are always inserted.
         width: most completions under way at a time, the others wait; None takes all at once.
-        sampling: how decisions and perhaps tokens are drawn; None is greedy in both.
+        sampling: what is drawn, and how; None is greedy in all.
         improve: changes the latents of insertions before they are used (LTPO).
         choose: decides in the trigger's place.
         on_start: called once per prompt as its completion begins.
@@ -220,6 +224,7 @@ class _Generation:
         """Decide where rows are at a point; each decision is written into its completion."""
         points = [place for place, row in enumerate(self._rows) if self._is_point(row)]
         inserting, logprobs = [True] * len(points), [0.0] * len(points)
+        drawing = self._sampling if self._sampling is not None and self._sampling.decisions else None
         if self._choose_points is not None:
             rows = [self._rows[place] for place in points]
             inserting = [self._choose_points(row.number, len(row.completion.ids)) for row in rows]
@@ -227,10 +232,10 @@ class _Generation:
             chunks = [torch.cat(self._rows[place].trigger) for place in points]
             said = self._model.decide(self._reader, points, chunks)
             check_likeliest(said, "the trigger's decisions")
-            if self._sampling is not None:
-                said = torch.log_softmax(said / self._sampling.temperature, dim=-1)
+            if drawing is not None:
+                said = torch.log_softmax(said / drawing.temperature, dim=-1)
             numbers = [self._rows[place].number for place in points]
-            chosen = said.argmax(-1) if self._sampling is None else self._sampling.draw(said, numbers)
+            chosen = said.argmax(-1) if drawing is None else drawing.draw(said, numbers)
             inserting = [bool(choice) for choice in chosen.tolist()]
             logprobs = said.gather(1, chosen[:, None])[:, 0].tolist()
         for place, inserts, logprob in zip(points, inserting, logprobs, strict=True):
@@ -269,7 +274,7 @@ class _Generation:
         if going_on:
             logits = self._model.logits(torch.stack([hidden[place][-1] for place in going_on]))
             check_likeliest(logits, "the logits after tokens and latents")
-            self._take(going_on, self._choose(logits, [rows[place].number for place in going_on]))
+            self._take(going_on, self._choose(logits, going_on))
 
     def _improved(self, places: Sequence[int], latents: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Latents (K, D) in the place of these; each number K apart, as a prompt's may differ from the others."""
@@ -283,11 +288,17 @@ class _Generation:
             found |= zip(some, self._improve(self._reasoner.prefix(some), start, numbers, tokens), strict=True)
         return [found[place] for place in places]
 
-    def _choose(self, logits: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
-        """Next tokens (b,) of these prompts from logits (b, V)."""
+    def _choose(self, logits: torch.Tensor, places: Sequence[int]) -> torch.Tensor:
+        """Next tokens (b,) of these rows from logits (b, V)."""
         if self._sampling is None or not self._sampling.tokens:
             return logits.argmax(-1)
-        return self._sampling.draw(logits / self._sampling.temperature, numbers)
+        rows = [self._rows[place] for place in places]
+        scaled = logits / self._sampling.temperature
+        tokens = self._sampling.draw(scaled, [row.number for row in rows])
+        logprobs = torch.log_softmax(scaled, dim=-1).gather(1, tokens[:, None])[:, 0]
+        for row, logprob in zip(rows, logprobs.tolist(), strict=True):
+            row.completion.logprobs.append(logprob)
+        return tokens
 
     def _take(self, places: Sequence[int], tokens: torch.Tensor) -> None:
         """Append a token to each of these rows and let finished rows leave."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from memgen.contract.config import RunConfig
 from memgen.contract.data_sets.registry import data_set
+from memgen.contract.errors import BadInput
 from memgen.contract.manifest import Manifest
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import checkpoint_dir, write_json
@@ -72,3 +73,20 @@ def load(config: RunConfig, context: Context, conditions: tuple[str, ...], promp
     if context.team.is_main:
         write_json(context.run_dir.environment, environment)
     return Loaded(base, source.identity, folder, manifest)
+
+
+def refuse_other_rank(model: MemGenModel, rank: int) -> None:
+    """Refuse a checkpoint whose LoRA has another rank than the config's.
+
+    Raises:
+        BadInput: `other_lora`.
+    """
+    theirs = model.lora["weaver"].r
+    if theirs != rank:
+        raise BadInput(
+            "other_lora",
+            f"the checkpoint's LoRA has rank {theirs}",
+            field="lora_r",
+            value=rank,
+            way_out=f"Set lora_r to {theirs}, or choose another checkpoint.",
+        )

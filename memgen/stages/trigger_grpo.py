@@ -5,8 +5,7 @@ each is rewarded for its answer, and what it has more than the mean of its quest
 log-probabilities of its [skip, insert] decisions. Tokens have no part in the loss.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import torch
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput
 from memgen.contract.rows import num_rows, num_steps
-from memgen.contract.stages.trainings import rows_of_a_step
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.data.prompt import question_prompt
 from memgen.data.questions import Question
@@ -23,11 +21,13 @@ from memgen.environment import REWARD_CONDITIONS
 from memgen.model.checkpoint import restore
 from memgen.model.generation import encode_prompts
 from memgen.model.memgen_model import MemGenModel, Row
+from memgen.stages.advantages import penalised
 from memgen.stages.context import Context
+from memgen.stages.grpo import check_some_insertion, clipped_gain, copies, questions_of, swapped
 from memgen.stages.loading import Loaded, load
-from memgen.stages.rollout import Rollout, roll_out
+from memgen.stages.rollout import Facts, Rollout, roll_out
 from memgen.stages.slices import slices
-from memgen.stages.training import TrainingLoop, batch_of, drawn, resume_point, seed_of
+from memgen.stages.training import TrainingLoop, drawn, resume_point
 
 
 def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Question]) -> dict[str, float]:
@@ -117,13 +117,14 @@ class Learner:
         Dropout stays off: the ratio of a first iteration is exactly 1.
         """
         if number % self._config.num_iterations == 0 or self._rollout is None:
-            self._rollout = self._roll_out(number)
+            self._rollout = self.roll_out(number)
             self._batches = _batches(self._rollout, self._config.batch_size)
             self._before = []
         rollout = self._rollout
-        if not rollout.num_decisions:
+        num_decisions = sum(len(one.decisions) for one in rollout.facts)
+        if not num_decisions:
             return {"loss": 0.0, **rollout.metrics}
-        parts = [self._backward(place, rollout.num_decisions) for place in range(len(self._batches))]
+        parts = [self._backward(place, num_decisions) for place in range(len(self._batches))]
         own = [sum(part) for part in zip(*parts, strict=True)] or [0.0, 0.0, 0.0]
         loss, entropy, divergence = self._context.team.sum(*own)
         metrics = {"entropy": entropy, **rollout.metrics}
@@ -143,9 +144,7 @@ class Learner:
         taken = logprobs.gather(1, batch.actions[:, None])[:, 0]
         if is_first:
             self._before.append(_Before(taken.detach(), initial))
-        ratio = (taken - self._before[place].taken).exp()
-        epsilon = self._config.epsilon
-        gain = torch.minimum(ratio * batch.advantages, ratio.clamp(1 - epsilon, 1 + epsilon) * batch.advantages)
+        gain = clipped_gain(taken, self._before[place].taken, batch.advantages, self._config.epsilon)
         probabilities = logprobs.exp()
         loss = -gain.sum() / num_decisions
         entropy = -(probabilities * logprobs).sum().detach() / num_decisions
@@ -156,18 +155,27 @@ class Learner:
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach()), float(entropy), float(divergence.detach())
 
-    def _roll_out(self, number: int) -> Rollout:
-        config = self._config
-        completions = rows_of_a_step(config)
-        questions = completions // config.num_generations
-        batch = batch_of(len(self._prompts), questions, number // config.num_iterations, config.seed)
+    def roll_out(self, number: int) -> Rollout:
+        """The completions of a step, with sampled decisions."""
+        batch, seeds = questions_of(self._config, len(self._prompts), number)
         return roll_out(
-            config,
+            self._config,
             self._context,
             self._model,
             [self._questions[index] for index in batch],
             [self._prompts[index] for index in batch],
-            [seed_of(config.seed, "rollout", number, place) for place in range(completions)],
+            seeds,
+            trigger=True,
+            tokens=self._config.sample_tokens,
+            decisions=True,
+            earn=self._earn,
+        )
+
+    def _earn(self, facts: Sequence[Facts]) -> list[float]:
+        config = self._config
+        scores, decisions = [one.score for one in facts], [one.decisions for one in facts]
+        return penalised(
+            scores, decisions, config.num_generations, config.insertion_penalty, config.insertion_penalty_form
         )
 
     def _logprobs(self, batch: _Batch) -> torch.Tensor:
@@ -177,7 +185,7 @@ class Learner:
     def _initial_logprobs(self, batch: _Batch) -> torch.Tensor:
         if not self._config.beta:
             return torch.empty(0)
-        with torch.no_grad(), _swapped(trigger_parameters(self._model), self._initial):
+        with swapped(trigger_parameters(self._model), self._initial):
             return self._logprobs(batch)
 
 
@@ -205,22 +213,6 @@ def trigger_parameters(model: MemGenModel) -> list[torch.nn.Parameter]:
     return [*model.adapters.parameters("trigger").values(), *model.trigger_head.parameters()]
 
 
-@contextmanager
-def _swapped(parameters: list[torch.nn.Parameter], values: list[torch.Tensor]) -> Iterator[None]:
-    kept = [parameter.detach().clone() for parameter in parameters]
-    _set(parameters, values)
-    try:
-        yield
-    finally:
-        _set(parameters, kept)
-
-
-def _set(parameters: list[torch.nn.Parameter], values: list[torch.Tensor]) -> None:
-    with torch.no_grad():
-        for parameter, value in zip(parameters, values, strict=True):
-            parameter.copy_(value)
-
-
 def _models(config: TriggerGrpoConfig, loaded: Loaded, resumed: Path | None) -> tuple[MemGenModel, list[torch.Tensor]]:
     """The model to train, and the trigger's parameters before any training."""
     assert loaded.checkpoint is not None
@@ -234,15 +226,8 @@ def _models(config: TriggerGrpoConfig, loaded: Loaded, resumed: Path | None) -> 
             way_out="Choose the checkpoint of a weaver_sft run.",
         )
     model = loaded.model(config, loaded.checkpoint)
-    if not (model.settings.max_prompt_aug_num or model.settings.max_inference_aug_num):
-        raise BadInput(
-            "no_insertion",
-            "with these limits and the checkpoint's nothing is ever inserted, and there is nothing to decide",
-            field="max_inference_aug_num",
-            value=model.settings.max_inference_aug_num,
-            way_out="Set max_inference_aug_num or max_prompt_aug_num above 0.",
-        )
-    initial = [parameter.detach().clone() for parameter in trigger_parameters(model)]
+    check_some_insertion(model)
+    initial = copies(trigger_parameters(model))
     if resumed is not None:
         restore(model, resumed)
     return model, initial

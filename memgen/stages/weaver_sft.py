@@ -24,7 +24,7 @@ from memgen.model.base import BaseModel
 from memgen.model.checkpoint import new_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.stages.context import Context
-from memgen.stages.loading import Loaded, load
+from memgen.stages.loading import Loaded, load, refuse_other_rank
 from memgen.stages.signals import latent_signals
 from memgen.stages.slices import slices
 from memgen.stages.training import LOWER, TrainingLoop, batch_of, drawn, epochs_after, resume_point, seed_of
@@ -209,13 +209,5 @@ def _model(config: WeaverSftConfig, loaded: Loaded, folder: Path | None) -> MemG
             lora_dropout=config.lora_dropout,
         )
     model = loaded.model(config, folder)
-    rank = model.lora["weaver"].r
-    if rank != config.lora_r:
-        raise BadInput(
-            "other_lora",
-            f"the checkpoint's LoRA has rank {rank}",
-            field="lora_r",
-            value=config.lora_r,
-            way_out=f"Set lora_r to {rank}, or choose another checkpoint.",
-        )
+    refuse_other_rank(model, config.lora_r)
     return model

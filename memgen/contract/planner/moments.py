@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from memgen.contract.planner.activations import FLOAT, widest
-from memgen.contract.planner.shapes import Pass, Shape, weaver_passes
+from memgen.contract.planner.activations import FLOAT, Adapter, kept, kept_by_layer, widest
+from memgen.contract.planner.shapes import Pass, Shape, answer_pass, weaver_passes
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage_configs import StageConfig
 
@@ -52,6 +52,23 @@ def generation(
     logits = shape.rows * dims.vocab_size * (size + FLOAT)
     transient = max(widest(dims, size, shape.rows, first), logits)
     return Moment("generation", shape.rows * positions * keys_and_values(dims, size), transient)
+
+
+def learning_from_tokens(dims: Dimensions, size: int, shape: Shape, adapter: Adapter, *, checkpointing: bool) -> Moment:
+    """A weaver learns from an answer's tokens: all passes are kept, and log-probabilities at the labels."""
+    rows, woven, answer = shape.rows, weaver_passes(shape), answer_pass(shape)
+    layers = kept(dims, size, rows, woven, adapter, checkpointing=checkpointing)
+    layers += kept(dims, size, rows, [answer], None, checkpointing=checkpointing)
+    logits = rows * shape.completion * dims.vocab_size * FLOAT
+    # inputs, in float32, of the final norm after each pass, and of the projections before and after the weaver
+    inputs = answer.new + 2 * sum(one.new for one in woven)
+    ends = logits + rows * inputs * dims.hidden_size * FLOAT
+    transient = max(2 * logits, widest(dims, size, rows, answer))  # gradients of log-probabilities and of logits
+    if checkpointing:
+        again = max(kept_by_layer(dims, size, rows, one, adapter) for one in [*woven, answer])
+        transient = max(transient, again + widest(dims, size, rows, answer))
+    caches = rows * shape.positions * keys_and_values(dims, size)  # of the reasoner; the weaver's is gone by then
+    return Moment("backward", caches, transient, layers - caches, ends)
 
 
 def keys_and_values(dims: Dimensions, size: int) -> int:

@@ -5,11 +5,12 @@ from typing import Any
 from memgen.contract.errors import BadInput
 from memgen.contract.stage import Form, Stage
 from memgen.contract.stage_configs import StageConfig
-from memgen.contract.stages import evaluate, ltpo_evaluate, trigger_grpo, weaver_sft
+from memgen.contract.stages import evaluate, ltpo_evaluate, trigger_grpo, weaver_grpo, weaver_sft
 
 STAGES: tuple[Stage[Any], ...] = (
     evaluate.STAGE,
     weaver_sft.STAGE,
+    weaver_grpo.STAGE,
     trigger_grpo.STAGE,
     ltpo_evaluate.STAGE,
 )

@@ -1,11 +1,22 @@
-"""What the records of all trainings share."""
+"""What the records of all trainings share, and those of trainings from rewards."""
 
 from memgen.contract.stage import Output, Panel
-from memgen.contract.stage_configs import Training
+from memgen.contract.stage_configs import FromRewards, Training
 
 AREA = "train"
 PACE = ("batch_size", "gradient_accumulation_steps", "data", "max_completion_length")
 EMPTY = {"max_steps": "all epochs", "revision": "newest"}
+REWARD = Panel("Reward", ("train/reward", "train/reward_std"), "Mean, and standard deviation within a question", 2)
+WITHOUT_SIGNAL = Panel(
+    "Groups without signal",
+    ("train/frac_reward_zero_std",),
+    "Share of questions whose completions all have the same reward: they teach nothing",
+)
+COMPLETION_LENGTH = Panel("Completion length", ("train/completions/mean_length",), "Mean, in tokens")
+TRUNCATED = Panel("Truncated", ("train/completions/truncated",), "Completions that ended at the length limit")
+SHARES_OF_ROLLOUTS = frozenset(
+    {"train/accuracy", "train/completions/truncated", "train/frac_reward_zero_std", "train/insert_rate"}
+)
 GRADIENT_NORM = Panel("Gradient norm", ("train/grad_norm",), "Before it is scaled down to max_grad_norm")
 
 
@@ -22,3 +33,9 @@ def rows_of_a_step(config: Training, _rows: int = 0) -> int:
 def at_most(config: Training, steps: int) -> int:
     """Steps of all epochs, or fewer where the config says so."""
     return steps if config.max_steps is None else min(steps, config.max_steps)
+
+
+def steps_of_rollouts(config: FromRewards, rows: int) -> int:
+    """Steps on so many questions, `num_iterations` for each batch of completions."""
+    rollouts = -(-rows // (rows_of_a_step(config) // config.num_generations)) * config.num_train_epochs
+    return at_most(config, rollouts * config.num_iterations)

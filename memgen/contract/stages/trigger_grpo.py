@@ -2,8 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, field_validator
 
 from memgen.contract.added_fields import Added
 from memgen.contract.planner.activations import FLOAT, Adapter, kept, kept_by_layer, widest
@@ -12,13 +11,13 @@ from memgen.contract.planner.parameters import head_parameters, lora_parameters
 from memgen.contract.planner.shapes import Pass, Shape, batch_of_answers, number_of
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
-from memgen.contract.stage_configs import LENGTHS, LIMITS, Training, some_insertion
+from memgen.contract.stage_configs import LENGTHS, LIMITS, FromRewards, some_insertion
 from memgen.contract.stages import trainings
 
 PenaltyForm = Literal["decision", "rate"]
 
 
-class TriggerGrpoConfig(Training):
+class TriggerGrpoConfig(FromRewards):
     """Train the trigger's decisions to insert or skip with GRPO; everything else stays frozen."""
 
     stage: Literal["trigger_grpo"] = "trigger_grpo"
@@ -74,25 +73,10 @@ class TriggerGrpoConfig(Training):
 
     _something_is_inserted = field_validator("max_inference_aug_num")(some_insertion)
 
-    @field_validator("num_generations")
-    @classmethod
-    def _batch_holds_whole_groups(cls, value: int, info: ValidationInfo) -> int:
-        batch_size = info.data.get("batch_size")
-        if batch_size is not None and batch_size % value:
-            raise PydanticCustomError(
-                "groups_uneven", f"batch_size {batch_size} is not a multiple of num_generations {value}"
-            )
-        return value
-
     @property
     def uses_trigger(self) -> bool:
         """Whether the trigger decides."""
         return True
-
-
-def _steps(config: TriggerGrpoConfig, rows: int) -> int:
-    rollouts = -(-rows // (trainings.rows_of_a_step(config) // config.num_generations)) * config.num_train_epochs
-    return trainings.at_most(config, rollouts * config.num_iterations)
 
 
 def _moments(config: TriggerGrpoConfig, dims: Dimensions, size: int, _device: str, shape: Shape) -> list[Moment]:
@@ -124,7 +108,7 @@ STAGE: Stage[TriggerGrpoConfig] = Stage(
         rows=lambda size: max(1, size // 3),
         at_once=trainings.rows_of_a_step,
         pace=trainings.PACE,
-        steps=_steps,
+        steps=trainings.steps_of_rollouts,
     ),
     memory=Memory(
         batch_of_answers,
@@ -162,29 +146,22 @@ STAGE: Stage[TriggerGrpoConfig] = Stage(
         first_metrics="step",
         panels=(
             (
-                Panel(
-                    "Reward", ("train/reward", "train/reward_std"), "Mean, and standard deviation within a question", 2
-                ),
+                trainings.REWARD,
                 Panel("Insert rate", ("train/insert_rate",), "Share of decisions that insert"),
-                Panel(
-                    "Groups without signal",
-                    ("train/frac_reward_zero_std",),
-                    "Share of questions whose completions all have the same reward: they teach nothing",
-                ),
+                trainings.WITHOUT_SIGNAL,
             ),
             (
-                Panel("Completion length", ("train/completions/mean_length",), "Mean, in tokens"),
-                Panel("Truncated", ("train/completions/truncated",), "Completions that ended at the length limit"),
+                trainings.COMPLETION_LENGTH,
+                trainings.TRUNCATED,
                 Panel("Entropy", ("train/entropy",), "Of the decisions, in nats; 0.69 is a coin"),
                 trainings.GRADIENT_NORM,
             ),
         ),
-        shares=frozenset(
-            {"train/accuracy", "train/completions/truncated", "train/frac_reward_zero_std", "train/insert_rate"}
-        ),
+        shares=trainings.SHARES_OF_ROLLOUTS,
     ),
     next=(
         Next("Evaluate it", "trigger_eval", "quiz"),
         Next("Evaluate it with LTPO", "ltpo_eval", "trending_up"),
+        Next("Train its weaver by rewards", "weaver_grpo", "school"),
     ),
 )  # fmt: skip

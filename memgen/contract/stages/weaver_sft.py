@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from memgen.contract.added_fields import Added
-from memgen.contract.planner.activations import FLOAT, Adapter, kept, kept_by_layer, widest
-from memgen.contract.planner.moments import Moment, keys_and_values
+from memgen.contract.planner.activations import Adapter
+from memgen.contract.planner.moments import Moment, learning_from_tokens
 from memgen.contract.planner.parameters import lora_parameters, weaver_parameters
-from memgen.contract.planner.shapes import Shape, answer_pass, batch_of_solutions, weaver_passes
+from memgen.contract.planner.shapes import Shape, batch_of_solutions
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
 from memgen.contract.stage_configs import LENGTHS, LIMITS, USUAL, Training, some_insertion
@@ -74,26 +74,8 @@ def _steps(config: WeaverSftConfig, rows: int) -> int:
 
 
 def _moments(config: WeaverSftConfig, dims: Dimensions, size: int, device: str, shape: Shape) -> list[Moment]:
-    return [_backward(config, dims, size, device, shape)]
-
-
-def _backward(config: WeaverSftConfig, dims: Dimensions, size: int, device: str, shape: Shape) -> Moment:
-    """The loss is known and nothing has gone back yet: all passes are kept, and log-probabilities at the labels."""
     adapter = Adapter(config.lora_r, dropout=config.lora_dropout > 0, cuda=device == "cuda")
-    checkpointing = config.gradient_checkpointing
-    rows, woven, answer = shape.rows, weaver_passes(shape), answer_pass(shape)
-    layers = kept(dims, size, rows, woven, adapter, checkpointing=checkpointing)
-    layers += kept(dims, size, rows, [answer], None, checkpointing=checkpointing)
-    logits = rows * shape.completion * dims.vocab_size * FLOAT
-    # inputs, in float32, of the final norm after each pass, and of the projections before and after the weaver
-    inputs = answer.new + 2 * sum(one.new for one in woven)
-    ends = logits + rows * inputs * dims.hidden_size * FLOAT
-    transient = max(2 * logits, widest(dims, size, rows, answer))  # gradients of log-probabilities and of logits
-    if checkpointing:
-        again = max(kept_by_layer(dims, size, rows, one, adapter) for one in [*woven, answer])
-        transient = max(transient, again + widest(dims, size, rows, answer))
-    caches = rows * shape.positions * keys_and_values(dims, size)  # of the reasoner; the weaver's is gone by then
-    return Moment("backward", caches, transient, layers - caches, ends)
+    return [learning_from_tokens(dims, size, shape, adapter, checkpointing=config.gradient_checkpointing)]
 
 
 STAGE: Stage[WeaverSftConfig] = Stage(
@@ -172,5 +154,6 @@ STAGE: Stage[WeaverSftConfig] = Stage(
     next=(
         Next("Evaluate it", "weaver_eval", "quiz"),
         Next("Train the trigger from it", "trigger_grpo", "school"),
+        Next("Train it by rewards", "weaver_grpo", "trending_up"),
     ),
 )  # fmt: skip

@@ -1,0 +1,326 @@
+"""Weaver GRPO on the tiny base: the formula's gradient, replayed rollouts, and a kill that loses nothing."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from memgen.contract.config import InvalidConfig, RunConfig
+from memgen.contract.errors import BadInput
+from memgen.contract.manifest import read_manifest
+from memgen.contract.presets import get_preset
+from memgen.contract.rundir import RunDir
+from memgen.contract.stages.weaver_grpo import WeaverGrpoConfig
+from memgen.model.authors_layout import import_authors
+from memgen.model.base import load_base
+from memgen.model.checkpoint import load_checkpoint, tensors_of
+from memgen.model.fetch import fetch_model
+from memgen.model.memgen_model import MemGenModel, Row
+from memgen.model.woven_generation import Completion, Sampling, generate_woven
+from memgen.monitor import Monitor
+from memgen.parallel.team import Team
+from memgen.stages import rollout
+from memgen.stages.context import Context
+from memgen.stages.grpo import copies
+from memgen.stages.weaver_grpo import Learner, Replay, replayed, token_weights, weaver_parameters
+from memgen.stop import StopRequest
+from tests.conftest import GOLDEN, TINY
+from tests.memgen.stages.running import Killed, config_of, kill_after, metric, run
+
+
+@pytest.fixture
+def config(weaver: Path) -> RunConfig:
+    return config_of(
+        stage="weaver_grpo", checkpoint=str(weaver), num_questions=12, max_steps=6, batch_size=8, num_generations=4,
+        max_completion_length=24, learning_rate=0.001, save_steps=2,
+    )  # fmt: skip
+
+
+def load(home: Path, folder: Path) -> MemGenModel:
+    source = fetch_model(get_preset(TINY), None, home, Monitor(None))
+    return load_checkpoint(folder, load_base(source, "float32"), source.identity)
+
+
+def score_by(monkeypatch: pytest.MonkeyPatch, reward) -> None:
+    """Let completions be rewarded for their tokens: the tiny base answers nothing right."""
+    newest: list[Completion] = []
+
+    def recorded(*args: object, **options: object) -> list[Completion]:
+        newest[:] = generate_woven(*args, **options)  # type: ignore[arg-type]
+        return newest
+
+    monkeypatch.setattr(rollout, "generate_woven", recorded)
+    monkeypatch.setattr(rollout, "correctness", lambda *_: [reward(one) for one in newest])
+
+
+@pytest.fixture
+def scored_by_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    score_by(monkeypatch, lambda one: sum(token % 2 for token in one.ids) / len(one.ids))
+
+
+@pytest.fixture
+def prompts() -> list[torch.Tensor]:
+    return [torch.arange(5, 30), torch.arange(60, 97), torch.arange(140, 151), torch.arange(5, 30)]
+
+
+def declining(model: MemGenModel, monkeypatch: pytest.MonkeyPatch, declined: Sequence[int]) -> None:
+    """Let the trigger decline the prompt's point of these rows, and insert at each other point."""
+    calls: list[int] = []
+
+    def decide(_: object, rows: Sequence[int], __: object) -> torch.Tensor:
+        calls.append(len(rows))
+        skips = [len(calls) == 1 and row in declined for row in rows]
+        return torch.tensor([[-0.1, -9.0] if skip else [-9.0, -0.1] for skip in skips])
+
+    monkeypatch.setattr(model, "decide", decide)
+
+
+def sampled(model: MemGenModel, prompts: Sequence[torch.Tensor], temperature: float) -> list[Completion]:
+    generators = [torch.Generator().manual_seed(number) for number in range(len(prompts))]
+    sampling = Sampling(temperature, tokens=True, generators=generators, decisions=False)
+    return generate_woven(model, prompts, 40, trigger=True, sampling=sampling)
+
+
+def test_replayed_log_probabilities_are_those_of_the_rollout_and_declined_points_are_not_made_up(
+    home: Path, weaver: Path, prompts: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(home, weaver)
+    declining(model, monkeypatch, [1, 3])
+    ones = sampled(model, prompts, 1.3)
+    rows = [replayed(prompt, one) for prompt, one in zip(prompts, ones, strict=True)]
+    assert [row.at_prompt for row in rows] == [True, False, True, False]
+    assert all(len(prompt) not in row.points for prompt, row in zip(prompts, rows, strict=True) if not row.at_prompt)
+    assert sum(len(row.points) for row in rows) > 6, "delimiters came, too"
+    assert any(row.points and not row.at_prompt for row in rows)
+    with torch.no_grad():
+        for one, again in zip(ones, model.token_logprobs(rows, 1.3), strict=True):
+            assert len(one.logprobs) == len(one.ids)
+            assert again.tolist() == pytest.approx(one.logprobs, abs=1e-4)
+        made_up = [replace(row, points=sorted({row.first_label, *row.points}), at_prompt=True) for row in rows]
+        gaps = [
+            float((again - torch.tensor(one.logprobs)).abs().max())
+            for one, again in zip(ones, model.token_logprobs(made_up, 1.3), strict=True)
+        ]
+    assert [gap > 0.01 for gap in gaps] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("loss_type", ["grpo", "dr_grpo", "bnpo"])
+def test_gradient_is_that_of_the_formula_written_out(
+    home: Path, weaver: Path, prompts: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch, loss_type: str
+) -> None:
+    model = load(home, weaver)
+    declining(model, monkeypatch, [1])
+    ones = sampled(model, prompts, 1.3)
+    rows = [replayed(prompt, one) for prompt, one in zip(prompts, ones, strict=True)]
+    config = WeaverGrpoConfig(
+        preset=TINY, batch_size=4, num_generations=4, max_completion_length=40, temperature=1.3, loss_type=loss_type,
+        beta=0.3, num_iterations=2,
+    )  # fmt: skip
+    advantages = [0.75, -0.5, 0.25, -0.5]
+    lengths = [len(one.ids) for one in ones]
+    assert len(set(lengths)) > 1
+    by_hand = {
+        "grpo": [1 / (4 * length) for length in lengths],
+        "dr_grpo": [1 / (4 * 40)] * 4,
+        "bnpo": [1 / sum(lengths)] * 4,
+    }[loss_type]
+    weights = token_weights(lengths, loss_type, 40)  # type: ignore[arg-type]
+    assert weights == pytest.approx(by_hand)
+    replays = [
+        Replay(row, torch.tensor(one.logprobs), advantage, weight)
+        for row, one, advantage, weight in zip(rows, ones, advantages, weights, strict=True)
+    ]
+    parameters = weaver_parameters(model)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        start = plainly(model, rows, 1.3)
+    model.train_part("weaver")
+    context = Context(RunDir(Path("nowhere")), None, Path("nowhere"), None, Monitor(None), StopRequest(), Team())
+    learner = Learner(config, context, model, copies(parameters), [], [], trigger=True)
+    with torch.no_grad():  # away from the start, so that the divergence counts
+        for parameter in parameters:
+            parameter += 0.03 * parameter.abs().mean() * torch.randn(parameter.shape, generator=generator)
+        old = plainly(model, rows, 1.3)
+    learner._replays = replays
+    learner._backward([0, 1])
+    learner._backward([2, 3])
+    model.zero_grad()
+    with torch.no_grad():  # and away from the rollout, so that ratios do, and some are clipped
+        for parameter in parameters:
+            parameter += 0.1 * parameter.abs().mean() * torch.randn(parameter.shape, generator=generator)
+    parts = [learner._backward(batch) for batch in ([0, 1], [2, 3])]
+    loss, divergence, _, tokens = (sum(part) for part in zip(*parts, strict=True))
+    ours = [parameter.grad for parameter in parameters]
+    model.zero_grad()
+
+    expected, kl, clipped = torch.zeros(()), torch.zeros(()), 0
+    for own, before, first, advantage, weight in zip(
+        plainly(model, rows, 1.3), old, start, advantages, by_hand, strict=True
+    ):
+        ratio = torch.exp(own - before)
+        gain = torch.minimum(ratio * advantage, torch.clamp(ratio, 0.8, 1.2) * advantage)
+        clipped += int((gain != ratio * advantage).sum())
+        kl = kl + weight * (torch.exp(first - own) - (first - own) - 1).sum()
+        expected = expected - weight * gain.sum()
+    expected = expected + 0.3 * kl
+    expected.backward()
+    assert (loss, divergence) == pytest.approx((expected.item(), kl.item()), rel=1e-5, abs=1e-7)
+    assert 0 < clipped < tokens == sum(lengths)
+    for parameter, gradient in zip(parameters, ours, strict=True):
+        assert gradient is not None
+        assert float((gradient - parameter.grad).norm() / parameter.grad.norm()) < 1e-5
+    everything = [*model.named_parameters(), *model.base.model.named_parameters()]
+    trained = {id(parameter) for parameter in parameters}
+    assert [name for name, one in everything if one.grad is not None and id(one) not in trained] == []
+
+
+def plainly(model: MemGenModel, rows: Sequence[Row], temperature: float) -> list[torch.Tensor]:
+    """Log-probabilities of each row's answer, with everything in front of each insertion read again, row by row."""
+    found = []
+    for row in rows:
+        embedded = model.embed(row.ids)
+        sequence, predictors, read = embedded[:0], [], 0
+        for place in range(len(row.ids)):
+            if place in row.points:
+                sequence = torch.cat([sequence, embedded[read:place]])
+                read = place
+                parts = model.weaver
+                queries = parts.queries(prompt=row.at_prompt and place == row.points[0])
+                with model.adapters.on("weaver"):
+                    inputs = torch.cat([parts.reasoner_to_weaver(sequence), queries])
+                    hidden = model.base.model.model(inputs_embeds=inputs[None]).last_hidden_state[0]
+                sequence = torch.cat([sequence, parts.weaver_to_reasoner(hidden[-len(queries) :])])
+            if place >= row.first_label:
+                predictors.append(len(sequence) + place - read - 1)
+        sequence = torch.cat([sequence, embedded[read:]])
+        logits = model.base.model(inputs_embeds=sequence[None]).logits[0, predictors] / temperature
+        labels = row.ids[row.first_label :, None]
+        found.append(torch.log_softmax(logits, dim=-1).gather(1, labels)[:, 0])
+    return found
+
+
+def test_tokens_count_as_the_names_of_trl_say() -> None:
+    assert token_weights([1, 3], "grpo", 8) == [1 / 2, 1 / 6]
+    assert token_weights([1, 3], "bnpo", 8) == [1 / 4, 1 / 4]
+    assert token_weights([1, 3], "dr_grpo", 8) == [1 / 16, 1 / 16]
+
+
+@pytest.mark.usefixtures("scored_by_tokens")
+def test_weaver_alone_changes_and_its_checkpoint_is_complete(
+    home: Path, tmp_path: Path, config: RunConfig, weaver: Path
+) -> None:
+    result = run(home, tmp_path / "run", config)
+    assert (result["steps"], result["num_prompts"]) == (6, 12)
+    assert "insert_rate" not in result, "nobody was asked"
+    assert metric(tmp_path / "run", "train/replay_gap")[1] < 1e-4
+    manifest, before = (read_manifest(folder) for folder in (tmp_path / "run" / "weaver_grpo", weaver))
+    assert (manifest.kind, manifest.trained, manifest.stage) == ("weaver", ["weaver"], "weaver_grpo")
+    assert manifest.parent == before.content_hash
+    old, new = tensors_of(load(home, weaver)), tensors_of(load(home, tmp_path / "run" / "weaver_grpo"))
+    same = {(file, key) for file in old for key in old[file] if torch.equal(old[file][key], new[file][key])}
+    trigger = {("trigger.safetensors", key) for key in old["trigger.safetensors"]}
+    assert same == trigger | {("parts.safetensors", f"trigger_head.{name}") for name in ("weight", "bias")}
+
+
+@pytest.mark.usefixtures("scored_by_tokens")
+@pytest.mark.parametrize(
+    ("steps", "change"),
+    [
+        (3, {}),
+        (4, {"checkpoint": None, "beta": 0.1, "lora_r": 4, "prompt_latents_len": 2}),
+        (
+            5,
+            {
+                "num_iterations": 2,
+                "beta": 0.1,
+                "loss_type": "bnpo",
+                "scale_rewards": "group",
+                "batch_size": 4,
+                "gradient_accumulation_steps": 2,
+            },
+        ),
+    ],
+)
+def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
+    home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch, steps: int, change: dict
+) -> None:
+    config = config.model_copy(update=change)
+    run(home, tmp_path / "whole", config)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, steps)
+        run(home, tmp_path / "first", config)
+    run(home, tmp_path / "second", config, resume=tmp_path / "first")
+    for name in ("train/loss", "train/reward", "train/grad_norm", "train/entropy"):
+        whole = metric(tmp_path / "whole", name)
+        first, second = (metric(tmp_path / part, name) for part in ("first", "second"))
+        assert (min(second), max(second)) == (2 * (steps // 2) + 1, 6)
+        assert {**first, **second} == whole
+    assert all(metric(tmp_path / "whole", "train/grad_norm").values())
+    hashes = [read_manifest(tmp_path / part / "weaver_grpo").files for part in ("whole", "second")]
+    assert hashes[0] == hashes[1]
+
+
+@pytest.mark.usefixtures("scored_by_tokens")
+def test_trigger_of_a_checkpoint_decides_frozen_and_stays_in_the_next(
+    home: Path, tmp_path: Path, config: RunConfig
+) -> None:
+    checkpoint = tmp_path / "imported"
+    import_authors(GOLDEN / "a" / "checkpoint", get_preset(TINY), checkpoint, home, Monitor(None))
+    before = read_manifest(checkpoint)
+    assert "trigger" in before.trained
+    result = run(home, tmp_path / "run", config.model_copy(update={"checkpoint": str(checkpoint), "max_steps": 2}))
+    assert 0 < result["insert_rate"] < 1
+    assert metric(tmp_path / "run", "train/replay_gap")[1] < 1e-4
+    manifest = read_manifest(tmp_path / "run" / "weaver_grpo")
+    assert (manifest.kind, manifest.trained) == ("weaver", ["weaver", "trigger"])
+    assert manifest.files["trigger.safetensors"] == before.files["trigger.safetensors"]
+    assert manifest.files["weaver.safetensors"] != before.files["weaver.safetensors"]
+
+
+def test_group_without_variance_teaches_nothing_and_reads_nothing(
+    home: Path, tmp_path: Path, config: RunConfig, weaver: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    replay = MemGenModel.token_logprobs
+    monkeypatch.setattr(
+        MemGenModel, "token_logprobs", lambda model, rows, *rest: read.append(len(rows)) or replay(model, rows, *rest)
+    )
+    result = run(home, tmp_path / "run", config.model_copy(update={"max_steps": 1}))
+    assert (result["reward_std"], result["frac_reward_zero_std"], result["grad_norm"]) == (0, 1, 0)
+    assert read == []
+    assert read_manifest(tmp_path / "run" / "weaver_grpo").content_hash == read_manifest(weaver).content_hash
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"batch_size": 6}, "num_generations"),
+        ({"num_generations": 1}, "num_generations"),
+        ({"temperature": 0}, "temperature"),
+        ({"loss_type": "dapo"}, "loss_type"),
+        ({"lora_dropout": 0.1}, "lora_dropout"),
+        ({"max_prompt_aug_num": 0, "max_inference_aug_num": 0}, "max_inference_aug_num"),
+    ],
+)
+def test_config_that_makes_no_sense_is_refused_by_field(config: RunConfig, change: dict, field: str) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        config_of(**(config.model_dump(exclude_none=True) | change))
+    assert field in [problem.field for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"lora_r": 4}, "lora_r"),
+        ({"prompt_latents_len": 4}, "prompt_latents_len"),
+        ({"max_prompt_aug_num": 0, "max_inference_aug_num": 0}, "max_inference_aug_num"),
+    ],
+)
+def test_checkpoint_that_does_not_fit_is_refused(
+    home: Path, tmp_path: Path, config: RunConfig, change: dict, field: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        run(home, tmp_path / "run", config.model_copy(update=change))
+    assert caught.value.field == field
