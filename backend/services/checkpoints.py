@@ -175,7 +175,7 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any]) ->
     first = kind.layout.adapters[0]
     if need is not None and first not in manifest.trained:
         return _unfit(f"untrained_{first}", f"its {first} was never trained", run.id, WAY_OUT)
-    if need is not None and need not in kind.offers:
+    if need is not None and need not in {*kind.offers, *manifest.trained}:  # a weaver may come with a trained trigger
         label = KINDS[need].label
         way_out = f"Choose the checkpoint of a {_makers(need)} run, or a setting without {label}."
         return _unfit(f"untrained_{need}", f"it has no {label} that was trained", run.id, way_out)

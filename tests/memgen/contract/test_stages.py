@@ -70,7 +70,7 @@ def test_next_of_a_checkpoint_needs_no_more_than_it_has() -> None:
     for stage in STAGES:
         for one in stage.next:
             after, form = forms()[one.form]
-            assert after.need(form.setting) in {"weaver", stage.makes}
+            assert after.need(form.setting) in {None, "weaver", stage.makes}
 
 
 def test_unknown_stage_is_refused_by_name_and_is_no_training() -> None:
@@ -84,6 +84,7 @@ def test_run_whose_setting_is_not_known_needs_the_least_of_what_its_stage_needs(
     assert needs == [
         ("evaluate", "weaver", "weaver"),
         ("weaver_sft", None, None),
+        ("weaver_grpo", None, None),
         ("trigger_grpo", "weaver", "weaver"),
         ("ltpo_evaluate", "weaver", "weaver"),
     ]
