@@ -13,7 +13,7 @@ from backend.store.db import Database
 from backend.store.models import Checkpoint, Run
 from backend.views.times import when
 from memgen.contract.errors import BadInput
-from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.contract.stage_configs import INSERTION, LENGTHS
 from memgen.contract.stages import training_names, trains
 from memgen.contract.status import RunStatus
 
@@ -69,7 +69,7 @@ def one(database: Database, checkpoint_id: int, home: Path) -> s.CheckpointOut:
 def _out(session: Session, run: Run, problem: BadInput | None) -> s.CheckpointOut:
     checkpoint = session.get(Checkpoint, run.id)
     manifest = manifest_of(checkpoint) if checkpoint else None
-    settings = {name: run.config[name] for name in (*LENGTHS, *LIMITS) if run.config.get(name) is not None}
+    settings = {name: run.config[name] for name in (*LENGTHS, *INSERTION) if run.config.get(name) is not None}
     return s.CheckpointOut(
         id=run.id,
         stage=run.stage,

@@ -6,7 +6,7 @@ from typing import Any
 
 from dashboard.launch.config_form import FormField
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, StepName
-from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.contract.stage_configs import INSERTION, LENGTHS
 from memgen.contract.stages import forms, stage_named
 
 
@@ -60,7 +60,7 @@ def step_fields(step: StepName, fields: Sequence[FormField]) -> list[FormField]:
     stage, form = forms()[step]
     elsewhere = {"stage", "setting", "checkpoint", *SHARED, *form.absent, *form.turns, *form.alone}
     if STEPS[step].parent is not None:  # lengths and limits come with the checkpoint
-        elsewhere |= {*LENGTHS, *LIMITS}
+        elsewhere |= {*LENGTHS, *INSERTION}
     if not stage.trains:
         elsewhere |= set(SAME_QUESTIONS)
     first, rest = first_and_rest(stage.name, [field for field in fields if field.name not in elsewhere])

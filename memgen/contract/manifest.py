@@ -21,10 +21,13 @@ from memgen.contract.errors import BadInput, first_error
 from memgen.contract.json_file import Unreadable, read_json
 from memgen.contract.names import is_file_name
 from memgen.contract.numbers import Whole
-from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.contract.stage_configs import INSERTION, LENGTHS, LIMITS
 
 MANIFEST = "manifest.json"
-LARGEST = {"prompt_latents_len": 1024, "inference_latents_len": 1024, "max_prompt_aug_num": 1}
+LARGEST = {
+    "prompt_latents_len": 1024, "inference_latents_len": 1024, "max_prompt_aug_num": 1, "guard_numbers": 1,
+    "query_norms": 1,
+}  # fmt: skip
 
 
 def _printable(text: str) -> str:
@@ -55,11 +58,11 @@ def _latents(numbers: dict[str, int]) -> dict[str, int]:
     if not numbers:  # whether a checkpoint may have none is its kind's business
         return numbers
     lacking = {*LENGTHS, *LIMITS} - numbers.keys()
-    unknown = numbers.keys() - {*LENGTHS, *LIMITS, "query_norms"}
+    unknown = numbers.keys() - {*LENGTHS, *INSERTION, "query_norms"}
     if lacking or unknown:
         raise ValueError(f"it lacks {', '.join(sorted(lacking))}" if lacking else f"{min(unknown)} is unknown")
     for name, number in numbers.items():
-        lowest, largest = int(name in LENGTHS), LARGEST.get(name, 1 if name == "query_norms" else 1000)
+        lowest, largest = int(name in LENGTHS), LARGEST.get(name, 1000)
         if not lowest <= number <= largest:
             raise ValueError(f"{name} is {number} and not from {lowest} to {largest}")
     return numbers

@@ -6,12 +6,12 @@ Defaults are those of MemGen (arXiv 2509.24704) and LTPO (arXiv 2510.04182) as d
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from memgen.contract.added_fields import as_stored
+from memgen.contract.added_fields import Added, as_stored
 from memgen.contract.asking import ZERO_SHOT, Asking
 from memgen.contract.data_sets.field import DataName
 from memgen.contract.data_sets.record import Split
@@ -22,11 +22,14 @@ from memgen.contract.titles import title_of
 DType = Literal["auto", "float32", "bfloat16"]
 LENGTHS = ("prompt_latents_len", "inference_latents_len")
 LIMITS = ("max_prompt_aug_num", "max_inference_aug_num")
+INSERTION = (*LIMITS, "guard_numbers")
+"""What the insertion rule depends on; a checkpoint carries it along with its lengths."""
 USUAL = {
     "prompt_latents_len": 8,
     "inference_latents_len": 8,
     "max_prompt_aug_num": 1,
     "max_inference_aug_num": 5,
+    "guard_numbers": 0,
     "lora_r": 16,
 }
 """What a new checkpoint has, and what the planner counts with where the checkpoint is not at hand."""
@@ -115,6 +118,8 @@ class Evaluation(StageConfig):
     """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's."""
     max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)
     """Most insertions after delimiters in an answer; empty takes the checkpoint's."""
+    guard_numbers: Annotated[int | None, Added(None)] = Field(default=None, ge=0, le=1)
+    """1 inserts nothing inside numbers and `<<...>>`, 0 does; empty takes the checkpoint's."""
     prompt_latents_len: int | None = Field(default=None, ge=1, le=1024)
     """Latents at the end of the prompt. They are the checkpoint's; a number here must agree with it."""
     inference_latents_len: int | None = Field(default=None, ge=1, le=1024)
@@ -130,7 +135,7 @@ class Evaluation(StageConfig):
             raise PydanticCustomError("checkpoint_missing", f"the setting `{setting}` needs a checkpoint")
         return value
 
-    @field_validator(*LIMITS, *LENGTHS)
+    @field_validator(*INSERTION, *LENGTHS)
     @classmethod
     def _base_has_no_latents(cls, value: int | None, info: ValidationInfo) -> int | None:
         setting = info.data.get("setting")

@@ -15,6 +15,7 @@ _TITLES = {
     "inference_latents_len": "Latents in the answer",
     "max_prompt_aug_num": "Insertions at the prompt",
     "max_inference_aug_num": "Most insertions in the answer",
+    "guard_numbers": "Guard of numbers",
     "insert_probability": "Probability of an insertion",
     "prompt_style": "Prompt",
     "num_examples": "Worked examples",

@@ -6,6 +6,7 @@ size, K latents, V vocabulary. Source: MemGen, arXiv 2509.24704.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from peft import LoraConfig
@@ -102,6 +103,11 @@ class MemGenModel(nn.Module):
         """Whether the token's own text ends in a comma, a full stop or a newline."""
         return bool(self._ends_in_delimiter[token])
 
+    def text_of(self, ids: Sequence[int]) -> str:
+        """The text of tokens as they stand."""
+        text: str = self.base.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+        return text
+
     def augmentation_points(
         self, ids: Sequence[int], prompt_length: int, keeps: Callable[[int], bool] = lambda _: True
     ) -> list[int]:
@@ -114,13 +120,18 @@ class MemGenModel(nn.Module):
                 it declines does not count in the limit, and at the limit it is not asked.
         """
         may_insert, points = self.settings.may_insert, []
-        if may_insert(None, 0, self.is_delimiter):
+        if may_insert(None, 0, self.is_delimiter, str):
             points.append(prompt_length)
         before = len(points)
         for place in range(prompt_length + 1, len(ids)):
-            if may_insert(int(ids[place - 1]), len(points) - before, self.is_delimiter) and keeps(place):
+            newest, inserted = int(ids[place - 1]), len(points) - before
+            answer = partial(self._text_between, ids, prompt_length, place)
+            if may_insert(newest, inserted, self.is_delimiter, answer) and keeps(place):
                 points.append(place)
         return points
+
+    def _text_between(self, ids: Sequence[int], start: int, end: int) -> str:
+        return self.text_of(ids[start:end])
 
     def weave(self, stream: Stream, chunks: Sequence[torch.Tensor], *, prompt: bool) -> torch.Tensor:
         """Latents (B, K, D) in the reasoner's space after what the weaver has read and these chunks.

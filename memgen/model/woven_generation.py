@@ -218,7 +218,9 @@ class _Generation:
         """Whether latents may be inserted after what the row has so far."""
         ids = row.completion.ids
         newest = ids[-1] if ids else None
-        return not row.decided and self._model.settings.may_insert(newest, row.inserted, self._model.is_delimiter)
+        return not row.decided and self._model.settings.may_insert(
+            newest, row.inserted, self._model.is_delimiter, lambda: self._model.text_of(ids)
+        )
 
     def _decide(self) -> None:
         """Decide where rows are at a point; each decision is written into its completion."""

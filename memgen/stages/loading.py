@@ -9,7 +9,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.manifest import Manifest
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import checkpoint_dir, write_json
-from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.contract.stage_configs import INSERTION, LENGTHS
 from memgen.data.prompt import Prompt
 from memgen.environment import describe, same_conditions
 from memgen.model.base import BaseModel, load_base, use_threads
@@ -37,7 +37,7 @@ class Loaded:
         Raises:
             BadInput: it does not fit the base or the config, or is damaged.
         """
-        wanted = config.model_dump(include={*LENGTHS, *LIMITS})
+        wanted = config.model_dump(include={*LENGTHS, *INSERTION})
         return load_checkpoint(folder, self.base, self.identity, wanted)
 
 

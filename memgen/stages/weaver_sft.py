@@ -15,7 +15,7 @@ import torch
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.rows import num_rows, num_steps
-from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.contract.stage_configs import INSERTION, LENGTHS
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.data.prompt import answer_text, question_prompt
 from memgen.data.questions import Question
@@ -203,7 +203,7 @@ def _model(config: WeaverSftConfig, loaded: Loaded, folder: Path | None) -> MemG
         torch.manual_seed(seed_of(config.seed, "weaver"))
         return new_model(
             loaded.base,
-            LatentSettings(**config.model_dump(include={*LENGTHS, *LIMITS})),
+            LatentSettings(**config.model_dump(include={*LENGTHS, *INSERTION})),
             lora_r=config.lora_r,
             lora_alpha=config.lora_alpha,
             lora_dropout=config.lora_dropout,

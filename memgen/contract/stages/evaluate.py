@@ -14,7 +14,7 @@ from memgen.contract.planner.moments import Moment, generation
 from memgen.contract.planner.shapes import Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Form, Launch, Memory, Output, Stage
-from memgen.contract.stage_configs import LENGTHS, LIMITS, Evaluation
+from memgen.contract.stage_configs import INSERTION, LENGTHS, Evaluation
 from memgen.contract.stages import evaluations
 
 EXAMPLES_DEFAULTS = {"num_examples": 4, "max_prompt_length": 4096}
@@ -113,7 +113,7 @@ STAGE: Stage[EvaluateConfig] = Stage(
                 "Base evaluation",
                 "Answer questions with a model and score the answers.",
                 setting="base",
-                absent=("checkpoint", "insert_probability", *LENGTHS, *LIMITS),
+                absent=("checkpoint", "insert_probability", *LENGTHS, *INSERTION),
                 alone=STYLE_FIELDS,
             ),
             Form(

@@ -1,14 +1,14 @@
 """What the records of all evaluations share."""
 
 from memgen.contract.stage import Charts, Figure, Work
-from memgen.contract.stage_configs import LENGTHS, LIMITS, Evaluation
+from memgen.contract.stage_configs import INSERTION, LENGTHS, Evaluation
 
 FIRST_FIELDS = ("data", "split", "num_questions", "batch_size", "max_completion_length")
 TRAINING_ROWS = (("train", None),)
 EMPTY = {
     "num_questions": "all",
     "revision": "newest",
-    **dict.fromkeys((*LENGTHS, *LIMITS), "the checkpoint's"),
+    **dict.fromkeys((*LENGTHS, *INSERTION), "the checkpoint's"),
 }
 WORK: Work[Evaluation] = Work(
     reads=lambda config: ((config.split, config.num_questions), *(TRAINING_ROWS if config.uses_training_rows else ())),

@@ -11,7 +11,7 @@ from memgen.contract.planner.parameters import head_parameters, lora_parameters
 from memgen.contract.planner.shapes import Pass, Shape, batch_of_answers, number_of
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
-from memgen.contract.stage_configs import LENGTHS, LIMITS, FromRewards, some_insertion
+from memgen.contract.stage_configs import INSERTION, LENGTHS, FromRewards, some_insertion
 from memgen.contract.stages import trainings
 
 PenaltyForm = Literal["decision", "rate"]
@@ -70,6 +70,8 @@ class TriggerGrpoConfig(FromRewards):
     """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's."""
     max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)
     """Most insertions after delimiters in an answer; empty takes the checkpoint's."""
+    guard_numbers: Annotated[int | None, Added(None)] = Field(default=None, ge=0, le=1)
+    """1 inserts nothing inside numbers and `<<...>>`, 0 does; empty takes the checkpoint's."""
 
     _something_is_inserted = field_validator("max_inference_aug_num")(some_insertion)
 
@@ -132,7 +134,7 @@ STAGE: Stage[TriggerGrpoConfig] = Stage(
             **trainings.EMPTY,
             "num_questions": "a third",
             "head_learning_rate": "learning rate",
-            **dict.fromkeys((*LENGTHS, *LIMITS), "the checkpoint's"),
+            **dict.fromkeys((*LENGTHS, *INSERTION), "the checkpoint's"),
         },
     ),
     charts=Charts(

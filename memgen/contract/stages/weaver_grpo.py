@@ -10,7 +10,7 @@ from memgen.contract.planner.parameters import lora_parameters, weaver_parameter
 from memgen.contract.planner.shapes import Shape, batch_of_answers, number_of
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
-from memgen.contract.stage_configs import LENGTHS, LIMITS, USUAL, FromRewards, some_insertion
+from memgen.contract.stage_configs import INSERTION, LENGTHS, USUAL, FromRewards, some_insertion
 from memgen.contract.stages import trainings
 
 
@@ -67,6 +67,8 @@ class WeaverGrpoConfig(FromRewards):
     """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's, anew 1."""
     max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)
     """Most insertions after delimiters in an answer; empty takes the checkpoint's, anew 5."""
+    guard_numbers: int | None = Field(default=None, ge=0, le=1)
+    """1 inserts nothing inside numbers and `<<...>>`, 0 does; empty takes the checkpoint's, anew 0."""
     lora_r: int | None = Field(default=None, ge=1, le=1024)
     """Rank of both adapters' LoRA; empty takes the checkpoint's, anew 16. A number must agree with a checkpoint."""
     lora_alpha: int = Field(default=32, ge=1, le=4096)
@@ -128,7 +130,7 @@ STAGE: Stage[WeaverGrpoConfig] = Stage(
             "num_questions": "all",
             "latents_learning_rate": "learning rate",
             "projections_learning_rate": "learning rate",
-            **dict.fromkeys((*LENGTHS, *LIMITS, "lora_r"), "the checkpoint's"),
+            **dict.fromkeys((*LENGTHS, *INSERTION, "lora_r"), "the checkpoint's"),
         },
     ),
     charts=Charts(

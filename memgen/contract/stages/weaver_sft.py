@@ -48,6 +48,9 @@ class WeaverSftConfig(Training):
     """Insertions at the end of the prompt, 0 or 1."""
     max_inference_aug_num: int = Field(default=USUAL["max_inference_aug_num"], ge=0, le=1000)
     """Most insertions after delimiters in an answer."""
+    guard_numbers: Annotated[int, Added(0)] = Field(default=0, ge=0, le=1)
+    """1 inserts nothing inside numbers and `<<...>>`, as far as the text up to a delimiter tells: a full stop directly
+    after a digit gets no latents, even where it ends a sentence. 0, as the method has it, inserts there, too."""
     skip_probability: float = Field(default=0.0, ge=0, lt=1)
     """How likely a delimiter of a training example gets no latents, drawn anew at each step; the prompt keeps its own.
     0 inserts at the first delimiters up to the limit, as the released code does; the paper inserts at random

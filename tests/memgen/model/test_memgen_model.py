@@ -1,6 +1,7 @@
 """Properties of the method that no single golden number shows, on the golden checkpoint `a`."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -124,6 +125,44 @@ def test_points_of_an_example_are_drawn_first_and_then_limited(
     points = model.augmentation_points(ids, len(prompt), lambda _: next(wanted))
     assert points == [len(prompt), behind[1], behind[4], behind[5]]
     assert model.augmentation_points(ids, len(prompt)) == [len(prompt), *behind[:3]]
+
+
+def test_guard_spares_numbers_and_calculations_of_an_example(
+    model: MemGenModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = "Each, of 1,200, costs $2.50 so <<1,200*2.5=3000>>3000 in all.\nThat is 3000.\nDone."
+    encode, prompt = model.base.tokenizer.encode, [1, 2, 3]
+    ids = prompt + [token for part in re.split(r"([,.\n])", answer) for token in encode(part)]
+
+    def before(points: list[int]) -> list[str]:
+        return [model.text_of(ids[3:point])[-6:] for point in points[1:]]
+
+    monkeypatch.setattr(model, "settings", replace(model.settings, max_inference_aug_num=99, guard_numbers=1))
+    assert before(model.augmentation_points(ids, 3)) == ["Each,", "n all.", " all.\n", "3000.\n"]
+    monkeypatch.setattr(model, "settings", replace(model.settings, guard_numbers=0))
+    assert len(model.augmentation_points(ids, 3)) == 1 + 10
+
+
+def test_guard_spares_the_same_points_in_generation_as_in_training(
+    model: MemGenModel, prompts: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoken = model.base.tokenizer.encode("She has 3, so <<3*2.5=7.5>>7. Fine, all.\nIn 2.\n")
+    following = iter([*spoken, model.base.eos_id])
+
+    def logits(hidden: torch.Tensor) -> torch.Tensor:
+        size = model.base.model.config.vocab_size
+        return torch.nn.functional.one_hot(torch.tensor([next(following)] * len(hidden)), size).float()
+
+    monkeypatch.setattr(model, "settings", replace(model.settings, max_inference_aug_num=8, guard_numbers=1))
+    monkeypatch.setattr(model, "logits", logits)
+    (row,) = generate_woven(model, prompts[:1], 64, trigger=False)
+    assert row.text_ids == spoken
+    length = len(prompts[0])
+    points = model.augmentation_points(prompts[0].tolist() + row.ids, length)
+    assert [length + one.token for one in row.decisions] == points
+    assert [model.text_of(spoken[: point - length])[-6:] for point in points[1:]] == [
+        " Fine,", ", all.", " all.\n", "In 2.\n",
+    ]  # fmt: skip
 
 
 def test_only_the_weavers_own_parameters_have_gradients(model: MemGenModel, prompts: list[torch.Tensor]) -> None:

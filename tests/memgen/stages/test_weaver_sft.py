@@ -210,6 +210,17 @@ def test_weaver_of_a_checkpoint_is_trained_further(home: Path, tmp_path: Path, c
         assert caught.value.field == field
 
 
+def test_checkpoint_carries_the_guard_of_numbers_along_and_a_config_replaces_it(
+    home: Path, tmp_path: Path, config: RunConfig, base: BaseModel
+) -> None:
+    run(home, tmp_path / "run", config.model_copy(update={"guard_numbers": 1, "max_steps": 1}))
+    folder = tmp_path / "run" / "weaver_sft"
+    manifest = read_manifest(folder)
+    assert manifest.latents["guard_numbers"] == 1
+    for wanted, guard in (({}, 1), ({"guard_numbers": None}, 1), ({"guard_numbers": 0}, 0)):
+        assert load_checkpoint(folder, base, manifest.base_model, wanted).settings.guard_numbers == guard
+
+
 def test_each_epoch_has_every_row_once_in_its_own_order() -> None:
     epochs = [[row for number in range(4) for row in batch_of(10, 3, 4 * epoch + number, 42)] for epoch in range(2)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 2
