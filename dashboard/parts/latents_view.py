@@ -59,6 +59,8 @@ def trace_words(trace: LtpoTrace) -> str:
         parts.append(f"entropy {trace.entropy[0]:.3f} → {trace.entropy[1]:.3f} nat")
     if len(trace.top1) == 2:
         parts.append(f"likeliest token {trace.top1[0] * 100:.1f} → {trace.top1[1] * 100:.1f} %")
+    if trace.step_ulps is not None:
+        parts.append(f"step {trace.step_ulps:.3g} units in the last place")
     return " · ".join(parts)
 
 

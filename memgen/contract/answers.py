@@ -46,6 +46,9 @@ class LtpoTrace(BaseModel):
     """Which of `rewards` is the best, whose latents were used; 0 is the start."""
     distance: Finite
     """Mean Euclidean distance of the used latents from the starting ones."""
+    step_ulps: Finite | None = None
+    """Mean size of a step per coordinate, in units in the last place of the model's number format: far below 1 most of
+    it is lost when the model reads the latents. Older answers have none."""
     entropy: list[Finite]
     """Mean entropy in nats of the next-token distribution at the latents: at the start and at the best step."""
     top1: list[Finite]
@@ -181,9 +184,11 @@ def _ltpo(answers: list[AnswerRecord]) -> dict[str, float]:
     traces = [trace for answer in answers for trace in answer.ltpo or []]
     if not traces:
         return {}
+    ulps = [trace.step_ulps for trace in traces if trace.step_ulps is not None]
     gains = [trace.rewards[trace.best_step] - trace.rewards[0] for trace in traces]
     return {
         "ltpo_reward_gain": sum(gains) / len(traces),
         "ltpo_distance": sum(trace.distance for trace in traces) / len(traces),
         "ltpo_best_step": sum(trace.best_step for trace in traces) / len(traces),
+        **({"ltpo_step_ulps": sum(ulps) / len(ulps)} if ulps else {}),
     }

@@ -52,6 +52,8 @@ _TITLES = {
     "sigma_decay": "Decay of the noise",
     "top_k": "Tokens in the reward",
     "threshold": "Reward at which to stop",
+    "positions": "Latents in the reward",
+    "relative": "Relative step size and noise",
 }
 
 

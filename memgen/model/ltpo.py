@@ -14,6 +14,7 @@ from memgen.contract.errors import Diverged
 from memgen.model.memgen_model import MemGenModel
 
 EPSILON = 1e-10
+LEAST_RMS = 1e-12  # of latents that are all zero
 
 
 class Peekable(Protocol):
@@ -39,6 +40,10 @@ class LtpoSettings:
     """A row stops once a reward of it reaches this."""
     update: Literal["autograd", "reinforce", "noise"] = "autograd"
     """Adam ascent through the model, the paper's estimate H + lr * R * eps / sigma^2, or none."""
+    positions: Literal["all", "last"] = "all"
+    """Latents whose next-token distributions the reward is a mean of, or is of."""
+    relative: bool = False
+    """Whether lr and sigma are shares of the RMS of a row's starting latents."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,9 @@ class Optimised:
     """Index into `rewards` of the best, (B,); 0 is the start."""
     num_steps: torch.Tensor
     """Steps of each row until it stopped, (B,)."""
+    step_ulps: torch.Tensor
+    """Mean size of a row's steps in units in the last place of the latents' number format, (B,); far below 1 the model
+    sees few of them."""
     start: Scored
     best: Scored
 
@@ -108,31 +116,36 @@ def optimise(
     """
 
     def scored(candidate: torch.Tensor) -> Scored:
-        return score_logits(model.logits(prefix.peek(candidate.to(latents.dtype))), settings.top_k)
+        hidden = prefix.peek(candidate.to(latents.dtype))
+        return score_logits(model.logits(hidden if settings.positions == "all" else hidden[:, -1:]), settings.top_k)
 
     with torch.no_grad():
         start = best = scored(latents)
     _check(start.reward, 0)
     found = latents.detach().float().clone()
-    moving = found.clone()  # in float32: a step may be smaller than what bfloat16 tells apart
+    unit = _unit(found, relative=settings.relative)
+    moving = found / unit  # in float32: a step may be smaller than what bfloat16 tells apart
+    spacing = spacing_of(found, latents.dtype)
     adam = torch.optim.Adam([moving], lr=settings.lr, maximize=True)
     ascending = settings.update == "autograd"
     rewards = [start.reward]
     best_step = torch.zeros(len(latents), dtype=torch.long, device=latents.device)
     num_steps = torch.zeros_like(best_step)
+    ulps = torch.zeros(len(latents), device=latents.device)
     for step in range(settings.max_steps):
         active = _below(best.reward, settings.threshold)
         if not bool(active.any()):
             break
         sigma = settings.sigma * settings.sigma_decay**step
-        noise = sigma * _noise(moving, generators)
-        candidate = (moving + noise).requires_grad_(ascending)
+        noise, before = sigma * _noise(moving, generators), moving.clone()
+        candidate = ((moving + noise) * unit).requires_grad_(ascending)
         with torch.set_grad_enabled(ascending):
             said = scored(candidate)
         reward = said.reward.detach()
         _check(reward, step + 1)
         if ascending:  # the candidate's gradient is that of the latents beneath the noise
-            (moving.grad,) = torch.autograd.grad(said.reward, candidate, torch.ones_like(reward))
+            (gradient,) = torch.autograd.grad(said.reward, candidate, torch.ones_like(reward))
+            moving.grad = gradient * unit
             adam.step()
         elif settings.update == "reinforce":
             moving = moving + settings.lr * reward[:, None, None] * noise / sigma**2
@@ -142,9 +155,24 @@ def optimise(
             *(torch.where(better, new.detach(), old) for new, old in zip(_each(said), _each(best), strict=True))
         )
         num_steps += active
+        ulps += active * ((moving - before) * unit).abs().mean((1, 2)) / spacing
         rewards.append(reward)
-        on_step(moving.detach().clone())
-    return Optimised(found.to(latents.dtype), torch.stack(rewards), best_step, num_steps, start, best)
+        on_step(moving * unit)
+    ulps /= num_steps.clamp(min=1)
+    return Optimised(found.to(latents.dtype), torch.stack(rewards), best_step, num_steps, ulps, start, best)
+
+
+def _unit(latents: torch.Tensor, *, relative: bool) -> torch.Tensor:
+    """What a row's latents (B, K, D) are measured in, (B, 1, 1)."""
+    if not relative:
+        return torch.ones_like(latents[:, :1, :1])
+    return latents.pow(2).mean((1, 2), keepdim=True).sqrt().clamp(min=LEAST_RMS)
+
+
+def spacing_of(latents: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Mean distance, per row (B,), from a coordinate of latents (B, K, D) to the next number of a format."""
+    _, exponent = torch.frexp(latents)
+    return torch.ldexp(torch.full_like(latents, torch.finfo(dtype).eps), exponent - 1).mean((1, 2))
 
 
 def _check(reward: torch.Tensor, step: int) -> None:

@@ -66,6 +66,7 @@ def _trace(found: Optimised, place: int, token: int, distance: float) -> LtpoTra
         rewards=[round(float(reward), 5) for reward in found.rewards[:scored, place]],
         best_step=int(found.best_step[place]),
         distance=round(distance, 5),
+        step_ulps=round(float(found.step_ulps[place]), 5),
         entropy=[round(float(found.start.entropy[place]), 5), round(float(found.best.entropy[place]), 5)],
         top1=[round(float(found.start.top1[place]), 5), round(float(found.best.top1[place]), 5)],
     )

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from memgen.contract.added_fields import Added
 from memgen.contract.planner.activations import FLOAT, kept, widest
 from memgen.contract.planner.moments import Moment, generation
 from memgen.contract.planner.shapes import Pass, Shape, batch_of_answers
@@ -29,6 +30,9 @@ class LtpoEvaluateConfig(Evaluation):
     """How latents move: `autograd` is Adam ascent through the model, `reinforce` the paper's estimate from noise alone.
     `reinforce` has defaults of its own: lr 0.04, sigma 4, sigma_decay 0.9. With `noise` they do not move and the best
     noisy candidate is kept, to compare with."""
+    relative: Annotated[bool, Added(False)] = False
+    """Whether lr and sigma are shares of the latents' size (the root of their mean square) and not absolute numbers.
+    Latents that a weaver writes are some 50 times as long as a token's embedding, so a fixed step moves them little."""
     lr: float = Field(default=0.03, ge=0, le=100)
     """Step size."""
     sigma: float = Field(default=0.1, ge=0, le=1000)
@@ -39,6 +43,9 @@ class LtpoEvaluateConfig(Evaluation):
     """Updates at each insertion; 0 is the plain evaluation."""
     top_k: int = Field(default=10, ge=1, le=1000)
     """Tokens whose probability the reward looks at."""
+    positions: Annotated[Literal["all", "last"], Added("all")] = "all"
+    """Where the reward looks: at the next-token distributions after `all` latents, or after the `last` one alone, the
+    only one that the weaver's training supervises."""
     threshold: float | None = Field(default=None)
     """A question's latents stop moving once their reward reaches this; empty never stops early."""
 
@@ -66,7 +73,8 @@ def _latent_search(config: LtpoEvaluateConfig, dims: Dimensions, size: int, shap
     """All rows' latents are scored at once after the longest prefix; with `autograd` the way there is kept."""
     latents = max(shape.prompt_latents, shape.inference_latents)
     peek = Pass(latents, shape.positions)
-    logits = shape.rows * latents * dims.vocab_size * FLOAT
+    scored = latents if config.positions == "all" else 1
+    logits = shape.rows * scored * dims.vocab_size * FLOAT
     if config.update != "autograd":
         return Moment("latent search", caches, 4 * logits)
     layers = kept(dims, size, shape.rows, [peek], None, checkpointing=False)
@@ -102,6 +110,7 @@ STAGE: Stage[LtpoEvaluateConfig] = Stage(
             *evaluations.FIGURES,
             Figure("ltpo_reward_gain", "LTPO reward gain", "+.4f"),
             Figure("ltpo_distance", "LTPO distance", ".3g"),
+            Figure("ltpo_step_ulps", "LTPO step in roundings", ".3g"),
         ),
     ),
 )

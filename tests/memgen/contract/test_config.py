@@ -169,6 +169,13 @@ def test_weaver_config_of_the_version_before_means_what_it_meant(stored_before: 
     assert config.skip_among == "first"
 
 
+@pytest.mark.usefixtures("home")
+def test_ltpo_config_of_the_version_before_means_what_it_meant(stored_before: dict) -> None:
+    config = parse_config(stored_before["ltpo_evaluate"])
+    assert isinstance(config, LtpoEvaluateConfig)
+    assert (config.positions, config.relative, config.guard_numbers) == ("all", False, None)
+
+
 def test_config_that_somebody_types_has_the_defaults_of_today() -> None:
     config = parse_config({"stage": "trigger_grpo", "checkpoint": "1", "insertion_penalty": 0.5})
     assert isinstance(config, TriggerGrpoConfig)

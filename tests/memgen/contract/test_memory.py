@@ -60,6 +60,10 @@ def test_each_setting_of_an_evaluation_needs_more_than_the_one_before() -> None:
     assert needs == sorted(set(needs))
     assert total(LtpoEvaluateConfig(checkpoint="x", max_steps=0)) == needs[2]
     assert total(LtpoEvaluateConfig(checkpoint="x", update="reinforce")) < needs[3]
+    assert total(LtpoEvaluateConfig(checkpoint="x", positions="last")) < needs[3], "logits of one latent"
+    assert total(TriggerGrpoConfig(checkpoint="x")) == total(
+        TriggerGrpoConfig(checkpoint="x", gradient_accumulation_steps=1)
+    )
     assert (plan(EvaluateConfig(), SMALL, "cuda").trainables, plan(WOVEN, SMALL, "cuda").optimizer) == (0, 0)
 
 

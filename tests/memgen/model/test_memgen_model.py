@@ -12,7 +12,7 @@ from memgen.model.authors_layout import load_authors
 from memgen.model.base import load_base
 from memgen.model.checkpoint import new_model
 from memgen.model.fetch import LocalModel
-from memgen.model.ltpo import LtpoSettings, optimise, score_logits
+from memgen.model.ltpo import LtpoSettings, optimise, score_logits, spacing_of
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.model.row_cache import Reading
 from memgen.model.woven_generation import generate_woven
@@ -272,6 +272,61 @@ def test_row_that_reaches_the_threshold_stops_while_others_go_on(model: MemGenMo
         best = free.rewards[: expected + 1, row].max()
         assert torch.isclose(found.rewards[found.best_step[row], row], best, atol=1e-4)
     assert len(set(found.num_steps.tolist())) > 1
+
+
+def test_reward_of_the_last_latent_alone_looks_at_no_other(model: MemGenModel, prompts) -> None:
+    prefix, latents = latents_of(model, prompts)
+    found = optimise(model, prefix, latents, LtpoSettings(sigma=0.0, max_steps=3, positions="last"))
+    with torch.no_grad():
+        last = score_logits(model.logits(prefix.peek(latents))[:, -1:], 10)
+    assert torch.allclose(found.start.reward, last.reward, atol=1e-5)
+    assert torch.allclose(found.start.top1, last.top1, atol=1e-5)
+    assert bool((found.rewards[-1] > found.rewards[0]).all())
+    everywhere = optimise(model, prefix, latents, LtpoSettings(sigma=0.0, max_steps=3))
+    assert not torch.allclose(found.rewards[0], everywhere.rewards[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("update", ["autograd", "noise"])
+def test_relative_rates_are_shares_of_each_rows_own_latents(model: MemGenModel, prompts, update: str) -> None:
+    prefix, latents = latents_of(model, prompts)
+    latents = latents * torch.tensor([1.0, 2.0, 5.0, 10.0])[:, None, None]
+    rates = {"max_steps": 3, "update": update}
+    shares = LtpoSettings(lr=0.02, sigma=0.05, relative=True, **rates)
+    together = optimise(model, prefix, latents, shares, generators=noise_of([0, 1, 2, 3]))
+    for row, prompt in enumerate(prompts):
+        rms = float(latents[row].pow(2).mean().sqrt())
+        absolute = LtpoSettings(lr=0.02 * rms, sigma=0.05 * rms, **rates)
+        own, _ = latents_of(model, [prompt])
+        alone = optimise(model, own, latents[row : row + 1], absolute, generators=noise_of([row]))
+        assert torch.allclose(together.rewards[:, row], alone.rewards[:, 0], atol=2e-3)
+        assert int(together.best_step[row]) == int(alone.best_step[0])
+        assert torch.allclose(together.latents[row], alone.latents[0], atol=2e-3 * rms)
+
+
+def test_relative_reinforce_moves_a_row_by_a_share_of_its_size(model: MemGenModel, prompts) -> None:
+    prefix, latents = latents_of(model, prompts)
+    path: list[torch.Tensor] = []
+    settings = LtpoSettings(lr=0.01, sigma=0.5, max_steps=1, update="reinforce", relative=True)
+    found = optimise(model, prefix, latents, settings, generators=noise_of([0, 1, 2, 3]), on_step=path.append)
+    for row, generator in enumerate(noise_of([0, 1, 2, 3])):
+        rms = latents[row].pow(2).mean().sqrt()
+        noise = 0.5 * torch.randn(latents.shape[1:], generator=generator)
+        moved = rms * 0.01 * found.rewards[1, row] * noise / 0.5**2
+        assert torch.allclose(path[0][row], latents[row] + moved, atol=1e-4)
+
+
+def test_size_of_steps_is_told_in_units_in_the_last_place(model: MemGenModel, prompts) -> None:
+    prefix, latents = latents_of(model, prompts)
+    found = optimise(model, prefix, latents, LtpoSettings(lr=0.01, sigma=0.0, max_steps=1))
+    spacing = (torch.nextafter(latents.abs(), torch.tensor(torch.inf)) - latents.abs()).mean((1, 2))
+    assert torch.allclose(found.step_ulps, 0.01 / spacing, rtol=0.02)  # Adam's first step is lr in each coordinate
+    still = optimise(model, prefix, latents, LtpoSettings(sigma=1.0, max_steps=2, update="noise"))
+    assert still.step_ulps.tolist() == [0, 0, 0, 0]
+
+
+def test_next_number_of_bfloat16_is_as_far_as_its_seven_bits_say() -> None:
+    values = torch.tensor([6.0, -150.0, 0.9, 1.0])[:, None, None]
+    assert spacing_of(values, torch.bfloat16).tolist() == [4 / 128, 128 / 128, 0.5 / 128, 1 / 128]
 
 
 def test_confidence_is_least_between_certain_and_uniform() -> None:

@@ -114,8 +114,11 @@ def test_ltpo_tells_how_each_insertion_moved(home: Path, tmp_path: Path, checkpo
             assert len(trace.rewards) == 4
             assert trace.rewards[trace.best_step] == max(trace.rewards)
             assert (trace.distance > 0) == (trace.best_step > 0)
+            assert trace.step_ulps is not None
+            assert trace.step_ulps > 1000  # in float32
     assert metrics["ltpo_distance"] > 0
     assert metrics["ltpo_reward_gain"] > 0
+    assert metrics["ltpo_step_ulps"] > 1000
 
 
 def test_ltpo_stopped_and_resumed_equals_uninterrupted(home: Path, tmp_path: Path, checkpoint: str) -> None:
