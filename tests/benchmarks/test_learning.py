@@ -16,6 +16,7 @@ from memgen.contract.answers import AnswerRecord, Augmentation
 from memgen.contract.config import parse_config
 from memgen.contract.rows import num_rows
 from memgen.contract.rundir import RunDir, write_json
+from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.data import load_questions
 from memgen.data.questions import Question
@@ -93,6 +94,19 @@ def test_table_counts_answers_by_decisions_and_by_what_chance_did_at_the_prompt(
     right = sum(one for one, draw in zip([False, True, True, False], kept, strict=True) if draw)
     assert f"| inserted | 3 | {sum(kept)} | {right} |" in said
     assert f"| left out | 3 | {4 - sum(kept)} | {2 - right} |" in said
+
+
+def test_plan_names_the_rules_that_the_records_were_made_with() -> None:
+    configs = {
+        step.name: parse_config({**step.config(FULL, 0, {}), **({"checkpoint": "x"} if step.checkpoint else {})})
+        for step in STEPS
+        if step.name in ("weaver_sft", "trigger_grpo")
+    }
+    grpo, sft = configs["trigger_grpo"], configs["weaver_sft"]
+    assert isinstance(grpo, TriggerGrpoConfig)
+    assert isinstance(sft, WeaverSftConfig)
+    assert (grpo.insertion_penalty_form, grpo.scale_rewards, grpo.gradient_accumulation_steps) == ("rate", "none", 1)
+    assert (grpo.lr_scheduler_type, grpo.warmup_ratio, sft.skip_among) == ("constant", 0.0, "first")
 
 
 def test_questions_near_to_training_have_its_numbers() -> None:
