@@ -11,9 +11,10 @@ from collections import deque
 from memgen.answer_text import is_label, last_number, plain, value_of
 from memgen.contract.answers import with_strict
 from memgen.contract.data_sets.record import AnswerKind
+from memgen.expressions import same_expression
 from memgen.math_equivalence import is_equiv
 
-SCORER_VERSIONS: dict[AnswerKind, int] = {"number": 2, "choice": 3, "expression": 2, "exact text": 2}
+SCORER_VERSIONS: dict[AnswerKind, int] = {"number": 2, "choice": 3, "expression": 3, "exact text": 2}
 """By kind of answer, raised with every change that may give an answer another score; what carries none is of 1."""
 MAX_MARKS = 100  # marked lines that are looked at, from the last
 
@@ -61,6 +62,8 @@ def accuracy(completion: str, solution: str, kind: AnswerKind = "number", *, req
             return float(choice_of(given) == choice_of(expected) is not None)
         case "exact text":
             return float(given.split() == expected.split())
+        case "expression":
+            return float(_same_value_or_expression(given, expected))
         case _:
             return float(same_answer(given, expected))
 
@@ -106,6 +109,16 @@ def _last_line(text: str) -> str | None:
     """The last line with something in it."""
     lines = text.strip().splitlines()
     return lines[-1].strip() if lines else None
+
+
+def _same_value_or_expression(given: str, expected: str) -> bool:
+    """Whether two answers have the same text or the same value; math-verify tells where one of them has no value."""
+    if plain(given) == plain(expected) != "":
+        return True
+    values = value_of(given), value_of(expected)
+    if None not in values:
+        return values[0] == values[1]
+    return same_expression(given, expected)
 
 
 def same_answer(given: str, expected: str) -> bool:
