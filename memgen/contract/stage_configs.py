@@ -124,6 +124,10 @@ class Evaluation(StageConfig):
     """Latents at the end of the prompt. They are the checkpoint's; a number here must agree with it."""
     inference_latents_len: int | None = Field(default=None, ge=1, le=1024)
     """Latents after a delimiter. They are the checkpoint's; a number here must agree with it."""
+    nll: Annotated[bool, Added(False)] = Field(default=False, title="Likelihood of the solutions")
+    """Whether it is also measured how likely each question's own solution is, in nats per token (negative
+    log-likelihood): one pass without generation, which tells settings apart where few answers are right, or few wrong.
+    Latents stand at the points of the solution, as in training."""
 
     @field_validator("checkpoint")
     @classmethod

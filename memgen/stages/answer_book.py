@@ -5,7 +5,7 @@ Of several ranks each writes a book. The main one's is the answer file; it takes
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from memgen.contract.answers import AnswerRecord, Augmentation, LtpoTrace, Summary, read_answers, summarize
@@ -85,6 +85,7 @@ class AnswerBook:
         truncated: bool,
         augmentations: Sequence[Augmentation] = (),
         ltpo: list[LtpoTrace] | None = None,
+        metrics: Mapping[str, float] | None = None,
     ) -> None:
         """Score and append the answer to a question; one that is already there stays as it is.
 
@@ -95,6 +96,7 @@ class AnswerBook:
             truncated: whether it ended at the length limit.
             augmentations: decision points, where there is a weaver.
             ltpo: a trace per insertion, where latents were optimised.
+            metrics: what was measured beside the scores.
         """
         now = time.perf_counter()
         seconds = now - self._begun.get(index, self._began)
@@ -106,7 +108,7 @@ class AnswerBook:
             prompt=self._prompt.messages(question.question),
             solution=question.solution,
             completion=completion,
-            metrics=score(completion, question.solution, self._prompt.chosen.answer),
+            metrics={**score(completion, question.solution, self._prompt.chosen.answer), **(metrics or {})},
             completion_tokens=tokens,
             truncated=truncated,
             augmentations=list(augmentations),

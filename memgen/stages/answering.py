@@ -22,6 +22,7 @@ from memgen.model.memgen_model import MemGenModel
 from memgen.model.woven_generation import Choose, Completion, generate_woven
 from memgen.stages.answer_book import AnswerBook
 from memgen.stages.context import Context
+from memgen.stages.gold import GoldAnswers, Logprobs, plain, with_latents
 from memgen.stages.latent_search import LatentSearch
 from memgen.stages.loading import load
 
@@ -57,10 +58,17 @@ def answer_all(
     loaded = load(config, context, CONDITIONS, prompt)
     texts = [prompt.text(question.question) for question in questions]
     prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)
+
+    def gold(logprobs: Logprobs) -> GoldAnswers | None:
+        return GoldAnswers(config, loaded.base, questions, prompts, logprobs) if config.nll else None
+
     if loaded.checkpoint is None:
-        answer = _plainly(config, context, loaded.base)
+        answer = _plainly(config, context, loaded.base, gold(plain(loaded.base)))
     else:
-        answer = _with_latents(config, context, loaded.model(config, loaded.checkpoint), choose, search)
+        model = loaded.model(config, loaded.checkpoint)
+        chosen = choose([question.id for question in questions])
+        likely = gold(with_latents(model, trigger=config.uses_trigger, choose=chosen))
+        answer = _with_latents(config, context, model, choose, search, likely)
     book, missing = _open_book(context, prompt, questions)
     context.monitor.phase("generate", f"{len(questions)} questions, {config.batch_size} at a time")
     book.report()
@@ -86,15 +94,19 @@ def _open_book(context: Context, prompt: Prompt, questions: list[Question]) -> t
     return book, team.from_main(book.missing)
 
 
-def _plainly(config: Evaluation, context: Context, base: BaseModel) -> Answer:
+def _plainly(config: Evaluation, context: Context, base: BaseModel, gold: GoldAnswers | None) -> Answer:
     def answer_batch(batch: range, prompts: list[list[int]], book: AnswerBook) -> None:
+        if gold is not None:
+            gold.measure(batch)
         for index in batch:
             book.begin(index)
         generate_greedy(
             base,
             prompts,
             config.max_completion_length,
-            lambda row, ids, truncated: book.add(batch[row], _text(base, ids), len(ids), truncated),
+            lambda row, ids, truncated: book.add(
+                batch[row], _text(base, ids), len(ids), truncated, metrics=gold.metrics(batch[row]) if gold else None
+            ),
             lambda: context.stop.requested() is not None,
             book.tell_step,
         )
@@ -115,6 +127,7 @@ def _with_latents(
     model: MemGenModel,
     choose: Callable[[list[str]], Choose | None],
     search: Callable[[MemGenModel, list[str]], LatentSearch | None],
+    gold: GoldAnswers | None,
 ) -> Answer:
     def answer(missing: list[int], questions: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
         own = missing[context.team.rank :: context.team.size]
@@ -123,11 +136,17 @@ def _with_latents(
         ids = [questions[index].id for index in own]
         improve = search(model, ids)
 
+        def on_start(number: int) -> None:
+            if gold is not None:
+                gold.measure_ahead(own, number)
+            book.begin(own[number])
+
         def on_row(number: int, completion: Completion) -> None:
             tokens = completion.text_ids
             points = [Augmentation(token=d.token, asked=d.asked, inserted=d.inserted) for d in completion.decisions]
             traces = improve.traces[number] if improve else None
-            book.add(own[number], _text(model.base, tokens), len(tokens), not completion.ended, points, traces)
+            metrics = gold.metrics(own[number]) if gold else None
+            book.add(own[number], _text(model.base, tokens), len(tokens), not completion.ended, points, traces, metrics)
 
         generate_woven(
             model,
@@ -137,7 +156,7 @@ def _with_latents(
             width=config.batch_size,
             improve=improve,
             choose=choose(ids),
-            on_start=lambda number: book.begin(own[number]),
+            on_start=on_start,
             on_row=on_row,
             should_stop=lambda: context.stop.requested() is not None,
             on_pass=book.tell_step,

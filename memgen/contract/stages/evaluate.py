@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from memgen.contract.added_fields import Added
 from memgen.contract.asking import Asking
 from memgen.contract.data_sets.field import WORDS
+from memgen.contract.planner.gold import gold_moments
 from memgen.contract.planner.moments import Moment, generation
 from memgen.contract.planner.shapes import Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
@@ -95,7 +96,8 @@ class EvaluateConfig(Evaluation):
 
 
 def _moments(config: EvaluateConfig, dims: Dimensions, size: int, _device: str, shape: Shape) -> list[Moment]:
-    return [generation(config, dims, size, shape)]
+    answering = generation(config, dims, size, shape)
+    return [answering, *gold_moments(config, dims, size, shape, answering.caches)] if config.nll else [answering]
 
 
 STAGE: Stage[EvaluateConfig] = Stage(

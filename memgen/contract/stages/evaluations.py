@@ -19,6 +19,7 @@ WORK: Work[Evaluation] = Work(
 FIGURES = (
     Figure("accuracy", "Accuracy", "%", so_far=True),
     Figure("accuracy_strict", "Accuracy, box required", "%"),
+    Figure("nll", "NLL of solutions", ".3f"),
     Figure("num_questions", "Questions", ",.0f", so_far=True),
     Figure("truncated", "Truncated", "%"),
     Figure("mean_completion_tokens", "Mean tokens", ",.1f"),

@@ -56,6 +56,17 @@ class LtpoEvaluateConfig(Evaluation):
             return {**REINFORCE_DEFAULTS, **data}
         return data
 
+    @field_validator("nll")
+    @classmethod
+    def _solutions_have_no_latents_of_their_own(cls, value: bool) -> bool:
+        if value:
+            raise PydanticCustomError(
+                "nll_unused",
+                "a solution has no latents under LTPO, which optimises them for what the model itself writes",
+                {"way_out": "Leave nll off for LTPO; in a pipeline set it to false for the step ltpo_eval."},
+            )
+        return value
+
     @field_validator("sigma")
     @classmethod
     def _reinforce_needs_noise(cls, value: float, info: ValidationInfo) -> float:
