@@ -22,6 +22,7 @@ from memgen.contract.json_file import Unreadable, read_json
 from memgen.contract.names import is_file_name
 from memgen.contract.numbers import Whole
 from memgen.contract.stage_configs import INSERTION, LENGTHS, LIMITS
+from memgen.contract.weaver_variants import VARIANTS, VariantName
 
 MANIFEST = "manifest.json"
 LARGEST = {
@@ -104,7 +105,9 @@ class Manifest(BaseModel):
     latents: Latents
     """Lengths and limits, as `LatentSettings` names them; empty where the kind has no latents."""
     trained: list[AdapterName] = Field(max_length=len(ADAPTERS))
-    """Adapters that were trained: their LoRA B must not be all zero."""
+    """Parts that were trained, by the names of their adapters; see `trained_loras`."""
+    weaver_variant: VariantName = "full"
+    """What is left of the weaver."""
     lora: dict[AdapterName, LoraSettings]
     stage: Label | None = None
     step: Whole | None = None
@@ -127,6 +130,12 @@ class Manifest(BaseModel):
         if bool(self.latents) != layout.has_latents:
             raise ValueError(f"a checkpoint of kind {self.kind} has {'' if layout.has_latents else 'no '}latents")
         return self
+
+    @property
+    def trained_loras(self) -> list[str]:
+        """Adapters whose LoRA B must not be all zero; an ablated weaver may have none, and has zeros there."""
+        has_lora = "lora" in VARIANTS[self.weaver_variant].trains
+        return [name for name in self.trained if name != "weaver" or has_lora]
 
     @property
     def content_hash(self) -> str:

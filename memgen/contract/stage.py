@@ -91,6 +91,15 @@ class Form:
 
 
 @dataclass(frozen=True)
+class Variation:
+    """Settings to start a form from in one click, e.g. an ablation."""
+
+    label: str
+    values: Mapping[str, Any]
+    """Fields that differ from their defaults."""
+
+
+@dataclass(frozen=True)
 class Launch:
     """How the launch forms show the config."""
 
@@ -101,6 +110,8 @@ class Launch:
     """What an empty field stands for, in a few words."""
     defaults: Mapping[tuple[str, Any], Mapping[str, Any]] = field(default_factory=dict)
     """Defaults of other fields that come with a field's value."""
+    variations: tuple[Variation, ...] = ()
+    """What a form can start from instead of the defaults."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +180,8 @@ class Stage(Generic[Config]):
     """The kind of its checkpoints."""
     next: tuple[Next, ...] = ()
     """What may come next, the usual thing first."""
+    told: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
+    """Fields that labels of what a run has made speak of where they are not the default, and in what words."""
 
     @property
     def trains(self) -> bool:

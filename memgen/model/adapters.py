@@ -84,12 +84,12 @@ class Adapters:
             self._switch(before, layers)
 
     @contextmanager
-    def on_from(self, name: Adapter, start: int) -> Iterator[None]:
-        """Inside the block the base, at rest otherwise, runs with this adapter on its positions from `start` on.
+    def on_from(self, name: Adapter | None, start: int) -> Iterator[None]:
+        """Inside the block the base, at rest otherwise, runs with this adapter, or none, on its positions from `start`.
 
         Without dropout. The positions are those of a pass over one sequence, (1, N, D).
         """
-        self._tail = name, start
+        self._tail = None if name is None else (name, start)
         try:
             yield
         finally:

@@ -20,6 +20,7 @@ from memgen.contract.manifest import LATENTS_ADAPTER, Manifest, damaged
 from memgen.contract.presets import Preset
 from memgen.contract.rundir import write_json
 from memgen.contract.stage_configs import LENGTHS, LIMITS
+from memgen.contract.weaver_variants import VARIANTS
 from memgen.data.prompt import prompt_hash
 from memgen.model.adapter_files import read_adapter, read_json, read_lora_config, read_tensors
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
@@ -122,7 +123,7 @@ def export_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
         Number of tensors written.
 
     Raises:
-        BadInput: `folder_exists`, `no_query_norms`, and as `load_checkpoint` and `fetch_model` do.
+        BadInput: `folder_exists`, `ablated_weaver`, `no_query_norms`, and as `load_checkpoint` and `fetch_model` do.
     """
     if out.exists():
         raise BadInput(
@@ -130,6 +131,14 @@ def export_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
         )
     weights = fetch_model(preset, None, home, monitor)
     model = load_checkpoint(source, load_base(weights, "float32"), weights.identity)
+    if model.variant != "full":
+        raise BadInput(
+            "ablated_weaver",
+            f"the authors' layout holds a whole weaver, and this one is ablated: {VARIANTS[model.variant].words}",
+            field="source",
+            value=source,
+            way_out="Export a checkpoint whose weaver_variant is full.",
+        )
     if not model.settings.query_norms:
         raise BadInput(
             "no_query_norms",

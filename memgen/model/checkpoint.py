@@ -23,6 +23,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.manifest import MANIFEST, LoraSettings, Manifest, damaged, file_hash, read_manifest
 from memgen.contract.rundir import write_whole
 from memgen.contract.stage_configs import LENGTHS
+from memgen.contract.weaver_variants import LORA_TARGETS, VARIANTS, LoraTargets, VariantName
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.base import BaseModel
 from memgen.model.finite import is_finite
@@ -30,12 +31,19 @@ from memgen.model.memgen_model import LatentSettings, MemGenModel
 
 PARTS = "parts.safetensors"
 OPTIMIZER = "optimizer.pt"
-TARGETS = ["q_proj", "v_proj"]
+TARGETS = list(LORA_TARGETS["qv"])
 FLOATS = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 
 
 def new_model(
-    base: BaseModel, settings: LatentSettings, *, lora_r: int, lora_alpha: int, lora_dropout: float
+    base: BaseModel,
+    settings: LatentSettings,
+    *,
+    lora_r: int,
+    lora_alpha: int,
+    lora_dropout: float,
+    lora_targets: LoraTargets = "qv",
+    variant: VariantName = "full",
 ) -> MemGenModel:
     """An untrained model; its random numbers come from torch's generator."""
     lora: dict[Adapter, LoraConfig] = {
@@ -43,13 +51,13 @@ def new_model(
             r=lora_r,
             lora_alpha=lora_alpha,
             lora_dropout=lora_dropout,
-            target_modules=TARGETS,
+            target_modules=list(LORA_TARGETS[lora_targets]),
             bias="none",
             task_type="CAUSAL_LM",
         )
         for name in ADAPTERS
     }
-    return MemGenModel(base, settings, lora)
+    return MemGenModel(base, settings, lora, variant)
 
 
 def lora_settings(model: MemGenModel) -> dict[Adapter, LoraSettings]:
@@ -179,7 +187,7 @@ def load_checkpoint(
         if name not in manifest.lora:
             raise damaged(MANIFEST, f"it has no LoRA settings of the {name}")
     lora: dict[Adapter, LoraConfig] = {name: lora_config(manifest.lora[name]) for name in ADAPTERS}
-    model = build(base, settings, lora, MANIFEST)
+    model = build(base, settings, lora, MANIFEST, manifest.weaver_variant)
     restore(model, folder)
     return model
 
@@ -189,14 +197,20 @@ def lora_config(settings: LoraSettings) -> LoraConfig:
     return LoraConfig(**settings.model_dump(), bias="none", task_type="CAUSAL_LM")
 
 
-def build(base: BaseModel, settings: LatentSettings, lora: dict[Adapter, LoraConfig], file: str) -> MemGenModel:
+def build(
+    base: BaseModel,
+    settings: LatentSettings,
+    lora: dict[Adapter, LoraConfig],
+    file: str,
+    variant: VariantName = "full",
+) -> MemGenModel:
     """A model with adapters as a checkpoint's file describes them; its weights are still to come.
 
     Raises:
         BadInput: `checkpoint_damaged`, naming that file, if the base has no such places.
     """
     try:
-        return MemGenModel(base, settings, lora)
+        return MemGenModel(base, settings, lora, variant)
     except (ValueError, TypeError) as error:  # of PEFT
         reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
         raise damaged(file, f"its adapters do not fit this base: {reason}") from error
@@ -217,11 +231,16 @@ def restore(model: MemGenModel, folder: Path) -> None:
         )
     for file, tensors in targets.items():
         check_tensors(file, tensors, found[file])
-    for name in manifest.trained:
+    for name in manifest.trained_loras:
         if is_untrained(found[f"{name}.safetensors"]):
             raise damaged(
                 f"{name}.safetensors", f"the manifest calls the {name} trained, and every lora_B of it is zero"
             )
+    variant = VARIANTS[manifest.weaver_variant]
+    if "lora" not in variant.trains and not is_untrained(found["weaver.safetensors"]):
+        raise damaged(
+            "weaver.safetensors", f"the manifest calls the weaver one with {variant.words}, and it has a LoRA"
+        )
     with torch.no_grad():
         for file, tensors in targets.items():
             for key, target in tensors.items():
@@ -241,6 +260,7 @@ def summary(folder: Path) -> list[str]:
         f"made from    {manifest.parent or 'no other checkpoint'}",
         f"stage        {manifest.stage or '-'}, step {manifest.step if manifest.step is not None else '-'}",
         f"trained      {', '.join(manifest.trained) or 'nothing'}",
+        f"weaver       {VARIANTS[manifest.weaver_variant].words or 'whole'}",
         f"latents      {', '.join(f'{name} {value}' for name, value in manifest.latents.items())}",
         f"resumable    {'yes' if manifest.optimizer else 'no'}",
     ]

@@ -13,6 +13,7 @@ from peft import LoraConfig
 from torch import nn
 
 from memgen.contract.insertion import DELIMITERS, Limits
+from memgen.contract.weaver_variants import VARIANTS, VariantName
 from memgen.model.adapters import Adapter, Adapters
 from memgen.model.base import BaseModel
 from memgen.model.recompute import recompute_layers
@@ -58,11 +59,20 @@ class MemGenModel(nn.Module):
         base: the loaded base model; frozen from here on.
         settings: latents and limits.
         lora: LoRA settings of both adapters.
+        variant: what is left of the weaver.
     """
 
-    def __init__(self, base: BaseModel, settings: LatentSettings, lora: dict[Adapter, LoraConfig]) -> None:
+    def __init__(
+        self,
+        base: BaseModel,
+        settings: LatentSettings,
+        lora: dict[Adapter, LoraConfig],
+        variant: VariantName = "full",
+    ) -> None:
         super().__init__()
         self.settings = settings
+        self.variant = variant
+        self._weaver_has = VARIANTS[variant]
         self.lora = lora
         self.base = base
         self.adapters = Adapters(base.model, lora)
@@ -147,9 +157,12 @@ class MemGenModel(nn.Module):
         self, stream: Stream, chunks: Sequence[torch.Tensor], prompt: Sequence[bool]
     ) -> tuple[torch.Tensor, ...]:
         """Latents (K, D) of each row, some of which may be at the end of their prompt."""
+        if not self._weaver_has.reads:
+            static = {one: self._static_latents(one) for one in set(prompt)}
+            return tuple(static[one] for one in prompt)
         kinds = {one: self._queries(one) for one in set(prompt)}
         queries = [kinds[one] for one in prompt]
-        with self.adapters.on("weaver"):
+        with self.adapters.on(self._weaver_adapter):
             hidden = stream.read([self._into_weaver(chunk) for chunk in chunks], queries)
         counts = [len(own) for own in queries]
         ends = [own[-count:] for own, count in zip(hidden, counts, strict=True)]
@@ -168,6 +181,8 @@ class MemGenModel(nn.Module):
         Returns:
             Hidden states (n_i, D) of the reasoner's rows, and latents (K, D), in the reasoner's space, of the weaver's.
         """
+        if not self._weaver_has.reads:
+            return self._read_together(reasoner, weaver)[0], [self._static_latents(one) for one in prompt]
         queries = [self._queries(one) for one in prompt]
         hidden, woven = self._read_together(reasoner, replace(weaver, queries=queries))
         return hidden, [self._out_of_weaver(own[-len(last) :]) for own, last in zip(woven, queries, strict=True)]
@@ -180,10 +195,20 @@ class MemGenModel(nn.Module):
                 read_together([trigger])
 
     def _read_together(self, reasoner: Reading, weaver: Reading) -> list[list[torch.Tensor]]:
-        """Hidden states of both, in one pass of the base."""
+        """Hidden states of both, in one pass of the base; of the reasoner alone, where the weaver reads nothing."""
+        if not self._weaver_has.reads:
+            return read_together([reasoner]) if reasoner.rows else [[]]
         chunks = [self._into_weaver(chunk) for chunk in weaver.chunks]
-        with self.adapters.on_from("weaver", sum(len(chunk) for chunk in reasoner.chunks)):
+        with self.adapters.on_from(self._weaver_adapter, sum(len(chunk) for chunk in reasoner.chunks)):
             return read_together([reasoner, replace(weaver, chunks=chunks)])
+
+    @property
+    def _weaver_adapter(self) -> Adapter | None:
+        return "weaver" if "lora" in self._weaver_has.trains else None
+
+    def _static_latents(self, prompt: bool) -> torch.Tensor:
+        """Latents (K, D) of a weaver that reads nothing: its queries, as they are, take the way out of it."""
+        return self._out_of_weaver(self.weaver.queries(prompt=prompt))
 
     def _queries(self, prompt: bool) -> torch.Tensor:
         """(K, D)"""
@@ -222,23 +247,30 @@ class MemGenModel(nn.Module):
 
         Returns:
             The trained parameters by group: `lora` and, of the weaver, `latents` (queries, norms, scales) and
-            `projections`; of the trigger, `head`.
+            `projections`; of the trigger, `head`. Of an ablated weaver what it has of these.
         """
         self.requires_grad_(False)
-        self.adapters.train(name)
-        if name is None:
-            return {}
-        groups = {"lora": list(self.adapters.parameters(name).values())}
-        if name == "trigger":
-            groups["head"] = list(self.trigger_head.parameters())
-        else:
-            own = dict(self.weaver.named_parameters())
-            groups["latents"] = [value for key, value in own.items() if "_to_" not in key]
-            groups["projections"] = [value for key, value in own.items() if "_to_" in key]
+        groups = {} if name is None else self._groups(name)
+        self.adapters.train(name if "lora" in groups else None)
         for parameters in groups.values():
             for parameter in parameters:
                 parameter.requires_grad_(True)
         return groups
+
+    def _groups(self, name: Adapter) -> dict[str, list[nn.Parameter]]:
+        lora = list(self.adapters.parameters(name).values())
+        if name == "trigger":
+            return {"lora": lora, "head": list(self.trigger_head.parameters())}
+        own = dict(self.weaver.named_parameters())
+        outward = (
+            "weaver_to_reasoner" if not self._weaver_has.reads else "_to_"
+        )  # nothing comes in where nothing is read
+        groups = {
+            "lora": lora,
+            "latents": [value for key, value in own.items() if "_to_" not in key],
+            "projections": [value for key, value in own.items() if outward in key],
+        }
+        return {group: groups[group] for group in self._weaver_has.trains}
 
     def recompute_layers(self) -> None:
         """Keep fewer activations for the backward pass and compute them again (gradient checkpointing)."""

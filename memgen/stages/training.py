@@ -26,6 +26,7 @@ from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.manifest import MANIFEST, Manifest, damaged
 from memgen.contract.stage_configs import Training
 from memgen.contract.status import StopMode
+from memgen.contract.weaver_variants import VARIANTS
 from memgen.data.prompt import prompt_hash
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.checkpoint import (
@@ -136,6 +137,7 @@ class TrainingLoop:
         self._total = total_steps
         self._block = block
         groups = model.train_part(part)
+        self._of = "'s LoRA" if "lora" in groups else ""
         if config.gradient_checkpointing:
             model.recompute_layers()
         self._parameters = [parameter for group in groups.values() for parameter in group]
@@ -276,7 +278,7 @@ class TrainingLoop:
         if self._part not in manifest.trained:
             self._context.monitor.warn(
                 "nothing_learned",
-                f"the {self._part}'s LoRA has not moved in {self._total} steps: every gradient was zero",
+                f"the {self._part}{self._of} has not moved in {self._total} steps: every gradient was zero",
             )
         self._context.monitor.say(f"checkpoint {manifest.content_hash} saved as {output.name}")
 
@@ -296,20 +298,28 @@ class TrainingLoop:
                 "Go on with --resume; the last checkpoint is whole.",
             )
 
+    def _has_learned(self, name: Adapter) -> bool:
+        """Whether a part was trained, here or before, and has moved."""
+        before = self._loaded.manifest
+        trained_before = before is not None and name in before.trained
+        if name == "weaver" and "lora" not in VARIANTS[self._model.variant].trains:
+            return trained_before or (name == self._part and self._had_gradients())
+        moved = not is_untrained(self._model.adapters.parameters(name))
+        return moved and (trained_before or name == self._part)
+
+    def _had_gradients(self) -> bool:
+        moments = [state["exp_avg_sq"] for state in self._optimizer.state.values()]
+        return any(bool(moment.any()) for moment in moments)
+
     def _manifest(self, step: int) -> Manifest:
         before = self._loaded.manifest
-        learned: list[Adapter] = [
-            name
-            for name in ADAPTERS
-            if (name == self._part or (before is not None and name in before.trained))
-            and not is_untrained(self._model.adapters.parameters(name))
-        ]
         return Manifest(
             kind=self._part,
             base_model=self._loaded.identity,
             tokenizer_hash=tokenizer_hash(self._model.base),
             latents=vars(self._model.settings),
-            trained=learned,
+            trained=[name for name in ADAPTERS if self._has_learned(name)],
+            weaver_variant=self._model.variant,
             lora=lora_settings(self._model),
             stage=self._config.stage,
             step=step,

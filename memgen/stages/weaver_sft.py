@@ -17,6 +17,7 @@ from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.rows import num_rows, num_steps
 from memgen.contract.stage_configs import INSERTION, LENGTHS
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
+from memgen.contract.weaver_variants import LORA_TARGETS
 from memgen.data.prompt import answer_text, question_prompt
 from memgen.data.questions import Question
 from memgen.environment import TRAINING_CONDITIONS
@@ -207,7 +208,33 @@ def _model(config: WeaverSftConfig, loaded: Loaded, folder: Path | None) -> MemG
             lora_r=config.lora_r,
             lora_alpha=config.lora_alpha,
             lora_dropout=config.lora_dropout,
+            lora_targets=config.lora_targets,
+            variant=config.weaver_variant,
         )
     model = loaded.model(config, folder)
     refuse_other_rank(model, config.lora_r)
+    _check_shape(config, model)
     return model
+
+
+def _check_shape(config: WeaverSftConfig, model: MemGenModel) -> None:
+    """Refuse to go on with a weaver of another shape than the config says.
+
+    Raises:
+        BadInput: `other_lora` or `other_weaver`.
+    """
+    modules = set(model.lora["weaver"].target_modules or ())
+    targets = next((name for name, known in LORA_TARGETS.items() if set(known) == modules), config.lora_targets)
+    for code, field, theirs in (
+        ("other_lora", "lora_targets", targets),
+        ("other_weaver", "weaver_variant", model.variant),
+    ):
+        ours = getattr(config, field)
+        if ours != theirs:
+            raise BadInput(
+                code,
+                f"the checkpoint has {field} {theirs}",
+                field=field,
+                value=ours,
+                way_out=f"Set {field} to {theirs}, or choose another checkpoint.",
+            )

@@ -11,10 +11,18 @@ memory-efficient kernel aligns it, which makes a copy in each layer.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memgen.contract.planner.parameters import module_widths
 from memgen.contract.planner.shapes import Pass
 from memgen.contract.presets import Dimensions
+from memgen.contract.weaver_variants import LORA_TARGETS
 
 FLOAT = 4  # bytes of a float32
+SHARED_INPUTS = {
+    **dict.fromkeys(("q_proj", "k_proj", "v_proj"), "before the attention"),
+    **dict.fromkeys(("gate_proj", "up_proj"), "before the MLP"),
+    "down_proj": "inside the MLP",
+}
+"""What modules read that nothing else keeps, by a name for it."""
 ATTENTION = {
     "cuda": "torch's sdpa, memory-efficient or flash kernel: keeps q, k, v, output and logsumexp, no T x T weights",
     "cpu": "torch's sdpa, flash kernel for the CPU: keeps q, k, v, output and logsumexp, no T x T weights",
@@ -23,20 +31,26 @@ ATTENTION = {
 
 @dataclass(frozen=True)
 class Adapter:
-    """What the LoRA layers of q_proj and v_proj keep."""
+    """What the LoRA layers of a decoder layer keep."""
 
     rank: int
     dropout: bool
     """Whether inputs are dropped in front of it: while the weaver is trained."""
     cuda: bool
     """Whether dropout keeps a mask of bytes; on a CPU it keeps the float32 factors."""
+    targets: tuple[str, ...] = LORA_TARGETS["qv"]
+    """Modules that have one."""
 
     def kept(self, dims: Dimensions, size: int) -> int:
         """Bytes per position of one layer; LoRA is float32, so inputs in another number format are cast, each apart."""
-        inputs = 2 * dims.hidden_size
+        widths = {module: module_widths(dims)[module][0] for module in self.targets}
+        inputs, narrow = sum(widths.values()), len(widths) * self.rank * FLOAT
         if self.dropout:
-            return inputs * (FLOAT + (1 if self.cuda else FLOAT)) + 2 * self.rank * FLOAT
-        return (inputs if size < FLOAT else dims.hidden_size) * FLOAT + 2 * self.rank * FLOAT
+            return inputs * (FLOAT + (1 if self.cuda else FLOAT)) + narrow
+        if size == FLOAT:  # nothing is cast: modules that read the same share it, and the attention keeps its output
+            shared = {SHARED_INPUTS.get(module): width for module, width in widths.items()}
+            inputs = sum(width for name, width in shared.items() if name is not None)
+        return inputs * FLOAT + narrow
 
 
 def kept_by_layer(dims: Dimensions, size: int, rows: int, one: Pass, adapter: Adapter | None = None) -> int:

@@ -54,9 +54,20 @@ def generation(
     return Moment("generation", shape.rows * positions * keys_and_values(dims, size), transient)
 
 
-def learning_from_tokens(dims: Dimensions, size: int, shape: Shape, adapter: Adapter, *, checkpointing: bool) -> Moment:
-    """A weaver learns from an answer's tokens: all passes are kept, and log-probabilities at the labels."""
-    rows, woven, answer = shape.rows, weaver_passes(shape), answer_pass(shape)
+def learning_from_tokens(
+    dims: Dimensions, size: int, shape: Shape, adapter: Adapter | None, *, checkpointing: bool, reads: bool = True
+) -> Moment:
+    """A weaver learns from an answer's tokens: all passes are kept, and log-probabilities at the labels.
+
+    Args:
+        dims: of the model.
+        size: bytes per number of the weights.
+        shape: of the batch.
+        adapter: of the weaver, if its LoRA is trained.
+        checkpointing: whether layers run again in the backward pass.
+        reads: whether the weaver reads what stands before its latents.
+    """
+    rows, woven, answer = shape.rows, weaver_passes(shape) if reads else [], answer_pass(shape)
     layers = kept(dims, size, rows, woven, adapter, checkpointing=checkpointing)
     layers += kept(dims, size, rows, [answer], None, checkpointing=checkpointing)
     logits = rows * shape.completion * dims.vocab_size * FLOAT

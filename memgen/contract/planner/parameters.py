@@ -3,6 +3,7 @@
 from memgen.contract.planner.shapes import number_of
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage_configs import StageConfig
+from memgen.contract.weaver_variants import LORA_TARGETS, LoraTargets
 
 
 def parts_parameters(config: StageConfig, dims: Dimensions) -> int:
@@ -11,15 +12,40 @@ def parts_parameters(config: StageConfig, dims: Dimensions) -> int:
 
 
 def lora_parameters(config: StageConfig, dims: Dimensions) -> int:
-    """One adapter on q_proj and v_proj."""
-    q_width, v_width = dims.num_heads * dims.head_dim, dims.num_kv_heads * dims.head_dim
-    return dims.num_layers * number_of(config, "lora_r") * (2 * dims.hidden_size + q_width + v_width)
+    """One adapter; where the checkpoint decides on what, it is q_proj and v_proj."""
+    targets: LoraTargets = getattr(config, "lora_targets", "qv")
+    widths = sum(sum(module_widths(dims)[module]) for module in LORA_TARGETS[targets])
+    return dims.num_layers * number_of(config, "lora_r") * widths
+
+
+def module_widths(dims: Dimensions) -> dict[str, tuple[int, int]]:
+    """What the linear modules of a decoder layer read and give, numbers per position."""
+    hidden, q_width, kv_width = dims.hidden_size, dims.num_heads * dims.head_dim, dims.num_kv_heads * dims.head_dim
+    return {
+        "q_proj": (hidden, q_width),
+        "k_proj": (hidden, kv_width),
+        "v_proj": (hidden, kv_width),
+        "o_proj": (q_width, hidden),
+        "gate_proj": (hidden, dims.intermediate_size),
+        "up_proj": (hidden, dims.intermediate_size),
+        "down_proj": (dims.intermediate_size, hidden),
+    }
 
 
 def weaver_parameters(config: StageConfig, dims: Dimensions) -> int:
-    """Projections with their biases, latents, two norms and two scales."""
+    """Both projections, and the latents."""
+    return 2 * projection_parameters(dims) + latents_parameters(config, dims)
+
+
+def projection_parameters(dims: Dimensions) -> int:
+    """One projection between reasoner and weaver, with its bias."""
+    return dims.hidden_size * (dims.hidden_size + 1)
+
+
+def latents_parameters(config: StageConfig, dims: Dimensions) -> int:
+    """Query latents, two norms and two scales."""
     latents = number_of(config, "prompt_latents_len") + number_of(config, "inference_latents_len")
-    return dims.hidden_size * (2 * (dims.hidden_size + 1) + latents + 4) + 2
+    return dims.hidden_size * (latents + 4) + 2
 
 
 def head_parameters(dims: Dimensions) -> int:

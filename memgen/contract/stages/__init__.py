@@ -1,5 +1,6 @@
 """The stages: the tuple that all rooms derive from, and looking one up by its name."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from memgen.contract.errors import BadInput
@@ -34,6 +35,19 @@ def stage_named(name: str) -> Stage[Any]:
             "unknown_stage", "no stage of this name", field="stage", value=name, way_out=f"Known: {stage_names()}."
         )
     return stage
+
+
+def set_apart(stage: str, config: Mapping[str, Any]) -> list[str]:
+    """What of a stored config sets a run apart from the usual one, in words: `static latents`, `rank 4`."""
+    found = find_stage(stage)
+    if found is None:
+        return []
+    fields = found.config.model_fields
+    return [
+        words(config[name])
+        for name, words in found.told.items()
+        if config.get(name) is not None and config[name] != fields[name].default
+    ]
 
 
 def stage_of(config: StageConfig) -> Stage[Any]:

@@ -1,18 +1,20 @@
 """Stage `weaver_sft`: the weaver learns from solutions."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from memgen.contract.added_fields import Added
 from memgen.contract.planner.activations import Adapter
 from memgen.contract.planner.moments import Moment, learning_from_tokens
-from memgen.contract.planner.parameters import lora_parameters, weaver_parameters
+from memgen.contract.planner.parameters import latents_parameters, lora_parameters, projection_parameters
 from memgen.contract.planner.shapes import Shape, batch_of_solutions
 from memgen.contract.presets import Dimensions
-from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
+from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Variation, Work
 from memgen.contract.stage_configs import LENGTHS, LIMITS, USUAL, Training, some_insertion
 from memgen.contract.stages import trainings
+from memgen.contract.weaver_variants import LORA_TARGETS, VARIANTS, TargetsField, VariantField
 
 
 class WeaverSftConfig(Training):
@@ -59,7 +61,14 @@ class WeaverSftConfig(Training):
     """Which delimiters may be skipped. `all`: points are drawn first and what is left is limited, as in generation,
     where declined points do not count. `first`: the limit comes first, so that later delimiters never get latents."""
     lora_r: int = Field(default=USUAL["lora_r"], ge=1, le=1024)
-    """Rank of both adapters' LoRA on q_proj and v_proj."""
+    """Rank of both adapters' LoRA."""
+    lora_targets: TargetsField = "qv"
+    """Modules of each layer that get a LoRA, of weaver and trigger: q_proj and v_proj (`qv`, as the method has it), all
+    four projections of the attention, the three of the MLP, or all seven."""
+    weaver_variant: VariantField = "full"
+    """What is left of the weaver, to see what its parts are good for. `no_lora`: latents and projections learn, and the
+    weaver is the model as it is; `projections_only`: the two projections alone learn; `static`: no weaver reads the
+    text, and the same learned vectors stand at each point."""
     lora_alpha: int = Field(default=32, ge=1, le=4096)
     """Scale of the LoRA: its product is multiplied by lora_alpha / lora_r."""
     lora_dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -72,13 +81,51 @@ class WeaverSftConfig(Training):
     _something_is_inserted = field_validator("max_inference_aug_num")(some_insertion)
 
 
+_TOLD: dict[str, Callable[[Any], str]] = {
+    "weaver_variant": lambda name: VARIANTS[name].words,
+    "lora_targets": lambda name: f"LoRA on {', '.join(LORA_TARGETS[name])}",
+    "lora_r": lambda rank: f"rank {rank}",
+    "prompt_latents_len": lambda count: f"{count} latents at the prompt",
+    "inference_latents_len": lambda count: f"{count} latents in the answer",
+    "max_prompt_aug_num": lambda _: "no insertion at the prompt",
+    "max_inference_aug_num": lambda most: f"at most {most} insertions in the answer" if most else "none in the answer",
+    "skip_probability": lambda share: f"random insertion, {share:.0%} skipped",
+}
+_VARIATIONS = (
+    Variation("Static latents: learned vectors, no weaver", {"weaver_variant": "static"}),
+    Variation("Projections only", {"weaver_variant": "projections_only"}),
+    Variation("No LoRA", {"weaver_variant": "no_lora"}),
+    Variation("No insertions in the answer", {"max_inference_aug_num": 0}),
+    Variation("2 latents per insertion", dict.fromkeys(LENGTHS, 2)),
+    Variation("32 latents per insertion", dict.fromkeys(LENGTHS, 32)),
+    Variation("LoRA of rank 4", {"lora_r": 4, "lora_alpha": 8}),
+    Variation("LoRA of rank 64", {"lora_r": 64, "lora_alpha": 128}),
+    Variation("LoRA on all modules", {"lora_targets": "all"}),
+    Variation("Random insertion, as in the paper", {"skip_probability": 0.5}),
+)
+
+
 def _steps(config: WeaverSftConfig, rows: int) -> int:
     return trainings.at_most(config, -(-rows // trainings.rows_of_a_step(config)) * config.num_train_epochs)
 
 
+def _trained(config: WeaverSftConfig, dims: Dimensions) -> int:
+    weaver = VARIANTS[config.weaver_variant]
+    parts = {
+        "lora": lora_parameters(config, dims),
+        "latents": latents_parameters(config, dims),
+        "projections": (2 if weaver.reads else 1) * projection_parameters(dims),
+    }
+    return sum(parts[group] for group in weaver.trains)
+
+
 def _moments(config: WeaverSftConfig, dims: Dimensions, size: int, device: str, shape: Shape) -> list[Moment]:
-    adapter = Adapter(config.lora_r, dropout=config.lora_dropout > 0, cuda=device == "cuda")
-    return [learning_from_tokens(dims, size, shape, adapter, checkpointing=config.gradient_checkpointing)]
+    weaver, adapter = VARIANTS[config.weaver_variant], None
+    if "lora" in weaver.trains:
+        targets = LORA_TARGETS[config.lora_targets]
+        adapter = Adapter(config.lora_r, dropout=config.lora_dropout > 0, cuda=device == "cuda", targets=targets)
+    checkpointing = config.gradient_checkpointing
+    return [learning_from_tokens(dims, size, shape, adapter, checkpointing=checkpointing, reads=weaver.reads)]
 
 
 STAGE: Stage[WeaverSftConfig] = Stage(
@@ -99,7 +146,7 @@ STAGE: Stage[WeaverSftConfig] = Stage(
     memory=Memory(
         batch_of_solutions,
         _moments,
-        trained=lambda config, dims: lora_parameters(config, dims) + weaver_parameters(config, dims),
+        trained=_trained,
     ),
     launch=Launch(
         forms=(
@@ -119,7 +166,9 @@ STAGE: Stage[WeaverSftConfig] = Stage(
             "latents_learning_rate": "learning rate",
             "projections_learning_rate": "learning rate",
         },
+        variations=_VARIATIONS,
     ),
+    told=_TOLD,
     charts=Charts(
         figures=(
             Figure("loss", "Last loss", ".4g"),

@@ -51,12 +51,12 @@ def plain_model_of(preset: Preset, dtype: torch.dtype, attention: str = IMPLEMEN
     return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention).eval()
 
 
-def model_of(preset: Preset, device: str, dtype: torch.dtype) -> MemGenModel:
-    """An untrained model of a preset."""
+def model_of(preset: Preset, device: str, dtype: torch.dtype, **weaver: Any) -> MemGenModel:
+    """An untrained model of a preset; `weaver` says what is other than usual, as in `new_model`."""
     with torch.device(device):
         base = plain_model_of(preset, dtype)
         told = BaseModel(base, NoTokenizer(), torch.device(device), 0, 0)
-        return new_model(told, LatentSettings(), lora_r=16, lora_alpha=32, lora_dropout=0.1)
+        return new_model(told, LatentSettings(), lora_r=16, lora_alpha=32, lora_dropout=0.1, **weaver)
 
 
 def parameters_of(model: MemGenModel) -> list[nn.Parameter]:

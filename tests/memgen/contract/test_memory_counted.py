@@ -119,6 +119,38 @@ def test_step_with_gradient_checkpointing_holds_what_the_planner_says(config: Ru
     assert moment.total + whole.gradients == near(peak.most)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        WeaverSftConfig(weaver_variant="static"),
+        WeaverSftConfig(weaver_variant="no_lora"),
+        WeaverSftConfig(weaver_variant="projections_only"),
+        WeaverSftConfig(lora_targets="attention"),
+        WeaverSftConfig(lora_targets="mlp"),
+        WeaverSftConfig(lora_targets="all"),
+    ],
+    ids=lambda config: f"{config.weaver_variant} {config.lora_targets}",
+)
+def test_step_of_an_ablated_weaver_holds_what_the_planner_says(config: WeaverSftConfig) -> None:
+    preset = get_preset("Qwen/Qwen2.5-0.5B-Instruct")
+    variant, targets = config.weaver_variant, config.lora_targets
+    model = model_of(preset, "meta", torch.bfloat16, variant=variant, lora_targets=targets)
+    trained = [parameter for group in model.train_part("weaver").values() for parameter in group]
+    model.train()
+    saved = Saved(model)
+    with Peak(parameters_of(model)) as peak:
+        with saved:
+            logprobs = model.token_logprobs(rows_on_meta(PROMPTS, ANSWERS, POINTS))
+        kept = saved.size()
+        saved.forget()
+        torch.cat(logprobs).sum().backward()  # type: ignore[no-untyped-call]
+    whole, moment = said(config, preset, "backward")
+    assert whole.weights + whole.trainables == near(size_of(parameters_of(model)))
+    assert whole.gradients == size_of(trained) == whole.optimizer // 2
+    assert moment.kept_by_layers + moment.kept_by_ends + moment.caches == near(kept)
+    assert moment.total + whole.gradients == near(peak.most)
+
+
 def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset, model: MemGenModel) -> None:
     model.train_part(None)
     model.eval()

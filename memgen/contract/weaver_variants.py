@@ -1,0 +1,57 @@
+"""The weaver, and what it is without one of its parts: a record each, for trainings, checkpoints, planner and labels.
+
+An ablation shows what a part is good for: what is left out is neither trained nor, where it is a pass, computed.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from memgen.contract.added_fields import Added
+from memgen.contract.data_sets.field import WORDS
+
+VariantName = Literal["full", "no_lora", "projections_only", "static"]
+Group = Literal["lora", "latents", "projections"]
+"""What a weaver trains: its LoRA; query latents with norms and scales; the projections between the two spaces."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is left of the weaver."""
+
+    words: str
+    """As labels say it; empty for the whole weaver."""
+    trains: tuple[Group, ...]
+    reads: bool = True
+    """Whether the weaver reads what stands before: without that, latents are the same vectors at each point."""
+
+
+VARIANTS: dict[VariantName, Variant] = {
+    "full": Variant("", ("lora", "latents", "projections")),
+    "no_lora": Variant("no LoRA", ("latents", "projections")),
+    "projections_only": Variant("projections only", ("projections",)),
+    "static": Variant("static latents", ("latents", "projections"), reads=False),
+}
+assert tuple(VARIANTS) == get_args(VariantName)
+
+LoraTargets = Literal["qv", "attention", "mlp", "all"]
+_ATTENTION, _MLP = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
+LORA_TARGETS: dict[LoraTargets, tuple[str, ...]] = {
+    "qv": ("q_proj", "v_proj"),
+    "attention": _ATTENTION,
+    "mlp": _MLP,
+    "all": (*_ATTENTION, *_MLP),
+}
+"""Modules of a decoder layer that get a LoRA."""
+
+VariantField = Annotated[
+    VariantName,
+    Added("full"),
+    Field(json_schema_extra={WORDS: {name: one.words or "whole" for name, one in VARIANTS.items()}}),
+]
+TargetsField = Annotated[
+    LoraTargets,
+    Added("qv"),
+    Field(json_schema_extra={WORDS: {"qv": "q and v", "attention": "attention", "mlp": "MLP", "all": "all"}}),
+]
