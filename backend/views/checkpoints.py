@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
 from backend.errors import LARGEST_INTEGER, NotFound
+from backend.services.ablations import ablation_words
 from backend.services.checkpoints import check_files, least_demanding, manifest_of, why_not
 from backend.store.db import Database
 from backend.store.models import Checkpoint, Run
@@ -83,6 +84,7 @@ def _out(session: Session, run: Run, problem: BadInput | None) -> s.CheckpointOu
         content_hash=checkpoint.content_hash if checkpoint else None,
         base_model=manifest.base_model if manifest else None,
         trained=list(manifest.trained) if manifest else [],
+        ablation=ablation_words(session, run),
         latents=manifest.latents if manifest else settings,
         step=manifest.step if manifest else None,
         parent_id=run.parent_id,

@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
 from backend.services import evidence, lifecycle
+from backend.services.ablations import ablation_words
 from backend.services.comparable import (
     FROM_CONFIG,
     FROM_ENVIRONMENT,
@@ -66,7 +67,10 @@ def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.
         base_id=base.id,
         conditions=_conditions(base) | _styles(ordered) | {"scorer": f"version {scores[base.id].version}"},
         warnings=[*_warnings(base, ordered), *_said(session, ordered)],
-        items=[_compared(run, base, scores[run.id], answered[run.id], answered[base.id]) for run in ordered],
+        items=[
+            _told_apart(session, run, _compared(run, base, scores[run.id], answered[run.id], answered[base.id]))
+            for run in ordered
+        ],
     )
 
 
@@ -206,6 +210,15 @@ def _compared(
         is_base=run is base,
         change=None if run is base else _change(run, base, mine, theirs),
     )
+
+
+def _told_apart(session: Session, run: Run, compared: s.ComparedRun) -> s.ComparedRun:
+    """With what was ablated; the expected change is that of the usual trainings."""
+    words = ablation_words(session, run)
+    if not words:
+        return compared
+    change = compared.change and compared.change.model_copy(update={"expected": None})
+    return compared.model_copy(update={"ablation": words, "change": change})
 
 
 def _change(run: Run, base: Run, mine: Mapping[str, Verdict], theirs: Mapping[str, Verdict]) -> s.ChangeOut:

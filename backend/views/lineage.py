@@ -3,6 +3,7 @@
 from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
+from backend.services.ablations import ablation_words
 from backend.services.descent import ancestors, family
 from backend.services.scoring import Scores, can_rescore, newest_scores
 from backend.store.models import Attempt, Checkpoint, PipelineStep, Run
@@ -44,6 +45,7 @@ def _node(session: Session, run: Run, scores: Scores, attempts: list[s.AttemptBr
         parent_deleted=run.parent_id is not None and session.get(Run, run.parent_id) is None,
         stage=run.stage,
         setting=run.setting,
+        ablation=ablation_words(session, run),
         preset=run.preset,
         data=run.data,
         note=run.note,

@@ -100,10 +100,10 @@ def _trainings(need: Need) -> list[tuple[Kind, Form]]:
 
 
 def checkpoint_text(one: CheckpointOut) -> str:
-    """`12 · weaver_sft · my note · step 16 · weaver · 1a2b3c4d`, plain text."""
+    """`12 · weaver_sft · my note · step 16 · weaver · static latents · 1a2b3c4d`, plain text."""
     parts = [str(one.id), one.stage, one.note]
     parts.append("" if one.step is None else f"step {count(one.step)}")
-    parts += [" + ".join(one.trained), (one.content_hash or "")[:8]]
+    parts += [" + ".join(one.trained), one.ablation, (one.content_hash or "")[:8]]
     return " · ".join(one_line(part) for part in parts if part)
 
 

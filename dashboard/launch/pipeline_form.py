@@ -23,6 +23,7 @@ from dashboard.launch.model_choice import choose_model
 from dashboard.launch.reuse_choice import choose_run, current_choice, reusable_runs, settle_choices
 from dashboard.launch.stage_fields import changed, empty_text, step_fields, with_dependent_defaults
 from dashboard.launch.step_form import is_set, taking_defaults
+from dashboard.launch.variation_choice import choose_variation
 from dashboard.parts import api
 from memgen.contract.pipeline import SHARED, STEPS, PipelineSpec, StepName, demo_spec
 
@@ -113,6 +114,7 @@ def _step(
         choose_run(name, candidates, chosen)
         if current_choice(name) != NEW_RUN:
             return dict(draft(ALL_STEPS).get(name, {}))  # there again once the step is run
+        choose_variation(step.stage, name, fields, given)
         values = config_widgets(
             fields,
             given,

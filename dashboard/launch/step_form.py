@@ -18,6 +18,7 @@ from dashboard.launch.stage_fields import (
     fixed_fields,
     with_dependent_defaults,
 )
+from dashboard.launch.variation_choice import choose_variation
 from dashboard.parts.foreign_text import escape_markdown
 from memgen.contract.stages import forms, stage_named
 from memgen.contract.titles import title_of
@@ -38,6 +39,7 @@ def step_form(form_name: str, fields: Sequence[FormField], presets: Sequence[Pre
     config["preset"] = choose_model(by_name, given, presets)
     checkpoint_place = st.container(key="checkpoint")
     asked = [field for field in fields if field.name not in {*fixed, "preset", "checkpoint"}]
+    choose_variation(stage.name, GROUP, asked, given)
     first, rest = first_and_rest(stage.name, asked)
     empty = partial(empty_text, stage.name)
     config |= config_widgets(first, given, empty=empty, on_change=taking_defaults(stage.name, GROUP, fields))

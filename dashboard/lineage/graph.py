@@ -81,8 +81,9 @@ def node_lines(node: LineageNode, note: str = "") -> list[str]:
 
 
 def stage_words(node: LineageNode) -> str:
-    """The stage; of an evaluation with its setting."""
-    return f"{node.stage}, {node.setting}" if node.setting else node.stage
+    """The stage; of an evaluation with its setting; in brackets what was ablated."""
+    words = f"{node.stage}, {node.setting}" if node.setting else node.stage
+    return f"{words} ({node.ablation})" if node.ablation else words
 
 
 def status_words(node: LineageNode) -> str:

@@ -61,6 +61,7 @@ def checkpoint_facts(checkpoint: CheckpointOut) -> dict[str, str]:
         "Hash": checkpoint.content_hash or MISSING,
         "Base": checkpoint.base_model or checkpoint.preset,
         "Trained": ", ".join(checkpoint.trained) or "nothing",
+        **({"Ablation": checkpoint.ablation} if checkpoint.ablation else {}),
         "Step": count(checkpoint.step),
         "Size": size(checkpoint.size_bytes),
     }

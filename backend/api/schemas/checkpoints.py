@@ -26,6 +26,8 @@ class CheckpointOut(ApiReply):
     """Name of the exact base weights."""
     trained: list[str]
     """Adapters that were trained."""
+    ablation: str = ""
+    """What sets its training apart from the usual one, e.g. `static latents`; empty where nothing does."""
     latents: dict[str, int]
     """Lengths and limits."""
     step: int | None
@@ -62,6 +64,8 @@ class LineageNode(ApiReply):
     parent_deleted: bool
     stage: str
     setting: str
+    ablation: str = ""
+    """What sets the trainings of its line apart from the usual ones; empty where nothing does."""
     preset: str
     data: str
     note: str

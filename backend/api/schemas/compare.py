@@ -53,6 +53,8 @@ class ComparedRun(ApiReply):
 
     run_id: int
     setting: str
+    ablation: str = ""
+    """What sets the training of its checkpoint apart from the usual one, e.g. `static latents`."""
     preset: str
     note: str
     num_questions: int
