@@ -40,20 +40,20 @@ def run(name: str) -> Ratio:
     learner = Learner(config, context, model, initial, asked, prompts)
 
     def step() -> None:
-        _delimit(model)
+        delimit(model)
         if "entropy" not in learner.step(0):
             raise RuntimeError("no decision was asked for, so there was nothing to update")
         optimizer.step()
         optimizer.zero_grad()
 
     def rollout() -> None:
-        _delimit(model)
+        delimit(model)
         learner.roll_out(0)
 
     return measure(seconds(step), seconds(rollout), ROUNDS, LIMIT)
 
 
-def _delimit(model: MemGenModel) -> None:
+def delimit(model: MemGenModel) -> None:
     """Let every n-th look at a row's newest token find a delimiter, whatever an untrained weaver brings about."""
     looks = count(1)
     model.is_delimiter = lambda token: next(looks) % EVERY == 0  # type: ignore[method-assign]  # noqa: ARG005

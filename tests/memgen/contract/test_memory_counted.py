@@ -18,6 +18,7 @@ from memgen.contract.stages import stage_of
 from memgen.contract.stages.evaluate import EvaluateConfig
 from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
+from memgen.contract.stages.weaver_grpo import WeaverGrpoConfig
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.model.ltpo import score_logits
 from memgen.model.memgen_model import MemGenModel
@@ -61,16 +62,19 @@ def said(config: RunConfig, preset: Preset, name: str, shape: Shape = SHAPE) -> 
     return plan(config, preset, "cuda", shape), held[name]
 
 
-@pytest.mark.parametrize("stage", ["weaver_sft", "trigger_grpo"])
+TRAININGS = [WeaverSftConfig(), WeaverGrpoConfig(), TriggerGrpoConfig(checkpoint="x")]
+
+
+@pytest.mark.parametrize("config", TRAININGS, ids=lambda one: one.stage)
 def test_training_step_holds_what_the_planner_says(
-    stage: str, preset: Preset, model: MemGenModel, monkeypatch: pytest.MonkeyPatch
+    config: RunConfig, preset: Preset, model: MemGenModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     streams: list[Stream] = []
     make = model.stream
     monkeypatch.setattr(model, "stream", lambda rows: streams.append(make(rows)) or streams[-1])
-    is_weaver = stage == "weaver_sft"
+    is_weaver = stage_of(config).makes == "weaver"
     groups = model.train_part("weaver" if is_weaver else "trigger")
-    model.train(is_weaver)
+    model.train(isinstance(config, WeaverSftConfig))
     trained = [parameter for group in groups.values() for parameter in group]
     rows = rows_on_meta(PROMPTS, ANSWERS, POINTS)
     saved = Saved(model)
@@ -87,9 +91,8 @@ def test_training_step_holds_what_the_planner_says(
     state = size_of(one for own in optimizer.state.values() for name, one in own.items() if name != "step")
     model.zero_grad()
 
-    config = WeaverSftConfig() if is_weaver else TriggerGrpoConfig(checkpoint="weaver")
     whole, moment = said(config, preset, "backward")
-    weights = size_of(parameters_of(model)) + (0 if is_weaver else size_of(trained))  # the trigger as it was
+    weights = size_of(parameters_of(model)) + (size_of(trained) if stage_of(config).memory.keeps_start else 0)
     assert whole.weights + whole.trainables == near(weights)
     assert whole.gradients == near(gradients)
     assert whole.optimizer == near(state)
@@ -104,13 +107,13 @@ def cached(stream: Stream) -> list[torch.Tensor]:
     return [one for pair in stream._layers for heads in pair for one in heads]
 
 
-@pytest.mark.parametrize("config", [WeaverSftConfig(), TriggerGrpoConfig(checkpoint="x")], ids=lambda one: one.stage)
+@pytest.mark.parametrize("config", TRAININGS, ids=lambda one: one.stage)
 def test_step_with_gradient_checkpointing_holds_what_the_planner_says(config: RunConfig) -> None:
-    preset, is_weaver = get_preset("Qwen/Qwen2.5-1.5B-Instruct"), isinstance(config, WeaverSftConfig)
+    preset, is_weaver = get_preset("Qwen/Qwen2.5-1.5B-Instruct"), stage_of(config).makes == "weaver"
     model = model_of(preset, "meta", torch.bfloat16)
     model.train_part("weaver" if is_weaver else "trigger")
     model.recompute_layers()
-    model.train(is_weaver)
+    model.train(isinstance(config, WeaverSftConfig))
     rows = rows_on_meta(PROMPTS, ANSWERS, POINTS)
     with Peak(parameters_of(model)) as peak:
         logprobs = model.token_logprobs(rows) if is_weaver else model.decision_logprobs(rows)

@@ -8,8 +8,10 @@ from typing import Any
 from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.rundir import RunDir
 from memgen.contract.status import StopMode
+from memgen.model.woven_generation import Completion, generate_woven
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
+from memgen.stages import rollout
 from memgen.stages.context import Context
 from memgen.stages.stages import run_stage
 from memgen.stop import StopRequest
@@ -80,3 +82,16 @@ def kill_after(monkeypatch: Any, steps: int) -> None:
         return whole(self, number, compute)
 
     monkeypatch.setattr(TrainingLoop, "_step", step)
+
+
+def score_by(monkeypatch: Any, reward: Callable[[Completion], float]) -> None:
+    """Let completions be rewarded for what they are: the tiny base answers nothing right."""
+    made: list[Completion] = []
+
+    def recorded(*args: Any, **options: Any) -> list[Completion]:
+        completions = generate_woven(*args, **options)
+        made.extend(completions)
+        return completions
+
+    monkeypatch.setattr(rollout, "generate_woven", recorded)
+    monkeypatch.setattr(rollout, "correctness", lambda texts, *_: [reward(one) for one in made[-len(texts) :]])

@@ -121,6 +121,36 @@ def test_trigger_grpo_of_two_that_is_stopped_and_resumed_equals_that_of_one(
     assert_same_training(tmp_path / "one", out, stage="trigger_grpo")
 
 
+REWARD = "float(sum(map(ord, text)) % 2)"  # the tiny base answers nothing right
+
+
+def test_weaver_grpo_of_two_that_is_stopped_and_resumed_equals_that_of_one(
+    home: Path, tmp_path: Path, weaver: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patch = tmp_path / "patch"
+    patch.mkdir()
+    rewarded = f"import memgen.scoring\nmemgen.scoring.accuracy = lambda text, *_, **__: {REWARD}\n"
+    (patch / "sitecustomize.py").write_text(rewarded)
+    monkeypatch.setenv("PYTHONPATH", str(patch))
+    monkeypatch.setattr("memgen.stages.rollout.accuracy", eval(f"lambda text, *_, **__: {REWARD}"))
+    config = config_of(
+        stage="weaver_grpo", checkpoint=str(weaver), num_questions=12, num_train_epochs=2, batch_size=4,
+        gradient_accumulation_steps=2, num_generations=4, max_completion_length=24, learning_rate=0.003,
+        num_iterations=2, beta=0.1,
+    )  # fmt: skip
+    run(home, tmp_path / "one", config)
+    assert any(metric(tmp_path / "one", "train/grad_norm").values())
+    out = tmp_path / "two"
+    with ranks(config, out) as top:
+        wait_until(lambda: steps(out)() >= 3, 120, "third step")
+        top.send_signal(signal.SIGTERM)
+        assert top.wait(30) == EXIT_STOPPED
+    assert RunDir(out, "weaver_grpo").saved_steps() == [steps(out)()]
+    code, log = two(config, out, "--resume", str(out))
+    assert code == 0, log
+    assert_same_training(tmp_path / "one", out, stage="weaver_grpo")
+
+
 def answers(folder: Path) -> list[AnswerRecord]:
     found, summary = read_answers(RunDir(folder).answers)
     assert summary is not None

@@ -26,7 +26,7 @@ from memgen.stages import rollout
 from memgen.stages.trigger_grpo import trigger_parameters
 from memgen.stop import Stopped
 from tests.conftest import TINY
-from tests.memgen.stages.running import Killed, StopWhen, config_of, kill_after, metric, run
+from tests.memgen.stages.running import Killed, StopWhen, config_of, kill_after, metric, run, score_by
 
 
 @pytest.fixture
@@ -42,18 +42,6 @@ def config(weaver: Path) -> RunConfig:
 def scored_by_insertions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny base answers nothing right: reward what differs between completions, so that gradients are not zero."""
     score_by(monkeypatch, lambda one: sum(decision.inserted for decision in one.decisions) / len(one.decisions))
-
-
-def score_by(monkeypatch: pytest.MonkeyPatch, reward) -> None:
-    """Let completions be rewarded for their decisions."""
-    newest: list[Completion] = []
-
-    def recorded(*args: object, **options: object) -> list[Completion]:
-        newest[:] = generate_woven(*args, **options)  # type: ignore[arg-type]
-        return newest
-
-    monkeypatch.setattr(rollout, "generate_woven", recorded)
-    monkeypatch.setattr(rollout, "correctness", lambda *_: [reward(one) for one in newest])
 
 
 def load(home: Path, folder: Path) -> MemGenModel:

@@ -8,26 +8,29 @@ import pytest
 import torch
 
 from memgen.contract.config import InvalidConfig, RunConfig
+from memgen.contract.data_sets.wordproblems import WORDPROBLEMS
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import read_manifest
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import RunDir
 from memgen.contract.stages.weaver_grpo import WeaverGrpoConfig
+from memgen.data import load_questions
+from memgen.data.prompt import question_prompt
 from memgen.model.authors_layout import import_authors
 from memgen.model.base import load_base
 from memgen.model.checkpoint import load_checkpoint, tensors_of
 from memgen.model.fetch import fetch_model
+from memgen.model.generation import encode_prompts
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.model.woven_generation import Completion, Sampling, generate_woven
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
-from memgen.stages import rollout
 from memgen.stages.context import Context
 from memgen.stages.grpo import copies
 from memgen.stages.weaver_grpo import Learner, Replay, replayed, token_weights, weaver_parameters
 from memgen.stop import StopRequest
 from tests.conftest import GOLDEN, TINY
-from tests.memgen.stages.running import Killed, config_of, kill_after, metric, run
+from tests.memgen.stages.running import Killed, config_of, kill_after, metric, run, score_by
 
 
 @pytest.fixture
@@ -41,18 +44,6 @@ def config(weaver: Path) -> RunConfig:
 def load(home: Path, folder: Path) -> MemGenModel:
     source = fetch_model(get_preset(TINY), None, home, Monitor(None))
     return load_checkpoint(folder, load_base(source, "float32"), source.identity)
-
-
-def score_by(monkeypatch: pytest.MonkeyPatch, reward) -> None:
-    """Let completions be rewarded for their tokens: the tiny base answers nothing right."""
-    newest: list[Completion] = []
-
-    def recorded(*args: object, **options: object) -> list[Completion]:
-        newest[:] = generate_woven(*args, **options)  # type: ignore[arg-type]
-        return newest
-
-    monkeypatch.setattr(rollout, "generate_woven", recorded)
-    monkeypatch.setattr(rollout, "correctness", lambda *_: [reward(one) for one in newest])
 
 
 @pytest.fixture
@@ -324,3 +315,38 @@ def test_checkpoint_that_does_not_fit_is_refused(
     with pytest.raises(BadInput) as caught:
         run(home, tmp_path / "run", config.model_copy(update=change))
     assert caught.value.field == field
+
+
+def test_learns_to_bring_about_a_token_that_only_latents_can_move(
+    home: Path, tmp_path: Path, config: RunConfig, weaver: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(home, weaver)
+    held_out = load_questions("wordproblems", "test", seed=42, limit=16)
+    texts = [question_prompt(WORDPROBLEMS, question.question) for question in held_out]
+    prompts = [torch.tensor(ids) for ids in encode_prompts(model.base, texts, 1024)]
+    with torch.no_grad():
+        plain = torch.stack([torch.softmax(model.base.model(ids[None]).logits[0, -1], -1) for ids in prompts])
+        embedded = [model.embed(ids) for ids in prompts]
+        latents = model.weave(model.stream(len(prompts)), embedded, prompt=True)
+        woven = [model.decoder(inputs_embeds=torch.cat(pair)[None]) for pair in zip(embedded, latents, strict=True)]
+        woven = torch.stack([torch.softmax(model.logits(one.last_hidden_state[0, -1]), -1) for one in woven])
+    wanted = int(torch.where(plain.max(0).values < 0.3, woven.mean(0), 0.0).argmax())
+
+    def probability(trained: MemGenModel) -> float:
+        """Of the wanted token after the latents of other questions' prompts, the least."""
+        end = torch.tensor([wanted])
+        rows = [Row(torch.cat([ids, end]), [len(ids)], len(ids)) for ids in prompts]
+        with torch.no_grad():
+            return float(torch.cat(trained.token_logprobs(rows)).exp().min())
+
+    before = probability(model)
+    score_by(monkeypatch, lambda one: float(one.ids[0] == wanted))
+    toy = config.model_copy(
+        update={"max_steps": 20, "num_questions": 40, "num_train_epochs": 2, "batch_size": 64, "num_generations": 32,
+                "learning_rate": 0.01, "max_completion_length": 1, "save_steps": 100}
+    )  # fmt: skip
+    run(home, tmp_path / "toy", toy)
+    rewards = list(metric(tmp_path / "toy", "train/reward").values())
+    assert rewards[0] < 0.3
+    assert sum(rewards[-5:]) / 5 > 0.9
+    assert probability(load(home, tmp_path / "toy" / "weaver_grpo")) > 0.9 > 0.3 > before
