@@ -68,7 +68,7 @@ def test_settings_that_could_not_be_checked_are_checked_again_where_the_fault_is
         broken.setattr("dashboard.parts.api._come_back", drawn_again.append)
         app = open_page("launch")
     assert app.button(key="launch").disabled
-    assert "No luck." in said(app)
+    assert "no luck" in said(app)
     assert "The settings could not be checked." in said(app)
     assert bool(drawn_again) is is_passing
     assert not app.run().button(key="launch").disabled
