@@ -35,12 +35,15 @@ class Kind:
 
 
 MEMGEN = Layout("weaver and trigger", ("weaver", "trigger"), has_latents=True)
+LORA = Layout("a LoRA on the base", ("lora",), has_latents=False)
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("weaver", "weaver", "school", MEMGEN, offers=("weaver",)),
         Kind("trigger", "trigger", "bolt", MEMGEN, offers=("weaver", "trigger")),
         Kind("import", "checkpoint of the authors' layout", "download", MEMGEN, offers=("weaver", "trigger")),
+        Kind("lora", "LoRA", "tune", LORA, offers=("lora",)),
+        Kind("lora_grpo", "LoRA by GRPO", "tune", LORA, offers=("lora_grpo",)),
     )
 }
 """By name; what demands less comes first."""

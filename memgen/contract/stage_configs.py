@@ -92,6 +92,11 @@ class StageConfig(BaseModel):
         return True
 
     @property
+    def has_lora(self) -> bool:
+        """Whether a LoRA changes the base itself, without latents."""
+        return False
+
+    @property
     def uses_trigger(self) -> bool:
         """Whether the trigger decides while completions are generated; without it latents are always inserted."""
         return False
@@ -102,11 +107,13 @@ class Evaluation(StageConfig):
 
     without_latents: ClassVar[tuple[str, ...]] = ("base",)
     """Settings of the plain model, which starts from no checkpoint."""
+    with_lora: ClassVar[tuple[str, ...]] = ()
+    """Settings of the model with a LoRA of its own, which has no latents either."""
 
     setting: str
     """What is measured."""
     checkpoint: str | None = Field(default=None, min_length=1, max_length=500, validate_default=True)
-    """Checkpoint with weaver and trigger: its id, or on the command line its folder; only `base` needs none."""
+    """Checkpoint of what is measured: its id, or on the command line its folder; only `base` needs none."""
     split: Split = "test"
     """Part of the data: `test`, or `validation` (10 % of the training rows, by seed), or `train`."""
     num_questions: int | None = Field(default=None, ge=1, le=100_000)
@@ -143,14 +150,19 @@ class Evaluation(StageConfig):
     @classmethod
     def _base_has_no_latents(cls, value: int | None, info: ValidationInfo) -> int | None:
         setting = info.data.get("setting")
-        if value is not None and setting in cls.without_latents:
+        if value is not None and setting in (*cls.without_latents, *cls.with_lora):
             raise PydanticCustomError("latents_unused", f"the setting `{setting}` has no latents")
         return value
 
     @property
     def has_latents(self) -> bool:
         """Whether weaver and trigger are loaded."""
-        return self.setting not in self.without_latents
+        return self.setting not in (*self.without_latents, *self.with_lora)
+
+    @property
+    def has_lora(self) -> bool:
+        """Whether a LoRA changes the base itself."""
+        return self.setting in self.with_lora
 
     @property
     def uses_trigger(self) -> bool:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile, is_zipfile
@@ -19,6 +19,7 @@ from peft import LoraConfig
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from memgen.contract.checkpoint_kinds import KINDS, MEMGEN
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import MANIFEST, LoraSettings, Manifest, damaged, file_hash, read_manifest
 from memgen.contract.rundir import write_whole
@@ -62,15 +63,17 @@ def new_model(
 
 def lora_settings(model: MemGenModel) -> dict[Adapter, LoraSettings]:
     """What the manifest says of both adapters."""
-    return {
-        name: LoraSettings(
-            r=config.r,
-            lora_alpha=config.lora_alpha,
-            lora_dropout=config.lora_dropout,
-            target_modules=sorted(config.target_modules or []),
-        )
-        for name, config in model.lora.items()
-    }
+    return {name: settings_of(config) for name, config in model.lora.items()}
+
+
+def settings_of(config: LoraConfig) -> LoraSettings:
+    """What a manifest says of an adapter."""
+    return LoraSettings(
+        r=config.r,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=sorted(config.target_modules or []),
+    )
 
 
 def tensors_of(model: MemGenModel) -> dict[str, dict[str, torch.Tensor]]:
@@ -100,6 +103,30 @@ def save_checkpoint(
     Raises:
         BadInput: `checkpoint_exists`; nothing is ever overwritten.
     """
+
+    def write(work: Path) -> None:
+        for file, tensors in tensors_of(model).items():
+            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, work / file)
+        if optimizer is not None:
+            torch.save(optimizer, work / OPTIMIZER)
+
+    return save_files(folder, write, manifest)
+
+
+def save_files(folder: Path, write: Callable[[Path], None], manifest: Manifest) -> Manifest:
+    """Make a checkpoint of the files that `write` puts into an empty folder, whole or not at all.
+
+    Args:
+        folder: where; must not exist.
+        write: puts the files into the folder it is given; `optimizer.pt` is what a training is resumed from.
+        manifest: what it is, without the files.
+
+    Returns:
+        The manifest with the files' hashes.
+
+    Raises:
+        BadInput: `checkpoint_exists`; nothing is ever overwritten.
+    """
     if folder.exists():
         raise BadInput(
             "checkpoint_exists",
@@ -111,15 +138,12 @@ def save_checkpoint(
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        for file, tensors in tensors_of(model).items():
-            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, work / file)
-            _sync(work / file)
-        files = {path.name: file_hash(path) for path in sorted(work.iterdir())}
-        digest = None
-        if optimizer is not None:
-            torch.save(optimizer, work / OPTIMIZER)
-            _sync(work / OPTIMIZER)
-            digest = file_hash(work / OPTIMIZER)
+        write(work)
+        files = {}
+        for path in sorted(work.iterdir()):
+            _sync(path)
+            files[path.name] = file_hash(path)
+        digest = files.pop(OPTIMIZER, None)
         manifest = manifest.model_copy(update={"files": files, "optimizer": digest})
         write_whole(work / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
         work.rename(folder)
@@ -178,10 +202,18 @@ def load_checkpoint(
             checkpoint's; what is None or absent is the checkpoint's.
 
     Raises:
-        BadInput: `foreign_base`, `other_latents`, `checkpoint_damaged`, each with what differs.
+        BadInput: `other_kind`, `foreign_base`, `other_latents`, `checkpoint_damaged`, each with what differs.
     """
     manifest = read_manifest(folder)
-    _check_base(manifest, base, base_name)
+    if KINDS[manifest.kind].layout != MEMGEN:
+        raise BadInput(
+            "other_kind",
+            f"it holds {KINDS[manifest.kind].layout.label}, and this run starts from {MEMGEN.label}",
+            field="checkpoint",
+            value=folder,
+            way_out="Choose another checkpoint; `memgen inspect` shows what one is.",
+        )
+    check_base(manifest, base, base_name)
     settings = _settings(manifest, wanted or {})
     for name in ADAPTERS:
         if name not in manifest.lora:
@@ -260,12 +292,15 @@ def summary(folder: Path) -> list[str]:
         f"made from    {manifest.parent or 'no other checkpoint'}",
         f"stage        {manifest.stage or '-'}, step {manifest.step if manifest.step is not None else '-'}",
         f"trained      {', '.join(manifest.trained) or 'nothing'}",
-        f"weaver       {VARIANTS[manifest.weaver_variant].words or 'whole'}",
-        f"latents      {', '.join(f'{name} {value}' for name, value in manifest.latents.items())}",
+        *([f"weaver       {VARIANTS[manifest.weaver_variant].words or 'whole'}"] if manifest.latents else []),
+        f"latents      {', '.join(f'{name} {value}' for name, value in manifest.latents.items()) or 'none'}",
         f"resumable    {'yes' if manifest.optimizer else 'no'}",
     ]
     for file, digest in manifest.files.items():
         tensors = _verified(folder, file, digest)
+        if not tensors:
+            lines.append(f"{file}: sha256 {digest[:16]}")
+            continue
         lines.append(f"{file}: {len(tensors)} tensors, sha256 {digest[:16]}")
         norms = {key: float(value.float().norm()) for key, value in tensors.items()}
         if file == PARTS:
@@ -317,7 +352,12 @@ def tokenizer_hash(base: BaseModel) -> str:
     return hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest()[:16]
 
 
-def _check_base(manifest: Manifest, base: BaseModel, base_name: str) -> None:
+def check_base(manifest: Manifest, base: BaseModel, base_name: str) -> None:
+    """Refuse a checkpoint of another base.
+
+    Raises:
+        BadInput: `foreign_base`.
+    """
     if manifest.base_model != base_name or manifest.tokenizer_hash != tokenizer_hash(base):
         raise BadInput(
             "foreign_base",
@@ -343,12 +383,13 @@ def _settings(manifest: Manifest, wanted: Mapping[str, int | None]) -> LatentSet
 
 
 def _verified(folder: Path, file: str, digest: str) -> dict[str, torch.Tensor]:
+    """The tensors of a file whose content is as the manifest says; none where it is no file of tensors."""
     path = folder / file
     if not path.is_file():
         raise damaged(file, "the file is missing")
     if file_hash(path) != digest:
         raise damaged(file, "its content is not what the manifest's hash says")
-    return read_safetensors(path)
+    return read_safetensors(path) if path.suffix == ".safetensors" else {}
 
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:

@@ -13,11 +13,13 @@ import torch
 from memgen.contract.answers import Augmentation
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.stage_configs import Evaluation
+from memgen.contract.stages import stage_of
 from memgen.data.prompt import Prompt
 from memgen.data.questions import Question
 from memgen.environment import CONDITIONS
 from memgen.model.base import BaseModel
 from memgen.model.generation import encode_prompts, generate_greedy
+from memgen.model.lora import load_lora
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.woven_generation import Choose, Completion, generate_woven
 from memgen.stages.answer_book import AnswerBook
@@ -62,9 +64,12 @@ def answer_all(
     def gold(logprobs: Logprobs) -> GoldAnswers | None:
         return GoldAnswers(config, loaded.base, questions, prompts, logprobs) if config.nll else None
 
-    if loaded.checkpoint is None:
+    if not config.has_latents:
+        if loaded.checkpoint is not None:  # its LoRA goes into the base, which answers as ever
+            load_lora(loaded.checkpoint, loaded.base, loaded.identity, stage_of(config).need(config.setting))
         answer = _plainly(config, context, loaded.base, gold(plain(loaded.base)))
     else:
+        assert loaded.checkpoint is not None
         model = loaded.model(config, loaded.checkpoint)
         chosen = choose([question.id for question in questions])
         likely = gold(with_latents(model, trigger=config.uses_trigger, choose=chosen))

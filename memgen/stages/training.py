@@ -39,6 +39,7 @@ from memgen.model.checkpoint import (
 )
 from memgen.model.finite import is_finite
 from memgen.model.memgen_model import MemGenModel
+from memgen.monitor import Monitor
 from memgen.stages.context import Context
 from memgen.stages.loading import Loaded
 from memgen.stop import Stopped
@@ -204,7 +205,8 @@ class TrainingLoop:
                     self._context.team.check_stop(self._context.stop)
                 metrics = self._step(number, step)
                 self._done = number + 1
-                self._tell(metrics, time.perf_counter() - began)
+                pace = (time.perf_counter() - began) / (self._done - self._first)
+                tell_step(self._context.monitor, metrics, self._done, self._total, pace)
                 between(self._done, self._done == self._total)
                 if self._is_due():
                     self._save()
@@ -213,7 +215,11 @@ class TrainingLoop:
                 self._save()
             raise
         self._save_final()
-        return {**metrics, **self.notes, "steps": self._total, "seconds": round(self._seconds(), 3)}
+        numbers = sum(parameter.numel() for parameter in self._parameters)
+        return {
+            **metrics, **self.notes, "steps": self._total, "seconds": round(self._seconds(), 3),
+            "trained_numbers": numbers,
+        }  # fmt: skip
 
     def _seconds(self) -> float:
         """Time of the training so far, that of earlier attempts included."""
@@ -235,16 +241,6 @@ class TrainingLoop:
         self._scheduler.step()
         self._optimizer.zero_grad()
         return metrics | {"step_seconds": time.perf_counter() - began}
-
-    def _tell(self, metrics: dict[str, float], seconds: float) -> None:
-        monitor, done = self._context.monitor, self._done
-        for name, value in metrics.items():
-            monitor.metric(f"train/{name}", done, value)
-        said = ", ".join(f"{name} {metrics[name]:.3g}" for name in SAID if name in metrics)
-        left = seconds / (done - self._first) * (self._total - done)
-        monitor.progress(done, self._total, "steps", f"loss {metrics['loss']:.4g}")
-        if done % max(1, self._total // LINES) == 0 or done == self._total:
-            monitor.say(f"step {done}/{self._total}: {said}; {left:.0f} s left")
 
     def _is_due(self) -> bool:
         every, done = self._config.save_steps, self._done
@@ -327,6 +323,24 @@ class TrainingLoop:
             prompt_hash=prompt_hash(data_set(self._config.data)),
             parent=before.content_hash if before else None,
         )
+
+
+def tell_step(monitor: Monitor, metrics: Mapping[str, float], done: int, total: int, pace: float) -> None:
+    """Tell of a step that is done.
+
+    Args:
+        monitor: of the run.
+        metrics: of the step, by name without `train/`, with `loss`.
+        done: steps so far.
+        total: steps of the training.
+        pace: seconds of a step.
+    """
+    for name, value in metrics.items():
+        monitor.metric(f"train/{name}", done, value)
+    said = ", ".join(f"{name} {metrics[name]:.3g}" for name in SAID if name in metrics)
+    monitor.progress(done, total, "steps", f"loss {metrics['loss']:.4g}")
+    if done % max(1, total // LINES) == 0 or done == total:
+        monitor.say(f"step {done}/{total}: {said}; {pace * (total - done):.0f} s left")
 
 
 def drawn(rows: Sequence[Any], count: int, seed: int) -> list[Any]:

@@ -15,7 +15,7 @@ import torch
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.rows import num_rows, num_steps
-from memgen.contract.stage_configs import INSERTION, LENGTHS
+from memgen.contract.stage_configs import INSERTION, LENGTHS, Training
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.contract.weaver_variants import LORA_TARGETS
 from memgen.data.prompt import answer_text, question_prompt
@@ -167,7 +167,7 @@ class Teacher:
         return Row(ids, points, example.prompt_length)
 
 
-def encode(base: BaseModel, questions: list[Question], config: WeaverSftConfig, context: Context) -> list[Example]:
+def encode(base: BaseModel, questions: list[Question], config: Training, context: Context) -> list[Example]:
     """Questions with their solutions in tokens; what is longer than the config allows is left out, and said.
 
     Raises:

@@ -3,7 +3,7 @@
 from memgen.contract.config import RunConfig
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.planner.activations import FLOAT
-from memgen.contract.planner.parameters import parts_parameters
+from memgen.contract.planner.parameters import beside_parameters
 from memgen.contract.presets import Preset
 from memgen.contract.stages import stage_of
 
@@ -13,8 +13,9 @@ KEPT_CHECKPOINTS = 3  # the last two, and one that is being written
 def output_bytes(config: RunConfig, preset: Preset, num_questions: int) -> int:
     """Upper estimate of the bytes that a run writes below its home: answers or checkpoints, log and events."""
     log = 20 * 2**20
-    if stage_of(config).trains:
-        weights = FLOAT * parts_parameters(config, preset.dimensions)
+    stage, dims = stage_of(config), preset.dimensions
+    if stage.trains:
+        weights = FLOAT * beside_parameters(config, dims, stage.memory.trained(config, dims))
         return log + KEPT_CHECKPOINTS * 3 * weights + weights  # with two moments each, and the final one
     chosen = data_set(config.data)
     more = (

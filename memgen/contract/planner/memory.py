@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from memgen.contract.config import RunConfig
 from memgen.contract.planner.activations import FLOAT
 from memgen.contract.planner.moments import Moment
-from memgen.contract.planner.parameters import parts_parameters
+from memgen.contract.planner.parameters import beside_parameters
 from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import Preset
 from memgen.contract.stages import stage_of
@@ -28,7 +28,7 @@ class MemoryPlan:
 
     weights: int
     trainables: int
-    """Adapters, latents, projections and head in float32, those that are not trained too."""
+    """Adapters, latents, projections and head in float32, those that are not trained, too."""
     gradients: int
     optimizer: int
     """The two moments of AdamW."""
@@ -87,7 +87,7 @@ def plan(config: RunConfig, preset: Preset, device: str, shape: Shape | None = N
     memory = stage_of(config).memory
     held = memory.moments(config, dims, size, device, shape or memory.batch(config))
     trained = memory.trained(config, dims)
-    beside = parts_parameters(config, dims) if config.has_latents else 0
+    beside = beside_parameters(config, dims, trained)
     if memory.keeps_start:
         beside += trained
     widest = max(held, key=lambda moment: moment.total)

@@ -6,6 +6,21 @@ from memgen.contract.stage_configs import StageConfig
 from memgen.contract.weaver_variants import LORA_TARGETS, LoraTargets
 
 
+def beside_parameters(config: StageConfig, dims: Dimensions, trained: int) -> int:
+    """What is loaded beside the base: weaver and trigger, a LoRA on the base itself, or nothing.
+
+    Args:
+        config: of the run.
+        dims: of its model.
+        trained: numbers that it trains.
+    """
+    if config.has_latents:
+        return parts_parameters(config, dims)
+    if config.has_lora:
+        return trained or lora_parameters(config, dims)
+    return 0
+
+
 def parts_parameters(config: StageConfig, dims: Dimensions) -> int:
     """All of them: two adapters, the weaver's own and the trigger's head."""
     return 2 * lora_parameters(config, dims) + weaver_parameters(config, dims) + head_parameters(dims)
@@ -14,8 +29,12 @@ def parts_parameters(config: StageConfig, dims: Dimensions) -> int:
 def lora_parameters(config: StageConfig, dims: Dimensions) -> int:
     """One adapter; where the checkpoint decides on what, it is q_proj and v_proj."""
     targets: LoraTargets = getattr(config, "lora_targets", "qv")
-    widths = sum(sum(module_widths(dims)[module]) for module in LORA_TARGETS[targets])
-    return dims.num_layers * number_of(config, "lora_r") * widths
+    return number_of(config, "lora_r") * numbers_of_rank(dims, targets)
+
+
+def numbers_of_rank(dims: Dimensions, targets: LoraTargets) -> int:
+    """What a LoRA on these modules has for each of its ranks."""
+    return dims.num_layers * sum(sum(module_widths(dims)[module]) for module in LORA_TARGETS[targets])
 
 
 def module_widths(dims: Dimensions) -> dict[str, tuple[int, int]]:

@@ -6,7 +6,7 @@ from typing import Any
 from memgen.contract.errors import BadInput
 from memgen.contract.stage import Form, Stage
 from memgen.contract.stage_configs import StageConfig
-from memgen.contract.stages import evaluate, ltpo_evaluate, trigger_grpo, weaver_grpo, weaver_sft
+from memgen.contract.stages import evaluate, lora_grpo, lora_sft, ltpo_evaluate, trigger_grpo, weaver_grpo, weaver_sft
 
 STAGES: tuple[Stage[Any], ...] = (
     evaluate.STAGE,
@@ -14,6 +14,8 @@ STAGES: tuple[Stage[Any], ...] = (
     weaver_grpo.STAGE,
     trigger_grpo.STAGE,
     ltpo_evaluate.STAGE,
+    lora_sft.STAGE,
+    lora_grpo.STAGE,
 )
 """All stages; the first is the default of the command line."""
 

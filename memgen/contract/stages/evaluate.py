@@ -1,7 +1,7 @@
 """Stage `evaluate`: greedy answers of the plain model, or with latents."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic.config import JsonDict
@@ -26,11 +26,15 @@ STYLE_FIELDS = ("prompt_style", "num_examples")
 class EvaluateConfig(Evaluation):
     """Answer questions with greedy decoding and score the answers."""
 
+    with_lora: ClassVar[tuple[str, ...]] = ("lora", "lora+grpo")
+
     stage: Literal["evaluate"] = "evaluate"
     """What this run does."""
-    setting: Literal["base", "weaver", "weaver+trigger", "weaver+random"] = "base"
+    setting: Literal["base", "weaver", "weaver+trigger", "weaver+random", "lora", "lora+grpo"] = "base"
     """What is measured: `base` is the plain model without latents; with `weaver` latents are inserted at every point;
-    with `weaver+trigger` where the trigger says so; with `weaver+random` by chance, to compare the trigger with."""
+    with `weaver+trigger` where the trigger says so; with `weaver+random` by chance, to compare the trigger with.
+    `lora` and `lora+grpo` are the plain model with a LoRA that was trained by SFT or by GRPO, without latents: what a
+    weaver is compared with."""
     insert_probability: float | None = Field(default=None, ge=0, le=1, validate_default=True)
     """How likely latents are inserted at a point; for `weaver+random` alone."""
 
@@ -105,7 +109,14 @@ STAGE: Stage[EvaluateConfig] = Stage(
     config=EvaluateConfig,
     runner="memgen.stages.evaluate:evaluate",
     output=Output("evaluate", "evaluate", "answer.json"),
-    needs={"base": None, "weaver": "weaver", "weaver+trigger": "trigger", "weaver+random": "weaver"},
+    needs={
+        "base": None,
+        "weaver": "weaver",
+        "weaver+trigger": "trigger",
+        "weaver+random": "weaver",
+        "lora": "lora",
+        "lora+grpo": "lora_grpo",
+    },
     work=evaluations.WORK,
     memory=Memory(batch_of_answers, _moments),
     launch=Launch(
@@ -132,6 +143,20 @@ STAGE: Stage[EvaluateConfig] = Stage(
                 "Answer questions with weaver and trigger, and score the answers.",
                 setting="weaver+trigger",
                 absent=("insert_probability", *STYLE_FIELDS),
+            ),
+            Form(
+                "lora_eval",
+                "LoRA evaluation",
+                "Answer questions with a plain LoRA that was trained on solutions, and score the answers.",
+                setting="lora",
+                absent=("insert_probability", *LENGTHS, *INSERTION, *STYLE_FIELDS),
+            ),
+            Form(
+                "lora_grpo_eval",
+                "LoRA GRPO evaluation",
+                "Answer questions with a plain LoRA that was trained by rewards, and score the answers.",
+                setting="lora+grpo",
+                absent=("insert_probability", *LENGTHS, *INSERTION, *STYLE_FIELDS),
             ),
         ),
         first=(*evaluations.FIRST_FIELDS, *STYLE_FIELDS),

@@ -147,6 +147,8 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         if attn_mask is None:
             flash = torch.ops.aten._scaled_dot_product_flash_attention
             return flash(query, key, value, dropout_p, is_causal, scale=scale)[0]
+        if attn_mask.dtype is torch.bool:  # sdpa makes numbers of it for this kernel
+            attn_mask = attn_mask.to(query.dtype)
         missing = -attn_mask.shape[-1] % 8  # sdpa aligns masks to 8 numbers for this kernel
         bias = nn.functional.pad(attn_mask, (0, missing))[..., : attn_mask.shape[-1]] if missing else attn_mask
         bias = bias.expand(*query.shape[:3], key.shape[2])

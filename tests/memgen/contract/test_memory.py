@@ -3,11 +3,14 @@ import pytest
 from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.planner.disk import output_bytes
 from memgen.contract.planner.memory import plan, weights_bytes
+from memgen.contract.planner.parameters import weaver_parameters
 from memgen.contract.planner.placement import place, share
 from memgen.contract.planner.shapes import Pass, Shape, weaver_passes
 from memgen.contract.presets import BUILT_IN, DEMO_PRESET, get_preset
 from memgen.contract.stages import stage_of
 from memgen.contract.stages.evaluate import EvaluateConfig
+from memgen.contract.stages.lora_sft import LoraSftConfig
+from memgen.contract.stages.lora_trainings import rank_of
 from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
@@ -90,6 +93,26 @@ def test_gradient_checkpointing_keeps_layer_inputs_alone() -> None:
         assert leaner.kept_by_layers < 0.2 * usual.kept_by_layers
         assert leaner.kept_by_ends == usual.kept_by_ends
         assert leaner.total < 0.5 * usual.total
+
+
+def test_lora_needs_what_its_rank_and_layers_say() -> None:
+    base, lora = total(EvaluateConfig()), total(EvaluateConfig(setting="lora", checkpoint="x"))
+    assert base < lora < base + 0.1 * GIB
+    few, many = (plan(LoraSftConfig(lora_targets=name), SMALL, "cuda") for name in ("qv", "all"))
+    assert (few.trainables, few.optimizer) == (few.gradients, 2 * few.gradients)
+    assert few.gradients == plan(WeaverSftConfig(), SMALL, "cuda").gradients - 4 * weaver_parameters(
+        WeaverSftConfig(), SMALL.dimensions
+    )
+    assert many.gradients > 5 * few.gradients
+    assert many.widest.kept_by_layers > few.widest.kept_by_layers
+
+
+def test_numbers_to_train_decide_the_rank() -> None:
+    wanted = 4 * 10**6
+    config = LoraSftConfig(budget="numbers", trained_numbers=wanted)
+    numbers = plan(config, SMALL, "cuda").gradients // 4
+    assert abs(numbers - wanted) < wanted / rank_of(config, SMALL.dimensions)
+    assert rank_of(LoraSftConfig(lora_r=5), SMALL.dimensions) == 5
 
 
 def test_run_goes_whole_on_each_gpu_or_its_layers_are_spread_or_it_fits_nowhere() -> None:

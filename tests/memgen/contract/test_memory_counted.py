@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from trl.trainer.utils import add_fused_lm_head
 
 from memgen.contract.config import RunConfig
 from memgen.contract.planner.memory import MemoryPlan, plan
@@ -16,15 +18,26 @@ from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import BUILT_IN, Preset, get_preset
 from memgen.contract.stages import stage_of
 from memgen.contract.stages.evaluate import EvaluateConfig
+from memgen.contract.stages.lora_sft import LoraSftConfig
 from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.contract.stages.weaver_grpo import WeaverGrpoConfig
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
+from memgen.contract.weaver_variants import LORA_TARGETS
 from memgen.model.ltpo import score_logits
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.row_cache import Reading, RowStream
 from memgen.model.stream import Stream
-from tests.memgen.contract.on_meta import Peak, Saved, model_of, parameters_of, pretended_gpu, rows_on_meta, size_of
+from tests.memgen.contract.on_meta import (
+    Peak,
+    Saved,
+    model_of,
+    parameters_of,
+    plain_model_of,
+    pretended_gpu,
+    rows_on_meta,
+    size_of,
+)
 
 pytestmark = pytest.mark.usefixtures("pretended_gpu")
 __all__ = ["pretended_gpu"]
@@ -200,3 +213,28 @@ def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset,
 
 def buffers(stream: RowStream) -> list[torch.Tensor]:
     return [buffer for pair in stream._buffers.layers for buffer in pair]
+
+
+@pytest.mark.parametrize("targets", ["qv", "all"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_step_of_lora_sft_holds_what_the_planner_says(
+    targets: str, checkpointing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)  # it does not know the meta device
+    preset = BUILT_IN[1]
+    config = LoraSftConfig(lora_targets=targets, gradient_checkpointing=checkpointing)
+    with torch.device("meta"):
+        model = plain_model_of(preset, torch.bfloat16)
+        lora = get_peft_model(model, LoraConfig(r=16, lora_dropout=0.1, target_modules=list(LORA_TARGETS[targets])))
+    add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
+    if checkpointing:
+        lora.enable_input_require_grads()
+        model.gradient_checkpointing_enable()
+    lora.train()
+    ids = torch.empty((4, SHAPE.prompt + SHAPE.completion), dtype=torch.long, device="meta")
+    with Peak(lora.parameters()) as peak:
+        mask = torch.ones((4, 1, ids.shape[1], ids.shape[1]), dtype=torch.bool, device="meta")
+        output = lora(input_ids=ids, attention_mask=mask, labels=ids, fused_lm_head=True)
+        output.log_probs.sum().backward()
+    whole, moment = said(config, preset, "backward")
+    assert moment.total + whole.gradients == near(peak.most)

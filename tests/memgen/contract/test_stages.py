@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 import pytest
 
+from memgen.contract.checkpoint_kinds import KINDS, LORA, MEMGEN
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import STEPS
 from memgen.contract.stage import Stage
@@ -48,7 +49,8 @@ def test_setting_needs_no_checkpoint_where_the_config_takes_none(stage: Stage[An
         else:
             with pytest.raises(ValueError, match="checkpoint"):
                 stage.config(**given)
-            assert stage.config(**given, checkpoint="1").has_latents
+            config, layout = stage.config(**given, checkpoint="1"), KINDS[need].layout
+            assert (config.has_latents, config.has_lora) == (layout == MEMGEN, layout == LORA)
 
 
 def test_trainings_have_steps_and_make_something_and_evaluations_neither() -> None:
@@ -70,7 +72,7 @@ def test_next_of_a_checkpoint_needs_no_more_than_it_has() -> None:
     for stage in STAGES:
         for one in stage.next:
             after, form = forms()[one.form]
-            assert after.need(form.setting) in {None, "weaver", stage.makes}
+            assert after.need(form.setting) in {None, *KINDS[stage.makes].offers}
 
 
 def test_unknown_stage_is_refused_by_name_and_is_no_training() -> None:
@@ -87,4 +89,6 @@ def test_run_whose_setting_is_not_known_needs_the_least_of_what_its_stage_needs(
         ("weaver_grpo", None, None),
         ("trigger_grpo", "weaver", "weaver"),
         ("ltpo_evaluate", "weaver", "weaver"),
+        ("lora_sft", None, None),
+        ("lora_grpo", None, None),
     ]

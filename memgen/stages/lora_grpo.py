@@ -1,0 +1,110 @@
+"""Stage `lora_grpo`: a plain LoRA learns from the reward of its completions, by trl's `GRPOTrainer`; the control.
+
+Questions, prompt and reward are those of our own GRPO stages, and so is the order of the questions: trl is given those
+of all epochs one after the other, as it would shuffle them by a generator whose state none of its checkpoints holds. It
+draws the tokens, all of a step together.
+"""
+
+from typing import Any
+
+from datasets import Dataset
+from trl import GRPOConfig, GRPOTrainer  # type: ignore[attr-defined]  # it exports names as they are asked for
+
+from memgen.contract.data_sets.registry import data_set
+from memgen.contract.errors import BadInput
+from memgen.contract.rows import num_rows, num_steps
+from memgen.contract.stages.lora_grpo import LoraGrpoConfig
+from memgen.contract.stages.trainings import rows_of_a_step
+from memgen.data.prompt import question_prompt
+from memgen.data.questions import Question
+from memgen.environment import REWARD_CONDITIONS
+from memgen.model.base import BaseModel
+from memgen.model.generation import encode_prompts
+from memgen.stages.context import Context
+from memgen.stages.loading import load
+from memgen.stages.lora_training import Course, arguments, start
+from memgen.stages.rollout import correctness
+from memgen.stages.training import drawn, resume_point, shuffled
+
+
+def lora_grpo(config: LoraGrpoConfig, context: Context, questions: list[Question]) -> dict[str, float]:
+    """Run the stage; returns its last metrics.
+
+    Raises:
+        BadInput: model, checkpoint or the folder to resume can't be used, or the questions do not fill a step.
+        Stopped: a stop was asked for.
+    """
+    loaded = load(config, context, REWARD_CONDITIONS)
+    chosen, kind = drawn(questions, num_rows(config, context.data_folder), config.seed), data_set(config.data).answer
+    prompts = [question_prompt(data_set(config.data), question.question) for question in chosen]
+    _check_prompts(loaded.base, prompts, encode_prompts(loaded.base, prompts, config.max_prompt_length))
+    total_steps = num_steps(config, len(chosen))
+    if not total_steps:
+        raise _too_few(config, len(chosen))
+    resumed = resume_point(context)
+    model, lora = start(config, loaded)
+
+    def reward(completions: list[str], solution: list[str], **_: Any) -> list[float | None]:
+        return [*correctness(completions, solution, kind)]
+
+    rows = [{"prompt": text, "solution": one.solution} for text, one in zip(prompts, chosen, strict=True)]
+    per_step = rows_of_a_step(config) // config.num_generations
+    needed = -(-total_steps // config.num_iterations) * per_step
+    trainer = GRPOTrainer(
+        model=model,
+        reward_funcs=reward,
+        args=GRPOConfig(
+            **arguments(config, context, loaded, total_steps),
+            gradient_accumulation_steps=config.gradient_accumulation_steps,
+            num_generations=config.num_generations,
+            max_completion_length=config.max_completion_length,
+            temperature=config.temperature,
+            loss_type=config.loss_type,
+            scale_rewards=config.scale_rewards,
+            beta=config.beta,
+            num_iterations=config.num_iterations,
+            epsilon=config.epsilon,
+            shuffle_dataset=False,
+        ),
+        train_dataset=Dataset.from_list(rows).select(order(len(rows), needed, config.seed)),
+        processing_class=loaded.base.tokenizer,
+        peft_config=lora,
+    )
+    course = Course(
+        config,
+        context,
+        loaded,
+        total_steps=total_steps,
+        resumed=resumed,
+        block=config.num_iterations,
+        epochs=lambda done: -(-done // config.num_iterations) * per_step / len(chosen),
+    )
+    return {**course.run(trainer), "num_prompts": len(chosen)}
+
+
+def order(count: int, needed: int, seed: int) -> list[int]:
+    """The first rows of a training on `count` of them: each epoch has all, in the order of our own stages."""
+    epochs = -(-needed // count)
+    return [row for epoch in range(epochs) for row in shuffled(count, seed, "epoch", epoch)][:needed]
+
+
+def _check_prompts(base: BaseModel, texts: list[str], ours: list[list[int]]) -> None:
+    """Refuse a tokenizer that would give trl other prompts than it gives us: trl leaves it the special tokens."""
+    if base.tokenizer(text=texts[:1])["input_ids"] != ours[:1]:
+        raise BadInput(
+            "special_tokens",
+            "the tokenizer puts special tokens of its own around a prompt, and trl's trainer can't leave them out",
+            field="preset",
+            way_out="Choose another model, or train it with lora_sft.",
+        )
+
+
+def _too_few(config: LoraGrpoConfig, count: int) -> BadInput:
+    needed = rows_of_a_step(config) // config.num_generations
+    return BadInput(
+        "too_few_questions",
+        f"a step takes {needed} questions, and all epochs together have {count * config.num_train_epochs}",
+        field="num_questions",
+        value=count,
+        way_out="Take more questions, a smaller batch_size or fewer gradient_accumulation_steps.",
+    )
