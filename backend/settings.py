@@ -60,6 +60,8 @@ class Settings(RedisVariables):
     """Time that a trainer has to end by itself after a stop before it is terminated, then killed."""
     max_retries: int = Field(default=2, ge=0, le=1000)
     """How often a lost attempt is tried again."""
+    upload_bytes: int = Field(default=512 * 2**20, ge=2**20, le=2**40)
+    """Most bytes of a file that a user sends to make a data set of."""
     retry_pause_seconds: Pause = 5.0
     """Pause before the first retry of a lost attempt; doubles with each, up to an hour."""
 

@@ -1,15 +1,16 @@
 """Typed HTTP client: one method per route. Command line, dashboard and worker all use it."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, BinaryIO, Literal, Self, TypeVar
 from uuid import uuid4
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from backend.api import schemas as s
+from memgen.contract.data_sets.report import Report
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import PipelineSpec
 from memgen.contract.problem import Problem
@@ -18,6 +19,8 @@ from memgen.contract.status import StopMode
 _T = TypeVar("_T", bound=BaseModel)
 API = "/api/v1"
 TRIES = 3  # of a request that a busy backend turns away
+PIECE = 2**18  # bytes of a file that are sent at once
+READING = 660.0  # seconds until rows that are read count as unanswered
 LONGEST_PAUSE = 5.0  # seconds between two of them, whatever it asks for
 Stream = Literal["log", "events", "answers"]
 
@@ -120,6 +123,49 @@ class Client:
     def preflight(self, config: Mapping[str, Any]) -> s.PreflightReply:
         """Would this config run, and why not."""
         return self._post("/preflight", s.PreflightReply, {"config": dict(config)})
+
+    # data sets of users
+
+    def data_files(self) -> s.DataFiles:
+        """Files of the backend's machine that may be named, and the limit of uploads."""
+        return self._get("/data-sets/files", s.DataFiles)
+
+    def upload(
+        self, open_file: Callable[[], BinaryIO], name: str, size: int, progress: Callable[[int], None] = lambda _: None
+    ) -> s.UploadOut:
+        """Send a file of rows, piece by piece.
+
+        Args:
+            open_file: opens it at its beginning; asked again where a busy backend wants it again.
+            name: its ending says the format.
+            size: bytes.
+            progress: told how many bytes have been sent.
+        """
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        content = _Pieces(open_file, progress)
+        reply = self._send(
+            "POST", "/data-sets/uploads", params={"name": name}, content=content, headers=headers, timeout=READING
+        )
+        return self._read(s.UploadOut, reply)
+
+    def preview_data_set(self, check: s.DataSetCheck) -> Report:
+        """What is right and wrong with rows; nothing is kept."""
+        body = check.model_dump(mode="json")
+        return self._read(Report, self._send("POST", "/data-sets/preview", json=body, timeout=READING))
+
+    def register_data_set(self, create: s.DataSetCreate) -> Report:
+        """Register rows as a data set, whose name is the report's."""
+        body = create.model_dump(mode="json")
+        return self._read(Report, self._send("POST", "/data-sets", json=body, timeout=READING))
+
+    def data_set(self, name: str) -> s.DataSetDetail:
+        """One data set."""
+        return self._get(f"/data-sets/{name}", s.DataSetDetail)
+
+    def delete_data_set(self, name: str, *, confirm: bool = False) -> s.DataSetDeletion:
+        """Preview of what deleting a registered data set takes away; with `confirm` it is done."""
+        reply = self._send("DELETE", f"/data-sets/{name}", params={"confirm": confirm})
+        return self._read(s.DataSetDeletion, reply)
 
     # runs
 
@@ -379,6 +425,22 @@ class Client:
                 f"this can't be sent: {error}",
                 way_out="Numbers are finite, and text is Unicode.",
             ) from error
+
+
+class _Pieces:
+    """A file as the body of a request, from its beginning whenever it is sent."""
+
+    def __init__(self, open_file: Callable[[], BinaryIO], progress: Callable[[int], None]) -> None:
+        self._open = open_file
+        self._progress = progress
+
+    def __iter__(self) -> Iterator[bytes]:
+        sent = 0
+        with self._open() as file:
+            while piece := file.read(PIECE):
+                yield piece
+                sent += len(piece)
+                self._progress(sent)
 
 
 def _come_again(response: httpx.Response) -> float:

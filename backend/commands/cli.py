@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from backend.api.client import Client
-from backend.commands import pipeline_cli
+from backend.commands import data_set_cli, pipeline_cli
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table, shown
 from memgen.contract.config_text import field_value, help_of
 from memgen.contract.errors import BadInput
@@ -28,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
 )
 pipeline_cli.install(app)
+data_set_cli.install(app)
 RunId = Annotated[int, typer.Argument(help="Number of the run.")]
 
 

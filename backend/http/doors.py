@@ -6,7 +6,7 @@ FastAPI parses a body first and asks for the token then, so that anybody could k
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from fastapi.security import HTTPAuthorizationCredentials
@@ -20,8 +20,9 @@ from backend.http.problems import Refused, RequestRefused, reply_to
 API = "/api/v1/"
 SMALL, PIPELINE, END, REPORT = 64 * 2**10, 256 * 2**10, 2**20, 8 * 2**20
 """Most bytes of a request's body: of a config or a button, of a pipeline's six configs, of the end of an attempt, of a
-report of a trainer's files."""
+report of a trainer's files. A user's file of rows has a limit of its own, a setting."""
 CLOSE = {"Connection": "close"}  # what a client still sends of a request that was refused is not wanted
+UPLOADS = API + "data-sets/uploads"
 _LIMITS = (
     (re.compile(r"/api/v1/worker/attempts/[^/]+/(log|events|answers)"), REPORT),
     (re.compile(r"/api/v1/worker/attempts/[^/]+/finish"), END),
@@ -49,6 +50,8 @@ class Pace:
     """Between two pieces of a body."""
     body: float = 60.0
     """For a whole body."""
+    upload: float = 3600.0
+    """For a whole file of a user's."""
 
 
 Guard = Callable[[HTTPAuthorizationCredentials | None, Scope], Awaitable[None]]
@@ -62,19 +65,23 @@ class Doors:
         app: what answers.
         guard: knows the tokens.
         pace: how long a client may take.
+        upload: most bytes of a file of a user's.
     """
 
-    def __init__(self, app: ASGIApp, guard: Guard, pace: Pace) -> None:
+    def __init__(self, app: ASGIApp, guard: Guard, pace: Pace, upload: int) -> None:
         self._app = app
         self._guard = guard
         self._pace = pace
+        self._upload = upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = limit_of(scope["path"])
+        is_upload = scope["path"] == UPLOADS
+        limit = self._upload if is_upload else limit_of(scope["path"])
+        pace = replace(self._pace, body=self._pace.upload) if is_upload else self._pace
         headers = Headers(scope=scope)
         try:
             if scope["path"].startswith(API):
@@ -84,7 +91,7 @@ class Doors:
             await reply_to(error, CLOSE)(scope, receive, send)
             return
 
-        await self._app(scope, _Body(receive, limit, self._pace), send)
+        await self._app(scope, _Body(receive, limit, pace), send)
 
 
 class _Body:

@@ -14,10 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.http.problems import busy
 
 READS = 4  # replies that are made at once
+FILES = 2  # uploads and checks of rows, which take minutes
 CHANGES = 8  # submissions and the like, which may wait for files, Redis or the hub
 PATIENCE = 10.0  # seconds that a request waits for its turn before it is told to come again
 MOST_WAITING = 2000  # requests of one lane; more are told to come again at once
 _URGENT = ("/stop", "/pause")
+_DATA_SETS = "/api/v1/data-sets"
 _Key = tuple[str, bytes]
 
 
@@ -76,6 +78,7 @@ class Lanes:
         self._commits = commits
         self._reads = Lane(READS, patience)
         self._changes = Lane(CHANGES, patience)
+        self._files = Lane(FILES, patience)
         self._replies: dict[_Key, tuple[_Reply, asyncio.Task[None]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +88,9 @@ class Lanes:
         elif scope["method"] == "GET":
             await self._share(scope, send)
         else:
-            await _take_turn(self._changes, self._app, scope, receive, send)
+            reads_files = scope["method"] == "POST" and scope["path"].startswith(_DATA_SETS)
+            lane = self._files if reads_files else self._changes
+            await _take_turn(lane, self._app, scope, receive, send)
 
     async def _share(self, scope: Scope, send: Send) -> None:
         key = scope["path"], scope["query_string"]

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from backend.api.schemas import ProblemReply
 from backend.errors import Conflict, Gone, NotFound, ServiceError, Unauthorized
+from backend.services.data_sets import UnusableRows
 from memgen.contract.config import InvalidConfig
 from memgen.contract.errors import BadInput
 from memgen.contract.problem import Problem
@@ -116,7 +117,7 @@ def status_of(error: BadInput) -> int:
 def reply_to(error: BadInput, headers: dict[str, str] | None = None) -> JSONResponse:
     """An error as it goes out."""
     status = status_of(error)
-    errors = error.problems[:MOST_PROBLEMS] if isinstance(error, InvalidConfig) else []
+    errors = error.problems[:MOST_PROBLEMS] if isinstance(error, InvalidConfig | UnusableRows) else []
     if isinstance(error, ServiceError) and error.retry_after is not None:
         headers = {"Retry-After": str(error.retry_after), **(headers or {})}
     return _reply(status, error, errors, headers)

@@ -96,7 +96,8 @@ def errors() -> Iterator[None]:
     try:
         yield
     except BadInput as error:
-        _complain(str(error))
+        for problem in getattr(error, "problems", [error]):
+            _complain(str(problem))
         raise typer.Exit(2) from None
     except ApiError as error:
         for problem in error.problems:

@@ -209,6 +209,8 @@ class Ours:
             "health": "/health",
             "presets": "/presets",
             "data_sets": "/data-sets",
+            "data_set": "/data-sets/wordproblems",
+            "data_files": "/data-sets/files",
             "schema": "/schema/evaluate",
             "pipelines": "/pipelines",
             "candidates": "/pipelines/candidates?preset=HuggingFaceTB/SmolLM2-135M-Instruct&data=wordproblems",

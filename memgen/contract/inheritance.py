@@ -12,10 +12,13 @@ from typing import Literal
 from memgen.contract.data_sets.folders import folder_settings
 from memgen.contract.errors import BadInput
 
-Kind = Literal["redis", "backend", "worker", "dashboard", "supervisor", "fetcher", "trainer", "judge", "pip", "git"]
+Kind = Literal[
+    "redis", "backend", "worker", "dashboard", "supervisor", "fetcher", "trainer", "judge", "reader", "pip", "git"
+]
 
 PASS_ON = "MEMGEN_PASS_ON"
-"""The operator's own names: all processes but Redis, pip, git and the judge of expressions inherit them."""
+"""The operator's own names: all processes but Redis, pip, git, readers of rows and the judge of expressions
+inherit them."""
 HUB_TOKENS = frozenset({"HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"})
 KEPT_BACK = HUB_TOKENS | {"MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "MEMGEN_REDIS_PASSWORD", "REDIS_URL"}
 """What the operator can't pass on either: a trainer would have it."""
@@ -63,6 +66,7 @@ _ALLOWED: dict[Kind, list[str]] = {
         *_SYSTEM, *_NETWORK, *_HUB, *_COMPUTE, "MEMGEN_HOME", "MEMGEN_PRESETS", "MEMGEN_THREADS",
         "MEMGEN_SUPERVISOR_PID", "MEMGEN_SLOT_LOCK",
     ],  # and the settings that name folders of data sets
+    "reader": _SYSTEM,  # of files that anybody may have sent
     "pip": [*_SYSTEM, *_NETWORK, "PIP_*", "NETRC"],
     "git": _SYSTEM,
     "judge": _SYSTEM,
@@ -81,7 +85,7 @@ def inherited(kind: Kind, environment: Mapping[str, str]) -> dict[str, str]:
     """
     allowed = [*_ALLOWED[kind], *folder_settings()] if kind == "trainer" else _ALLOWED[kind]
     passed = {name: value for name, value in environment.items() if _is_named(name, allowed)}
-    if kind in {"redis", "pip", "git", "judge"}:
+    if kind in {"redis", "reader", "pip", "git", "judge"}:
         return passed
     added = added_names(environment)
     if added:

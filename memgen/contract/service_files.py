@@ -116,3 +116,13 @@ def data_set_rows(folder: Path) -> Path:
 def uploads_dir(home: Path) -> Path:
     """Files of users on their way to become data sets."""
     return home / "uploads"
+
+
+def upload_file(folder: Path) -> Path:
+    """The bytes of an upload, in its folder."""
+    return folder / "file"
+
+
+def upload_about(folder: Path) -> Path:
+    """What is known of an upload, in its folder: it is there once all of the file is."""
+    return folder / "upload.json"

@@ -11,6 +11,15 @@ from backend.api.schemas.compare import (
     InsertionGroup,
     InsertionGroups,
 )
+from backend.api.schemas.data_sets import (
+    DataFiles,
+    DataSetCheck,
+    DataSetCreate,
+    DataSetDeletion,
+    DataSetDetail,
+    GivenFile,
+    UploadOut,
+)
 from backend.api.schemas.house import HealthOut, PauseRequest, QueueOut, SlotOut, WorkerList, WorkerOut
 from backend.api.schemas.launch import (
     BrokenPluginOut,
@@ -74,12 +83,18 @@ __all__ = [
     "ClaimedAttempt",
     "CompareOut",
     "ComparedRun",
+    "DataFiles",
+    "DataSetCheck",
+    "DataSetCreate",
+    "DataSetDeletion",
+    "DataSetDetail",
     "DataSetList",
     "DataSetOut",
     "DeletePreview",
     "Estimate",
     "FinishReply",
     "FinishRequest",
+    "GivenFile",
     "HealthOut",
     "HeartbeatReply",
     "InsertionGroup",
@@ -113,6 +128,7 @@ __all__ = [
     "SlotReport",
     "StopRequest",
     "StreamReply",
+    "UploadOut",
     "WorkerList",
     "WorkerOut",
 ]

@@ -31,12 +31,15 @@ class DataSetOut(ApiReply):
     """How answers are found and compared."""
     sizes: dict[str, int] | None
     """Rows of each split; null where they can't be counted now."""
+    registered: bool = False
+    """Whether a user registered it here."""
 
 
 class BrokenPluginOut(ApiReply):
-    """An installed plug-in whose data set can't be used."""
+    """An installed plug-in, or a registered data set, that can't be used."""
 
-    package: str
+    package: str | None
+    """Null for what was registered here."""
     name: str
     reason: str
 

@@ -8,7 +8,6 @@ from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import ContextDep
 from backend.http.routes.route import Route
-from backend.views.data_sets import data_set_list
 from backend.views.preflight import preflight
 from backend.views.presets import preset_list
 from memgen.contract.config import stage_class
@@ -20,12 +19,6 @@ router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags
 def presets() -> s.PresetList:
     """Models that can be launched."""
     return preset_list()
-
-
-@router.get("/data-sets")
-def data_sets(context: ContextDep) -> s.DataSetList:
-    """Data sets that runs can use, and plug-ins that can't be used."""
-    return data_set_list(context.settings)
 
 
 @router.get("/schema/{stage}")

@@ -2,12 +2,23 @@
 
 import re
 from collections.abc import Callable, Iterator
+from io import BytesIO
 
 import httpx
 import pytest
 
 from backend.api.client import ApiError, Client, Unreachable
-from backend.api.schemas import INSTANCE_HEADER, Announce, ClaimRequest, FinishRequest, SlotReport
+from backend.api.schemas import (
+    INSTANCE_HEADER,
+    Announce,
+    ClaimRequest,
+    DataSetCheck,
+    DataSetCreate,
+    FinishRequest,
+    GivenFile,
+    SlotReport,
+)
+from memgen.contract.data_sets.registered import Columns, Registration
 from memgen.contract.pipeline import PipelineSpec
 from memgen.contract.status import Cause, PipelineStatus, RunStatus, StopMode
 from tests.backend.conftest import MEMORY, Backend, answer_line, check_problem
@@ -60,6 +71,7 @@ def test_client_speaks_every_route(served: tuple[Backend, str], tiny_config: dic
         speak_of_launches(user, tiny_config)
         speak_of_runs(user, worker, client, tiny_config)
         speak_of_pipelines(user, backend)
+        speak_of_data_sets(user)
     document = backend.http.get("/api/v1/openapi.json").json()
     routes = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     unspoken = {
@@ -76,6 +88,18 @@ def speak_of_launches(user: Client, config: dict[str, object]) -> None:
     assert user.schema("evaluate")["properties"]["seed"]["description"]
     assert user.preflight(config).ok
     assert user.health().workers_alive == 0
+
+
+def speak_of_data_sets(user: Client) -> None:
+    assert user.data_files().paths == []
+    data = b"".join(b'{"q": "%d?", "a": %d}\n' % (n, n) for n in range(20))
+    given = GivenFile(upload=user.upload(lambda: BytesIO(data), "rows.jsonl", len(data)).id)
+    assert user.preview_data_set(DataSetCheck(files=[given])).columns == ("q", "a")
+    said = Registration(name="numbers", columns=Columns(question="q", answer="a"))
+    name = str(user.register_data_set(DataSetCreate(files=[given], registration=said)).name)
+    assert user.data_set(name).sizes == {"train": 14, "validation": 2, "test": 4}
+    assert not user.delete_data_set(name).deleted
+    assert user.delete_data_set(name, confirm=True).deleted
 
 
 def speak_of_runs(user: Client, worker: Client, client: Callable[[str], Client], config: dict[str, object]) -> None:

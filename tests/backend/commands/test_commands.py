@@ -1,6 +1,7 @@
 """Commands of the command line against the real application, in this process; a pause of theirs lets the run go on."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.api.client import Client
-from backend.commands import cli, pipeline_cli, pipeline_text
+from backend.commands import cli, data_set_cli, pipeline_cli, pipeline_text
 from tests.backend.conftest import Backend
 
 Command = Callable[..., tuple[int, str]]
@@ -27,7 +28,7 @@ def command(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Command:
     def client() -> Client:
         return Client("http://127.0.0.1", backend.context.user_token, transport=httpx.MockTransport(forward))
 
-    for module in (cli, pipeline_cli):
+    for module in (cli, pipeline_cli, data_set_cli):
         monkeypatch.setattr(module, "client", client)
 
     def run(*words: object, answer: str = "") -> tuple[int, str]:
@@ -203,3 +204,34 @@ def test_pipeline_that_is_stopped_while_it_is_watched_ends_badly(
     assert stopped == [(0, "pipeline 1 is cancelled\n")]
     assert command("pipeline", "stop", 1)[0] == 1
     assert command("pipeline", "watch", 7)[0] == 2
+
+
+def test_data_set_is_looked_at_registered_listed_and_deleted(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "문제.csv"
+    file.write_bytes("\ufeff질문,정답\r\n".encode() + b"".join(b"%d+1?,%d\r\n" % (n, n + 1) for n in range(20)))
+    code, said = command("data-set", "preview", file)
+    assert (code, said.splitlines()[0]) == (0, "columns: 질문, 정답")
+    options = ("--name", "sums", "--question", "질문", "--answer", "정답")
+    code, said = command("data-set", "add", file, *options, "--check")
+    assert code == 0
+    assert "20 rows: 14 train, 2 validation (drawn), 4 test (drawn)" in said
+    assert "registered" not in said
+    code, said = command("data-set", "add", file, *options)
+    name = said.splitlines()[-1].removeprefix("registered as ")
+    assert (code, name[:5]) == (0, "sums-")
+    assert name in command("data-set", "list")[1]
+    assert command("launch", "--data", name)[0] == 0
+    assert "1 run has not ended" in command("data-set", "delete", name, "--yes")[1]
+    assert command("stop", 1)[0] == 0
+    assert command("data-set", "delete", name, answer="n\n")[1].count("deleted") == 0
+    assert command("data-set", "delete", name, "--yes")[1].splitlines()[-1] == "deleted"
+    assert command("data-set", "delete", name, "--yes")[0] == 2
+
+    code, said = command("data-set", "add", file, "--name", "Sums!", "--question", "질문")
+    assert (code, "name" in said) == (2, True)
+    code, said = command("data-set", "add", f"test={file}", "--name", "sums", "--question", "질문", "--answer", "none")
+    assert (code, "no such column" in said) == (2, True)
+    code, said = command("data-set", "add", "backend:/etc/passwd", "--name", "sums")
+    assert (code, "no such file in a folder that may be read" in said) == (2, True)

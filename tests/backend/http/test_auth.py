@@ -14,7 +14,9 @@ USER_ROUTES = [
     ("GET", "/pipelines/1"),
     ("POST", "/pipelines/1/continue"), ("POST", "/pipelines/1/stop"), ("GET", "/checkpoints"),
     ("GET", "/checkpoints/1"), ("GET", "/lineage"), ("GET", "/compare"), ("GET", "/compare/answers"),
-    ("GET", "/compare/insertions"),
+    ("GET", "/compare/insertions"), ("GET", "/data-sets/files"), ("POST", "/data-sets/uploads"),
+    ("POST", "/data-sets/preview"), ("POST", "/data-sets"), ("GET", "/data-sets/wordproblems"),
+    ("DELETE", "/data-sets/wordproblems"),
 ]  # fmt: skip
 WORKER_ROUTES = [("POST", "/worker/announce"), ("POST", "/worker/claim")]
 ATTEMPT_ROUTES = [("POST", f"/worker/attempts/1/{name}") for name in ("heartbeat", "log", "events", "answers")]
@@ -26,7 +28,10 @@ def test_lists_of_routes_name_every_route_of_the_api(backend: Backend) -> None:
     paths = backend.http.get(f"{API}/openapi.json").json()["paths"]
     known = {(method.upper(), path.removeprefix(API)) for path, methods in paths.items() for method in methods}
     named = {*USER_ROUTES, *WORKER_ROUTES, *ATTEMPT_ROUTES, FINISH}
-    shown = {(method, re.sub(r"\{\w+_id\}", "1", path).replace("{stage}", "evaluate")) for method, path in known}
+    shown = {
+        (method, re.sub(r"\{\w+_id\}", "1", path).replace("{stage}", "evaluate").replace("{name}", "wordproblems"))
+        for method, path in known
+    }
     assert shown == named
 
 
