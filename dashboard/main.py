@@ -23,6 +23,7 @@ page = st.navigation(
         st.Page("app_pages/runs.py", title="Runs", icon=":material/list:", default=True),
         st.Page("app_pages/pipelines.py", title="Pipelines", icon=":material/linear_scale:"),
         st.Page("app_pages/launch.py", title="Launch", icon=":material/rocket_launch:"),
+        st.Page("app_pages/data_sets.py", title="Data sets", icon=":material/dataset:"),
         st.Page("app_pages/queue.py", title="Queue", icon=":material/low_priority:"),
         st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
         st.Page("app_pages/lineage.py", title="Lineage", icon=":material/account_tree:"),

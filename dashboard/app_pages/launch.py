@@ -8,7 +8,6 @@ import streamlit as st
 from backend.api.client import ApiError
 from backend.api.schemas import PipelinePreflight, PreflightReply, PresetOut
 from dashboard.launch.address import ALL, choose_what
-from dashboard.launch.broken_plugins import broken_plugins
 from dashboard.launch.config_form import form_fields
 from dashboard.launch.draft import KEY, NOTE, idempotency_key
 from dashboard.launch.pipeline_form import fill_in_demo, pipeline_form
@@ -16,6 +15,7 @@ from dashboard.launch.pipeline_preflight import pipeline_preflight
 from dashboard.launch.preflight_panel import preflight_panel
 from dashboard.launch.step_form import step_form
 from dashboard.parts import api
+from dashboard.parts.broken_plugins import broken_plugins
 from memgen.contract.pipeline import STEPS, PipelineSpec
 from memgen.contract.stages import forms
 

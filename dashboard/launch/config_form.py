@@ -198,7 +198,7 @@ def _choice(field: FormField, key: str, empty: str, on_change: Callable[[], None
             help=field.help or None,
             required=True,
             wrap=True,
-            format_func=partial(_choice_text, field, empty),
+            format_func=lambda choice: escape_markdown(_choice_text(field, empty, choice)),
             on_change=on_change,
         )
     options = (None, *field.choices) if field.nullable else field.choices

@@ -42,6 +42,12 @@ def data_sets() -> DataSetList:
     return _data_sets(*_backend())
 
 
+def forget_data_sets() -> None:
+    """Ask anew which data sets there are: one has come or gone."""
+    _data_sets.clear()
+    _schema.clear()
+
+
 def schema(stage: str) -> dict[str, Any]:
     """JSON schema of a stage's config, asked anew after a minute."""
     return _schema(*_backend(), stage)

@@ -1,0 +1,1 @@
+"""What the page of data sets is drawn with."""

@@ -1,0 +1,84 @@
+"""Which files rows come from: sent from this browser, or lying where the operator allows."""
+
+from io import BytesIO
+from typing import Any, get_args
+
+import streamlit as st
+
+from backend.api.schemas import GivenFile
+from dashboard.parts import api
+from dashboard.parts.foreign_text import one_line
+from memgen.contract.data_sets.record import Split
+
+SENT = "data_set_sent"  # ids of uploads by the browser's file
+ROUND = "data_set_round"  # a box of files of its own for each data set
+ENDINGS = ["jsonl", "ndjson", "json", "csv", "tsv", "parquet", "pq"]
+BROWSER, MACHINE = "From this computer", "From the backend's machine"
+BY_ROWS = "by rows"
+
+
+def choose_files() -> list[GivenFile]:
+    """The files that the user chose, each sent to the backend once."""
+    with api.page_errors():
+        allowed = api.client().data_files()
+    where = BROWSER
+    if allowed.paths:
+        where = (
+            st.segmented_control(
+                "Where the rows lie", [BROWSER, MACHINE], key="rows_where", required=True, default=BROWSER
+            )
+            or BROWSER
+        )
+    if where == MACHINE:
+        path = st.selectbox(
+            "File or folder", allowed.paths, index=None, key="rows_path", format_func=one_line,
+            help="What the operator lets users read. Files of a folder that are named train, validation and test are "
+            "these splits.",
+        )  # fmt: skip
+        return [GivenFile(path=path)] if path else []
+    files = st.file_uploader(
+        "Files", ENDINGS, accept_multiple_files=True, key=f"rows_files_{st.session_state.setdefault(ROUND, 0)}",
+        help="JSON lines, CSV or Parquet. Larger files go through `memgen-studio data-set add`.",
+    )  # fmt: skip
+    return [given for file in files or [] if (given := _given(file, several=len(files or []) > 1)) is not None]
+
+
+def forget_files() -> None:
+    """The uploads have become a data set, so they are no more: the next ones begin with an empty box."""
+    st.session_state.pop(SENT, None)
+    st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
+
+
+def _given(file: Any, *, several: bool) -> GivenFile | None:
+    """One file of the browser; None where the backend did not take it."""
+    split: Split | None = None
+    if several:
+        options = (BY_ROWS, *get_args(Split))
+        chosen = st.selectbox(
+            f"Rows of {one_line(file.name)} are", options, index=options.index(_guess(file.name)),
+            key=f"rows_split_{file.file_id}",
+        )  # fmt: skip
+        split = next((one for one in get_args(Split) if one == chosen), None)
+    sent: dict[str, str] = st.session_state.setdefault(SENT, {})
+    if file.file_id not in sent:
+        with api.part_errors():
+            sent[file.file_id] = _send(file.name, file.getvalue())
+    upload = sent.get(file.file_id)
+    return GivenFile(upload=upload, split=split) if upload is not None else None
+
+
+def _send(name: str, data: bytes) -> str:
+    """Send a file to the backend; its id there."""
+    bar = st.progress(0.0, "Sending the file to the backend")
+
+    def show(done: int) -> None:
+        bar.progress(done / len(data), "Sending the file to the backend")
+
+    out = api.client().upload(lambda: BytesIO(data), name, len(data), show)
+    bar.empty()
+    return out.id
+
+
+def _guess(name: str) -> str:
+    """What a file is by its name, where that says so."""
+    return next((split for split in get_args(Split) if name.lower().startswith(split)), BY_ROWS)
