@@ -1,10 +1,11 @@
 """GSM8K from the Hugging Face hub."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from memgen.contract.data_sets.gsm8k import GSM8K
 from memgen.contract.errors import BadInput
 from memgen.data.gsm8k_row import from_gsm8k_row
+from memgen.data.hub import hub_rows
 from memgen.data.questions import Question
 
 HUB_NAME = "openai/gsm8k"
@@ -17,23 +18,16 @@ def hub_questions(part: str) -> Iterator[Question]:
     Raises:
         BadInput: `dataset_unavailable`, if the hub can't be reached; `bad_data_row`.
     """
-    # Takes seconds and pulls in pandas and pyarrow: only those pay who load from the hub.
-    import datasets
-
     assert GSM8K.folder is not None
     setting, files = GSM8K.folder.setting, " and ".join(GSM8K.folder.files)
-    try:
-        rows: list[Mapping[str, object]] = list(datasets.load_dataset(HUB_NAME, HUB_CONFIG, split=part))
-    # Network, hub, proxy, disk and cache errors come as a dozen unrelated classes, with the same ways out.
-    except Exception as error:
-        raise BadInput(
-            "dataset_unavailable",
-            f"{HUB_NAME} could not be loaded from the hub ({type(error).__name__}: {str(error)[:200]})",
-            field="data",
-            value=GSM8K.name,
-            way_out=f"Check the network, or set {setting} to a folder with {files}, or choose the data "
-            "'wordproblems', which needs neither.",
-        ) from error
+    rows = hub_rows(
+        HUB_NAME,
+        HUB_CONFIG,
+        part,
+        data=GSM8K.name,
+        way_out=f"Check the network, or set {setting} to a folder with {files}, or choose the data "
+        "'wordproblems', which needs neither.",
+    )
     for number, row in enumerate(rows, start=1):
         try:
             yield from_gsm8k_row(row, GSM8K.name)

@@ -24,13 +24,13 @@ def launch(studio: Studio, *, questions: int, note: str = "") -> int:
     page = studio.page
     page.get_by_role("link", name="Launch", exact=True).first.click()
     studio.choose("config_preset", TINY)
-    studio.press("config_data", "Word problems")
+    studio.choose("config_data", "Word problems")
     studio.type("config_num_questions", str(questions))
     studio.type("config_batch_size", "2")
     studio.type("config_max_completion_length", "160")
     if note:
         studio.type("launch_note", note)
-    studio.press("config_data", "Word problems")  # a last look over the form
+    studio.choose("config_data", "Word problems")  # a last look over the form
     expect(studio.key("preflight")).to_contain_text("Fits on 1 of 1 slot")
     expect(studio.key("preflight").get_by_test_id("stMetricValue").first).to_have_text(str(questions))
     studio.submit("launch", re.compile(r"[?&]run=\d+"))

@@ -27,7 +27,7 @@ def test_run_all_to_the_comparison(stack: RunningStack, page: Page) -> None:
     page.get_by_role("link", name="Launch", exact=True).first.click()
     studio.press("what", "Run all")
     studio.choose("config_preset", TINY)
-    studio.press("config_data", "Word problems")
+    studio.choose("config_data", "Word problems")
     studio.type("config_max_completion_length", "120")
     studio.type("evaluations_num_questions", "6")
     for step, fields in SMALL.items():
@@ -35,7 +35,7 @@ def test_run_all_to_the_comparison(stack: RunningStack, page: Page) -> None:
         for name, value in fields.items():
             studio.type(f"{step}_{name}", value)
     studio.type("launch_note", "all with the mouse")
-    studio.press("config_data", "Word problems")  # a last look over the form
+    studio.choose("config_data", "Word problems")  # a last look over the form
     studio.submit("run_all", re.compile(r"[?&]pipeline=\d+"))
 
     for step in STEPS:

@@ -120,7 +120,7 @@ def test_form_launches_it_and_its_page_shows_it(stack: RunningStack, client: Cli
     expect(page.get_by_placeholder("each and every one")).to_be_visible()
     expect(studio.key("config_checkpoint")).to_have_count(0)
     studio.choose("config_preset", TINY)
-    studio.press("config_data", "Word problems")
+    studio.choose("config_data", "Word problems")
     studio.type("config_num_questions", "3")
     studio.type("config_answer", "12")
     expect(studio.key("preflight")).to_contain_text("Fits on 1 of 1 slot")

@@ -127,7 +127,7 @@ def test_run_outside_the_service_says_which_data_sets_there_are_and_why_one_is_n
     config.write_text('{"stage": "evaluate", "data": "lost"}')
     refused = memgen(python, "run", str(config), "--out", str(tmp_path / "out"))
     assert refused.returncode == 2
-    assert "Use one of gsm8k, wordproblems, wordproblems_easy, next_letter." in refused.stderr
+    assert "Use one of gsm8k, wordproblems, wordproblems_easy, math500, aqua, gpqa, next_letter." in refused.stderr
     assert refused.stderr.count(REASON) == 2  # as it starts, and with the refusal
 
 
@@ -155,8 +155,8 @@ def test_preflight_looks_at_the_rows_of_the_package(lab: RunningStack) -> None:
 @pytest.mark.timeout(400)
 def test_evaluations_by_form_and_by_api_run_are_scored_and_compared(lab: RunningStack, form: AppTest) -> None:
     assert any("**lost**" in one.value and "ModuleNotFoundError" in one.value for one in form.warning)
-    data = form.segmented_control(key="config_data")
-    assert data.options == ["GSM8K", "Word problems", "Easy word problems", "Next letter"]
+    data = form.selectbox(key="config_data")
+    assert data.options == ["GSM8K", "Word problems", "Easy word problems", "MATH-500", "AQuA", "GPQA", "Next letter"]
     data.select("next_letter")
     form.selectbox(key="config_preset").set_value(TINY)
     form.number_input(key="config_num_questions").set_value(4)

@@ -13,13 +13,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from memgen.contract.data_sets.aqua import AQUA
+from memgen.contract.data_sets.gpqa import GPQA
 from memgen.contract.data_sets.gsm8k import GSM8K
+from memgen.contract.data_sets.math500 import MATH500
 from memgen.contract.data_sets.record import DataSet
 from memgen.contract.data_sets.registered import FULL_NAME, registered
 from memgen.contract.data_sets.wordproblems import WORDPROBLEMS, WORDPROBLEMS_EASY
 from memgen.contract.errors import BadInput, first_error
 
-BUILT_IN: tuple[DataSet, ...] = (GSM8K, WORDPROBLEMS, WORDPROBLEMS_EASY)
+BUILT_IN: tuple[DataSet, ...] = (GSM8K, WORDPROBLEMS, WORDPROBLEMS_EASY, MATH500, AQUA, GPQA)
 DEFAULT, DEMO = GSM8K.name, WORDPROBLEMS.name
 """What a config asks for where it names none, and what the demo uses."""
 GROUP = "memgen.data_sets"

@@ -112,8 +112,6 @@ def _choices(values: Mapping[str, Any], columns: tuple[str, ...]) -> tuple[str, 
         texts = [text[label.end() :].strip() for text, label in zip(texts, labels, strict=True) if label is not None]
     if not 2 <= len(texts) <= len(ascii_uppercase):
         raise _bad(columns[0], f"a question has 2 to {len(ascii_uppercase)} choices", f"at least {len(texts)}")
-    if len({_spaced(text) for text in texts}) < len(texts):
-        raise _bad(columns[0], "two choices are the same", "; ".join(texts))
     return tuple(texts)
 
 

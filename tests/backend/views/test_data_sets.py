@@ -30,10 +30,10 @@ def test_data_sets_are_listed_with_sizes_and_the_plugins_that_failed(backend: Ba
     install(TOY, TOY.model_copy(update={"name": "lost", "sizes": "nowhere_at_all:count"}), broken=(BROKEN,))
     reply = backend.get("/data-sets")
     sizes = {one["name"]: one["sizes"] for one in reply["items"]}
-    assert list(sizes) == ["gsm8k", "wordproblems", "wordproblems_easy", "toy", "lost"]
+    assert list(sizes) == [*(one.name for one in BUILT_IN), "toy", "lost"]
     assert (sizes["gsm8k"]["test"], sizes["lost"]) == (1319, None)
-    assert reply["items"][3]["word"] == "Toy questions"
-    assert reply["items"][3]["answer"] == "choice"
+    assert reply["items"][len(BUILT_IN)]["word"] == "Toy questions"
+    assert reply["items"][len(BUILT_IN)]["answer"] == "choice"
     assert reply["broken"] == [{"package": "lab-sets", "name": "sums", "reason": "ImportError: no such file"}]
     assert "toy" in backend.get("/schema/evaluate")["properties"]["data"]["enum"]
 

@@ -39,17 +39,19 @@ def data_sets_of_ours() -> dict[str, DataSet]:
 
 
 def test_ours_come_first_and_their_loaders_and_sizes_agree() -> None:
-    assert list(data_sets())[:3] == ["gsm8k", "wordproblems", "wordproblems_easy"]
+    assert list(data_sets())[:6] == ["gsm8k", "wordproblems", "wordproblems_easy", "math500", "aqua", "gpqa"]
     for one in BUILT_IN:
         assert callable(function_of(one, one.loader))
-        assert set(split_sizes(one)) == set(SPLITS)
+        assert set(split_sizes(one)) <= set(SPLITS)
         if one.is_local:
             assert {split: len(load_questions(one.name, split)) for split in SPLITS} == split_sizes(one)
     assert split_sizes(data_set("gsm8k")) == {"train": 6725, "validation": 748, "test": 1319}
 
 
 def test_prompt_of_ours_is_the_authors_to_the_character() -> None:
-    assert {prompt_hash(one) for one in BUILT_IN} == {"b9566837679985c2"}
+    for one in BUILT_IN:
+        assert (prompt_hash(one) == "b9566837679985c2") == (one.answer != "choice"), one.name
+    assert {prompt_hash(one) for one in BUILT_IN if one.answer == "choice"} == {"6311a95620d70216"}
 
 
 def test_stored_config_keeps_its_hash() -> None:
@@ -58,7 +60,7 @@ def test_stored_config_keeps_its_hash() -> None:
 
 def test_plugin_joins_ours() -> None:
     usable, broken = joined([(plugin("toy"), TOY)])
-    assert list(usable) == ["gsm8k", "wordproblems", "wordproblems_easy", "toy"]
+    assert list(usable) == ["gsm8k", "wordproblems", "wordproblems_easy", "math500", "aqua", "gpqa", "toy"]
     assert broken == ()
 
 
@@ -107,7 +109,7 @@ def test_config_accepts_a_plugins_name_and_schemas_list_it(installed: None) -> N
     assert parse_config({"stage": "evaluate", "data": "toy"}).data == "toy"
     for stage in STAGES:
         field = stage.config.model_json_schema()["properties"]["data"]
-        assert field["enum"] == ["gsm8k", "wordproblems", "wordproblems_easy", "toy"]
+        assert field["enum"] == ["gsm8k", "wordproblems", "wordproblems_easy", "math500", "aqua", "gpqa", "toy"]
         assert field["x-words"]["toy"] == "Toy questions"
         assert "`toy`, generated problems" in field["description"]
 
@@ -117,7 +119,8 @@ def test_unknown_data_set_is_refused_with_the_names_and_with_what_failed(install
         parse_config({"stage": "evaluate", "data": "sums"})
     assert (refused.value.field, refused.value.value) == ("data", "sums")
     assert refused.value.way_out == (
-        "Use one of gsm8k, wordproblems, wordproblems_easy, toy. The data set sums of the package lab-sets can't be "
+        "Use one of gsm8k, wordproblems, wordproblems_easy, math500, aqua, gpqa, toy. "
+        "The data set sums of the package lab-sets can't be "
         "used: ModuleNotFoundError: No module named 'nowhere'."
     )
 
