@@ -61,6 +61,33 @@ class LtpoTrace(BaseModel):
         return self
 
 
+class ReplacedLatents(BaseModel):
+    """What stood in the place of the weaver's latents at one insertion; means over its latents."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    token: Whole
+    """Index of the completion token in front of which the latents stand; 0 is the end of the prompt."""
+    norm: Finite
+    """Euclidean norm of the weaver's latents."""
+    used_norm: Finite
+    """Euclidean norm of what was inserted."""
+    cosine: Finite
+    """Cosine between a latent of the weaver and what was inserted for it."""
+
+
+class CheckedLatents(BaseModel):
+    """What a causal check did in one answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    check: str
+    """`mean latents`, `latents times 0.5`, ..."""
+    taken_from: str | None = None
+    """Id of the training question whose latents were inserted; None where they are not those of one question."""
+    insertions: list[ReplacedLatents] = Field(default_factory=list)
+
+
 class AnswerRecord(BaseModel):
     """The answer to one question."""
 
@@ -84,6 +111,8 @@ class AnswerRecord(BaseModel):
     augmentations: list[Augmentation] = Field(default_factory=list)
     ltpo: list[LtpoTrace] | None = None
     """One trace per insertion where latents were optimised."""
+    causal_check: CheckedLatents | None = None
+    """What was inserted in the place of the weaver's latents."""
     seconds: Amount
     """From the start of its completion (of its batch, in a base evaluation) to its end."""
     elapsed: Amount = 0.0
@@ -167,7 +196,7 @@ def summarize(answers: list[AnswerRecord], seconds: float) -> Summary:
     if n:
         metrics["truncated"] = sum(answer.truncated for answer in answers) / n
         metrics["mean_completion_tokens"] = sum(answer.completion_tokens for answer in answers) / n
-    metrics |= _insertions(answers) | _ltpo(answers)
+    metrics |= _insertions(answers) | _ltpo(answers) | _replaced(answers)
     metrics["seconds"] = round(seconds, 3)
     return Summary(summary_metrics=metrics)
 
@@ -191,4 +220,15 @@ def _ltpo(answers: list[AnswerRecord]) -> dict[str, float]:
         "ltpo_distance": sum(trace.distance for trace in traces) / len(traces),
         "ltpo_best_step": sum(trace.best_step for trace in traces) / len(traces),
         **({"ltpo_step_ulps": sum(ulps) / len(ulps)} if ulps else {}),
+    }
+
+
+def _replaced(answers: list[AnswerRecord]) -> dict[str, float]:
+    replaced = [one for answer in answers if answer.causal_check for one in answer.causal_check.insertions]
+    if not replaced:
+        return {}
+    return {
+        "latents_norm": sum(one.norm for one in replaced) / len(replaced),
+        "used_norm": sum(one.used_norm for one in replaced) / len(replaced),
+        "latents_cosine": sum(one.cosine for one in replaced) / len(replaced),
     }

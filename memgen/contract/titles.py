@@ -19,6 +19,8 @@ _TITLES = {
     "insert_probability": "Probability of an insertion",
     "prompt_style": "Prompt",
     "num_examples": "Worked examples",
+    "causal_check": "In place of the latents",
+    "latents_factor": "Factor on the latents",
     "skip_probability": "Probability of a skipped insertion",
     "skip_among": "What may be skipped",
     "num_train_epochs": "Epochs",

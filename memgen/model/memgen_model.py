@@ -21,6 +21,9 @@ from memgen.model.row_cache import Reading, RowStream, read_together
 from memgen.model.stream import Stream
 from memgen.model.weaver import WeaverParts
 
+Instead = Callable[[torch.Tensor, int, int], torch.Tensor]
+"""From latents (K, D), the number of the row and the point in front of which they stand to those to use."""
+
 
 @dataclass(frozen=True)
 class LatentSettings(Limits):
@@ -276,7 +279,9 @@ class MemGenModel(nn.Module):
         """Keep fewer activations for the backward pass and compute them again (gradient checkpointing)."""
         recompute_layers(self.decoder, self.adapters)
 
-    def token_logprobs(self, rows: Sequence[Row], temperature: float = 1.0) -> list[torch.Tensor]:
+    def token_logprobs(
+        self, rows: Sequence[Row], temperature: float = 1.0, instead: Instead | None = None
+    ) -> list[torch.Tensor]:
         """Log-probabilities (T - first_label,) of each row's tokens from its first label on, latents at its points.
 
         A position whose next one is a latent gives no logit, so the last latent predicts the next token. What stands
@@ -285,9 +290,10 @@ class MemGenModel(nn.Module):
         Args:
             rows: whose latents stand where their points say, and nowhere else.
             temperature: that logits are divided by.
+            instead: what stands in the place of the weaver's latents.
         """
         embeddings = [self.embed(row.ids) for row in rows]
-        latents = self._latents_of(rows, embeddings)
+        latents = self._latents_of(rows, embeddings, instead)
         heads = [row.points[0] if row.points else len(row.ids) for row in rows]
         tails = [
             _insert(embedded[head:], [point - head for point in row.points], woven)
@@ -329,8 +335,10 @@ class MemGenModel(nn.Module):
         """Latents (K, D) at each point of each row."""
         return self._latents_of(rows, [self.embed(row.ids) for row in rows])
 
-    def _latents_of(self, rows: Sequence[Row], embeddings: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
-        """Latents (K, D) at each point of each row; the weaver reads each position once."""
+    def _latents_of(
+        self, rows: Sequence[Row], embeddings: Sequence[torch.Tensor], instead: Instead | None = None
+    ) -> list[list[torch.Tensor]]:
+        """Latents (K, D) at each point of each row; the weaver reads each position once, and those that are used."""
         woven: list[list[torch.Tensor]] = [[] for _ in rows]
         alive = list(range(len(rows)))
         stream = self.stream(len(rows))
@@ -348,7 +356,7 @@ class MemGenModel(nn.Module):
                 chunks.append(torch.cat([woven[number][-1], fresh]) if turn else fresh)
             prompt = [turn == 0 and may_be_at_prompt and rows[number].at_prompt for number in alive]
             for number, latents in zip(alive, self._weave(stream, chunks, prompt), strict=True):
-                woven[number].append(latents)
+                woven[number].append(instead(latents, number, rows[number].points[turn]) if instead else latents)
         return woven
 
 

@@ -25,6 +25,9 @@ that follow, to the latents (n, K, D) to use."""
 Choose = Callable[[int, int], bool]
 """From a prompt's number and the completion token that follows to whether latents are inserted."""
 
+Replace = Callable[[torch.Tensor, int, int], torch.Tensor]
+"""From latents (K, D), the prompt's number and the completion token that follows to the latents (K, D) to use."""
+
 PATIENCE = 32  # passes, more than usually lie between two delimiters, that a row waits for others before LTPO's search
 
 
@@ -107,6 +110,7 @@ def generate_woven(
     width: int | None = None,
     sampling: Sampling | None = None,
     improve: Improve | None = None,
+    replace: Replace | None = None,
     choose: Choose | None = None,
     on_start: Callable[[int], None] = lambda _: None,
     on_row: Callable[[int, Completion], None] = lambda *_: None,
@@ -123,6 +127,7 @@ def generate_woven(
         width: most completions under way at a time, the others wait; None takes all at once.
         sampling: what is drawn, and how; None is greedy in all.
         improve: changes the latents of insertions before they are used (LTPO).
+        replace: the same for one insertion at a time, which then waits for no other.
         choose: decides in the trigger's place.
         on_start: called once per prompt as its completion begins.
         on_row: called once per prompt as its completion ends.
@@ -140,9 +145,9 @@ def generate_woven(
     with torch.no_grad() if improve else torch.inference_mode():
         told = (on_start, on_row)
         limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else max_new_tokens
-        return _Generation(model, prompts, limits, trigger, width or len(prompts), sampling, improve, choose, told).run(
-            should_stop, on_pass
-        )
+        return _Generation(
+            model, prompts, limits, trigger, width or len(prompts), sampling, improve, replace, choose, told
+        ).run(should_stop, on_pass)
 
 
 class _Generation:
@@ -155,6 +160,7 @@ class _Generation:
         width: int,
         sampling: Sampling | None,
         improve: Improve | None,
+        replace: Replace | None,
         choose: Choose | None,
         told: tuple[Callable[[int], None], Callable[[int, Completion], None]],
     ) -> None:
@@ -165,6 +171,7 @@ class _Generation:
         self._width = min(width, len(prompts))
         self._sampling = sampling
         self._improve = improve
+        self._replace = replace
         self._choose_points = choose
         self._on_start, self._on_row = told
         self._out = [Completion() for _ in prompts]
@@ -269,6 +276,9 @@ class _Generation:
         hidden = dict(zip(places, read, strict=True))
         if self._improve is not None:
             latents = self._improved(weaving, latents)
+        if self._replace is not None:
+            due = [(rows[place].number, len(rows[place].completion.ids)) for place in weaving]
+            latents = [self._replace(own, *point) for own, point in zip(latents, due, strict=True)]
         for place, own, first in zip(weaving, latents, prompt, strict=True):
             row = rows[place]
             row.reasoner, row.weaver, row.due, row.waited = own, [own], False, 0

@@ -6,9 +6,18 @@ Of several ranks each writes a book. The main one's is the answer file; it takes
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from memgen.contract.answers import AnswerRecord, Augmentation, LtpoTrace, Summary, read_answers, summarize
+from memgen.contract.answers import (
+    AnswerRecord,
+    Augmentation,
+    CheckedLatents,
+    LtpoTrace,
+    Summary,
+    read_answers,
+    summarize,
+)
 from memgen.contract.errors import BadInput
 from memgen.contract.json_file import lines_of
 from memgen.data.prompt import Prompt
@@ -19,6 +28,21 @@ from memgen.stop import StopRequest
 
 TELL_SECONDS = 2.0  # between two words while there is no new answer
 LOOK_SECONDS = 0.05  # between two looks at what other ranks have answered, when there is nothing else to do
+
+
+@dataclass(frozen=True)
+class Insertions:
+    """What became of the latents of an answer."""
+
+    points: Sequence[Augmentation] = ()
+    """Decision points."""
+    ltpo: list[LtpoTrace] | None = None
+    """A trace per insertion, where latents were optimised."""
+    causal_check: CheckedLatents | None = None
+    """What was inserted in their place."""
+
+
+NOTHING_INSERTED = Insertions()
 
 
 class AnswerBook:
@@ -83,8 +107,7 @@ class AnswerBook:
         completion: str,
         tokens: int,
         truncated: bool,
-        augmentations: Sequence[Augmentation] = (),
-        ltpo: list[LtpoTrace] | None = None,
+        insertions: Insertions = NOTHING_INSERTED,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
         """Score and append the answer to a question; one that is already there stays as it is.
@@ -94,8 +117,7 @@ class AnswerBook:
             completion: generated text without the end token.
             tokens: its length in tokens.
             truncated: whether it ended at the length limit.
-            augmentations: decision points, where there is a weaver.
-            ltpo: a trace per insertion, where latents were optimised.
+            insertions: of latents, where there is a weaver.
             metrics: what was measured beside the scores.
         """
         now = time.perf_counter()
@@ -111,8 +133,9 @@ class AnswerBook:
             metrics={**score(completion, question.solution, self._prompt.chosen.answer), **(metrics or {})},
             completion_tokens=tokens,
             truncated=truncated,
-            augmentations=list(augmentations),
-            ltpo=ltpo,
+            augmentations=list(insertions.points),
+            ltpo=insertions.ltpo,
+            causal_check=insertions.causal_check,
             seconds=round(seconds, 3),
         )
         self._enter(record)

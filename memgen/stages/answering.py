@@ -6,7 +6,8 @@ fixed slices of the questions: a half-answered batch is generated whole again af
 is kept. Several ranks share what is missing, each `batch_size` at a time; an answer does not depend on their number.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -21,10 +22,11 @@ from memgen.model.base import BaseModel
 from memgen.model.generation import encode_prompts, generate_greedy
 from memgen.model.lora import load_lora
 from memgen.model.memgen_model import MemGenModel
-from memgen.model.woven_generation import Choose, Completion, generate_woven
-from memgen.stages.answer_book import AnswerBook
+from memgen.model.woven_generation import Choose, Completion, Replace, generate_woven
+from memgen.stages.answer_book import AnswerBook, Insertions
+from memgen.stages.causal_check import LatentsCheck
 from memgen.stages.context import Context
-from memgen.stages.gold import GoldAnswers, Logprobs, plain, with_latents
+from memgen.stages.gold import GoldAnswers, Instead, Logprobs, plain, with_latents
 from memgen.stages.latent_search import LatentSearch
 from memgen.stages.loading import load
 
@@ -39,8 +41,10 @@ def answer_all(
     questions: list[Question],
     *,
     prompt: Prompt | None = None,
+    facts: Mapping[str, Any] | None = None,
     choose: Callable[[list[str]], Choose | None] = lambda _ids: None,
     search: Callable[[MemGenModel, list[str]], LatentSearch | None] = lambda _model, _ids: None,
+    check: Callable[[MemGenModel], LatentsCheck | None] = lambda _model: None,
 ) -> dict[str, float]:
     """Answer the questions of an evaluation; returns the summary's metrics.
 
@@ -49,15 +53,17 @@ def answer_all(
         context: of the run.
         questions: to answer.
         prompt: how they are asked; None is zero-shot.
+        facts: what else the environment is to say.
         choose: makes what decides about insertions instead of the trigger, for the questions of these ids.
         search: makes what improves the latents of the questions of these ids.
+        check: makes what replaces the weaver's latents.
 
     Raises:
         BadInput: model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for; answers given so far are in the file.
     """
     prompt = prompt or Prompt(data_set(config.data))
-    loaded = load(config, context, CONDITIONS, prompt)
+    loaded = load(config, context, CONDITIONS, {**prompt.facts(), **(facts or {})})
     texts = [prompt.text(question.question) for question in questions]
     prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)
 
@@ -71,9 +77,16 @@ def answer_all(
     else:
         assert loaded.checkpoint is not None
         model = loaded.model(config, loaded.checkpoint)
-        chosen = choose([question.id for question in questions])
-        likely = gold(with_latents(model, trigger=config.uses_trigger, choose=chosen))
-        answer = _with_latents(config, context, model, choose, search, likely)
+        chosen, checking = choose([question.id for question in questions]), check(model)
+        likely = gold(
+            with_latents(
+                model,
+                trigger=config.uses_trigger,
+                choose=chosen,
+                instead=_by_place(questions, checking) if checking else None,
+            )
+        )
+        answer = _with_latents(config, context, model, choose, search, checking, likely)
     book, missing = _open_book(context, prompt, questions)
     context.monitor.phase("generate", f"{len(questions)} questions, {config.batch_size} at a time")
     book.report()
@@ -132,6 +145,7 @@ def _with_latents(
     model: MemGenModel,
     choose: Callable[[list[str]], Choose | None],
     search: Callable[[MemGenModel, list[str]], LatentSearch | None],
+    check: LatentsCheck | None,
     gold: GoldAnswers | None,
 ) -> Answer:
     def answer(missing: list[int], questions: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
@@ -149,9 +163,13 @@ def _with_latents(
         def on_row(number: int, completion: Completion) -> None:
             tokens = completion.text_ids
             points = [Augmentation(token=d.token, asked=d.asked, inserted=d.inserted) for d in completion.decisions]
-            traces = improve.traces[number] if improve else None
+            done = Insertions(
+                points,
+                ltpo=improve.traces[number] if improve else None,
+                causal_check=check.record(ids[number]) if check else None,
+            )
             metrics = gold.metrics(own[number]) if gold else None
-            book.add(own[number], _text(model.base, tokens), len(tokens), not completion.ended, points, traces, metrics)
+            book.add(own[number], _text(model.base, tokens), len(tokens), not completion.ended, done, metrics)
 
         generate_woven(
             model,
@@ -160,6 +178,7 @@ def _with_latents(
             trigger=config.uses_trigger,
             width=config.batch_size,
             improve=improve,
+            replace=_by_number(ids, check) if check else None,
             choose=choose(ids),
             on_start=on_start,
             on_row=on_row,
@@ -168,6 +187,16 @@ def _with_latents(
         )
 
     return answer
+
+
+def _by_number(ids: Sequence[str], check: LatentsCheck) -> Replace:
+    """What a check inserts while answers are generated, by the number of the prompt."""
+    return lambda latents, number, token: check.insert(ids[number], latents, token)
+
+
+def _by_place(questions: Sequence[Question], check: LatentsCheck) -> Instead:
+    """What a check has stand in a solution, by the place of the question."""
+    return lambda latents, place, token, nth: check.instead(questions[place].id, latents, token, nth)
 
 
 def _text(base: BaseModel, ids: list[int]) -> str:

@@ -7,8 +7,10 @@ from memgen.contract.data_sets.registry import data_set
 from memgen.contract.stages.evaluate import EvaluateConfig
 from memgen.data.prompt import make_prompt
 from memgen.data.questions import Question
+from memgen.model.memgen_model import MemGenModel
 from memgen.model.woven_generation import Choose
 from memgen.stages.answering import answer_all
+from memgen.stages.causal_check import LatentsCheck, draw_references
 from memgen.stages.context import Context
 
 
@@ -21,18 +23,28 @@ def evaluate(
         config: of the run.
         context: of the run.
         questions: to answer.
-        training: rows that worked examples are drawn from, where the config wants any.
+        training: rows that worked examples, or latents of other questions, come from, where the config wants any.
 
     Raises:
-        BadInput: model, checkpoint, the folder to resume or the number of examples can't be used.
+        BadInput: model, checkpoint or the folder to resume can't be used, or there are too few training rows.
         Stopped: a stop was asked for; answers given so far are in the file.
     """
     prompt = make_prompt(data_set(config.data), config.asking, questions, training, config.seed)
-    return answer_all(config, context, questions, prompt=prompt, choose=lambda ids: _by_chance(config, ids))
+    references = draw_references(config, questions, training)
+
+    def check(model: MemGenModel) -> LatentsCheck | None:
+        return LatentsCheck(config, model, references, prompt, context.stop) if config.causal_check else None
+
+    facts = {"reference_questions": [one.id for one in references]} if references else {}
+    return answer_all(
+        config, context, questions, prompt=prompt, facts=facts, choose=lambda ids: _choose(config, ids), check=check
+    )
 
 
-def _by_chance(config: EvaluateConfig, question_ids: list[str]) -> Choose | None:
-    """Insertion by chance, where the config wants it; it depends on seed, question and place alone."""
+def _choose(config: EvaluateConfig, question_ids: list[str]) -> Choose | None:
+    """Insertion nowhere or by chance, where the config wants it; chance asks seed, question and place alone."""
+    if config.causal_check == "none":
+        return lambda _number, _token: False
     if config.insert_probability is None:
         return None
     probability, seed = config.insert_probability, config.seed

@@ -26,6 +26,10 @@ Logprobs = Callable[[Sequence[int], Sequence[torch.Tensor], Sequence[int]], list
 """From places of questions, token ids (T,) of their prompts with solutions, and lengths of the prompts to
 log-probabilities of each solution's tokens."""
 
+Instead = Callable[[torch.Tensor, int, int, int], torch.Tensor]
+"""From latents (K, D), the place of the question, the token of its solution that follows and the number of insertions
+inside the solution before to the latents (K, D) to use."""
+
 
 class GoldAnswers:
     """Negative log-likelihoods of the solutions of an evaluation, each measured once.
@@ -129,13 +133,16 @@ def plain(base: BaseModel) -> Logprobs:
     return logprobs
 
 
-def with_latents(model: MemGenModel, *, trigger: bool, choose: Choose | None) -> Logprobs:
+def with_latents(
+    model: MemGenModel, *, trigger: bool, choose: Choose | None, instead: Instead | None = None
+) -> Logprobs:
     """A model's with latents at every point of the solution that the limits allow, or that is wanted.
 
     Args:
         model: in eval mode.
         trigger: whether the trigger decides about the points.
         choose: decides in its place, by the place of the question and the token of the solution that follows.
+        instead: what stands in the place of the weaver's latents.
     """
 
     def logprobs(places: Sequence[int], rows: Sequence[torch.Tensor], prompts: Sequence[int]) -> list[torch.Tensor]:
@@ -145,9 +152,19 @@ def with_latents(model: MemGenModel, *, trigger: bool, choose: Choose | None) ->
         elif choose is not None:
             wants = [_chosen(choose, place, prompt) for place, prompt in zip(places, prompts, strict=True)]
         woven = [_row(model, row, prompt, want) for row, prompt, want in zip(rows, prompts, wants, strict=True)]
-        return model.token_logprobs(woven)
+        return model.token_logprobs(woven, instead=_replacing(instead, places, woven) if instead else None)
 
     return logprobs
+
+
+def _replacing(instead: Instead, places: Sequence[int], rows: Sequence[Row]) -> Callable[..., torch.Tensor]:
+    def replace(latents: torch.Tensor, number: int, point: int) -> torch.Tensor:
+        prompt = rows[number].first_label
+        return instead(
+            latents, places[number], point - prompt, sum(prompt < one < point for one in rows[number].points)
+        )
+
+    return replace
 
 
 def _chosen(choose: Choose, place: int, prompt: int) -> Callable[[int], bool]:

@@ -1,16 +1,16 @@
 """How a stage comes by its base model and the checkpoint that its config names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from memgen.contract.config import RunConfig
-from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import Manifest
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import checkpoint_dir, write_json
 from memgen.contract.stage_configs import INSERTION, LENGTHS
-from memgen.data.prompt import Prompt
 from memgen.environment import describe, same_conditions
 from memgen.model.base import BaseModel, load_base, use_threads
 from memgen.model.checkpoint import load_checkpoint, verify
@@ -41,14 +41,16 @@ class Loaded:
         return load_checkpoint(folder, self.base, self.identity, wanted)
 
 
-def load(config: RunConfig, context: Context, conditions: tuple[str, ...], prompt: Prompt | None = None) -> Loaded:
+def load(
+    config: RunConfig, context: Context, conditions: tuple[str, ...], also: Mapping[str, Any] | None = None
+) -> Loaded:
     """Load the base and find the checkpoint; writes `environment.json`.
 
     Args:
         config: of the run.
         context: of the run.
         conditions: what of the environment must be as in the attempt that is resumed.
-        prompt: how questions are asked; None is zero-shot.
+        also: what the environment is to say beside what it always does, or in its place.
 
     Raises:
         BadInput: the model, the checkpoint or the attempt to resume can't be used.
@@ -67,7 +69,7 @@ def load(config: RunConfig, context: Context, conditions: tuple[str, ...], promp
     if config.has_latents:
         check_reading(base, source, context.home)
     environment = describe(config, base, source, threads, manifest.content_hash if manifest else None, context.team)
-    environment |= (prompt or Prompt(data_set(config.data))).facts()
+    environment |= also or {}
     if context.resume is not None and context.resume.holds_work():
         same_conditions(environment, context.resume, conditions)
     if context.team.is_main:

@@ -1,6 +1,7 @@
 """Stage `evaluate`: greedy answers of the plain model, or with latents."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -9,18 +10,20 @@ from pydantic_core import PydanticCustomError
 
 from memgen.contract.added_fields import Added
 from memgen.contract.asking import Asking
+from memgen.contract.causal_check import CHECK_WORDS, CausalCheck, check_words, takes_from_training
 from memgen.contract.data_sets.field import WORDS
 from memgen.contract.planner.gold import gold_moments
 from memgen.contract.planner.moments import Moment, generation
 from memgen.contract.planner.shapes import Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
-from memgen.contract.stage import Form, Launch, Memory, Output, Stage
+from memgen.contract.stage import Figure, Form, Launch, Memory, Output, Stage
 from memgen.contract.stage_configs import INSERTION, LENGTHS, Evaluation
 from memgen.contract.stages import evaluations
 
 EXAMPLES_DEFAULTS = {"num_examples": 4, "max_prompt_length": 4096}
 STYLE_WORDS: JsonDict = {"chain_of_thought": "chain of thought", "worked_examples": "worked examples"}
 STYLE_FIELDS = ("prompt_style", "num_examples")
+CHECK_FIELDS = ("causal_check", "latents_factor")
 
 
 class EvaluateConfig(Evaluation):
@@ -48,6 +51,16 @@ class EvaluateConfig(Evaluation):
     num_examples: Annotated[int | None, Added(None)] = Field(default=None, ge=1, le=32, validate_default=True)
     """Worked examples, drawn by the seed from the training questions, never from those that are evaluated; for the
     prompt style `worked_examples` alone."""
+
+    causal_check: Annotated[CausalCheck | None, Added(None)] = Field(
+        default=None, json_schema_extra={WORDS: dict(CHECK_WORDS.items())}
+    )
+    """What is inserted in the place of the weaver's latents, to see whether what they say counts; empty leaves them.
+    `other_question`: those of a training question that the seed draws for each question; `mean`: the mean over 64
+    training questions; `noise`: random vectors, each as long as the latent in whose place it stands; `none`: nothing,
+    at no point; `scaled`: the latents times latents_factor."""
+    latents_factor: Annotated[float | None, Added(None)] = Field(default=None, ge=-100, le=100, validate_default=True)
+    """By what latents are multiplied; 1 changes nothing. For the causal check `scaled` alone."""
 
     @model_validator(mode="before")
     @classmethod
@@ -83,10 +96,33 @@ class EvaluateConfig(Evaluation):
             raise PydanticCustomError("examples_unused", "only the prompt style `worked_examples` has examples")
         return value
 
+    @field_validator("causal_check")
+    @classmethod
+    def _check_is_for_a_weaver(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("setting") in cls.without_latents:
+            raise PydanticCustomError("latents_unused", "without a weaver there are no latents to replace")
+        return value
+
+    @field_validator("latents_factor")
+    @classmethod
+    def _factor_is_for_scaled_latents(cls, value: float | None, info: ValidationInfo) -> float | None:
+        scales = info.data.get("causal_check") == "scaled"
+        if scales and value is None:
+            raise PydanticCustomError("factor_missing", "the causal check `scaled` needs a factor")
+        if value is not None and not scales and "causal_check" in info.data:
+            raise PydanticCustomError("factor_unused", "only the causal check `scaled` has a factor")
+        return value
+
     @property
     def measured(self) -> str:
         """The setting, and what makes of it another thing to measure: `base, chain of thought`."""
-        return ", ".join(filter(None, (self.setting, self.asking.words)))
+        words = (self.setting, self.asking.words, check_words(self.causal_check, self.latents_factor))
+        return ", ".join(filter(None, words))
+
+    @property
+    def uses_trigger(self) -> bool:
+        """Whether the trigger decides; where nothing is inserted it is not asked."""
+        return super().uses_trigger and self.causal_check != "none"
 
     @property
     def asking(self) -> Asking:
@@ -96,7 +132,7 @@ class EvaluateConfig(Evaluation):
     @property
     def uses_training_rows(self) -> bool:
         """Whether the stage is given training rows beside its questions."""
-        return self.num_examples is not None
+        return self.num_examples is not None or takes_from_training(self.causal_check)
 
 
 def _moments(config: EvaluateConfig, dims: Dimensions, size: int, _device: str, shape: Shape) -> list[Moment]:
@@ -126,7 +162,7 @@ STAGE: Stage[EvaluateConfig] = Stage(
                 "Base evaluation",
                 "Answer questions with a model and score the answers.",
                 setting="base",
-                absent=("checkpoint", "insert_probability", *LENGTHS, *INSERTION),
+                absent=("checkpoint", "insert_probability", *CHECK_FIELDS, *LENGTHS, *INSERTION),
                 alone=STYLE_FIELDS,
             ),
             Form(
@@ -136,6 +172,7 @@ STAGE: Stage[EvaluateConfig] = Stage(
                 setting="weaver",
                 absent=STYLE_FIELDS,
                 turns={"insert_probability": "weaver+random"},
+                alone=CHECK_FIELDS,
             ),
             Form(
                 "trigger_eval",
@@ -143,6 +180,7 @@ STAGE: Stage[EvaluateConfig] = Stage(
                 "Answer questions with weaver and trigger, and score the answers.",
                 setting="weaver+trigger",
                 absent=("insert_probability", *STYLE_FIELDS),
+                alone=CHECK_FIELDS,
             ),
             Form(
                 "lora_eval",
@@ -159,14 +197,24 @@ STAGE: Stage[EvaluateConfig] = Stage(
                 absent=("insert_probability", *LENGTHS, *INSERTION, *STYLE_FIELDS),
             ),
         ),
-        first=(*evaluations.FIRST_FIELDS, *STYLE_FIELDS),
+        first=(*evaluations.FIRST_FIELDS, *STYLE_FIELDS, *CHECK_FIELDS),
         empty={
             **evaluations.EMPTY,
             "insert_probability": "at every point",
             "prompt_style": "zero-shot",
             "num_examples": "none",
+            "causal_check": "the weaver's own latents",
+            "latents_factor": "1",
         },
         defaults={("prompt_style", "worked_examples"): EXAMPLES_DEFAULTS},
     ),
-    charts=evaluations.CHARTS,
+    charts=replace(
+        evaluations.CHARTS,
+        figures=(
+            *evaluations.FIGURES,
+            Figure("latents_norm", "Norm of the weaver's latents", ".4g"),
+            Figure("used_norm", "Norm of those inserted", ".4g"),
+            Figure("latents_cosine", "Cosine between them", "+.3f"),
+        ),
+    ),
 )

@@ -1,0 +1,29 @@
+"""Causal checks of a weaver: what an evaluation inserts in the place of its latents, to see whether they say anything.
+
+A weaver may help because its latents say something about the question, or because anything that stands there helps.
+"""
+
+from typing import Literal
+
+CausalCheck = Literal["other_question", "mean", "noise", "none", "scaled"]
+CHECK_WORDS: dict[CausalCheck, str] = {
+    "other_question": "latents of another question",
+    "mean": "mean latents",
+    "noise": "noise of the same norm",
+    "none": "no latents",
+    "scaled": "scaled latents",
+}
+MOST_REFERENCES = 64
+"""Training questions whose latents are taken, or averaged."""
+
+
+def takes_from_training(check: str | None) -> bool:
+    """Whether latents of training questions are inserted."""
+    return check in ("other_question", "mean")
+
+
+def check_words(check: CausalCheck | None, factor: float | None) -> str:
+    """`mean latents`, `latents times 0.5`; empty without a check."""
+    if check is None:
+        return ""
+    return CHECK_WORDS[check] if factor is None else f"latents times {factor:g}"
