@@ -111,7 +111,7 @@ def _ring(base: alt.Chart, name: str) -> alt.Chart:
 
 def _rows(frame: pd.DataFrame) -> alt.Y:
     # the order of the table, not the alphabet's, and the same rows in both charts
-    axis = alt.Axis(labelLimit=220, grid=False, ticks=False, domain=False)
+    axis = alt.Axis(labelLimit=280, grid=False, ticks=False, domain=False)
     scale = alt.Scale(domain=frame["label"].tolist())
     return alt.Y("label:N", title=None, scale=scale, axis=axis)
 

@@ -117,7 +117,7 @@ def verdict_text(item: ComparedRun) -> str:
 
 
 RESULT_COLUMNS: dict[str, Any] = {
-    "setting": st.column_config.TextColumn("Setting", width=146),
+    "setting": st.column_config.TextColumn("Setting", width=210),
     "run": st.column_config.NumberColumn("Run", format="%d", width=50),
     "n": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=56),
     "accuracy": st.column_config.TextColumn("Accuracy", help="With its 95 % Wilson interval", width=150),
@@ -139,7 +139,7 @@ RESULT_COLUMNS: dict[str, Any] = {
     ),
 }
 COST_COLUMNS: dict[str, Any] = {
-    "setting": st.column_config.TextColumn("Setting", width=146),
+    "setting": st.column_config.TextColumn("Setting", width=210),
     "run": st.column_config.NumberColumn("Run", format="%d", width=50),
     "format": st.column_config.TextColumn("Format ok", help="Answers with a box", width=84),
     "truncated": st.column_config.TextColumn("Truncated", help="Answers cut at their length limit", width=84),

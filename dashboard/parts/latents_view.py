@@ -1,23 +1,25 @@
-"""Where latents were inserted in an answer, and how LTPO moved them."""
+"""Where latents were inserted in an answer, how LTPO moved them, and what a causal check put in their place."""
 
 import streamlit as st
 
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.latents_charts import decision_chart, decision_frame, reward_chart, reward_frame
 from dashboard.parts.text import count
-from memgen.contract.answers import AnswerRecord, LtpoTrace
+from memgen.contract.answers import AnswerRecord, CheckedLatents, LtpoTrace
 
 MOST_TRACES = 12
 TRACES_IN_A_ROW = 3
 
 
 def latents_view(answer: AnswerRecord, *, key: str) -> None:
-    """One folded part for the decision points, one for the LTPO traces; nothing where there are none.
+    """A line on a causal check, one folded part for the decision points, one for the LTPO traces; each where it is.
 
     Args:
         answer: whose latents.
         key: tells apart two answers to the same question on one page.
     """
+    if answer.causal_check:
+        st.caption(escape_markdown(check_line(answer.causal_check)))
     # drawn when unfolded: ten answers of a page hold dozens of charts
     if answer.augmentations:
         place = f"latents_{key}_{answer.index}"
@@ -39,6 +41,20 @@ def insertion_words(answer: AnswerRecord) -> str:
     inserted = sum(point.inserted for point in points)
     times = "once" if inserted == 1 else f"{inserted} times"
     return f"Latents inserted {times} at {len(points)} decision point{'' if len(points) == 1 else 's'}"
+
+
+def check_line(checked: CheckedLatents) -> str:
+    """`In place of the weaver's latents: mean latents · norm 150 → 148 · cosine +0.920`, plain text."""
+    parts = [f"In place of the weaver's latents: {checked.check}"]
+    if checked.taken_from:
+        parts.append(f"question {checked.taken_from}")
+    if checked.insertions:
+        norm, used, cosine = (
+            sum(getattr(one, name) for one in checked.insertions) / len(checked.insertions)
+            for name in ("norm", "used_norm", "cosine")
+        )
+        parts += [f"norm {norm:.4g} → {used:.4g}", f"cosine {cosine:+.3f}"]
+    return " · ".join(parts)
 
 
 def ltpo_words(traces: list[LtpoTrace]) -> str:

@@ -112,6 +112,26 @@ def test_style_of_the_bases_prompt_is_named_and_compared_with_any_setting(backen
     assert backend.get("/compare/answers", before=thought, after=tuned)["counts"]["fixed"] == 1
 
 
+def test_each_causal_check_has_a_label_of_its_own_and_no_expected_band(backend: Backend, weaver: str) -> None:
+    checks: tuple[dict[str, Any], ...] = (
+        {}, {"causal_check": "other_question"}, {"causal_check": "mean"}, {"causal_check": "noise"},
+        {"causal_check": "none"}, {"causal_check": "scaled", "latents_factor": 2.0},
+    )  # fmt: skip
+    base = evaluation(backend, [False, True])
+    runs = [evaluation(backend, [True, True], setting="weaver", checkpoint=weaver, **check) for check in checks]
+    items = backend.get("/compare", runs=",".join(map(str, [base, *runs])))["items"]
+    assert [(item["setting"], (item["change"] or {}).get("expected")) for item in items] == [
+        ("base", None),
+        ("weaver", [5, 10]),
+        ("weaver, latents of another question", None),
+        ("weaver, mean latents", None),
+        ("weaver, noise of the same norm", None),
+        ("weaver, no latents", None),
+        ("weaver, latents times 2", None),
+    ]
+    assert [run["id"] for run in backend.get("/runs", setting="weaver, mean latents")["items"]] == [runs[2]]
+
+
 def test_styles_of_two_zero_shot_prompts_are_not_compared(backend: Backend) -> None:
     style = {"prompt_hash": "c", "zero_shot_prompt_hash": "q", "prompt_style": "chain of thought"}
     runs = [evaluation(backend, [True]), evaluation(backend, [True], style, prompt_style="chain_of_thought")]

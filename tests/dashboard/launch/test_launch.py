@@ -217,6 +217,16 @@ def test_weaver_can_start_anew_or_from_a_checkpoint(studio: Studio) -> None:
         ),
         ({"stage": "ltpo_evaluate", "setting": "weaver+ltpo", "checkpoint": "1", "update": "reinforce"}, "ltpo_eval"),
         ({"stage": "evaluate", "prompt_style": "worked_examples", "num_examples": 3}, "base_eval"),
+        (
+            {
+                "stage": "evaluate",
+                "setting": "weaver+trigger",
+                "checkpoint": "2",
+                "causal_check": "scaled",
+                "latents_factor": 0.5,
+            },
+            "trigger_eval",
+        ),
     ],
 )
 def test_launch_again_brings_back_the_config_of_every_stage(trained: Studio, config: dict[str, Any], step: str) -> None:
@@ -279,3 +289,23 @@ def test_style_of_the_prompt_is_chosen_in_words_and_brings_its_defaults(studio: 
     assert app.number_input(key="config_num_examples").value is None
     assert launched(app, studio)["prompt_style"] == "chain_of_thought"
     assert not [one for one in open_page("launch", what="weaver_eval").selectbox if one.key == "config_prompt_style"]
+
+
+def test_causal_check_is_chosen_in_words_for_a_weaver_alone(studio: Studio) -> None:
+    studio.trained()
+    app = open_page("launch", what="weaver_eval")
+    box = app.selectbox(key="config_causal_check")
+    assert (box.label, box.options) == (
+        "In place of the latents",
+        ["the weaver's own latents", "latents of another question", "mean latents", "noise of the same norm",
+         "no latents", "scaled latents"],
+    )  # fmt: skip
+    box.select("scaled").run()
+    assert "needs a factor" in said(app)
+    assert app.button(key="launch").disabled
+    app.number_input(key="config_latents_factor").set_value(0.5).run()
+    config = launched(app, studio)
+    assert (config["causal_check"], config["latents_factor"]) == ("scaled", 0.5)
+    assert studio.run(2)["setting"] == "weaver, latents times 0.5"
+    for other in ("base_eval", "ltpo_eval"):
+        assert not [one for one in open_page("launch", what=other).selectbox if one.key == "config_causal_check"]

@@ -71,6 +71,30 @@ def test_model_text_is_shown_as_plain_text(studio: Studio) -> None:
     assert not any("frac" in markdown.value for markdown in app.markdown)
 
 
+def test_answer_says_what_stood_in_the_place_of_the_weavers_latents(studio: Studio) -> None:
+    insertions = [
+        {"token": 0, "norm": 10.0, "used_norm": 9.0, "cosine": 0.5},
+        {"token": 7, "norm": 20.0, "used_norm": 18.0, "cosine": 0.7},
+    ]
+    checks = [
+        {"check": "latents of another question", "taken_from": "t:*9*", "insertions": insertions},
+        {"check": "no latents", "taken_from": None, "insertions": []},
+    ]
+    weaver = str(studio.trained())
+    run_id = studio.evaluated(
+        True, False, True, answers={place: {"causal_check": check} for place, check in enumerate(checks)},
+        setting="weaver", checkpoint=weaver, causal_check="other_question",
+    )  # fmt: skip
+    app = open_page("run", run=str(run_id), tab="Answers")
+    lines = [caption.value.replace("\\", "") for caption in app.caption if "In place of" in caption.value]
+    assert lines == [
+        "In place of the weaver's latents: latents of another question · question t:*9* · norm 15 → 13.5 · "
+        "cosine +0.600",
+        "In place of the weaver's latents: no latents",
+    ]
+    assert "evaluate, weaver, latents of another question" in shown(app)
+
+
 def test_answers_of_an_earlier_version_show_their_prompt_for_a_question(studio: Studio) -> None:
     studio.evaluated(True, answers={0: {"prompt": [{"role": "user", "content": "Question: How *many*?"}]}})
     assert [text.value for text in open_page("run", run="1", tab="Answers").text] == ["Question: How *many*?"]
