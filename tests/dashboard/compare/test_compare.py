@@ -7,7 +7,7 @@ import pytest
 from backend.api.schemas import CompareOut, InsertionGroups
 from dashboard.compare.charts import accuracy_chart, change_chart, interval_frame
 from dashboard.compare.insertions import insertions_frame
-from dashboard.compare.table import cost_frame, p_value, points, result_frame, verdict_text
+from dashboard.compare.table import cost_frame, p_value, points, result_frame, run_label, verdict_text
 from dashboard.parts.url_state import run_numbers
 from memgen.scoring import SCORER_VERSIONS
 from tests.dashboard.pages import open_page, said, shown
@@ -71,6 +71,14 @@ def three(studio: Studio) -> Studio:
         *[False] * 8, setting="weaver+random", insert_probability=0.5, checkpoint=weaver, num_questions=8
     )  # fmt: skip
     return studio
+
+
+def test_ablated_weaver_is_named_in_tables_and_labels() -> None:
+    reply = comparison()
+    reply["items"][1]["ablation"] = "static latents"
+    parsed = CompareOut.model_validate(reply)
+    assert result_frame(parsed)["setting"].tolist() == ["base", "weaver (static latents)", "weaver+trigger"]
+    assert run_label(parsed.items[1]) == "weaver (static latents), run 5"
 
 
 def test_table_says_change_interval_band_and_verdict_in_words() -> None:

@@ -139,3 +139,9 @@ def test_lineage_without_runs_invites_to_launch(studio: Studio) -> None:
 
 def test_address_that_is_no_number_is_said(studio: Studio) -> None:
     assert "not the number of a pipeline" in shown(open_page("lineage", pipeline="x"))
+
+
+def test_what_was_ablated_stands_beside_the_stage_in_graph_and_table() -> None:
+    ablated = node(2, 1, setting="weaver", ablation="static latents")
+    assert node_lines(ablated)[0] == "run 2: evaluate, weaver (static latents)"
+    assert list(lineage_frame([node(1), ablated])["stage"]) == ["evaluate, base", "evaluate, weaver (static latents)"]

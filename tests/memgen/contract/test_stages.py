@@ -8,7 +8,16 @@ from memgen.contract.checkpoint_kinds import KINDS, LORA, MEMGEN
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import STEPS
 from memgen.contract.stage import Stage
-from memgen.contract.stages import STAGES, evaluation_names, find_stage, forms, stage_named, training_names, trains
+from memgen.contract.stages import (
+    STAGES,
+    evaluation_names,
+    find_stage,
+    forms,
+    set_apart,
+    stage_named,
+    training_names,
+    trains,
+)
 
 each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 
@@ -30,7 +39,8 @@ def test_record_names_the_stage_of_its_config_and_all_its_settings(stage: Stage[
 @each_stage
 def test_record_speaks_of_fields_that_its_config_has(stage: Stage[Any]) -> None:
     launch = stage.launch
-    named = {*launch.first, *launch.empty, *stage.work.pace, *(name for name, _ in launch.defaults)}
+    named = {*launch.first, *launch.empty, *stage.work.pace, *stage.told, *(name for name, _ in launch.defaults)}
+    named |= {name for one in launch.variations for name in one.values}
     named |= {name for others in launch.defaults.values() for name in others}
     for form in launch.forms:
         named |= {*form.absent, *form.turns}
@@ -92,3 +102,12 @@ def test_run_whose_setting_is_not_known_needs_the_least_of_what_its_stage_needs(
         ("lora_sft", None, None),
         ("lora_grpo", None, None),
     ]
+
+
+@each_stage
+def test_variations_are_configs_that_labels_tell_apart(stage: Stage[Any]) -> None:
+    labels = [", ".join(set_apart(stage.name, one.values)) for one in stage.launch.variations]
+    assert all(labels)
+    assert len({one.label for one in stage.launch.variations}) == len(set(labels)) == len(labels)
+    for one in stage.launch.variations:
+        assert stage.config(**one.values)

@@ -164,6 +164,9 @@ def test_ablated_weaver_is_trained_resumed_evaluated_and_gets_a_trigger(
     trigger = config_of(stage="trigger_grpo", checkpoint=str(weaver), sample_tokens=True, num_generations=2,
                         max_steps=1, **short)  # fmt: skip
     run(home, tmp_path / "grpo", trigger)
+    further = config_of(stage="weaver_grpo", checkpoint=str(weaver), num_generations=2, max_steps=1, **short)
+    run(home, tmp_path / "weaver grpo", further)
+    assert read_manifest(tmp_path / "weaver grpo" / "weaver_grpo").weaver_variant == variant
     child = tmp_path / "grpo" / "trigger_grpo"
     assert read_manifest(child).weaver_variant == variant
     assert "weaver" in read_manifest(child).trained
