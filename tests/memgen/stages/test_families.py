@@ -18,6 +18,7 @@ SMALL = {
     "batch_size": 2,
     "num_generations": 2,
     "max_steps": 2,
+    "gradient_accumulation_steps": 1,
     "eval_questions": 1,
     "learning_rate": 1e-3,
 }
