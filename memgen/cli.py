@@ -87,7 +87,7 @@ def presets() -> None:
     try:
         for preset in load_presets().values():
             size = weights_bytes(preset) / 1e9
-            typer.echo(f"{preset.name:45} {size:6.1f} GB in bfloat16   {preset.note}")
+            typer.echo(f"{preset.name:45} {size:6.1f} GB in bfloat16   {preset.note}".rstrip())
     except BadInput as error:
         _refuse(error)
 

@@ -77,6 +77,13 @@ def test_gradients_reach_what_the_variant_trains_and_nothing_else(base: BaseMode
     others = [*model.base.model.parameters(), *model.parameters()]
     assert all(one.grad is None and not one.requires_grad for one in others if id(one) not in named)
 
+    first = [one.grad for group in groups.values() for one in group]
+    model.zero_grad()
+    model.recompute_layers()
+    (-torch.cat(model.token_logprobs(rows_of())).sum()).backward()  # type: ignore[no-untyped-call]
+    again = [one.grad for group in groups.values() for one in group]
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(again, first, strict=True))
+
 
 def test_static_latents_are_the_same_everywhere_and_stand_in_the_input_as_vectors(base: BaseModel) -> None:
     model, rows = model_of(base, variant="static"), rows_of()
