@@ -12,7 +12,7 @@ from backend.launcher.terminal import assignments, client, errors, read_json, sa
 from memgen.contract.config import RunConfig, stage_class
 from memgen.contract.config_text import field_value, help_of
 from memgen.contract.errors import BadInput
-from memgen.contract.pipeline import STEPS, PipelineSpec, demo_spec
+from memgen.contract.pipeline import OPTIONAL, STEPS, USUAL, PipelineSpec, demo_spec
 from memgen.contract.stage_configs import Evaluation
 from memgen.contract.stages import trains
 from memgen.contract.status import PipelineStatus, StopMode
@@ -46,11 +46,17 @@ def run(
     reuse: Annotated[
         list[str] | None, typer.Option(metavar="STEP=RUN", help="A finished run that stands for a step.")
     ] = None,
+    add: Annotated[
+        list[str] | None, typer.Option(metavar="STEP", help=f"Run an optional step, too: {', '.join(OPTIONAL)}.")
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(metavar="STEP", help="Do without this step, e.g. weaver_sft.")
+    ] = None,
     note: Annotated[str | None, typer.Option(help="A few words to find the pipeline again.")] = None,
     is_demo: Annotated[bool, typer.Option("--demo", help="The small pipeline that runs on a CPU in minutes.")] = False,
     wait: Annotated[bool, typer.Option(help="Show progress until the pipeline has ended.")] = False,
 ) -> None:
-    """Submit a pipeline: six runs, chained by their checkpoints."""
+    """Submit a pipeline: runs that are chained by their checkpoints."""
     with errors(), client() as api:
         fields = demo_spec().model_dump(mode="json") if is_demo else {"shared": {}, "evaluations": {}, "steps": {}}
         fields |= read_json(config) if config else {}
@@ -61,6 +67,8 @@ def run(
         for name, text in assignments(set_field or [], example="weaver_sft.learning_rate=1e-5").items():
             _put(fields, name, field_value(_classes(name), name.partition(".")[2], text))
         _part(fields, "reuse").update(assignments(reuse or [], "--reuse", "base_eval=1"))
+        if add or leave_out:
+            fields["include"] = _included(fields, add or [], leave_out or [])
         if note is not None:
             fields["note"] = note
         out = api.submit_pipeline(_spec(fields))
@@ -173,6 +181,25 @@ def _put(fields: dict[str, Any], name: str, value: object) -> None:
     if where in STEPS:
         part = _part(part, where)
     part[field] = value
+
+
+def _included(fields: dict[str, Any], add: list[str], leave_out: list[str]) -> list[str]:
+    """The steps to run, in their order.
+
+    Raises:
+        BadInput: `bad_option`, if one of these is none.
+    """
+    unknown = [step for step in (*add, *leave_out) if step not in STEPS]
+    if unknown:
+        raise BadInput(
+            "bad_option",
+            "there is no such step",
+            field="--add" if unknown[0] in add else "--leave-out",
+            value=unknown[0],
+            way_out=f"Steps: {', '.join(STEPS)}.",
+        )
+    named = fields.get("include") or USUAL
+    return [step for step in STEPS if (step in named or step in add) and step not in leave_out]
 
 
 def _part(fields: dict[str, Any], name: str) -> dict[str, Any]:

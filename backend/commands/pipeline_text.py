@@ -6,7 +6,6 @@ from collections.abc import Callable
 from backend.api.client import Client
 from backend.api.schemas import CompareOut, PipelineOut, PipelineStepOut
 from backend.launcher.terminal import say, show_table
-from memgen.contract.pipeline import STEPS
 from memgen.contract.status import PipelineStatus
 
 POLL_SECONDS = 2.0
@@ -18,7 +17,8 @@ def follow(api: Client, pipeline_id: int, tell: Callable[[str], None] = say) -> 
     while True:
         out = api.pipeline(pipeline_id)
         for step in out.steps:
-            line, left = step_line(step), _time_left(step)
+            place = f"[{out.steps.index(step) + 1}/{len(out.steps)}]"
+            line, left = f"{place} {step_line(step)}", _time_left(step)
             if line != said.get(step.step):  # a time left that moves by itself is no news
                 said[step.step] = line
                 tell(line + left)
@@ -31,10 +31,9 @@ def follow(api: Client, pipeline_id: int, tell: Callable[[str], None] = say) -> 
 def step_line(step: PipelineStepOut) -> str:
     """How far a step is, in a line."""
     run = step.run
-    place = f"[{list(STEPS).index(step.step) + 1}/{len(STEPS)}] {step.label}"
     if run is None:
-        return f"{place}: deleted"
-    words = [f"{place} (run {run.id}): {run.status}"]
+        return f"{step.label}: deleted"
+    words = [f"{step.label} (run {run.id}): {run.status}"]
     progress = run.progress
     if progress is not None:
         done = f" {progress.done:.0f}/{progress.total:.0f} {progress.unit}" if progress.total else ""
@@ -61,7 +60,7 @@ def show_comparison(out: CompareOut) -> None:
         expected = change.expected if change is not None else None
         rows.append(
             [
-                one.setting,
+                one.label,
                 str(one.run_id),
                 str(one.num_questions),
                 f"{100 * one.accuracy:.1f} %",
@@ -78,7 +77,7 @@ def show_comparison(out: CompareOut) -> None:
         if one.change is not None:
             fixed, broken = len(one.change.fixed), len(one.change.broken)
             box = f" {one.change.box_text}" if one.change.box_text else ""
-            say(f"{one.setting}: {one.change.text} {fixed} fixed, {broken} broken.{box}")
+            say(f"{one.label}: {one.change.text} {fixed} fixed, {broken} broken.{box}")
     say(f"Scores by {out.conditions.get('scorer', 'version 1')} of the scorer.")
     for warning in out.warnings:
         say(f"note: {warning}")

@@ -1,4 +1,4 @@
-"""Pipelines: six runs submitted together, and what becomes of them."""
+"""Pipelines: runs submitted together, and what becomes of them."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -69,7 +69,7 @@ def reused_checkpoints(
     session: Session, spec: PipelineSpec, reused: Mapping[StepName, Run]
 ) -> dict[StepName, Checkpoint]:
     """Checkpoints of earlier runs that new runs of the pipeline start from."""
-    parents = {STEPS[name].parent for name in spec.to_run}
+    parents = {spec.parent_of(name) for name in spec.to_run}
     return {name: session.get_one(Checkpoint, run.id) for name, run in reused.items() if name in parents}
 
 
@@ -100,9 +100,9 @@ def _why_not_reused(session: Session, spec: PipelineSpec, name: StepName, run: R
         return f"run {run.id} is {f'{run.stage} {run.setting}'.strip()} and can't stand for {step.label}"
     if run.status != RunStatus.SUCCEEDED:
         return f"run {run.id} is {run.status}"
-    if step.parent is not None and run.parent_id != spec.reuse.get(step.parent):
-        origin = f"checkpoint {run.parent_id}" if run.parent_id else "no checkpoint of this pipeline"
-        return f"run {run.id} was made from {origin}; reuse that run for {step.parent}, too"
+    parent = spec.parent_of(name) or next((one for one in step.parents if not step.starts_anew), None)
+    if parent is not None and run.parent_id != spec.reuse.get(parent):
+        return _of_another_parent(session, run, parent)
     config = stored_config(run.config)
     fields: tuple[str, ...] = ("preset",)
     wanted: Mapping[str, object] = {"preset": spec.shared.get("preset")}
@@ -120,12 +120,20 @@ def _why_not_reused(session: Session, spec: PipelineSpec, name: StepName, run: R
     if len(weights) > 1:
         return f"the model's weights differ: {', '.join(sorted(weights))}"
     for child in spec.to_run:
-        if STEPS[child].parent == name:
+        if spec.parent_of(child) == name:
             wanted = planned_config(spec, child).model_dump(exclude_none=True)
             problem = checkpoints.why_not(session, run, home, wanted)
             if problem is not None:
                 return f"{STEPS[child].label} can't start from it: {problem.message}"
     return ""
+
+
+def _of_another_parent(session: Session, run: Run, parent: StepName) -> str:
+    origin = session.get(Run, run.parent_id) if run.parent_id is not None else None
+    said = f"run {run.id} was made from {f'checkpoint {run.parent_id}' if run.parent_id else 'no checkpoint'}"
+    if origin is not None and origin.stage == STEPS[parent].stage:
+        return f"{said}; reuse that run for {parent}, too"
+    return f"{said}, and in this pipeline the step starts from {STEPS[parent].label}"
 
 
 def submit(
@@ -149,7 +157,7 @@ def submit(
     session.flush()
     made: dict[StepName, Run] = dict(reused)
     for name, config in configs.items():
-        parent_name = STEPS[name].parent
+        parent_name = spec.parent_of(name)
         parent = made[parent_name] if parent_name is not None else None
         if parent is not None:
             config = config.model_copy(update={"checkpoint": str(parent.id)})

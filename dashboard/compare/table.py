@@ -22,12 +22,7 @@ BASE = "base"
 
 def run_label(item: ComparedRun) -> str:
     """`weaver, run 5`: two evaluations may have the same setting."""
-    return one_line(f"{setting_words(item)}, run {item.run_id}")
-
-
-def setting_words(item: ComparedRun) -> str:
-    """`weaver`; with what was ablated `weaver (static latents)`."""
-    return f"{item.setting} ({item.ablation})" if item.ablation else item.setting
+    return one_line(f"{item.label}, run {item.run_id}")
 
 
 def points(value: float) -> str:
@@ -54,7 +49,7 @@ def result_frame(reply: CompareOut) -> pd.DataFrame:
 def _result(item: ComparedRun) -> dict[str, Any]:
     change = item.change
     row: dict[str, Any] = {
-        "setting": setting_words(item),
+        "setting": item.label,
         "run": item.run_id,
         "n": item.num_questions,
         "accuracy": f"{percent(item.accuracy)} ({item.low * 100:.1f} to {item.high * 100:.1f})",
@@ -95,7 +90,7 @@ def _cost(item: ComparedRun) -> dict[str, Any]:
     tokens, insertions = summary.get("mean_completion_tokens"), summary.get("mean_insertions")
     smallest = item.change.smallest_detectable if item.change else None
     return {
-        "setting": setting_words(item),
+        "setting": item.label,
         "run": item.run_id,
         "format": percent(summary.get("format_ok")),
         "truncated": percent(summary.get("truncated")),

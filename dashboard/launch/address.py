@@ -13,6 +13,7 @@ from backend.api.schemas import RunDetail
 from dashboard.launch.draft import (
     CHOICES,
     EVALUATIONS,
+    LEFT_OUT,
     NOTE,
     SHARED_DRAFT,
     draft,
@@ -54,7 +55,7 @@ def choose_what() -> str:
     chosen = st.segmented_control(
         "What", list(labels), key="what", format_func=labels.__getitem__, required=True, wrap=True,
         on_change=_what_changed,
-        help="All six steps one after the other, or a single one.",
+        help="All steps one after the other, or a single one.",
     )  # fmt: skip
     if st.session_state.get(SHOWN) != chosen:
         # the same field has other bounds and another default in the next form
@@ -129,11 +130,22 @@ def _reuse(runs: dict[StepName, RunDetail]) -> str:
         if not trains(run.stage):  # the new answers must be made under the same conditions
             keep(SHARED_DRAFT, {field: value for field, value in run.config.items() if field in SHARED})
             keep(EVALUATIONS, {**draft(EVALUATIONS), **{field: run.config[field] for field in SAME_QUESTIONS}})
-        parent = STEPS[name].parent
-        if parent is not None and run.parent_id is not None:
-            choices[parent] = str(run.parent_id)
+        choices |= _line(name, run)
     keep(CHOICES, choices | {name: str(run.id) for name, run in runs.items()})
     return ALL
+
+
+def _line(name: StepName, run: RunDetail) -> dict[str, str]:
+    """What stands for the steps that a run's checkpoint comes from; they are left out where it comes from none."""
+    choices: dict[str, str] = {}
+    while run.parent_id is not None:
+        run = api.client().run(run.parent_id)
+        step = next((one for one in STEPS[name].parents if STEPS[one].stage == run.stage), None)
+        if step is None:
+            return choices
+        choices[step] = str(run.id)
+        name = step
+    return choices | dict.fromkeys(STEPS[name].parents, LEFT_OUT)
 
 
 def _take_base(run: RunDetail) -> None:

@@ -25,7 +25,7 @@ from dashboard.launch.stage_fields import changed, empty_text, step_fields, with
 from dashboard.launch.step_form import is_set, taking_defaults
 from dashboard.launch.variation_choice import choose_variation
 from dashboard.parts import api
-from memgen.contract.pipeline import SHARED, STEPS, PipelineSpec, StepName, demo_spec
+from memgen.contract.pipeline import SHARED, STEPS, USUAL, PipelineSpec, StepName, demo_spec
 
 FIRST_SHARED = ("data", "max_completion_length", "seed")
 OF_EVALUATIONS = ("split", "num_questions", "batch_size")
@@ -77,7 +77,7 @@ def build_spec(
         shared=dict(shared),
         evaluations=dict(evaluations),
         steps={name: dict(steps[name]) for name in new if steps[name]},
-        include=new if LEFT_OUT in choices.values() else None,
+        include=None if {name for name in STEPS if choices[name] != LEFT_OUT} == {*USUAL} else new,
         reuse={name: int(choice) for name, choice in choices.items() if choice not in {NEW_RUN, LEFT_OUT}},
     )
 

@@ -10,7 +10,7 @@ from dashboard.launch.draft import CHOICES, LEFT_OUT, NEW_RUN, draft
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line
 from dashboard.parts.text import ago, percent
-from memgen.contract.pipeline import STEPS, StepName
+from memgen.contract.pipeline import OPTIONAL, STEPS, StepName
 
 
 def choice_key(step: StepName) -> str:
@@ -20,8 +20,13 @@ def choice_key(step: StepName) -> str:
 
 def current_choice(step: StepName) -> str:
     """What the box holds, or would start from."""
-    choice: str = st.session_state.get(choice_key(step), draft(CHOICES).get(step, NEW_RUN))
+    choice: str = st.session_state.get(choice_key(step), draft(CHOICES).get(step, usual_choice(step)))
     return choice
+
+
+def usual_choice(step: StepName) -> str:
+    """What a step's box holds before anything was chosen."""
+    return LEFT_OUT if step in OPTIONAL else NEW_RUN
 
 
 def reusable_runs(preset: str, data: str) -> dict[StepName, list[RunOut]]:
@@ -46,7 +51,7 @@ def settle_choices(candidates: Mapping[StepName, Sequence[RunOut]]) -> dict[Step
                     "of this stage and setting, and use this model and data.",
                     icon=":material/link_off:",
                 )
-                choice = NEW_RUN
+                choice = usual_choice(name)
         st.session_state[choice_key(name)] = choice
     return chosen
 
@@ -87,11 +92,18 @@ def choice_text(choice: str, runs: Mapping[str, RunOut]) -> str:
 
 
 def _take_parents(step: StepName, parents: Mapping[StepName, Mapping[str, int | None]]) -> None:
-    """A reused run brings the runs that its checkpoint comes from, where nothing else is chosen for them."""
+    """A reused run brings the runs that its checkpoint comes from, where nothing else is chosen for them.
+
+    One that started anew does without the steps that might have come before it.
+    """
     name = step
-    while (parent := STEPS[name].parent) is not None:
-        parent_id = parents[name].get(current_choice(name))
-        if parent_id is None or current_choice(parent) != NEW_RUN or str(parent_id) not in parents[parent]:
+    while current_choice(name) in parents[name]:
+        parent_id = str(parents[name][current_choice(name)])
+        before = [one for one in STEPS[name].parents if current_choice(one) == usual_choice(one)]
+        parent = next((one for one in before if parent_id in parents[one]), None)
+        if parent is None:
+            anew = before if parents[name][current_choice(name)] is None else []
+            st.session_state.update({choice_key(one): LEFT_OUT for one in anew})
             return
-        st.session_state[choice_key(parent)] = str(parent_id)
+        st.session_state[choice_key(parent)] = parent_id
         name = parent

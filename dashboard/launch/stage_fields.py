@@ -59,7 +59,7 @@ def step_fields(step: StepName, fields: Sequence[FormField]) -> list[FormField]:
     """Fields that a step of a pipeline has for itself, the important ones first."""
     stage, form = forms()[step]
     elsewhere = {"stage", "setting", "checkpoint", *SHARED, *form.absent, *form.turns, *form.alone}
-    if STEPS[step].parent is not None:  # lengths and limits come with the checkpoint
+    if not STEPS[step].starts_anew:  # lengths and limits come with the checkpoint
         elsewhere |= {*LENGTHS, *INSERTION}
     if not stage.trains:
         elsewhere |= set(SAME_QUESTIONS)

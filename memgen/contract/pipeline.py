@@ -1,7 +1,8 @@
-"""A pipeline: six steps from the base model to LTPO, each a run, chained by checkpoints.
+"""A pipeline: steps from the base model to LTPO, each a run, chained by checkpoints.
 
-A step takes the checkpoint of its parent step. What the steps share (model, data, lengths, seed) is said once; a step
-that contradicts it is refused, as its answers could not be compared with the others'.
+A step takes the checkpoint of its parent step, the nearest that is part of the pipeline. What the steps share (model,
+data, lengths, seed) is said once; a step that contradicts it is refused, as its answers could not be compared with the
+others'.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
 from memgen.contract.data_sets.registry import DEMO
 from memgen.contract.errors import BadInput
+from memgen.contract.planner.shapes import number_of
 from memgen.contract.stage_configs import LENGTHS, StageConfig
 from memgen.contract.stages import forms, stage_of, trains
 
-StepName = Literal["base_eval", "weaver_sft", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval"]
+StepName = Literal["base_eval", "weaver_sft", "weaver_grpo", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval"]
 
 
 @dataclass(frozen=True)
@@ -27,25 +29,35 @@ class Step:
     stage: str
     setting: str | None
     """Of an evaluation."""
-    parent: StepName | None
-    """The step whose checkpoint it starts from."""
+    parents: tuple[StepName, ...]
+    """It starts from the checkpoint of the first of these steps that is part of the pipeline."""
+    starts_anew: bool
+    """Whether it can do without any checkpoint."""
 
 
-PARENTS: dict[StepName, StepName | None] = {
-    "base_eval": None,
-    "weaver_sft": None,
-    "weaver_eval": "weaver_sft",
-    "trigger_grpo": "weaver_sft",
-    "trigger_eval": "trigger_grpo",
-    "ltpo_eval": "trigger_grpo",
+PARENTS: dict[StepName, tuple[StepName, ...]] = {
+    "base_eval": (),
+    "weaver_sft": (),
+    "weaver_grpo": ("weaver_sft",),
+    "weaver_eval": ("weaver_grpo", "weaver_sft"),
+    "trigger_grpo": ("weaver_grpo", "weaver_sft"),
+    "trigger_eval": ("trigger_grpo",),
+    "ltpo_eval": ("trigger_grpo",),
 }
 """The steps in their order, and whose checkpoint each starts from; what a step does is what its stage says of it."""
+OPTIONAL: frozenset[StepName] = frozenset({"weaver_grpo"})
+"""Steps that run only where a pipeline includes them by name."""
+USUAL = tuple(name for name in PARENTS if name not in OPTIONAL)
+"""Steps of a pipeline that names none."""
 
 
 def _steps() -> dict[StepName, Step]:
     known = forms()
-    ordered = [(name, parent, *known[name]) for name, parent in PARENTS.items()]
-    return {name: Step(form.label, stage.name, form.setting, parent) for name, parent, stage, form in ordered}
+    ordered = [(name, parents, *known[name]) for name, parents in PARENTS.items()]
+    return {
+        name: Step(form.label, stage.name, form.setting, parents, stage.need(form.setting) is None)
+        for name, parents, stage, form in ordered
+    }
 
 
 STEPS = _steps()
@@ -55,6 +67,8 @@ EXPECTED_POINTS: dict[str, tuple[float, float]] = {
     "weaver+trigger+ltpo": (15, 20),
 }
 """Expected change in accuracy against the base, in percentage points, by setting."""
+EXPECTED_OF: frozenset[StepName] = frozenset({"weaver_sft", "trigger_grpo"})
+"""The trainings that this is expected of, and of no others."""
 SHARED = tuple(name for name in StageConfig.model_fields if name != "stage")
 SAME_QUESTIONS = ("split", "num_questions")
 ANY_CHECKPOINT = "1"  # stands for the parent's id until its run is stored
@@ -74,15 +88,20 @@ class PipelineSpec(BaseModel):
     steps: dict[StepName, dict[str, Any]] = Field(default_factory=dict)
     """Config fields by step; what is not named keeps its default."""
     include: list[StepName] | None = Field(default=None, max_length=len(STEPS))
-    """Steps to run; null runs all that are not reused."""
+    """Steps to run; null runs all that are not reused and not optional."""
     reuse: dict[StepName, int] = Field(default_factory=dict)
     """Runs that have succeeded and stand for a step: their answers or checkpoints are taken as they are."""
 
     @property
     def to_run(self) -> list[StepName]:
         """Steps that get a run of their own, parents first."""
-        wanted = STEPS if self.include is None else self.include
+        wanted = USUAL if self.include is None else self.include
         return [name for name in STEPS if name in wanted and name not in self.reuse]
+
+    def parent_of(self, name: StepName) -> StepName | None:
+        """The step of this pipeline whose checkpoint a step starts from."""
+        chosen = {*self.to_run, *self.reuse}
+        return next((parent for parent in STEPS[name].parents if parent in chosen), None)
 
 
 def demo_spec() -> PipelineSpec:
@@ -130,7 +149,7 @@ def plan_pipeline(spec: PipelineSpec) -> dict[StepName, RunConfig]:
     configs: dict[StepName, RunConfig] = {}
     for name in spec.to_run:
         given = {**_for_step(spec, name), **spec.steps.get(name, {})}
-        for field, value in _fixed(name).items():
+        for field, value in _fixed(spec, name).items():
             if given.get(field) not in (None, value):
                 problems.append(
                     BadInput(
@@ -157,16 +176,16 @@ def planned_config(spec: PipelineSpec, name: StepName) -> RunConfig:
     Raises:
         InvalidConfig: the step's fields can't be used.
     """
-    return parse_config({**_for_step(spec, name), **spec.steps.get(name, {}), **_fixed(name)})
+    return parse_config({**_for_step(spec, name), **spec.steps.get(name, {}), **_fixed(spec, name)})
 
 
-def _fixed(name: StepName) -> dict[str, Any]:
+def _fixed(spec: PipelineSpec, name: StepName) -> dict[str, Any]:
     """Fields of a step's config that are not for the user to set."""
     step = STEPS[name]
     fixed: dict[str, Any] = {"stage": step.stage}
     if step.setting is not None:
         fixed["setting"] = step.setting
-    fixed["checkpoint"] = ANY_CHECKPOINT if step.parent is not None else None
+    fixed["checkpoint"] = None if step.starts_anew and spec.parent_of(name) is None else ANY_CHECKPOINT
     _, form = forms()[name]
     return fixed | dict.fromkeys(form.alone)
 
@@ -205,13 +224,13 @@ def _shape_problems(spec: PipelineSpec) -> Iterator[BadInput]:
     if not spec.to_run:
         yield BadInput("nothing_to_run", "every step is reused", field="include", way_out="Include a step to run.")
     for name in spec.to_run:
-        parent = STEPS[name].parent
-        if parent is not None and parent not in chosen:
+        if not STEPS[name].starts_anew and spec.parent_of(name) is None:
+            parents = " or ".join(reversed(STEPS[name].parents))
             yield BadInput(
                 "no_parent",
-                f"the step {name} needs the checkpoint of {parent}",
+                f"the step {name} needs the checkpoint of {parents}",
                 field=f"steps.{name}.checkpoint",
-                way_out=f"Include {parent}, or reuse a finished run for it.",
+                way_out=f"Include {parents}, or reuse a finished run for it.",
             )
     for field in sorted({*SHARED, "stage"} & {*spec.evaluations}):
         yield BadInput(
@@ -254,11 +273,11 @@ def _disagreements(spec: PipelineSpec, configs: Mapping[StepName, RunConfig]) ->
                     way_out=f"Set {place}.{field} instead.",
                 )
     for name, config in configs.items():
-        first = _first_ancestor(name)
+        first = _first_ancestor(spec, name)
         if name == first or first not in configs:
             continue
         for field in LENGTHS:
-            given, trained_with = getattr(config, field, None), getattr(configs[first], field, None)
+            given, trained_with = getattr(config, field, None), number_of(configs[first], field)
             if given is not None and given != trained_with:
                 yield BadInput(
                     "other_latents",
@@ -269,10 +288,10 @@ def _disagreements(spec: PipelineSpec, configs: Mapping[StepName, RunConfig]) ->
                 )
 
 
-def _first_ancestor(name: StepName) -> StepName:
+def _first_ancestor(spec: PipelineSpec, name: StepName) -> StepName:
     """The step from whose checkpoint all others up to this one descend; itself, where it starts from none."""
-    parent = PARENTS[name]
-    return name if parent is None else _first_ancestor(parent)
+    parent = spec.parent_of(name)
+    return name if parent is None else _first_ancestor(spec, parent)
 
 
 def _moved(problem: BadInput, spec: PipelineSpec, name: StepName) -> BadInput:

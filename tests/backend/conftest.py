@@ -21,6 +21,7 @@ from backend.settings import Settings
 from backend.store.db import Database
 from memgen.contract.manifest import survey
 from memgen.contract.rundir import attempt_dir
+from memgen.contract.stages import stage_named
 from tests.checkpoints import write_checkpoint
 
 API = "/api/v1"
@@ -198,7 +199,7 @@ class Backend:
     def leave_checkpoint(self, held: Held, **changes: Any) -> Path:
         """Write what a training leaves in its attempt's folder."""
         stage = self.run(held.run_id)["stage"]
-        kind = "weaver" if stage == "weaver_sft" else "trigger"
+        kind = stage_named(stage).makes
         folder = attempt_dir(self.home, held.run_id, held.number, stage).output
         return write_checkpoint(folder, kind, f"weights of {held.run_id}".encode(), **changes)
 

@@ -53,6 +53,8 @@ class ComparedRun(ApiReply):
 
     run_id: int
     setting: str
+    trainings: str = ""
+    """Trainings of its checkpoint where they are not those of the usual chain, e.g. `weaver_sft + weaver_grpo`."""
     ablation: str = ""
     """What sets the training of its checkpoint apart from the usual one, e.g. `static latents`."""
     preset: str
@@ -70,6 +72,12 @@ class ComparedRun(ApiReply):
     is_base: bool
     change: ChangeOut | None
     """Against the base; None of the base itself."""
+
+    @property
+    def label(self) -> str:
+        """`weaver`; `weaver (weaver_sft + weaver_grpo; static latents)` where its trainings are not the usual ones."""
+        words = "; ".join(one for one in (self.trainings, self.ablation) if one)
+        return f"{self.setting} ({words})" if words else self.setting
 
 
 class CompareOut(ApiReply):

@@ -67,6 +67,16 @@ def test_fields_of_a_pipeline_get_the_type_that_its_steps_say(sent: Sent) -> Non
     assert (sent[0]["reuse"], sent[0]["note"]) == ({"base_eval": 12}, "7")
 
 
+def test_optional_step_is_added_and_another_left_out(sent: Sent) -> None:
+    words = ["--preset", "1", "--add", "weaver_grpo", "--leave-out", "weaver_sft", "--set", "weaver_grpo.max_steps=2"]
+    run("pipeline", "run", *words)
+    run("pipeline", "run", "--preset", "1", "--leave-out", "ltpo_eval", "--reuse", "base_eval=12")
+    usual = ["base_eval", "weaver_sft", "weaver_eval", "trigger_grpo", "trigger_eval"]
+    assert sent[0]["include"] == ["base_eval", "weaver_grpo", *usual[2:], "ltpo_eval"]
+    assert sent[0]["steps"] == {"weaver_grpo": {"max_steps": 2}}
+    assert sent[1]["include"] == usual
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -78,6 +88,8 @@ def test_fields_of_a_pipeline_get_the_type_that_its_steps_say(sent: Sent) -> Non
         ["pipeline", "run", "--reuse", "base_eval"],
         ["pipeline", "run", "--reuse", "base_eval=x"],
         ["pipeline", "run", "--reuse", "nothing=3"],
+        ["pipeline", "run", "--add", "nothing"],
+        ["pipeline", "run", "--leave-out", "nothing"],
     ],
 )
 def test_word_that_is_no_assignment_is_refused_with_an_example(sent: Sent, words: list[str]) -> None:

@@ -165,6 +165,60 @@ def test_finished_steps_are_reused_and_a_checkpoint_is_branched_from(backend: Ba
     assert family == {2, 3, 4, 5, 6, 7, 8, 9}
 
 
+WITH_GRPO = ["base_eval", "weaver_sft", "weaver_grpo", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval"]
+
+
+def parents(backend: Backend, pipeline_id: int) -> dict[str, int | None]:
+    return {name: step["run"]["parent_id"] for name, step in backend.steps(pipeline_id).items()}
+
+
+def test_weaver_by_rewards_stands_between_the_weaver_and_all_that_follows(backend: Backend) -> None:
+    pipeline = backend.submit_pipeline(include=WITH_GRPO)
+    assert [step["step"] for step in pipeline["steps"]] == WITH_GRPO
+    assert parents(backend, 1) == {
+        "base_eval": None, "weaver_sft": None, "weaver_grpo": 2, "weaver_eval": 3, "trigger_grpo": 3, "trigger_eval": 5,
+        "ltpo_eval": 5,
+    }  # fmt: skip
+    assert finish_all(backend) == [1, 2, 3, 4, 5, 6, 7]
+    assert backend.get("/checkpoints/3")["usable"]
+
+
+def test_weaver_by_rewards_starts_from_the_base_where_no_weaver_is_part_of_the_pipeline(backend: Backend) -> None:
+    backend.submit_pipeline(include=[name for name in WITH_GRPO if name != "weaver_sft"])
+    assert parents(backend, 1)["weaver_grpo"] is None
+    assert parents(backend, 1)["trigger_grpo"] == 2
+    assert backend.run(2)["status"] == "queued"
+    assert finish_all(backend) == [1, 2, 3, 4, 5, 6]
+
+
+def test_weaver_by_rewards_branches_off_a_finished_pipeline_and_is_reused_and_continued(backend: Backend) -> None:
+    backend.submit_pipeline()
+    finish_all(backend)
+    rest = [name for name in WITH_GRPO if name not in {"base_eval", "weaver_sft"}]
+    backend.submit_pipeline(include=rest, reuse={"base_eval": 1, "weaver_sft": 2})
+    assert parents(backend, 2)["weaver_grpo"] == 2
+    backend.work("failed")
+    backend.reconciler.round()
+    assert backend.steps(2)["trigger_grpo"]["run"]["status"] == "skipped"
+    assert "Weaver GRPO (run 7) failed" in backend.steps(2)["weaver_eval"]["reason"]
+    assert backend.user("POST", "/pipelines/2/continue", json={}).status_code == 200
+    assert finish_all(backend) == [7, 8, 9, 10, 11]
+    third = backend.submit_pipeline(
+        include=["trigger_grpo"], reuse={"base_eval": 1, "weaver_sft": 2, "weaver_grpo": 7, "weaver_eval": 8}
+    )
+    assert [step["run"]["id"] for step in third["steps"]] == [1, 2, 7, 8, 12]
+    assert backend.run(12)["parent_id"] == 7
+
+
+def test_evaluation_of_the_earlier_weaver_does_not_stand_for_that_of_the_rewarded_one(backend: Backend) -> None:
+    backend.submit_pipeline()
+    finish_all(backend)
+    reuse = {"base_eval": 1, "weaver_sft": 2, "weaver_eval": 3}
+    spec = backend.spec(include=["weaver_grpo"], reuse=reuse)
+    body = check_problem(backend.user("POST", "/pipelines", json=spec), 422, "not_reusable")
+    assert "made from checkpoint 2, and in this pipeline the step starts from Weaver GRPO" in body["title"]
+
+
 @pytest.mark.parametrize(
     ("reuse", "said"),
     [
@@ -227,6 +281,11 @@ LIMIT, LENGTH = "max_completion_length", "prompt_latents_len"
         ({"shared": {"data": "wordproblems"}}, "no_base", "shared.preset"),
         ({"include": ["weaver_sft", "weaver_eval"]}, "no_base", "include"),
         ({"include": ["base_eval", "trigger_grpo"]}, "no_parent", "steps.trigger_grpo.checkpoint"),
+        ({"steps": {"weaver_grpo": {"max_steps": 1}}}, "step_not_run", "steps.weaver_grpo"),
+        (
+            {"include": ["base_eval", "weaver_grpo", "trigger_grpo"], "steps": {"trigger_grpo": {LENGTH: 4}}},
+            "other_latents", f"steps.trigger_grpo.{LENGTH}",
+        ),
         ({"steps": {"ltpo_eval": {LIMIT: 9}}}, "steps_disagree", f"steps.ltpo_eval.{LIMIT}"),
         ({"steps": {"weaver_eval": {"num_questions": 5}}}, "steps_disagree", "steps.weaver_eval.num_questions"),
         ({"steps": {"trigger_grpo": {LENGTH: 4}}}, "other_latents", f"steps.trigger_grpo.{LENGTH}"),

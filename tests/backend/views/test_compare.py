@@ -57,6 +57,19 @@ def test_settings_are_compared_question_by_question(backend: Backend, weaver: st
     assert reply["conditions"]["preset"] == "tiny/qwen2-242k"
 
 
+def test_weaver_by_rewards_is_named_so_and_is_not_measured_by_what_is_expected_of_another(
+    backend: Backend, weaver: str
+) -> None:
+    backend.submit(stage="weaver_grpo", num_questions=8, batch_size=8, checkpoint=weaver)
+    rewarded = str(backend.work())
+    backend.reconciler.round()
+    base = evaluation(backend, [False] * 4)
+    runs = [evaluation(backend, [True] * 4, setting="weaver", checkpoint=one) for one in (weaver, rewarded)]
+    _, usual, other = backend.get("/compare", runs=f"{base},{runs[0]},{runs[1]}")["items"]
+    assert (usual["trainings"], usual["change"]["expected"]) == ("", [5, 10])
+    assert (other["trainings"], other["change"]["expected"]) == ("weaver_sft + weaver_grpo", None)
+
+
 def test_a_pair_that_is_fixed_without_a_box_is_told_from_the_others(backend: Backend, weaver: str) -> None:
     def boxed(*marks: str, **config: Any) -> int:
         """`R` right in a box, `r` right by the last number, `w` wrong."""

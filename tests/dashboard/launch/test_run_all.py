@@ -3,10 +3,12 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from memgen.contract.pipeline import STEPS, PipelineSpec, demo_spec, plan_pipeline
+from memgen.contract.pipeline import STEPS, USUAL, PipelineSpec, demo_spec, plan_pipeline
 from memgen.contract.presets import DEMO_PRESET
 from tests.dashboard.pages import open_page, said, shown
 from tests.dashboard.studio import GRPO, QWEN, SFT, Studio
+
+REWARDED = {**SFT, "stage": "weaver_grpo"}
 
 
 def run_all(app: AppTest, studio: Studio) -> PipelineSpec:
@@ -50,7 +52,7 @@ def test_lengths_and_limits_of_latents_are_set_in_the_weaver_alone(studio: Studi
 
 def test_preflight_of_run_all_names_each_step_and_the_sums(studio: Studio) -> None:
     table = open_page("launch", what="all").table[0].value
-    assert table["Step"].tolist() == [*[step.label for step in STEPS.values()], "**Together**"]
+    assert table["Step"].tolist() == [*[STEPS[name].label for name in USUAL], "**Together**"]
     steps = studio.client.preflight_pipeline(PipelineSpec(shared={"preset": DEMO_PRESET})).steps.values()
     together = sum(one.num_questions or 0 for one in steps)
     assert together > 4 * 1319
@@ -115,7 +117,36 @@ def test_reused_run_of_another_model_is_refused_with_a_reason(studio: Studio, we
 def test_step_that_is_left_out_is_not_included(studio: Studio) -> None:
     app = open_page("launch", what="all")
     app.selectbox(key="ltpo_eval_run").select("out").run()
-    assert run_all(app, studio).include == [name for name in STEPS if name != "ltpo_eval"]
+    assert run_all(app, studio).include == [name for name in USUAL if name != "ltpo_eval"]
+
+
+def test_optional_training_runs_where_it_is_asked_for_and_is_set_in_its_place(studio: Studio) -> None:
+    app = open_page("launch", what="all")
+    assert app.selectbox(key="weaver_grpo_run").value == "out"
+    app.selectbox(key="weaver_grpo_run").select("new").run()
+    app.number_input(key="weaver_grpo_max_steps").set_value(3).run()
+    spec = run_all(app, studio)
+    assert (spec.include, spec.steps) == (list(STEPS), {"weaver_grpo": {"max_steps": 3}})
+    assert plan_pipeline(spec)["weaver_grpo"].checkpoint is not None
+
+
+def test_reused_trigger_brings_all_trainings_that_it_comes_from(studio: Studio, weaver: int) -> None:
+    rewarded = studio.trained(REWARDED, data="gsm8k", checkpoint=str(weaver))
+    trigger = studio.trained(GRPO, data="gsm8k", checkpoint=str(rewarded))
+    brought = {"weaver_sft": weaver, "weaver_grpo": rewarded, "trigger_grpo": trigger}
+    app = open_page("launch", what="all")
+    app.selectbox(key="trigger_grpo_run").select(str(trigger)).run()
+    assert run_all(app, studio).reuse == brought
+    assert run_all(open_page("launch", reuse_trigger_grpo=str(trigger)), studio).reuse == brought
+
+
+def test_weaver_by_rewards_that_started_from_the_base_leaves_the_other_training_out(studio: Studio) -> None:
+    rewarded = studio.trained(REWARDED, data="gsm8k")
+    app = open_page("launch", what="all")
+    app.selectbox(key="weaver_grpo_run").select(str(rewarded)).run()
+    for one in (app, open_page("launch", reuse_weaver_grpo=str(rewarded))):
+        spec = run_all(one, studio)
+        assert (spec.reuse, "weaver_sft" in spec.to_run) == ({"weaver_grpo": rewarded}, False)
 
 
 def test_run_all_again_brings_back_a_pipelines_settings(studio: Studio) -> None:
