@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import evaluate, generate, latents, memory, sft_step, trigger_step, weaver_grpo_step
+from benchmarks import evaluate, generate, gold, latents, memory, sft_step, trigger_step, weaver_grpo_step
 from benchmarks.machine import describe
 from benchmarks.ratio import Ratio
 from memgen.contract.rundir import write_json
@@ -24,6 +24,8 @@ KEYS: dict[str, Callable[[str], Ratio]] = {
     "ltpo": latents.run,
     "trigger_grpo": trigger_step.run,
     "weaver_grpo": weaver_grpo_step.run,
+    "nll": gold.run,
+    "nll_weaver": gold.run_weaver,
     "memory": memory.run,
 }
 

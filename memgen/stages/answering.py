@@ -6,7 +6,7 @@ fixed slices of the questions: a half-answered batch is generated whole again af
 is kept. Several ranks share what is missing, each `batch_size` at a time; an answer does not depend on their number.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch

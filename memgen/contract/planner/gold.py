@@ -24,7 +24,7 @@ def gold_moments(config: Evaluation, dims: Dimensions, size: int, shape: Shape, 
     longest = data_set(config.data).longest[1]
     even = min(longest, max(1, MOST_LABELS // shape.rows))
     return [
-        _moment(dims, size, _with_solution(shape, rows, solution), held)
+        gold_moment(dims, size, _with_solution(shape, rows, solution), held)
         for rows, solution in ((shape.rows, even), (min(shape.rows, max(1, MOST_LABELS // longest)), longest))
     ]
 
@@ -36,7 +36,8 @@ def _with_solution(shape: Shape, rows: int, solution: int) -> Shape:
     )  # fmt: skip
 
 
-def _moment(dims: Dimensions, size: int, shape: Shape, held: int) -> Moment:
+def gold_moment(dims: Dimensions, size: int, shape: Shape, held: int) -> Moment:
+    """One batch: the weaver reads first, then the reasoner what stands before the first latent, then the rest."""
     passes = weaver_passes(shape)
     seen = max([shape.positions, *(one.seen for one in passes)])
     whole = Pass(shape.prompt, shape.prompt)

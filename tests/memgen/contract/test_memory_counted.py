@@ -12,6 +12,7 @@ from peft import LoraConfig, get_peft_model
 from trl.trainer.utils import add_fused_lm_head
 
 from memgen.contract.config import RunConfig
+from memgen.contract.planner.gold import gold_moment
 from memgen.contract.planner.memory import MemoryPlan, plan
 from memgen.contract.planner.moments import Moment
 from memgen.contract.planner.shapes import Shape
@@ -28,6 +29,7 @@ from memgen.model.ltpo import score_logits
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.row_cache import Reading, RowStream
 from memgen.model.stream import Stream
+<<<<<<< HEAD
 from tests.memgen.contract.on_meta import (
     Peak,
     Saved,
@@ -38,6 +40,10 @@ from tests.memgen.contract.on_meta import (
     rows_on_meta,
     size_of,
 )
+=======
+from memgen.stages import gold
+from tests.memgen.contract.on_meta import Peak, Saved, model_of, parameters_of, pretended_gpu, rows_on_meta, size_of
+>>>>>>> 325c40f (benchmarks: keys nll and nll_weaver, the likelihood of solutions beside a plain forward pass; planner: its moment is counted)
 
 pytestmark = pytest.mark.usefixtures("pretended_gpu")
 __all__ = ["pretended_gpu"]
@@ -209,6 +215,18 @@ def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset,
     _, moment = said(LtpoEvaluateConfig(checkpoint="x", batch_size=4), preset, "latent search")
     assert moment.kept_by_layers + moment.kept_by_ends == near(kept)
     assert moment.total - moment.caches == near(peak.most)
+
+
+def test_likelihood_of_solutions_holds_what_the_planner_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    preset = get_preset("Qwen/Qwen2.5-1.5B-Instruct")
+    model = model_of(preset, "meta", torch.bfloat16)
+    rows = rows_on_meta(PROMPTS, ANSWERS, POINTS)
+    monkeypatch.setattr(gold, "_row", lambda _model, ids, *_: next(row for row in rows if row.ids is ids))
+    with Peak(parameters_of(model)) as peak, torch.no_grad():
+        gold.with_latents(model, trigger=False, choose=None)(range(4), [row.ids for row in rows], PROMPTS)
+    moment = gold_moment(preset.dimensions, 2, SHAPE, held=0)
+    assert peak.most <= 1.05 * moment.total
+    assert moment.total == pytest.approx(peak.most, rel=0.3)
 
 
 def buffers(stream: RowStream) -> list[torch.Tensor]:
