@@ -29,7 +29,7 @@ from memgen.model.ltpo import score_logits
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.row_cache import Reading, RowStream
 from memgen.model.stream import Stream
-<<<<<<< HEAD
+from memgen.stages import gold
 from tests.memgen.contract.on_meta import (
     Peak,
     Saved,
@@ -40,10 +40,6 @@ from tests.memgen.contract.on_meta import (
     rows_on_meta,
     size_of,
 )
-=======
-from memgen.stages import gold
-from tests.memgen.contract.on_meta import Peak, Saved, model_of, parameters_of, pretended_gpu, rows_on_meta, size_of
->>>>>>> 325c40f (benchmarks: keys nll and nll_weaver, the likelihood of solutions beside a plain forward pass; planner: its moment is counted)
 
 pytestmark = pytest.mark.usefixtures("pretended_gpu")
 __all__ = ["pretended_gpu"]
