@@ -47,8 +47,8 @@ class LtpoTrace(BaseModel):
     distance: Finite
     """Mean Euclidean distance of the used latents from the starting ones."""
     step_ulps: Finite | None = None
-    """Mean size of a step per coordinate, in units in the last place of the model's number format: far below 1 most of
-    it is lost when the model reads the latents. Older answers have none."""
+    """Mean size of a step per coordinate, in units in the last place of the model's number format: far below 1 the
+    model sees little of a single step. Older answers have none."""
     entropy: list[Finite]
     """Mean entropy in nats of the next-token distribution at the latents: at the start and at the best step."""
     top1: list[Finite]

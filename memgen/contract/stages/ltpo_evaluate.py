@@ -32,7 +32,7 @@ class LtpoEvaluateConfig(Evaluation):
     noisy candidate is kept, to compare with."""
     relative: Annotated[bool, Added(False)] = False
     """Whether lr and sigma are shares of the latents' size (the root of their mean square) and not absolute numbers.
-    Latents that a weaver writes are some 50 times as long as a token's embedding, so a fixed step moves them little."""
+    A weaver's latents are 30 to 50 times as long as a token's embedding, so a fixed step moves them little."""
     lr: float = Field(default=0.03, ge=0, le=100)
     """Step size."""
     sigma: float = Field(default=0.1, ge=0, le=1000)
