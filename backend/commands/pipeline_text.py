@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from backend.api.client import Client
-from backend.api.schemas import CompareOut, PipelineOut, PipelineStepOut
+from backend.api.schemas import CompareOut, Estimate, PipelineOut, PipelineStepOut
 from backend.launcher.terminal import say, show_table
 from memgen.contract.status import PipelineStatus
 
@@ -78,9 +78,18 @@ def show_comparison(out: CompareOut) -> None:
             fixed, broken = len(one.change.fixed), len(one.change.broken)
             box = f" {one.change.box_text}" if one.change.box_text else ""
             say(f"{one.label}: {one.change.text} {fixed} fixed, {broken} broken.{box}")
+    for one in out.items:
+        if one.nll is not None:
+            said = f"{one.label}: the solutions have an NLL of {one.nll.value:.4f} nat per token"
+            moved = one.change.nll if one.change is not None else None
+            say(f"{said}, {_interval(moved)}." if moved is not None else f"{said}.")
     say(f"Scores by {out.conditions.get('scorer', 'version 1')} of the scorer.")
     for warning in out.warnings:
         say(f"note: {warning}")
+
+
+def _interval(change: Estimate) -> str:
+    return f"change {change.value:+.4f}, 95 % interval {change.low:+.4f} to {change.high:+.4f}"
 
 
 def _time_left(step: PipelineStepOut) -> str:

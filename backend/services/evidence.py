@@ -54,6 +54,18 @@ def smallest_detectable(fixed: int, broken: int, n: int) -> float | None:
     return float(min(100.0, 100 * z * math.sqrt((fixed + broken) / n) / math.sqrt(n)))
 
 
+def mean(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean of two values or more, with its 95 % interval by Student's t: of paired differences the paired t-test's.
+
+    Returns:
+        Mean, and the ends of the interval.
+    """
+    numbers = np.asarray(values, dtype=float)
+    middle = float(numbers.mean())
+    half = float(stats.t.ppf(1 - ALPHA / 2, len(numbers) - 1) * numbers.std(ddof=1) / math.sqrt(len(numbers)))
+    return middle, middle - half, middle + half
+
+
 def change(before: Sequence[bool], after: Sequence[bool]) -> Change:
     """Compare two settings question by question.
 

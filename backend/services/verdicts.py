@@ -24,6 +24,8 @@ class Verdict:
     right: bool
     boxed: bool
     """Whether the answer has a box, beside which nothing else counts."""
+    nll: float | None = None
+    """Negative log-likelihood of the question's solution, in nats per token; None where it was not measured."""
 
     @property
     def strict(self) -> bool:
@@ -33,6 +35,13 @@ class Verdict:
 
 def verdicts(session: Session, run: Run, scores: Scores) -> dict[str, Verdict]:
     """What the newest attempt that answered any question made of each, by the question's id."""
+    measured: dict[str, float | None] = {}
+    if run.config.get("nll"):  # no scorer has a say in it, and stored answers are long: not read where it is not there
+        nll = func.json_extract(Answer.record, "$.metrics.nll")
+        measured = dict(session.exec(select(Answer.question_id, nll).where(*answered_by(run.id))).all())
     query = select(Answer.question_id, Answer.index, scores.right, scores.boxed)
     rows = session.exec(query.outerjoin(AnswerScore, scores.beside).where(*answered_by(run.id)))
-    return {question: Verdict(index, bool(right), bool(boxed)) for question, index, right, boxed in rows}
+    return {
+        question: Verdict(index, bool(right), bool(boxed), measured.get(question))
+        for question, index, right, boxed in rows
+    }

@@ -191,6 +191,14 @@ def _share(right: int, n: int) -> s.Estimate:
     return s.Estimate(value=right / n if n else 0.0, low=low, high=high)
 
 
+def _mean(values: Sequence[float]) -> s.Estimate | None:
+    """None of a single value, which has no interval."""
+    if len(values) < 2:
+        return None
+    value, low, high = evidence.mean(values)
+    return s.Estimate(value=value, low=low, high=high)
+
+
 def _compared(
     run: Run, base: Run, scores: Scores, mine: Mapping[str, Verdict], theirs: Mapping[str, Verdict]
 ) -> s.ComparedRun:
@@ -206,6 +214,7 @@ def _compared(
         low=accuracy.low,
         high=accuracy.high,
         accuracy_strict=_share(sum(one.strict for one in mine.values()), n),
+        nll=_mean([one.nll for one in mine.values() if one.nll is not None]),
         summary=scores.summary,
         scorer_version=scores.version,
         is_base=run is base,
@@ -254,6 +263,13 @@ def _change(run: Run, base: Run, mine: Mapping[str, Verdict], theirs: Mapping[st
         broken_without_box=broken_loosely,
         strict=s.Estimate(value=strict.points, low=strict.low, high=strict.high),
         p_value=found.p_value,
+        nll=_mean(
+            [
+                after.nll - before.nll
+                for before, after in pairs.values()
+                if after.nll is not None and before.nll is not None
+            ]
+        ),
         smallest_detectable=found.smallest_detectable,
         verdict=found.verdict,
         text=TEXTS[found.verdict](found, len(common)),

@@ -5,7 +5,7 @@ import streamlit as st
 from backend.api.client import ApiError
 from backend.api.schemas import CompareOut
 from dashboard.compare.answer_pairs import answer_pairs_view
-from dashboard.compare.charts import accuracy_chart, change_chart, interval_frame
+from dashboard.compare.charts import accuracy_chart, change_chart, interval_frame, nll_chart
 from dashboard.compare.choice import choose_evaluations, too_few
 from dashboard.compare.table import (
     COST_COLUMNS,
@@ -47,7 +47,7 @@ def show_results(reply: CompareOut) -> None:
         st.switch_page("app_pages/run.py", query_params={"run": str(wanted)})
     show_verdicts(reply)
     show_charts(reply)
-    st.caption("How the answers look, and what they took")
+    st.caption("How the answers look, what they took, and how likely the solutions are")
     st.dataframe(
         cost_frame(reply),
         column_config=COST_COLUMNS,
@@ -82,6 +82,12 @@ def show_charts(reply: CompareOut) -> None:
         change_chart(frame), width="stretch", key="change_chart",
         alt="Change against the base with its 95 percent interval, beside the expected band",
     )  # fmt: skip
+    likelihood = nll_chart(frame)
+    if likelihood is not None:
+        st.altair_chart(
+            likelihood, width="stretch", key="nll_chart",
+            alt="Change in the likelihood of the solutions against the base with its 95 percent interval",
+        )  # fmt: skip
 
 
 st.title("Compare", anchor=False)

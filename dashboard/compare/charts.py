@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from backend.api.schemas import CompareOut
+from backend.api.schemas import ComparedRun, CompareOut
 from dashboard.compare.table import run_label, verdict_word
 from dashboard.parts.foreign_text import plain_frame
 
@@ -28,10 +28,48 @@ def interval_frame(reply: CompareOut) -> pd.DataFrame:
             "expected_low": item.change.expected[0] if item.change and item.change.expected else None,
             "expected_high": item.change.expected[1] if item.change and item.change.expected else None,
             "verdict": verdict_word(item.change),
+            "nll": item.nll.value if item.nll else None,
+            **_nll_change(item),
         }
         for item in reply.items
     ]
     return plain_frame(rows, list(rows[0]) if rows else [])
+
+
+def _nll_change(item: ComparedRun) -> dict[str, float | None]:
+    change = item.change.nll if item.change else None
+    return {
+        "nll_change": change.value if change else None,
+        "nll_low": change.low if change else None,
+        "nll_high": change.high if change else None,
+    }
+
+
+def nll_chart(frame: pd.DataFrame) -> alt.LayerChart | None:
+    """Change in the solutions' NLL against the base with its interval; None where it was not measured.
+
+    Args:
+        frame: as `interval_frame` makes it.
+    """
+    changed = frame[frame["nll_change"].notna()]
+    if changed.empty:
+        return None
+    tooltip = [
+        alt.Tooltip("label:N", title="setting"),
+        alt.Tooltip("nll:Q", title="NLL in nats per token", format=".4f"),
+        alt.Tooltip("nll_change:Q", title="change", format="+.4f"),
+        alt.Tooltip("nll_low:Q", title="interval from", format="+.4f"),
+        alt.Tooltip("nll_high:Q", title="to", format="+.4f"),
+    ]
+    base = alt.Chart(changed).encode(y=_rows(changed), tooltip=tooltip)
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 4], opacity=0.6)
+    title = "change in the NLL of solutions, nats per token, 95 % interval; below 0: likelier"
+    chart: alt.LayerChart = (
+        zero.encode(x="zero:Q")
+        + base.mark_rule(strokeWidth=3, color=_INTERVAL).encode(x=alt.X("nll_low:Q", title=title), x2="nll_high:Q")
+        + base.mark_point(filled=True, size=90, color=_INTERVAL, opacity=1).encode(x="nll_change:Q")
+    ).properties(height=_height(changed))
+    return chart
 
 
 def accuracy_chart(frame: pd.DataFrame) -> alt.LayerChart:

@@ -97,9 +97,26 @@ def _cost(item: ComparedRun) -> dict[str, Any]:
         "tokens": MISSING if tokens is None else f"{tokens:,.1f}",
         "insertions": MISSING if insertions is None else f"{insertions:.2f}",
         "seconds": duration(summary.get("seconds")),
+        "nll": _nll(item),
         "smallest": MISSING if smallest is None else f"{smallest:.1f} points",
         "note": item.note,
     }
+
+
+def _nll(item: ComparedRun) -> str:
+    """`0.532 (−0.120, −0.150 to −0.090)`: nats per token, and the mean change with its interval."""
+    if item.nll is None:
+        return MISSING
+    change = item.change.nll if item.change else None
+    if change is None:
+        return f"{item.nll.value:.3f}"
+    return f"{item.nll.value:.3f} ({nats(change.value)}, {nats(change.low)} to {nats(change.high)})"
+
+
+def nats(value: float) -> str:
+    """`+0.120`, `−0.003`: a change in nats per token."""
+    text = f"{abs(value):.3f}"
+    return f"{'−' if value < 0 and text != '0.000' else '+'}{text}"
 
 
 def verdict_text(item: ComparedRun) -> str:
@@ -141,6 +158,12 @@ COST_COLUMNS: dict[str, Any] = {
     "tokens": st.column_config.TextColumn("Mean tokens", width=94),
     "insertions": st.column_config.TextColumn("Mean insertions", help="Of latents, per answer", width=114),
     "seconds": st.column_config.TextColumn("Time", help="Of the whole evaluation", width=94),
+    "nll": st.column_config.TextColumn(
+        "NLL of solutions",
+        help="Negative log-likelihood of the questions' solutions in nats per token, its mean change against the base, "
+        "and the change's 95 % interval; below 0 they are likelier. Measured where the evaluation asked for it",
+        width=210,
+    ),
     "smallest": st.column_config.TextColumn(
         "Smallest detectable",
         help="Smallest change that so many questions show with a power of 80 %",

@@ -28,7 +28,7 @@ def fixed_fields(form_name: str, fields: Sequence[FormField]) -> dict[str, Any]:
     fixed = {field.name: field.default for field in fields if field.kind == "const"}
     if form.setting is not None and not form.asks_setting:
         fixed["setting"] = form.setting
-    return fixed | dict.fromkeys(form.absent)
+    return fixed | {field.name: field.default for field in fields if field.name in form.absent}
 
 
 def defaults(stage: str, fields: Sequence[FormField], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class Form:
     asks_setting: bool = False
     """Whether the form lets the user choose among the stage's settings."""
     absent: tuple[str, ...] = ()
-    """Fields that stay empty and are not shown."""
+    """Fields that keep their default and are not shown."""
     turns: Mapping[str, str] = field(default_factory=dict)
     """Settings that a run has instead where the field of this name is not empty."""
     alone: tuple[str, ...] = ()

@@ -39,6 +39,9 @@ class ChangeOut(ApiReply):
     """Change in points where only an answer in a box counts, with its bootstrap interval."""
     p_value: float
     """Exact McNemar test of fixed against broken."""
+    nll: Estimate | None = None
+    """Mean change in the solutions' NLL in nats per token, paired by question, with its t interval; below 0 they are
+    likelier. None where one of the two did not measure it."""
     smallest_detectable: float | None
     """Smallest change in points that so many questions show with a power of 80 %; None where no answer differs."""
     verdict: Literal["better", "worse", "no_difference", "too_few_questions"]
@@ -66,6 +69,8 @@ class ComparedRun(ApiReply):
     high: float
     accuracy_strict: Estimate | None = None
     """Accuracy where only an answer in a box counts, with its 95 % Wilson interval."""
+    nll: Estimate | None = None
+    """Mean negative log-likelihood of the questions' solutions in nats per token, with its t interval."""
     summary: dict[str, float]
     scorer_version: int = 1
     """The same for all in a comparison."""

@@ -109,6 +109,7 @@ STAGE: Stage[LtpoEvaluateConfig] = Stage(
                 "Answer questions while each question's latents are optimised at test time, and score the answers.",
                 setting="weaver+trigger+ltpo",
                 asks_setting=True,
+                absent=("nll",),
             ),
         ),
         first=("setting", "update", *evaluations.FIRST_FIELDS, "max_steps", "lr", "sigma", "top_k"),

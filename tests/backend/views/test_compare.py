@@ -154,6 +154,29 @@ def test_styles_of_two_zero_shot_prompts_are_not_compared(backend: Backend) -> N
     assert "prompt (p and q)" in body["title"]
 
 
+def test_likelihood_of_the_solutions_is_compared_question_by_question(backend: Backend, weaver: str) -> None:
+    def measured(*values: float, **config: Any) -> int:
+        backend.submit(**config)
+        held = backend.held()
+        for number, nll in enumerate(values):
+            held.send("answers", answer_line(number, metrics={"accuracy": 0.0, "format_ok": 1.0, "nll": nll}))
+        held.finish(result={"num_questions": len(values), "accuracy": 0.0}, environment=CONDITIONS)
+        return held.run_id
+
+    base = measured(1.0, 2.0, 3.0, nll=True)
+    tuned = measured(0.5, 1.6, 2.4, setting="weaver", checkpoint=weaver, nll=True)
+    first, second = backend.get("/compare", runs=f"{base},{tuned}")["items"]
+    assert first["nll"]["value"] == pytest.approx(2.0)
+    assert second["nll"]["value"] == pytest.approx(1.5)
+    change = second["change"]["nll"]  # differences -0.5, -0.4, -0.6: mean -0.5, deviation 0.1, t(2) = 4.3027
+    assert change["value"] == pytest.approx(-0.5)
+    half = 4.3027 * 0.1 / 3**0.5
+    assert (change["low"], change["high"]) == pytest.approx((-0.5 - half, -0.5 + half), abs=1e-4)
+    other = evaluation(backend, [True] * 3)
+    unmeasured = backend.get("/compare", runs=f"{base},{other}")["items"][1]
+    assert (unmeasured["nll"], unmeasured["change"]["nll"]) == (None, None)
+
+
 def test_too_few_questions_are_said_so(backend: Backend, weaver: str) -> None:
     base = evaluation(backend, [False] * 24)
     tuned = evaluation(backend, [True] * 2 + [False] * 22, setting="weaver", checkpoint=weaver)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backend.api.schemas import CompareOut, InsertionGroups
-from dashboard.compare.charts import accuracy_chart, change_chart, interval_frame
+from dashboard.compare.charts import accuracy_chart, change_chart, interval_frame, nll_chart
 from dashboard.compare.insertions import insertions_frame
 from dashboard.compare.table import cost_frame, p_value, points, result_frame, run_label, verdict_text
 from dashboard.parts.url_state import run_numbers
@@ -99,6 +99,19 @@ def test_table_and_charts_say_accuracy_with_the_box_required_or_that_it_was_not_
     assert result_frame(out)["strict"].tolist() == ["–", "50.0 % (+12.0)", "–"]
     drawn = interval_frame(out).loc[1, ["strict", "change_strict"]].tolist()
     assert drawn == [50.0, 12.0]
+
+
+def test_table_and_chart_say_how_the_likelihood_of_the_solutions_changed() -> None:
+    reply = comparison()
+    assert nll_chart(interval_frame(CompareOut.model_validate(reply))) is None
+    reply["items"][0]["nll"] = {"value": 0.7, "low": 0.6, "high": 0.8}
+    reply["items"][1]["nll"] = {"value": 0.5, "low": 0.4, "high": 0.6}
+    reply["items"][1]["change"]["nll"] = {"value": -0.2, "low": -0.25, "high": -0.15}
+    out = CompareOut.model_validate(reply)
+    assert cost_frame(out)["nll"].tolist() == ["0.700", "0.500 (−0.200, −0.250 to −0.150)", "–"]
+    chart = nll_chart(interval_frame(out))
+    assert chart is not None
+    assert [layer["encoding"]["x"]["field"] for layer in chart.to_dict()["layer"]] == ["zero", "nll_low", "nll_change"]
 
 
 def test_table_of_costs_says_what_could_be_detected() -> None:
