@@ -32,7 +32,10 @@ class Actions(Protocol):
 
 Files = Annotated[
     list[str],
-    typer.Argument(metavar="FILE...", help="JSON lines, CSV or Parquet; a folder of train.*, test.*; or SPLIT=FILE."),
+    typer.Argument(
+        metavar="FILE...",
+        help="JSON lines, CSV or Parquet; a folder of train.*, test.*; hub:OWNER/NAME#CONFIG@REVISION; SPLIT=FILE.",
+    ),
 ]
 
 

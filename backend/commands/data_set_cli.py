@@ -10,6 +10,7 @@ import typer
 from backend.api.client import Client
 from backend.api.schemas import DataSetCheck, DataSetCreate, GivenFile
 from backend.launcher.terminal import client, errors, say, show_table
+from memgen.contract.data_sets.hub_rows import HubRows
 from memgen.contract.data_sets.record import Split
 from memgen.contract.data_sets.registered import Registration
 from memgen.contract.data_sets.report import Report
@@ -21,7 +22,7 @@ Name = Annotated[str, typer.Argument(help="Name with its version; `data-set list
 
 
 class _ByBackend:
-    """What the commands do: files of this machine are sent, paths after `backend:` are read where the backend runs."""
+    """What the commands do: files of this machine are sent; the backend reads paths after `backend:`, and the hub."""
 
     def __init__(self, api: Client) -> None:
         self._api = api
@@ -45,6 +46,10 @@ class _ByBackend:
     def _send(self, text: str, split: Split | None) -> Iterator[GivenFile]:
         if text.startswith("backend:"):
             yield GivenFile(path=text.removeprefix("backend:"), split=split)
+            return
+        rows = HubRows.parse(text)
+        if rows is not None:
+            yield GivenFile(hub=rows, split=split)
             return
         for file in given_files(Path(text), split):
             size = file.path.stat().st_size
@@ -94,10 +99,13 @@ def list_() -> None:
 
 
 def files() -> None:
-    """List files where the backend runs that may be named as backend:PATH."""
+    """List what the backend may read: files as backend:PATH, data sets of the hub as hub:OWNER/NAME#CONFIG@REVISION."""
     with errors(), client() as api:
-        for path in api.data_files().paths:
-            say(path)
+        known = api.data_files()
+        for path in known.paths:
+            say(f"backend:{path}")
+        for repository in known.hub:
+            say(f"hub:{repository}")
 
 
 def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:

@@ -16,6 +16,8 @@ from backend.services.disk import size_of
 from backend.services.uploads import received
 from backend.settings import Settings
 from backend.store.models import Run
+from memgen.contract.data_sets.hub_rows import SETTING as HUB_SETTING
+from memgen.contract.data_sets.hub_rows import HubRows, allowed_repositories
 from memgen.contract.data_sets.registered import FULL_NAME, Registration
 from memgen.contract.data_sets.report import Report
 from memgen.contract.errors import BadInput
@@ -23,7 +25,7 @@ from memgen.contract.inheritance import inherited
 from memgen.contract.service_files import registered_dir
 from memgen.contract.status import RUN_ENDED
 from memgen.data.registered.files import allowed_folders, allowed_path, given_files
-from memgen.data.registered.reader import Order, OrderedFile, Result
+from memgen.data.registered.order import Order, OrderedFile, Result
 
 PATIENCE = 600.0  # seconds that a reader may take
 _READER = [sys.executable, "-m", "memgen.data.registered.reader"]
@@ -49,7 +51,7 @@ def look(files: Sequence[GivenFile], said: Registration | None, settings: Settin
     Raises:
         UnusableRows: with every reason.
         NotFound: `upload_not_found`.
-        BadInput: `path_not_allowed`, `rows_unreadable`, and whatever is wrong with a file.
+        BadInput: `path_not_allowed`, `repository_not_allowed`, `rows_unreadable`, and whatever is wrong with a file.
     """
     order = Order(
         files=[one for file in files for one in _files(file, settings)],
@@ -67,6 +69,9 @@ def _files(file: GivenFile, settings: Settings) -> list[OrderedFile]:
     if file.upload is not None:
         path, name = received(settings.home, file.upload)
         return [OrderedFile(path=path, name=name, split=file.split)]
+    if file.hub is not None:
+        _check_allowed(file.hub)
+        return [OrderedFile(hub=file.hub, name=str(file.hub), split=file.split)]
     folders = allowed_folders(os.environ)
     path = allowed_path(file.path or "", folders)
     given = given_files(path, file.split)
@@ -75,12 +80,25 @@ def _files(file: GivenFile, settings: Settings) -> list[OrderedFile]:
     return [OrderedFile(path=one.path, name=one.name, split=one.split) for one in given]
 
 
+def _check_allowed(rows: HubRows) -> None:
+    allowed = allowed_repositories(os.environ)
+    if rows.repository not in allowed:
+        names = ", ".join(allowed)
+        raise BadInput(
+            "repository_not_allowed",
+            "the operator does not allow this data set of the hub",
+            field="hub",
+            value=rows.repository,
+            way_out=f"Name one of {names}." if allowed else f"Set {HUB_SETTING} where the backend runs.",
+        )
+
+
 def _read(order: Order) -> Result:
     try:
         done = subprocess.run(
             _READER,
             input=order.model_dump_json().encode(),
-            env=inherited("reader", os.environ),
+            env=inherited("fetcher" if any(one.hub for one in order.files) else "reader", os.environ),
             capture_output=True,
             timeout=PATIENCE,
             check=False,

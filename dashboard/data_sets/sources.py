@@ -1,19 +1,21 @@
-"""Which files rows come from: sent from this browser, or lying where the operator allows."""
+"""Which files rows come from: sent from this browser, lying where the operator allows, or on the hub."""
 
 from io import BytesIO
 from typing import Any, get_args
 
 import streamlit as st
+from pydantic import ValidationError
 
 from backend.api.schemas import GivenFile
 from dashboard.parts import api
 from dashboard.parts.foreign_text import one_line
+from memgen.contract.data_sets.hub_rows import HubRows
 from memgen.contract.data_sets.record import Split
 
 SENT = "data_set_sent"  # ids of uploads by the browser's file
 ROUND = "data_set_round"  # a box of files of its own for each data set
 ENDINGS = ["jsonl", "ndjson", "json", "csv", "tsv", "parquet", "pq"]
-BROWSER, MACHINE = "From this computer", "From the backend's machine"
+BROWSER, MACHINE, HUB = "From this computer", "From the backend's machine", "From the hub"
 BY_ROWS = "by rows"
 
 
@@ -47,6 +49,21 @@ def forget_files() -> None:
     """The uploads have become a data set, so they are no more: the next ones begin with an empty box."""
     st.session_state.pop(SENT, None)
     st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
+
+
+def _of_hub(repositories: list[str]) -> list[GivenFile]:
+    first, second, third = st.columns(3)
+    repository = first.selectbox("Data set of the hub", repositories, index=None, key="hub_repository")
+    config = second.text_input("Configuration", key="hub_config", max_chars=100, placeholder="the only one")
+    revision = third.text_input("Revision", key="hub_revision", max_chars=100, placeholder="the newest")
+    if repository is None:
+        return []
+    try:
+        rows = HubRows(repository=repository, config=config or None, revision=revision or None)
+    except ValidationError:
+        st.error("A configuration or a revision can't be named so.", icon=":material/error:")
+        return []
+    return [GivenFile(hub=rows)]
 
 
 def _given(file: Any, *, several: bool) -> GivenFile | None:

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from backend.api.schemas.base import ApiReply, ApiRequest
 from backend.api.schemas.launch import DataSetOut
+from memgen.contract.data_sets.hub_rows import HubRows
 from memgen.contract.data_sets.record import Split
 from memgen.contract.data_sets.registered import RegisteredRecord, Registration
 
@@ -24,24 +25,28 @@ class DataFiles(ApiReply):
 
     paths: list[str]
     """Files and folders that the operator allows."""
+    hub: list[str]
+    """Data sets of the hub that the operator allows."""
     most_bytes: int
     """Of an upload."""
 
 
 class GivenFile(ApiRequest):
-    """A file with rows: one that was uploaded, or one that lies where the operator allows."""
+    """A file with rows: one that was uploaded, or one that lies where the operator allows; or rows of the hub."""
 
     upload: str | None = Field(default=None, pattern=r"^[0-9a-f]{16}$")
     """Id of an upload."""
     path: str | None = Field(default=None, min_length=1, max_length=4096)
     """Absolute path of a file, or of a folder whose files `train.*`, `validation.*` and `test.*` are the splits."""
+    hub: HubRows | None = None
+    """A data set of the hub that the operator allows; its splits keep their names."""
     split: Split | None = None
     """What all its rows are; null where a column or a file's name says so, or splits are drawn."""
 
     @model_validator(mode="after")
-    def _is_one_of_both(self) -> Self:
-        if (self.upload is None) == (self.path is None):
-            raise ValueError("name an upload or a path")
+    def _is_one_thing(self) -> Self:
+        if sum(one is not None for one in (self.upload, self.path, self.hub)) != 1:
+            raise ValueError("name an upload, a path, or a data set of the hub")
         return self
 
 

@@ -15,6 +15,7 @@ from backend.http.routes.route import Route
 from backend.services import data_sets
 from backend.services.uploads import Upload, forget
 from backend.views.data_sets import data_set_detail, data_set_list
+from memgen.contract.data_sets.hub_rows import allowed_repositories
 from memgen.contract.data_sets.report import Report
 from memgen.data.registered.files import allowed_files, allowed_folders
 
@@ -32,8 +33,12 @@ def list_data_sets(context: ContextDep) -> s.DataSetList:
 
 @router.get("/files")
 def files(context: ContextDep) -> s.DataFiles:
-    """Files of this machine that the operator lets users name, and the limit of uploads."""
-    return s.DataFiles(paths=allowed_files(allowed_folders(os.environ)), most_bytes=context.settings.upload_bytes)
+    """Files of this machine and data sets of the hub that the operator lets users name, and the limit of uploads."""
+    return s.DataFiles(
+        paths=allowed_files(allowed_folders(os.environ)),
+        hub=allowed_repositories(os.environ),
+        most_bytes=context.settings.upload_bytes,
+    )
 
 
 @router.post("/uploads", status_code=status.HTTP_201_CREATED, openapi_extra={"requestBody": _BODY})

@@ -8,17 +8,15 @@ import resource
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 
-from pydantic import BaseModel, ConfigDict
-
-from memgen.contract.data_sets.record import Split
-from memgen.contract.data_sets.registered import Registration
-from memgen.contract.data_sets.report import Refused, Report
+from memgen.contract.data_sets.report import Refused
 from memgen.contract.errors import BadInput
-from memgen.contract.problem import Problem
 from memgen.contract.process import begin_process
 from memgen.data.registered.examine import Given, peek
+from memgen.data.registered.hub_files import hub_files
 from memgen.data.registered.keep import preview, register
+from memgen.data.registered.order import Order, OrderedFile, Result
 
 MOST_MEMORY = 6 * 2**30
 """Bytes of address space; the libraries alone take a few hundred million."""
@@ -26,48 +24,30 @@ MOST_SECONDS = 300
 """Of the processor."""
 
 
-class OrderedFile(BaseModel):
-    """A file to read."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: Path
-    name: str
-    split: Split | None = None
-
-
-class Order(BaseModel):
-    """What to do."""
-
-    model_config = ConfigDict(frozen=True)
-
-    files: list[OrderedFile]
-    registration: Registration | None = None
-    """None: columns and first rows alone."""
-    home: Path | None = None
-    """Where to keep the rows; None keeps nothing."""
-
-
-class Result(BaseModel):
-    """What came of it."""
-
-    report: Report | None = None
-    problems: list[Problem] = []
-
-
 def do(order: Order) -> Result:
     """Do it, and say what is wrong with the input."""
-    files = [Given(one.path, one.name, one.split) for one in order.files]
     try:
-        if order.registration is None:
-            return Result(report=peek(files))
-        if order.home is None:
-            return Result(report=preview(files, order.registration))
-        return Result(report=register(files, order.registration, order.home, time.time))
+        with TemporaryDirectory(prefix="memgen-rows-") as work:
+            return _read(order, [one for file in order.files for one in _given(file, Path(work))])
     except Refused as error:
         return Result(report=error.report, problems=[one.problem for one in error.problems])
     except BadInput as error:
         return Result(problems=[error.problem])
+
+
+def _given(file: OrderedFile, work: Path) -> list[Given]:
+    if file.hub is not None:
+        return hub_files(file.hub, Path(mkdtemp(dir=work)), file.split)
+    assert file.path is not None, "what is no file is on the hub"
+    return [Given(file.path, file.name, file.split)]
+
+
+def _read(order: Order, files: list[Given]) -> Result:
+    if order.registration is None:
+        return Result(report=peek(files))
+    if order.home is None:
+        return Result(report=preview(files, order.registration))
+    return Result(report=register(files, order.registration, order.home, time.time))
 
 
 def main() -> None:

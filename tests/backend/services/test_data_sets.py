@@ -143,6 +143,21 @@ def test_only_files_in_allowed_folders_are_read_whatever_a_client_names(
     check_problem(look(upload="0" * 16), 404, "upload_not_found")
 
 
+def test_only_data_sets_of_the_hub_that_the_operator_names_are_asked_for(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(repository: str) -> httpx.Response:
+        return backend.user("POST", "/data-sets/preview", json={"files": [{"hub": {"repository": repository}}]})
+
+    check_problem(look("lab/sums"), 422, "repository_not_allowed")
+    monkeypatch.setenv("MEMGEN_HUB_DATA_SETS", "lab/sums, lab/more")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert backend.get("/data-sets/files")["hub"] == ["lab/sums", "lab/more"]
+    check_problem(look("lab/other"), 422, "repository_not_allowed")
+    problem = check_problem(look("lab/sums"), 422, "dataset_unavailable")
+    assert problem["value"] == "hub:lab/sums"
+
+
 @pytest.mark.parametrize("name", ["../rows.jsonl", "a/b.csv", ".hidden.csv", "x\0.csv", "a\\b.csv", "", "x" * 250])
 def test_name_of_an_upload_that_is_no_file_name_is_refused(backend: Backend, name: str) -> None:
     reply = backend.user("POST", "/data-sets/uploads", params={"name": name}, content=b"{}")

@@ -25,6 +25,7 @@ from memgen.data.registered import tables
 from memgen.data.registered.examine import Given, examine, peek
 from memgen.data.registered.files import allowed_files, allowed_path, given_files
 from memgen.data.registered.keep import preview, register
+from memgen.data.registered.registering import Registering
 
 SUMS = Registration(name="sums", columns=Columns(question="q", answer="a", split="s"))
 KOREAN = Registration(name="korean", columns=Columns(question="질문", answer="정답", rationale="풀이"))
@@ -372,3 +373,48 @@ def test_path_is_taken_only_where_it_lies_in_an_allowed_folder_whatever_links_sa
         assert "secret" not in refused.value.message
     assert allowed_files([allowed]) == [str(allowed), str(allowed / "link.jsonl"), str(allowed / "rows.jsonl")]
     assert allowed_files([tmp_path / "gone"]) == []
+
+
+# the hub
+
+
+def test_rows_of_the_hub_keep_their_splits_and_say_where_they_came_from(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="the hub is reached through datasets")
+    parts = {
+        "train": datasets.Dataset.from_list([{"q": f"{n}?", "a": n} for n in range(20)]),
+        "dev": datasets.Dataset.from_list([{"q": "dev?", "a": 1}]),
+        "test": datasets.Dataset.from_list([{"q": "test?", "a": 2}]),
+        "other": datasets.Dataset.from_list([{"x": 1}]),
+    }
+    asked = []
+
+    def load(*given: object, **more: object) -> datasets.DatasetDict:
+        asked.append((*given, more))
+        return datasets.DatasetDict(parts)
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    said = Registration(name="mine", columns=Columns(question="q", answer="a"))
+    report = Registering(home, lambda: 1.0).add([("hub:lab/sums#main@v1", None)], said)
+    assert asked == [("lab/sums", "main", {"revision": "v1"})]
+    assert report.sizes == {"train": 20, "validation": 1, "test": 1}
+    record = read_record(registered_dir(home) / str(report.name))
+    assert [source.name for source in record.sources] == [
+        "hub:lab/sums#main@v1:train", "hub:lab/sums#main@v1:dev", "hub:lab/sums#main@v1:test",
+    ]  # fmt: skip
+
+
+def test_hub_that_can_not_be_reached_and_what_names_no_repository_are_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets", reason="the hub is reached through datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    registering = Registering(home, lambda: 1.0)
+    with pytest.raises(BadInput) as refused:
+        registering.peek([("hub:lab/sums-that-nobody-has", None)])
+    assert refused.value.code == "dataset_unavailable"
+    for text in ("hub:", "hub:../x", "hub:a/b/c", "hub:a/b#x/y", "hub:a/b@../c"):
+        with pytest.raises(BadInput, match="names no data set of the hub"):
+            registering.peek([(text, None)])
