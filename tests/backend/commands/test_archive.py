@@ -573,3 +573,29 @@ def test_full_disk_during_a_restore_is_told_apart_from_a_bad_backup(
     assert (refusal.value.code, refusal.value.field) == ("restore_failed", "MEMGEN_HOME")
     assert "room" in refusal.value.way_out
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_registered_data_sets_come_along_and_uploads_do_not(
+    backend: Backend, tmp_path: Path, start: Callable[..., Backend]
+) -> None:
+    rows = b"".join(b'{"q": "%d?", "a": %d}\n' % (n, n) for n in range(20))
+
+    def send() -> str:
+        reply = backend.user("POST", "/data-sets/uploads", params={"name": "rows.jsonl"}, content=rows)
+        return str(reply.json()["id"])
+
+    said = {"name": "numbers", "columns": {"question": "q", "answer": "a"}}
+    reply = backend.user("POST", "/data-sets", json={"files": [{"upload": send()}], "registration": said})
+    name = reply.json()["name"]
+    left = send()
+    target = tmp_path / "kept" / "backup.tar"
+    back_up(backend.home, target, models=False, say=quiet)
+    assert {f"data-sets/{name}/record.json", f"data-sets/{name}/rows.jsonl"} <= names_in(target)
+    assert not any(left in one for one in names_in(target))
+    home = tmp_path / "new"
+    restore(target, home, quiet)
+    other = start(home=home)
+    assert name in {one["name"] for one in other.get("/data-sets")["items"]}
+    assert other.user(
+        "POST", "/preflight", json={"config": backend.config | {"data": name, "num_questions": 4}}
+    ).json()["ok"]
