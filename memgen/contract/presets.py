@@ -229,7 +229,7 @@ def check_config(preset: Preset, config: Mapping[str, Any]) -> None:
         BadInput: `other_dimensions`, naming every field that differs.
     """
     try:
-        theirs = {**dimensions_of(config).model_dump(), "layout": config.get("model_type")}
+        theirs = {**dimensions_of(config).model_dump(), "layout": str(config.get("model_type", ""))[:100]}
     except (KeyError, ValueError, TypeError, OverflowError):
         return  # whoever loads the weights looks closer
     ours = {**preset.dimensions.model_dump(), "layout": preset.layout or theirs["layout"]}
