@@ -148,3 +148,34 @@ def test_demo_uses_running_services_and_says_whether_every_step_succeeded(stack:
 
     assert not run_demo(settings, stop_once_it_runs, stopped)
     assert any(line.endswith("cancelled") for line in said[-4:])
+
+
+@pytest.mark.timeout(400)
+def test_weaver_by_rewards_that_is_killed_goes_on_from_its_checkpoint_and_lies_under_its_name(
+    stack: RunningStack,
+) -> None:
+    rewarded = {
+        "num_questions": 40, "num_train_epochs": 10, "batch_size": 4, "num_generations": 4, "max_steps": 14,
+        "save_steps": 2, "learning_rate": 0.001, "beta": 0.1,
+    }  # fmt: skip
+    spec = SPEC.model_copy(update={"include": ["base_eval", "weaver_grpo", "weaver_eval"], "steps": {}})
+    with stack.client() as client:
+        pipeline = client.submit_pipeline(spec.model_copy(update={"steps": {"weaver_grpo": rewarded}}))
+    ids = {step.step: step.run.id for step in pipeline.steps if step.run is not None}
+    training = ids["weaver_grpo"]
+    stack.run_when(training, lambda run: run.status is RunStatus.RUNNING, 180, "start of the training")
+    pid = stack.supervisor(training, 1)["trainer_pid"]
+    wait_until(lambda: last_step(stack, training) >= 3, 60, "a step after a checkpoint")
+    os.kill(pid, signal.SIGKILL)
+    assert ended(stack, pipeline.id, 60).status is PipelineStatus.FAILED
+    with stack.client() as client:
+        client.continue_pipeline(pipeline.id)
+    assert ended(stack, pipeline.id, 180).status is PipelineStatus.SUCCEEDED
+    place = stack.home / "train" / "wordproblems" / "qwen2-242k"
+    assert (place / "weaver_grpo").readlink() == Path(str(training)) / "weaver_grpo"
+    assert json.loads((place / "weaver_grpo" / "manifest.json").read_text())["stage"] == "weaver_grpo"
+    with stack.client() as client:
+        assert client.metrics(training, name="train/loss").series[0].steps == list(range(1, 15))
+        assert client.run(training).attempts[1].resumes == 1
+        compared = client.compare([ids["base_eval"], ids["weaver_eval"]])
+    assert [one.label for one in compared.items] == ["base", "weaver (weaver_grpo)"]
