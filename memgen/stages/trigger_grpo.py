@@ -223,7 +223,7 @@ def _models(config: TriggerGrpoConfig, loaded: Loaded, resumed: Path | None) -> 
             "the weaver of this checkpoint was never trained",
             field="checkpoint",
             value=config.checkpoint,
-            way_out="Choose the checkpoint of a weaver_sft run.",
+            way_out="Choose the checkpoint of a weaver_sft or weaver_grpo run.",
         )
     model = loaded.model(config, loaded.checkpoint)
     check_some_insertion(model)
