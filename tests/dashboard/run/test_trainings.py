@@ -161,7 +161,10 @@ def test_figures_of_trainings_and_of_evaluations_with_latents(studio: Studio) ->
     )  # fmt: skip
     ltpo = studio.evaluated(
         stage="ltpo_evaluate", checkpoint=str(trigger),
-        result={"mean_insertions": 2.5, "insert_rate": 0.4, "ltpo_reward_gain": 0.0312, "ltpo_distance": 1.234},
+        result={
+            "mean_insertions": 2.5, "insert_rate": 0.4, "ltpo_reward_gain": 0.0312, "ltpo_distance": 1.234,
+            "ltpo_step_ulps": 1.503,
+        },
     )  # fmt: skip
     of_weaver, of_trigger, of_ltpo = (run_figures(studio.client.run(number), NOW) for number in (weaver, trigger, ltpo))
     assert (of_weaver["Steps"], of_weaver["Last loss"], of_weaver["Validation loss"]) == ("93", "0.5123", "0.36")
@@ -173,6 +176,7 @@ def test_figures_of_trainings_and_of_evaluations_with_latents(studio: Studio) ->
     assert "Last loss" not in of_trigger
     assert (of_ltpo["Mean insertions"], of_ltpo["Insert rate"]) == ("2.50", "40.0 %")
     assert (of_ltpo["LTPO reward gain"], of_ltpo["LTPO distance"]) == ("+0.0312", "1.23")
+    assert of_ltpo["LTPO step in roundings"] == "1.5"
 
 
 def test_finished_evaluation_links_to_a_comparison(studio: Studio) -> None:
@@ -192,12 +196,14 @@ def test_answer_says_where_latents_were_inserted(studio: Studio) -> None:
 
 
 def test_ltpo_answer_shows_a_reward_curve_per_insertion(studio: Studio) -> None:
-    answered(studio, ltpo=[TRACE, {**TRACE, "token": 0, "best_step": 0}])
+    answered(studio, ltpo=[TRACE, {**TRACE, "token": 0, "best_step": 0, "step_ulps": 1.4}])
     app = _unfolded("ltpo_answer_0")
     assert app.expander[1].label == "LTPO: reward gain +0.040 over 2 insertions"
     text = shown(app)
     for word in ("in front of token 14", "at the end of the prompt", "best at step 2", "entropy 2\\.100", "1\\.25"):
         assert word in text
+    assert text.count("units in the last place") == 1, "older answers have no size of steps"
+    assert "step 1\\.4 units in the last place" in text
     assert len(app.get("vega_lite_chart")) == 2
 
 
