@@ -22,16 +22,24 @@ from memgen.model.fetch import LocalModel
 from memgen.parallel.team import Team
 from memgen.scoring import SCORER_VERSIONS
 
+ROWS = "rows_hash"
+_WORK = ("config_hash", "model", "checkpoint", "prompt_hash")
 # What must be equal before a training goes on from a checkpoint of it.
-TRAINING_CONDITIONS = ("config_hash", "model", "checkpoint", "prompt_hash")
+TRAINING_CONDITIONS = (*_WORK, ROWS)
 # What must be equal where the training's rewards are scores, too.
 REWARD_CONDITIONS = (*TRAINING_CONDITIONS, "scorer_version")
-# What must be equal before answers of two attempts may stand in one file.
-CONDITIONS = (*REWARD_CONDITIONS, "dtype", "device", "torch", "transformers")
+# What must be equal before answers of two attempts may stand in one file; each answer says itself to which solution.
+CONDITIONS = (*_WORK, "scorer_version", "dtype", "device", "torch", "transformers")
 
 
 def describe(
-    config: RunConfig, base: BaseModel, source: LocalModel, threads: int, checkpoint: str | None, team: Team
+    config: RunConfig,
+    base: BaseModel,
+    source: LocalModel,
+    threads: int,
+    checkpoint: str | None,
+    team: Team,
+    rows_hash: str,
 ) -> dict[str, Any]:
     """Everything about this machine and these weights that a reader of the result may ask for."""
     device = torch.cuda.get_device_name(base.device) if base.device.type == "cuda" else platform.machine()
@@ -40,6 +48,7 @@ def describe(
         "checkpoint": checkpoint,
         "config_hash": config_hash(config),
         "prompt_hash": prompt_hash(data_set(config.data)),
+        ROWS: rows_hash,
         "scorer_version": SCORER_VERSIONS[data_set(config.data).answer],
         "seed": config.seed,
         "dtype": str(base.model.dtype).removeprefix("torch."),
@@ -74,6 +83,7 @@ def same_conditions(now: dict[str, Any], earlier: RunDir, conditions: tuple[str,
             way_out="Start again without --resume (on the run page: Retry).",
         ) from error
     before["scorer_version"] = scorer_version(before)
+    before.setdefault(ROWS, now[ROWS])  # versions before did not write it down
     differing = [f"{key} {before.get(key)!r} -> {now[key]!r}" for key in conditions if before.get(key) != now[key]]
     if differing:
         raise BadInput(

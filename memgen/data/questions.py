@@ -46,6 +46,16 @@ def make_question(data: str, question: str, rationale: str, answer: str) -> Ques
     return Question(id=f"{data}:{digest}", question=question, solution=f"{rationale}\\boxed{{{answer}}}", answer=answer)
 
 
+def rows_hash(*splits: Sequence[Question]) -> str:
+    """First 16 hex digits of the sha256 of the ids and solutions of some splits, in their order."""
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(f"{len(split)}\n".encode())
+        for row in split:
+            digest.update(f"{row.id} {row.solution!r}\n".encode())
+    return digest.hexdigest()[:16]
+
+
 def drop_duplicates(questions: Iterable[Question]) -> list[Question]:
     """The questions in their order, of several with the same id the first."""
     unique: dict[str, Question] = {}

@@ -28,6 +28,8 @@ class Context:
     stop: StopRequest
     team: Team
     """The processes that work on the run; the monitor of all but the main one says nothing."""
+    rows_hash: str = ""
+    """Of the questions and solutions that the stage is given."""
 
     def questions(self, config: RunConfig, split: str, limit: int | None = None) -> list[Question]:
         """The first `limit` questions of a split, with a word about it.

@@ -68,7 +68,8 @@ def load(
     base = load_base(source, config.dtype, plain=not config.has_latents)
     if config.has_latents:
         check_reading(base, source, context.home)
-    environment = describe(config, base, source, threads, manifest.content_hash if manifest else None, context.team)
+    parent = manifest.content_hash if manifest else None
+    environment = describe(config, base, source, threads, parent, context.team, context.rows_hash)
     environment |= also or {}
     if context.resume is not None and context.resume.holds_work():
         same_conditions(environment, context.resume, conditions)

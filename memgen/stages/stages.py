@@ -1,11 +1,13 @@
 """Running a config by its stage's runner. Torch is imported only with that, once the data is known to be there."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 
 from memgen.contract.config import RunConfig
 from memgen.contract.rows import check_num_questions
 from memgen.contract.stages import stage_of
+from memgen.data.questions import rows_hash
 from memgen.stages.context import Context
 
 
@@ -19,6 +21,7 @@ def run_stage(config: RunConfig, context: Context) -> dict[str, float]:
     check_num_questions(config, context.data_folder)
     stage = stage_of(config)
     questions = [context.questions(config, split, limit) for split, limit in stage.work.reads(config)]
+    context = replace(context, rows_hash=rows_hash(*questions))
     return runner(stage.runner)(config, context, *questions)
 
 

@@ -83,6 +83,24 @@ def test_stop_saves_at_once_and_in_place_resume_goes_on(home: Path, tmp_path: Pa
     assert sorted(metric(folder, "train/loss")) == list(range(1, 10))
 
 
+def test_a_training_on_other_solutions_is_not_gone_on_with_and_one_of_the_version_before_is(
+    home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, 5)
+        run(home, tmp_path / "first", config)
+    path = RunDir(tmp_path / "first", "weaver_sft").environment
+    environment = json.loads(path.read_text())
+    assert len(environment.pop("rows_hash")) == 16
+    path.write_text(json.dumps(environment | {"rows_hash": "of other rows"}))
+    with pytest.raises(BadInput, match="rows_hash 'of other rows' -> ") as refusal:
+        run(home, tmp_path / "second", config, resume=tmp_path / "first")
+    assert refusal.value.code == "resume_mismatch"
+    path.write_text(json.dumps(environment))
+    run(home, tmp_path / "third", config, resume=tmp_path / "first")
+    assert min(metric(tmp_path / "third", "train/loss")) == 5
+
+
 def test_discarding_stop_saves_nothing_more(home: Path, tmp_path: Path, config: RunConfig) -> None:
     folder = tmp_path / "run"
     stop = StopWhen(lambda: len(metric(folder, "train/loss")) >= 3, StopMode.DISCARD)
