@@ -16,6 +16,13 @@ from benchmarks.ratio import Ratio
 from memgen.contract.rundir import write_json
 from memgen.model.base import use_threads
 
+
+def _lora_sft(name: str) -> Ratio:
+    from benchmarks import lora_sft  # with trl, which takes seconds to import
+
+    return lora_sft.run(name)
+
+
 KEYS: dict[str, Callable[[str], Ratio]] = {
     "sft_step": sft_step.run,
     "generate": generate.run,
@@ -26,6 +33,7 @@ KEYS: dict[str, Callable[[str], Ratio]] = {
     "weaver_grpo": weaver_grpo_step.run,
     "nll": gold.run,
     "nll_weaver": gold.run_weaver,
+    "lora_sft": _lora_sft,
     "memory": memory.run,
 }
 

@@ -177,6 +177,9 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any]) ->
         return _unfit(f"untrained_{first}", f"its {first} was never trained", run.id, WAY_OUT)
     if need is not None and need not in {*kind.offers, *manifest.trained}:  # a weaver may come with a trained trigger
         label = KINDS[need].label
+        if need not in kind.layout.adapters:  # then it can't have been trained beside what it is
+            way_out = f"Choose the checkpoint of a {_makers(need)} run."
+            return _unfit("other_kind", f"it is a {kind.label}, and the run needs a {label}", run.id, way_out)
         way_out = f"Choose the checkpoint of a {_makers(need)} run, or a setting without {label}."
         return _unfit(f"untrained_{need}", f"it has no {label} that was trained", run.id, way_out)
     missing = [name for name in manifest.files if not (home / checkpoint.folder / name).is_file()]

@@ -42,7 +42,7 @@ KINDS: dict[str, Kind] = {
         Kind("weaver", "weaver", "school", MEMGEN, offers=("weaver",)),
         Kind("trigger", "trigger", "bolt", MEMGEN, offers=("weaver", "trigger")),
         Kind("import", "checkpoint of the authors' layout", "download", MEMGEN, offers=("weaver", "trigger")),
-        Kind("lora", "LoRA", "tune", LORA, offers=("lora",)),
+        Kind("lora_sft", "LoRA by SFT", "tune", LORA, offers=("lora_sft",)),
         Kind("lora_grpo", "LoRA by GRPO", "tune", LORA, offers=("lora_grpo",)),
     )
 }

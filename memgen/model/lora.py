@@ -48,8 +48,8 @@ def load_lora(folder: Path, base: BaseModel, base_name: str, need: str | None) -
     if kind.layout != LORA or (need is not None and need not in kind.offers):
         raise BadInput(
             "other_kind",
-            f"it is a checkpoint of kind {manifest.kind}, and this run starts from "
-            f"{LORA.label if need is None else f'one of kind {need}'}",
+            f"it is a {kind.label}, and this run starts from "
+            f"{LORA.label if need is None else f'a {KINDS[need].label}'}",
             field="checkpoint",
             value=folder,
             way_out="Choose another checkpoint; `memgen inspect` shows what one is.",

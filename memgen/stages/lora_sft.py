@@ -16,7 +16,7 @@ from memgen.contract.stages.lora_sft import LoraSftConfig
 from memgen.data.questions import Question
 from memgen.environment import TRAINING_CONDITIONS
 from memgen.stages.context import Context
-from memgen.stages.loading import load
+from memgen.stages.loading import Loaded, load
 from memgen.stages.lora_training import Course, arguments, start
 from memgen.stages.training import drawn, resume_point
 from memgen.stages.weaver_sft import Example, encode
@@ -33,7 +33,13 @@ def lora_sft(
         BadInput: model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for.
     """
-    loaded = load(config, context, TRAINING_CONDITIONS)
+    return train(config, context, load(config, context, TRAINING_CONDITIONS), questions, held_out)
+
+
+def train(
+    config: LoraSftConfig, context: Context, loaded: Loaded, questions: list[Question], held_out: list[Question]
+) -> dict[str, float]:
+    """Train on a base that is loaded; as `lora_sft`."""
     rows = drawn(questions, num_rows(config, context.data_folder), config.seed)
     examples = encode(loaded.base, rows, config, context)
     validation = encode(loaded.base, held_out[: config.eval_questions], config, context)

@@ -9,6 +9,7 @@ import json
 import math
 import shutil
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,7 @@ def arguments(config: LoraTraining, context: Context, loaded: Loaded, total_step
     """What the configs of both trainers of trl are given; every default that would change numbers is set."""
     constants.HF_HUB_DISABLE_TELEMETRY = True  # trl would tell its makers of each training
     transformers_logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # names that trl still uses
     constant = config.lr_scheduler_type == "constant"
     return {
         "output_dir": str(work_dir(context)),

@@ -150,7 +150,7 @@ STAGE: Stage[EvaluateConfig] = Stage(
         "weaver": "weaver",
         "weaver+trigger": "trigger",
         "weaver+random": "weaver",
-        "lora": "lora",
+        "lora": "lora_sft",
         "lora+grpo": "lora_grpo",
     },
     work=evaluations.WORK,

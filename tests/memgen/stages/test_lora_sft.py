@@ -72,7 +72,7 @@ def test_training_lowers_the_validation_loss_and_leaves_a_checkpoint_that_peft_l
     assert list(metric(tmp_path / "run", "eval/loss")) == [0, 4, 8, 9]
     assert result["trained_numbers"] > 1000
     manifest = read_manifest(tmp_path / "run" / "lora_sft")
-    assert (manifest.kind, manifest.trained, manifest.stage, manifest.step) == ("lora", ["lora"], "lora_sft", 9)
+    assert (manifest.kind, manifest.trained, manifest.stage, manifest.step) == ("lora_sft", ["lora"], "lora_sft", 9)
     assert (manifest.latents, manifest.parent, manifest.optimizer) == ({}, None, None)
     base = loaded_base()
     ids = torch.arange(5, 60)[None]
