@@ -38,7 +38,7 @@ def test_every_setting_that_the_core_reads_is_on_the_trainers_list() -> None:
     sources = [path for path in (REPOSITORY / "memgen").rglob("*.py") if path.name != "inheritance.py"]
     named = {name for path in sources for name in re.findall(r'"(MEMGEN_[A-Z0-9_]+)"', path.read_text())}
     assert "MEMGEN_PRESETS" in named
-    named -= {"MEMGEN_GROUP", "MEMGEN_DATA_FOLDERS"}  # named in errors, read by the backend
+    named -= {"MEMGEN_GROUP", "MEMGEN_DATA_FOLDERS", "MEMGEN_HUB_DATA_SETS"}  # named in errors, read by the backend
     assert set(inherited("trainer", dict.fromkeys(named, "x"))) == named
 
 
@@ -53,6 +53,7 @@ def test_no_process_inherits_what_is_not_listed(kind: Kind) -> None:
         ("redis", set()),
         ("pip", set()),
         ("trainer", set()),
+        ("reader", set()),
         ("fetcher", HUB_TOKENS),
         ("supervisor", HUB_TOKENS | {"MEMGEN_WORKER_TOKEN"}),
         ("worker", HUB_TOKENS | {"MEMGEN_WORKER_TOKEN", "REDIS_URL"}),
