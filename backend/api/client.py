@@ -153,10 +153,10 @@ class Client:
         body = check.model_dump(mode="json")
         return self._read(Report, self._send("POST", "/data-sets/preview", json=body, timeout=READING))
 
-    def register_data_set(self, create: s.DataSetCreate) -> Report:
-        """Register rows as a data set, whose name is the report's."""
-        body = create.model_dump(mode="json")
-        return self._read(Report, self._send("POST", "/data-sets", json=body, timeout=READING))
+    def register_data_set(self, create: s.DataSetCreate, *, key: str | None = None) -> Report:
+        """Register rows as a data set, whose name is the report's. The same `key` and body get the same reply."""
+        body, headers = create.model_dump(mode="json"), {"Idempotency-Key": key or uuid4().hex}
+        return self._read(Report, self._send("POST", "/data-sets", json=body, headers=headers, timeout=READING))
 
     def data_set(self, name: str) -> s.DataSetDetail:
         """One data set."""

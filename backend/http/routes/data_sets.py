@@ -10,9 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import ContextDep
-from backend.http.routes.parameters import Flag
+from backend.http.routes.parameters import Flag, Key
 from backend.http.routes.route import Route
 from backend.services import data_sets
+from backend.services.idempotency import once, replayed
 from backend.services.uploads import Upload, forget
 from backend.views.data_sets import data_set_detail, data_set_list
 from memgen.contract.data_sets.hub_rows import allowed_repositories
@@ -68,9 +69,17 @@ def preview(body: s.DataSetCheck, context: ContextDep) -> Report:
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def register(body: s.DataSetCreate, context: ContextDep) -> Report:
+def register(body: s.DataSetCreate, context: ContextDep, key: Key = None) -> Report:
     """Register rows as a data set. The same rows again are the data set that is there; others are a new version."""
+    route, sent = "POST /data-sets", body.model_dump(mode="json")
+    with context.database.read() as session:
+        known = replayed(session, key, route, sent, Report)
+    if known is not None:
+        return known
+    # takes seconds or minutes: not in the writer's transaction
     report = data_sets.look(body.files, body.registration, context.settings, keep=True)
+    with context.database.write() as session:
+        once(session, key, route, sent, Report, lambda: report, at=context.clock())
     for file in body.files:
         if file.upload is not None:
             forget(context.home, file.upload)

@@ -92,6 +92,14 @@ def test_registering_the_same_rows_again_is_the_same_and_other_rows_are_a_new_ve
     assert {first, second} <= {one["name"] for one in backend.get("/data-sets")["items"]}
 
 
+def test_registration_that_is_sent_again_with_its_key_gets_the_same_reply(backend: Backend) -> None:
+    body = {"files": [{"upload": upload(backend)}], "registration": SUMS}
+    headers = {"Idempotency-Key": "once"}
+    first, second = (backend.user("POST", "/data-sets", json=body, headers=headers) for _ in range(2))
+    assert (first.status_code, second.json()) == (201, first.json())
+    check_problem(backend.user("POST", "/data-sets", json=body), 404, "upload_not_found")
+
+
 def test_data_set_is_not_deleted_under_a_run_and_leaves_ended_ones(backend: Backend) -> None:
     name = named(backend)
     run_id = backend.submit(data=name)
