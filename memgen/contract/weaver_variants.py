@@ -3,10 +3,11 @@
 An ablation shows what a part is good for: what is left out is neither trained nor, where it is a pass, computed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from memgen.contract.added_fields import Added
 from memgen.contract.data_sets.field import WORDS
@@ -55,3 +56,21 @@ TargetsField = Annotated[
     Added("qv"),
     Field(json_schema_extra={WORDS: {"qv": "q and v", "attention": "attention", "mlp": "MLP", "all": "all"}}),
 ]
+
+_TOLD: dict[str, Callable[[Any], str]] = {
+    "weaver_variant": lambda name: VARIANTS[name].words,
+    "lora_targets": lambda name: f"LoRA on {', '.join(LORA_TARGETS[name])}",
+    "lora_r": lambda rank: f"rank {rank}",
+    "prompt_latents_len": lambda count: f"{count} latents at the prompt",
+    "inference_latents_len": lambda count: f"{count} latents in the answer",
+    "max_prompt_aug_num": lambda _: "no insertion at the prompt",
+    "max_inference_aug_num": lambda most: (
+        f"at most {most} insertions in the answer" if most else "no insertions in the answer"
+    ),
+    "skip_probability": lambda share: f"random insertion, {share:.0%} skipped",
+}
+
+
+def told(config_class: type[BaseModel]) -> dict[str, Callable[[Any], str]]:
+    """Words for the fields of a weaver's training that set it apart from the usual one."""
+    return {name: words for name, words in _TOLD.items() if name in config_class.model_fields}

@@ -5,7 +5,7 @@ from typing import Any
 
 from memgen.contract.errors import BadInput
 from memgen.contract.stage import Form, Stage
-from memgen.contract.stage_configs import StageConfig
+from memgen.contract.stage_configs import USUAL, StageConfig
 from memgen.contract.stages import evaluate, lora_grpo, lora_sft, ltpo_evaluate, trigger_grpo, weaver_grpo, weaver_sft
 
 STAGES: tuple[Stage[Any], ...] = (
@@ -44,11 +44,11 @@ def set_apart(stage: str, config: Mapping[str, Any]) -> list[str]:
     found = find_stage(stage)
     if found is None:
         return []
-    fields = found.config.model_fields
+    usual = {name: field.default for name, field in found.config.model_fields.items()}
     return [
         words(config[name])
         for name, words in found.told.items()
-        if config.get(name) is not None and config[name] != fields[name].default
+        if config.get(name) is not None and config[name] != (USUAL.get(name) if usual[name] is None else usual[name])
     ]
 
 

@@ -12,6 +12,7 @@ from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
 from memgen.contract.stage_configs import INSERTION, LENGTHS, USUAL, FromRewards, some_insertion
 from memgen.contract.stages import trainings
+from memgen.contract.weaver_variants import told
 
 
 class WeaverGrpoConfig(FromRewards):
@@ -133,6 +134,7 @@ STAGE: Stage[WeaverGrpoConfig] = Stage(
             **dict.fromkeys((*LENGTHS, *INSERTION, "lora_r"), "the checkpoint's"),
         },
     ),
+    told=told(WeaverGrpoConfig),
     charts=Charts(
         figures=(
             Figure("reward", "Last reward", ".3f"),

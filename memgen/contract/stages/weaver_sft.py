@@ -1,7 +1,6 @@
 """Stage `weaver_sft`: the weaver learns from solutions."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -14,7 +13,7 @@ from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Variation, Work
 from memgen.contract.stage_configs import LENGTHS, LIMITS, USUAL, Training, some_insertion
 from memgen.contract.stages import trainings
-from memgen.contract.weaver_variants import LORA_TARGETS, VARIANTS, TargetsField, VariantField
+from memgen.contract.weaver_variants import LORA_TARGETS, VARIANTS, TargetsField, VariantField, told
 
 
 class WeaverSftConfig(Training):
@@ -81,16 +80,6 @@ class WeaverSftConfig(Training):
     _something_is_inserted = field_validator("max_inference_aug_num")(some_insertion)
 
 
-_TOLD: dict[str, Callable[[Any], str]] = {
-    "weaver_variant": lambda name: VARIANTS[name].words,
-    "lora_targets": lambda name: f"LoRA on {', '.join(LORA_TARGETS[name])}",
-    "lora_r": lambda rank: f"rank {rank}",
-    "prompt_latents_len": lambda count: f"{count} latents at the prompt",
-    "inference_latents_len": lambda count: f"{count} latents in the answer",
-    "max_prompt_aug_num": lambda _: "no insertion at the prompt",
-    "max_inference_aug_num": lambda most: f"at most {most} insertions in the answer" if most else "none in the answer",
-    "skip_probability": lambda share: f"random insertion, {share:.0%} skipped",
-}
 _VARIATIONS = (
     Variation("Static latents: learned vectors, no weaver", {"weaver_variant": "static"}),
     Variation("Projections only", {"weaver_variant": "projections_only"}),
@@ -168,7 +157,7 @@ STAGE: Stage[WeaverSftConfig] = Stage(
         },
         variations=_VARIATIONS,
     ),
-    told=_TOLD,
+    told=told(WeaverSftConfig),
     charts=Charts(
         figures=(
             Figure("loss", "Last loss", ".4g"),

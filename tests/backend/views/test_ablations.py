@@ -40,7 +40,7 @@ def test_checkpoint_lineage_and_comparison_name_the_ablation_and_expect_nothing(
     [
         ({}, []),
         ({"weaver_variant": "no_lora"}, ["no LoRA"]),
-        ({"max_inference_aug_num": 0}, ["none in the answer"]),
+        ({"max_inference_aug_num": 0}, ["no insertions in the answer"]),
         ({"lora_r": 4, "lora_targets": "all", "skip_probability": 0.5},
          ["LoRA on q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj", "rank 4",
           "random insertion, 50% skipped"]),
@@ -48,6 +48,14 @@ def test_checkpoint_lineage_and_comparison_name_the_ablation_and_expect_nothing(
 )  # fmt: skip
 def test_words_name_what_differs_from_the_usual_training(config: dict[str, Any], words: list[str]) -> None:
     assert set_apart("weaver_sft", config) == words
+
+
+def test_weaver_from_rewards_is_told_of_where_its_numbers_are_not_the_usual_ones() -> None:
+    assert set_apart("weaver_grpo", {"lora_r": None, "prompt_latents_len": 8}) == []
+    assert set_apart("weaver_grpo", {"lora_r": 4, "max_inference_aug_num": 0}) == [
+        "rank 4",
+        "no insertions in the answer",
+    ]
 
 
 def test_config_stored_before_there_were_ablations_keeps_meaning_and_hash() -> None:
