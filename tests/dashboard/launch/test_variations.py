@@ -32,6 +32,14 @@ def test_choice_follows_fields_that_are_set_by_hand_and_leads_back_to_the_usual_
     assert app.number_input(key="config_max_inference_aug_num").value == 5
 
 
+def test_step_of_run_all_starts_from_an_ablation_too(studio: Studio) -> None:
+    app = open_page("launch", what="all")
+    app.selectbox(key="weaver_sft_start_from").select(STATIC).run()
+    app.button(key="run_all").click().run()
+    assert not app.exception, app.exception
+    assert studio.wire.sent("/pipelines")[0]["steps"] == {"weaver_sft": {"weaver_variant": "static"}}
+
+
 def test_stage_without_variations_has_no_such_choice(studio: Studio) -> None:
     app = open_page("launch")
     assert START not in {box.key for box in app.selectbox}
