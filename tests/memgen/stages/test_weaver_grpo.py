@@ -350,3 +350,20 @@ def test_learns_to_bring_about_a_token_that_only_latents_can_move(
     assert rewards[0] < 0.3
     assert sum(rewards[-5:]) / 5 > 0.9
     assert probability(load(home, tmp_path / "toy" / "weaver_grpo")) > 0.9 > 0.3 > before
+
+
+@pytest.mark.usefixtures("scored_by_tokens")
+@pytest.mark.parametrize("variant", ["static", "no_lora"])
+def test_weaver_without_its_parts_is_trained_in_those_that_it_has(
+    home: Path, tmp_path: Path, config: RunConfig, variant: str
+) -> None:
+    learning = {"num_questions": 8, "max_steps": 2, "learning_rate": 0.01, "eval_questions": 0}
+    run(home, tmp_path / "sft", config_of(stage="weaver_sft", weaver_variant=variant, **learning))
+    ablated = tmp_path / "sft" / "weaver_sft"
+    run(home, tmp_path / "run", config.model_copy(update={"checkpoint": str(ablated), "max_steps": 2}))
+    assert metric(tmp_path / "run", "train/replay_gap")[1] < 1e-4
+    assert all(metric(tmp_path / "run", "train/grad_norm").values())
+    old, new = tensors_of(load(home, ablated)), tensors_of(load(home, tmp_path / "run" / "weaver_grpo"))
+    changed = {(file, key) for file in old for key in old[file] if not torch.equal(old[file][key], new[file][key])}
+    assert ("parts.safetensors", "weaver.weaver_to_reasoner.weight") in changed
+    assert {file for file, _ in changed} == {"parts.safetensors"}
