@@ -99,7 +99,7 @@ class EvaluateConfig(Evaluation):
     @field_validator("causal_check")
     @classmethod
     def _check_is_for_a_weaver(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is not None and info.data.get("setting") in cls.without_latents:
+        if value is not None and info.data.get("setting") in (*cls.without_latents, *cls.with_lora):
             raise PydanticCustomError("latents_unused", "without a weaver there are no latents to replace")
         return value
 
@@ -187,14 +187,14 @@ STAGE: Stage[EvaluateConfig] = Stage(
                 "LoRA evaluation",
                 "Answer questions with a plain LoRA that was trained on solutions, and score the answers.",
                 setting="lora",
-                absent=("insert_probability", *LENGTHS, *INSERTION, *STYLE_FIELDS),
+                absent=("insert_probability", *LENGTHS, *INSERTION, *STYLE_FIELDS, *CHECK_FIELDS),
             ),
             Form(
                 "lora_grpo_eval",
                 "LoRA GRPO evaluation",
                 "Answer questions with a plain LoRA that was trained by rewards, and score the answers.",
                 setting="lora+grpo",
-                absent=("insert_probability", *LENGTHS, *INSERTION, *STYLE_FIELDS),
+                absent=("insert_probability", *LENGTHS, *INSERTION, *STYLE_FIELDS, *CHECK_FIELDS),
             ),
         ),
         first=(*evaluations.FIRST_FIELDS, *STYLE_FIELDS, *CHECK_FIELDS),

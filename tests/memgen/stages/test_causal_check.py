@@ -238,6 +238,7 @@ def test_replaced_latents_move_the_logits(home: Path, tmp_path: Path, checkpoint
     ("fields", "field"),
     [
         ({"setting": "base", "causal_check": "noise"}, "causal_check"),
+        ({"setting": "lora", "checkpoint": "1", "causal_check": "noise"}, "causal_check"),
         ({"setting": "weaver", "checkpoint": "1", "causal_check": "scaled"}, "latents_factor"),
         ({"setting": "weaver", "checkpoint": "1", "latents_factor": 2.0}, "latents_factor"),
         ({"setting": "weaver", "checkpoint": "1", "causal_check": "noise", "latents_factor": 2.0}, "latents_factor"),
@@ -278,3 +279,23 @@ def test_solution_without_a_delimiter_gives_the_latents_at_its_end(home: Path, t
 
 def without_rationale(row: Question) -> Question:
     return replace(row, solution=rf"\boxed{{{row.answer}}}")
+
+
+def test_likelihood_of_the_solutions_is_measured_with_what_the_check_inserts(
+    home: Path, tmp_path: Path, checkpoint: str
+) -> None:
+    def likelihoods(name: str, **fields: Any) -> list[float]:
+        run(home, tmp_path / name, evaluation(checkpoint, nll=True, max_completion_length=48, **fields))
+        return [answer.metrics["nll"] for answer in answers(tmp_path / name)]
+
+    own = likelihoods("own")
+    assert likelihoods("one", causal_check="scaled", latents_factor=1.0) == own
+    nowhere = likelihoods("nowhere", max_prompt_aug_num=0, max_inference_aug_num=0)
+    assert likelihoods("none", causal_check="none") == pytest.approx(nowhere, rel=1e-5)
+    for check in CHECKS:
+        name = check["causal_check"]
+        moved = likelihoods(f"{name}-4", **check) if name != "none" else nowhere
+        assert all(abs(one - other) > 1e-5 for one, other in zip(moved, own, strict=True))
+    assert likelihoods("noise-1", batch_size=1, **CHECKS[2]) == pytest.approx(
+        likelihoods("noise-8", batch_size=8, **CHECKS[2]), rel=1e-4
+    )
