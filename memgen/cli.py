@@ -186,6 +186,12 @@ def export_checkpoint(
         _refuse(error)
 
 
+def _say(text: str) -> None:
+    """Print a line of a file that anybody may have written: signs that would steer a terminal become escapes."""
+    shown = (one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text)
+    typer.echo("".join(shown))
+
+
 @contextmanager
 def _registering() -> "Iterator[Registering]":
     from memgen.data.registered.registering import Registering
@@ -196,7 +202,7 @@ def _registering() -> "Iterator[Registering]":
         _refuse(error)
 
 
-app.add_typer(commands(_registering, typer.echo), name="data-set")
+app.add_typer(commands(_registering, _say), name="data-set")
 
 
 def _check_num_processes(config: RunConfig, num_processes: int) -> None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from memgen.contract.data_sets.prompts import PROMPTS
 from memgen.contract.data_sets.record import AnswerKind, DataSet, Split
@@ -77,6 +77,13 @@ class Registration(_Frozen):
     """Whether rows that can't be used, repeat a question, or stand in the test split as well are left out; otherwise
     the data set is refused, with their numbers."""
 
+    @field_validator("word", "help")
+    @classmethod
+    def _is_one_visible_line(cls, value: str) -> str:
+        if not value.isprintable():
+            raise ValueError("write one line, without control characters")
+        return value
+
     @model_validator(mode="after")
     def _choices_are_for_letters(self) -> Self:
         if self.answer == "choice" and not self.columns.choices and self.answer_as != "letter":
@@ -141,7 +148,7 @@ class RegisteredRecord(_Frozen):
         return DataSet(
             name=self.name,
             word=f"{said.word or said.name} ({self.version})",
-            help=said.help or f"registered from {', '.join(source.name for source in self.sources)}"[:300],
+            help=said.help or f"registered from {_printable(', '.join(one.name for one in self.sources))}"[:300],
             sizes=self.sizes,
             longest=self.longest,
             fullest=self.fullest,
@@ -150,6 +157,11 @@ class RegisteredRecord(_Frozen):
             loader=LOADER,
             place=folder,
         )
+
+
+def _printable(text: str) -> str:
+    """Names of files may hold anything."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def read_record(folder: Path) -> RegisteredRecord:

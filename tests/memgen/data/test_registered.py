@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from memgen import cli
 from memgen.contract.config import config_hash, parse_config
 from memgen.contract.data_sets import registry
 from memgen.contract.data_sets.functions import split_sizes
@@ -226,6 +228,21 @@ def test_record_of_today_is_read_as_it_was_written() -> None:
     )
     record = RegisteredRecord.model_validate_json(stored)
     assert (record.name, record.registration.seed) == ("sums-bf9c51ad4c", 42)
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "\x1b[31mred", "\u202eturned"])
+def test_words_of_a_data_set_are_one_visible_line(text: str) -> None:
+    for name in ("word", "help"):
+        with pytest.raises(ValueError, match="one line"):
+            Registration(name="sums", columns=SUMS.columns, **{name: text})
+
+
+def test_signs_of_a_file_do_not_steer_a_terminal(tmp_path: Path) -> None:
+    file = written(tmp_path / "rows.csv", b"q,a\n\x1b]0;title\x07,1\n")
+    done = CliRunner().invoke(cli.app, ["data-set", "preview", str(file.path)])
+    assert done.exit_code == 0
+    assert "  q: \\x1b]0;title\\x07" in done.output
+    assert "\x1b" not in done.output
 
 
 # gold answers
