@@ -80,6 +80,17 @@ def test_trigger_training_shows_what_tells_whether_it_learns(studio: Studio) -> 
     assert links(app)["starts from the checkpoint of run 1"] == "run=1"
 
 
+def test_weaver_by_rewards_shows_its_rewards_and_how_true_its_replay_is(studio: Studio) -> None:
+    names = ("reward", "reward_std", "frac_reward_zero_std", "completions/mean_length", "completions/truncated",
+             "entropy", "grad_norm", "replay_gap")  # fmt: skip
+    held = studio.claimed(**GRPO | {"stage": "weaver_grpo"})
+    held.say({"event": "phase", "name": "train"}, *(metric(f"train/{name}", 0.25)[0] for name in names), progress(1, 4))
+    app = open_page("run", run="1")
+    assert len(app.get("vega_lite_chart")) == 7 + 1
+    for word in ("Groups without signal", "Rollout and replay", "**1 of 4**", "**0\\.250**"):
+        assert word in shown(app)
+
+
 def test_header_of_a_live_training_takes_its_numbers_from_the_run_itself(studio: Studio) -> None:
     held = studio.claimed(**SFT)
     held.say({"event": "phase", "name": "train"}, *metric("train/loss", 0.75), progress(1, 4))
