@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from backend.api.client import ApiError
 from backend.api.schemas import RunDetail
 from dashboard.launch.draft import (
     CHOICES,
@@ -139,7 +140,12 @@ def _line(name: StepName, run: RunDetail) -> dict[str, str]:
     """What stands for the steps that a run's checkpoint comes from; they are left out where it comes from none."""
     choices: dict[str, str] = {}
     while run.parent_id is not None:
-        run = api.client().run(run.parent_id)
+        try:
+            run = api.client().run(run.parent_id)
+        except ApiError as error:
+            if error.problem.status != 404:
+                raise
+            return choices  # it was deleted
         step = next((one for one in STEPS[name].parents if STEPS[one].stage == run.stage), None)
         if step is None:
             return choices

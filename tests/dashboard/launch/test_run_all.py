@@ -140,6 +140,17 @@ def test_reused_trigger_brings_all_trainings_that_it_comes_from(studio: Studio, 
     assert run_all(open_page("launch", reuse_trigger_grpo=str(trigger)), studio).reuse == brought
 
 
+def test_reused_trigger_whose_weaver_was_deleted_is_all_that_is_chosen(studio: Studio, weaver: int) -> None:
+    trigger = studio.trained(GRPO, data="gsm8k", checkpoint=str(weaver))
+    studio.client.delete(weaver, confirm=True)
+    app = open_page("launch", reuse_trigger_grpo=str(trigger))
+    assert not app.exception
+    assert (app.selectbox(key="trigger_grpo_run").value, app.selectbox(key="weaver_sft_run").value) == (
+        str(trigger),
+        "new",
+    )
+
+
 def test_weaver_by_rewards_that_started_from_the_base_leaves_the_other_training_out(studio: Studio) -> None:
     rewarded = studio.trained(REWARDED, data="gsm8k")
     app = open_page("launch", what="all")
