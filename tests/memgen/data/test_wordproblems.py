@@ -125,6 +125,7 @@ def test_each_solution_scores_full_against_itself() -> None:
     for question in load_wordproblems("train") + load_wordproblems("test"):
         assert score(question.solution, question.solution) == {
             "accuracy": 1.0,
+            "accuracy_strict": 1.0,
             "compute_reward": 1.0,
             "format_ok": 1.0,
         }
