@@ -20,6 +20,7 @@ from backend.services.reconcile import Reconciler
 from backend.settings import Settings
 from backend.store.db import Database
 from backend.store.models import Attempt, Run
+from backend.views.claims import claimed_attempt
 from memgen.contract.config import parse_config
 from memgen.contract.status import (
     ATTEMPT_ENDED,
@@ -87,7 +88,8 @@ class Life(RuleBasedStateMachine):
         )
         for _ in range(times):
             with self.database.write() as session:
-                given = claim.claim(session, request, PATIENCE, at=self.now, free_disk=MEMORY)
+                taken = claim.claim(session, request, PATIENCE, at=self.now, free_disk=MEMORY)
+                given = None if taken is None else claimed_attempt(taken, PATIENCE)
             if given is not None:
                 self.claimed.append(given)
 

@@ -73,8 +73,14 @@ def test_first_ten_steps_are_those_of_trls_trainer_run_by_hand_on_the_same_rows(
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"num_iterations": 2, "beta": 0.1, "gradient_accumulation_steps": 2, "lora_dropout": 0.1, "max_steps": 8}],
-    ids=["plain", "with several iterations, batches and a divergence"],
+    [
+        pytest.param({}, id="plain"),
+        pytest.param(
+            {"num_iterations": 2, "beta": 0.1, "gradient_accumulation_steps": 2, "lora_dropout": 0.1, "max_steps": 8},
+            id="with several iterations, batches and a divergence",
+            marks=pytest.mark.long,
+        ),
+    ],
 )
 def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
     home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]

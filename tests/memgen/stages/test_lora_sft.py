@@ -81,7 +81,8 @@ def test_training_lowers_the_validation_loss_and_leaves_a_checkpoint_that_peft_l
     assert not torch.allclose(tuned(ids).logits, plain)
 
 
-@pytest.mark.parametrize("steps", [3, 4])  # between two checkpoints, and right after one
+# between two checkpoints, and right after one
+@pytest.mark.parametrize("steps", [3, pytest.param(4, marks=pytest.mark.long)])
 def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
     home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
