@@ -176,7 +176,7 @@ class RunningStack:
         return self.run_when(run_id, lambda run: run.status in RUN_ENDED, seconds, f"end of run {run_id}")
 
     def how_runs_ended(self) -> str:
-        """The failures of its runs and the last lines of their logs, for a test's report."""
+        """The failures of its runs, and the last lines of all logs, for a test's report."""
         from backend.api.client import ApiError, Unreachable
 
         try:
@@ -185,7 +185,7 @@ class RunningStack:
         except (ApiError, Unreachable) as error:
             return f"the backend does not say: {error}"
         told = [f"run {run.id}: {run.failure}" for run in failed]
-        for path in sorted(self.home.glob("runs/*/attempts/*/log.txt")):
+        for path in sorted([*self.home.glob("services/*.log"), *self.home.glob("runs/*/attempts/*/log.txt")]):
             told += [f"-- {path.relative_to(self.home)}", *path.read_text(errors="replace").splitlines()[-20:]]
         return "\n".join(told)
 
