@@ -208,6 +208,7 @@ def _choice(field: FormField, key: str, empty: str, on_change: Callable[[], None
         key=key,
         help=field.help or None,
         format_func=partial(_choice_text, field, empty),
+        placeholder=empty if field.nullable else None,  # what stands there as long as nothing is chosen
         on_change=on_change,
     )
 

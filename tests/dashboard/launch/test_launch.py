@@ -276,6 +276,7 @@ def test_another_update_of_ltpo_shows_its_own_defaults(studio: Studio) -> None:
 def test_style_of_the_prompt_is_chosen_in_words_and_brings_its_defaults(studio: Studio) -> None:
     app = open_page("launch", what="base_eval")
     box = app.selectbox(key="config_prompt_style")
+    assert box.proto.placeholder == "zero-shot"
     assert (box.label, box.options) == ("Prompt", ["zero-shot", "chain of thought", "worked examples"])
     box.select("worked_examples").run()
     assert app.number_input(key="config_num_examples").value == 4
