@@ -11,7 +11,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 # Tests that start several processes which work at once; two such tests at once are too much for two cores.
-STACK_TESTS := tests/service tests/browser tests/faults tests/worker tests/memgen/parallel tests/memgen/stages/test_parallel.py
+STACK_TESTS := tests/service tests/browser tests/faults tests/worker tests/memgen/parallel tests/memgen/stages/test_parallel.py \
+	tests/memgen/test_cli.py
 
 .PHONY: install up down demo check test test-all test-stack test-rest faults bench clean
 .DELETE_ON_ERROR:
