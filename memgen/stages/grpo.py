@@ -5,11 +5,31 @@ from contextlib import contextmanager
 
 import torch
 
+from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput
+from memgen.contract.rows import num_rows
 from memgen.contract.stage_configs import FromRewards
 from memgen.contract.stages.trainings import rows_of_a_step
+from memgen.data.prompt import question_prompt
+from memgen.data.questions import Question
+from memgen.model.base import BaseModel
+from memgen.model.generation import encode_prompts
 from memgen.model.memgen_model import MemGenModel
-from memgen.stages.training import batch_of, seed_of
+from memgen.stages.context import Context
+from memgen.stages.training import batch_of, drawn, seed_of
+
+
+def drawn_prompts(
+    config: FromRewards, context: Context, base: BaseModel, questions: list[Question]
+) -> tuple[list[Question], list[list[int]]]:
+    """The questions of a training, drawn by its seed, and their prompts' token ids.
+
+    Raises:
+        BadInput: a prompt is too long.
+    """
+    chosen = drawn(questions, num_rows(config, context.data_folder), config.seed)
+    texts = [question_prompt(data_set(config.data), question.question) for question in chosen]
+    return chosen, encode_prompts(base, texts, config.max_prompt_length)
 
 
 def questions_of(config: FromRewards, count: int, number: int) -> tuple[list[int], list[int]]:

@@ -11,23 +11,20 @@ from pathlib import Path
 
 import torch
 
-from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput
-from memgen.contract.rows import num_rows, num_steps
+from memgen.contract.rows import num_steps
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
-from memgen.data.prompt import question_prompt
 from memgen.data.questions import Question
 from memgen.environment import REWARD_CONDITIONS
 from memgen.model.checkpoint import restore
-from memgen.model.generation import encode_prompts
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.stages.advantages import penalised
 from memgen.stages.context import Context
-from memgen.stages.grpo import check_some_insertion, clipped_gain, copies, questions_of, swapped
+from memgen.stages.grpo import check_some_insertion, clipped_gain, copies, drawn_prompts, questions_of, swapped
 from memgen.stages.loading import Loaded, load
 from memgen.stages.rollout import Facts, Rollout, roll_out
 from memgen.stages.slices import slices
-from memgen.stages.training import TrainingLoop, drawn, resume_point
+from memgen.stages.training import TrainingLoop, resume_point
 
 
 def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Question]) -> dict[str, float]:
@@ -38,9 +35,7 @@ def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Qu
         Stopped: a stop was asked for.
     """
     loaded = load(config, context, REWARD_CONDITIONS)
-    chosen = drawn(questions, num_rows(config, context.data_folder), config.seed)
-    texts = [question_prompt(data_set(config.data), question.question) for question in chosen]
-    prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)
+    chosen, prompts = drawn_prompts(config, context, loaded.base, questions)
     resumed = resume_point(context)
     model, initial = _models(config, loaded, resumed[0] if resumed else None)
     loop = TrainingLoop(

@@ -13,22 +13,19 @@ from typing import Literal
 
 import torch
 
-from memgen.contract.data_sets.registry import data_set
-from memgen.contract.rows import num_rows, num_steps
+from memgen.contract.rows import num_steps
 from memgen.contract.stages.weaver_grpo import WeaverGrpoConfig, usual
-from memgen.data.prompt import question_prompt
 from memgen.data.questions import Question
 from memgen.environment import REWARD_CONDITIONS
 from memgen.model.checkpoint import new_model, restore
-from memgen.model.generation import encode_prompts
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.model.woven_generation import Completion
 from memgen.stages.context import Context
-from memgen.stages.grpo import check_some_insertion, clipped_gain, copies, questions_of, swapped
+from memgen.stages.grpo import check_some_insertion, clipped_gain, copies, drawn_prompts, questions_of, swapped
 from memgen.stages.loading import Loaded, load, refuse_other_rank
 from memgen.stages.rollout import Rollout, roll_out
 from memgen.stages.slices import slices
-from memgen.stages.training import TrainingLoop, drawn, resume_point, seed_of
+from memgen.stages.training import TrainingLoop, resume_point, seed_of
 
 
 def weaver_grpo(config: WeaverGrpoConfig, context: Context, questions: list[Question]) -> dict[str, float]:
@@ -39,9 +36,7 @@ def weaver_grpo(config: WeaverGrpoConfig, context: Context, questions: list[Ques
         Stopped: a stop was asked for.
     """
     loaded = load(config, context, REWARD_CONDITIONS)
-    chosen = drawn(questions, num_rows(config, context.data_folder), config.seed)
-    texts = [question_prompt(data_set(config.data), question.question) for question in chosen]
-    prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)
+    chosen, prompts = drawn_prompts(config, context, loaded.base, questions)
     resumed = resume_point(context)
     model, initial = _models(config, loaded, resumed[0] if resumed else None)
     trigger = loaded.manifest is not None and "trigger" in loaded.manifest.trained

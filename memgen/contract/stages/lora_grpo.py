@@ -96,19 +96,13 @@ STAGE: Stage[LoraGrpoConfig] = Stage(
             "data", "num_questions", "budget", "num_train_epochs", "max_steps", "max_seconds", "trained_numbers",
             "batch_size", "num_generations", "learning_rate", "max_completion_length", "lora_r", "lora_targets",
         ),
-        empty={
-            **trainings.EMPTY,
-            "num_questions": "all",
-            "max_seconds": "no limit",
-            "trained_numbers": "by the rank",
-        },
+        empty=trainings.EMPTY_OF_LORA,
     ),
     charts=Charts(
         figures=(
-            Figure("reward", "Last reward", ".3f"),
-            Figure("reward_std", "Last reward std", ".3f"),
-            Figure("frac_reward_zero_std", "Groups without signal", "%"),
-            Figure("num_prompts", "Questions", ",.0f"),
+            *trainings.REWARDS,
+            trainings.NO_SIGNAL,
+            trainings.PROMPTS,
             Figure("trained_numbers", "Trained numbers", ",.0f"),
         ),
         first_metrics="step",

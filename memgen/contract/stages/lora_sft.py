@@ -7,7 +7,7 @@ from pydantic import Field
 from memgen.contract.planner.moments import Moment
 from memgen.contract.planner.shapes import Shape, batch_of_solutions
 from memgen.contract.presets import Dimensions
-from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
+from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Stage, Work
 from memgen.contract.stages import trainings
 from memgen.contract.stages.lora_trainings import LoraTraining, backward, trained
 
@@ -75,31 +75,18 @@ STAGE: Stage[LoraSftConfig] = Stage(
             "data", "num_questions", "budget", "num_train_epochs", "max_steps", "max_seconds", "trained_numbers",
             "batch_size", "learning_rate", "max_completion_length", "lora_r", "lora_targets",
         ),
-        empty={
-            **trainings.EMPTY,
-            "num_questions": "all",
-            "max_seconds": "no limit",
-            "trained_numbers": "by the rank",
-        },
+        empty=trainings.EMPTY_OF_LORA,
     ),
     charts=Charts(
         figures=(
-            Figure("loss", "Last loss", ".4g"),
-            Figure("eval_loss_before", "Validation loss at the start", ".4g"),
-            Figure("eval_loss", "Validation loss", ".4g"),
-            Figure("num_examples", "Examples", ",.0f"),
+            *trainings.LOSSES,
             Figure("trained_numbers", "Trained numbers", ",.0f"),
         ),
         first_metrics="step",
         panels=(
             (
-                Panel(
-                    "Loss",
-                    ("train/loss", "eval/loss"),
-                    "In nats per token of the solutions; eval: on validation rows",
-                    2,
-                ),
-                Panel("Learning rate", ("train/learning_rate",), "Of the LoRA"),
+                trainings.LOSS,
+                trainings.LEARNING_RATE,
                 trainings.GRADIENT_NORM,
             ),
         ),

@@ -1,11 +1,23 @@
 """What the records of all trainings share, and those of trainings from rewards."""
 
-from memgen.contract.stage import Output, Panel
+from memgen.contract.stage import Figure, Output, Panel
 from memgen.contract.stage_configs import FromRewards, Training
 
 AREA = "train"
 PACE = ("batch_size", "gradient_accumulation_steps", "data", "max_completion_length")
 EMPTY = {"max_steps": "all epochs", "revision": "newest"}
+EMPTY_OF_LORA = {**EMPTY, "num_questions": "all", "max_seconds": "no limit", "trained_numbers": "by the rank"}
+LOSSES = (
+    Figure("loss", "Last loss", ".4g"),
+    Figure("eval_loss_before", "Validation loss at the start", ".4g"),
+    Figure("eval_loss", "Validation loss", ".4g"),
+    Figure("num_examples", "Examples", ",.0f"),
+)
+LOSS = Panel("Loss", ("train/loss", "eval/loss"), "In nats per token of the solutions; eval: on validation rows", 2)
+LEARNING_RATE = Panel("Learning rate", ("train/learning_rate",), "Of the LoRA")
+REWARDS = (Figure("reward", "Last reward", ".3f"), Figure("reward_std", "Last reward std", ".3f"))
+NO_SIGNAL = Figure("frac_reward_zero_std", "Groups without signal", "%")
+PROMPTS = Figure("num_prompts", "Questions", ",.0f")
 REWARD = Panel("Reward", ("train/reward", "train/reward_std"), "Mean, and standard deviation within a question", 2)
 WITHOUT_SIGNAL = Panel(
     "Groups without signal",

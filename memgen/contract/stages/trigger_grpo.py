@@ -139,11 +139,10 @@ STAGE: Stage[TriggerGrpoConfig] = Stage(
     ),
     charts=Charts(
         figures=(
-            Figure("reward", "Last reward", ".3f"),
-            Figure("reward_std", "Last reward std", ".3f"),
+            *trainings.REWARDS,
             Figure("insert_rate", "Last insert rate", "%"),
-            Figure("frac_reward_zero_std", "Groups without signal", "%"),
-            Figure("num_prompts", "Questions", ",.0f"),
+            trainings.NO_SIGNAL,
+            trainings.PROMPTS,
         ),
         first_metrics="step",
         panels=(

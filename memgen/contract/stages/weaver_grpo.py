@@ -137,11 +137,10 @@ STAGE: Stage[WeaverGrpoConfig] = Stage(
     told=told(WeaverGrpoConfig),
     charts=Charts(
         figures=(
-            Figure("reward", "Last reward", ".3f"),
-            Figure("reward_std", "Last reward std", ".3f"),
-            Figure("frac_reward_zero_std", "Groups without signal", "%"),
+            *trainings.REWARDS,
+            trainings.NO_SIGNAL,
             Figure("insertions", "Insertions", ".2f"),
-            Figure("num_prompts", "Questions", ",.0f"),
+            trainings.PROMPTS,
         ),
         first_metrics="step",
         panels=(

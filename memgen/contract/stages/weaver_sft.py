@@ -10,7 +10,7 @@ from memgen.contract.planner.moments import Moment, learning_from_tokens
 from memgen.contract.planner.parameters import latents_parameters, lora_parameters, projection_parameters
 from memgen.contract.planner.shapes import Shape, batch_of_solutions
 from memgen.contract.presets import Dimensions
-from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Variation, Work
+from memgen.contract.stage import Charts, Form, Launch, Memory, Next, Panel, Stage, Variation, Work
 from memgen.contract.stage_configs import LENGTHS, LIMITS, USUAL, Training, some_insertion
 from memgen.contract.stages import trainings
 from memgen.contract.weaver_variants import LORA_TARGETS, VARIANTS, TargetsField, VariantField, told
@@ -159,22 +159,12 @@ STAGE: Stage[WeaverSftConfig] = Stage(
     ),
     told=told(WeaverSftConfig),
     charts=Charts(
-        figures=(
-            Figure("loss", "Last loss", ".4g"),
-            Figure("eval_loss_before", "Validation loss at the start", ".4g"),
-            Figure("eval_loss", "Validation loss", ".4g"),
-            Figure("num_examples", "Examples", ",.0f"),
-        ),
+        figures=trainings.LOSSES,
         first_metrics="step",
         panels=(
             (
-                Panel(
-                    "Loss",
-                    ("train/loss", "eval/loss"),
-                    "In nats per token of the solutions; eval: on validation rows",
-                    2,
-                ),
-                Panel("Learning rate", ("train/learning_rate",), "Of the LoRA"),
+                trainings.LOSS,
+                trainings.LEARNING_RATE,
                 trainings.GRADIENT_NORM,
             ),
             (
