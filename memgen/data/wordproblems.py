@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -83,12 +84,19 @@ def load_wordproblems_easy(split: str, seed: int = 42, folder: Path | None = Non
 
 def _load(data: str, split: str, seed: int) -> list[Question]:
     check_split(split)
+    train_rows, test_rows = _all_questions(data)
+    if split == "test":
+        return list(test_rows)
+    train, validation = split_validation(list(train_rows), seed)
+    return validation if split == "validation" else train
+
+
+@cache
+def _all_questions(data: str) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+    """Rows of train (validation among them) and of test; a training asks for two of its splits."""
     level = LEVELS[data]
     train_rows, test_rows = generate(steps=level.steps, max_number=level.max_number, known=level.known)
-    if split == "test":
-        return _questions(test_rows, data)
-    train, validation = split_validation(_questions(train_rows, data), seed)
-    return validation if split == "validation" else train
+    return tuple(_questions(train_rows, data)), tuple(_questions(test_rows, data))
 
 
 def generate(

@@ -14,7 +14,8 @@ IN_PROCESS = [key for key in core.KEYS if key not in ("memory", "generate_growth
 @pytest.mark.parametrize("key", IN_PROCESS)
 def test_each_key_measures_both_sides_on_the_tiny_model(key: str, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.delenv("MEMGEN_GSM8K_DIR", raising=False)
-    monkeypatch.setattr("benchmarks.lora_sft.ROUNDS", 1)  # its sides are whole trainings
+    for name, value in (("ROUNDS", 1), ("ROWS", 4), ("STEPS", 2)):  # its sides are whole trainings
+        monkeypatch.setattr(f"benchmarks.lora_sft.{name}", value)
     file = tmp_path / "figures.json"
     file.write_text(json.dumps({"kept": 1}))
     code = core.main(["--json", str(file), "--only", key, "--model", "tiny"])
