@@ -130,17 +130,18 @@ class Reconciler:
         if attempt.lease_until is not None and attempt.lease_until < now:
             heard = f"last heard of at {attempt.phase or 'its start'} on {attempt.host}, slot {attempt.slot}"
             self._lose(session, attempt, now, heard)
-        elif self._has_rebooted(attempt, workers):
+        elif self._has_rebooted(attempt, workers, now):
             self._lose(session, attempt, now, f"{attempt.host} has been restarted since it was claimed")
 
-    def _has_rebooted(self, attempt: Attempt, workers: Iterable[Worker]) -> bool:
+    def _has_rebooted(self, attempt: Attempt, workers: Iterable[Worker], now: float) -> bool:
         """Whether the attempt's machine has come up anew, nothing being heard of the attempt for some beats before."""
         if attempt.lease_until is None:
             return False
         last_beat = attempt.lease_until - self._settings.lease_seconds
         return any(
             came_up_anew(worker, attempt.host, attempt.boot_id)
-            and worker.last_seen - last_beat > 3 * self._settings.beat_seconds
+            # a clock that was put back leaves workers in the future, while leases were cut to the new time
+            and min(worker.last_seen, now) - last_beat > 3 * self._settings.beat_seconds
             for worker in workers
         )
 

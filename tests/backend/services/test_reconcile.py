@@ -179,6 +179,8 @@ def test_other_boot_id_of_a_host_whose_attempt_still_beats_loses_nothing(backend
         assert attempt.beat().status_code == 200
         announce(backend, "another machine")
         backend.reconciler.round()
+    backend.clock.now -= 3600  # leaves the other machine's sign of life in the future
+    backend.reconciler.round()
     assert [one["status"] for one in backend.run(1)["attempts"]] == ["starting"]
 
 
