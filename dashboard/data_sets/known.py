@@ -1,6 +1,7 @@
 """The data sets that are there, and the way to delete one that was registered."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -8,21 +9,28 @@ import streamlit as st
 from backend.api.schemas import DataSetOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line
+from dashboard.parts.text import MISSING
+
+SPLITS = ("train", "validation", "test")
 
 
 def known_data_sets(items: Sequence[DataSetOut]) -> None:
     """A table of all."""
     rows = [
         {
-            "Data set": one_line(one.name),
-            "Called": one_line(one.word),
-            "Answer": one.answer,
-            **{name.capitalize(): (one.sizes or {}).get(name) for name in ("train", "validation", "test")},
-            "About": one_line(one.help),
+            "word": one_line(one.word),
+            "name": one_line(one.name),
+            "answer": one.answer,
+            **{split: (one.sizes or {}).get(split) for split in SPLITS},
+            "help": one_line(one.help),
         }
         for one in items
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="known_data_sets")
+    frame = pd.DataFrame(rows).astype(dict.fromkeys(SPLITS, "Int64"))
+    st.dataframe(
+        frame, column_config=COLUMNS, hide_index=True, placeholder=MISSING, key="known_data_sets",
+        alt="Data sets with the sizes of their splits",
+    )  # fmt: skip
 
 
 def delete_one(items: Sequence[DataSetOut]) -> None:
@@ -46,3 +54,20 @@ def delete_one(items: Sequence[DataSetOut]) -> None:
             ):
                 api.forget_data_sets()
                 st.rerun()
+
+
+COLUMNS: dict[str, Any] = {
+    "word": st.column_config.TextColumn("Data set", width=180),
+    "name": st.column_config.TextColumn("Name", help="As configs and the command line call it", width=180),
+    "answer": st.column_config.TextColumn("Answer", help="What an answer is, which decides how it is scored", width=90),
+    **{
+        split: st.column_config.NumberColumn(
+            split.capitalize(),
+            help="Rows; of a data set that can't be read here they are not known",
+            format="localized",
+            width=80,
+        )
+        for split in SPLITS
+    },
+    "help": st.column_config.TextColumn("About"),
+}

@@ -27,7 +27,7 @@ from dashboard.parts import api
 from dashboard.parts.url_state import keep_in_url
 from memgen.contract.config import stored_config
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, PipelineSpec, StepName
-from memgen.contract.stages import forms, stage_named, trains
+from memgen.contract.stages import STAGES, forms, stage_named, trains
 
 ALL = "all"
 DEFAULT: StepName = "base_eval"
@@ -37,9 +37,20 @@ SAME_BASE = ("preset", "revision", "data")
 
 
 def whats() -> dict[str, str]:
-    """What can be launched, by its name in the address: *Run all*, its steps in their order, and all other runs."""
-    steps: dict[str, str] = {name: step.label for name, step in STEPS.items()}
-    return {ALL: "Run all", **steps, **{name: form.label for name, (_, form) in forms().items()}}
+    """What can be launched, by its name in the address: *Run all*, its steps in their order, and all other runs.
+
+    Of these others an evaluation stands after the training whose checkpoints it measures.
+    """
+    makers = {stage.makes: number for number, stage in enumerate(STAGES) if stage.trains}
+
+    def place(name: str) -> tuple[int, bool]:
+        stage, form = known[name]
+        number = STAGES.index(stage) if stage.trains else makers.get(stage.need(form.setting), len(STAGES))
+        return number, not stage.trains
+
+    known = forms()
+    ordered = [*STEPS, *sorted(known, key=place)]  # a step keeps its first place
+    return {ALL: "Run all", **{name: known[name][1].label for name in ordered}}
 
 
 def choose_what() -> str:

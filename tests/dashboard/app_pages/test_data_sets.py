@@ -2,8 +2,12 @@
 
 import json
 
+import pandas as pd
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from memgen.contract.data_sets import registry
+from memgen.contract.data_sets.registry import BUILT_IN
 from tests.dashboard.pages import open_page, said
 from tests.dashboard.studio import Studio
 
@@ -64,3 +68,14 @@ def test_file_that_is_no_text_is_refused_on_the_page(studio: Studio) -> None:
     app = open_page("data_sets")
     send(app, "rows.csv", b"\x7fELF\0\0\0")
     assert "This file is no text" in said(app)
+
+
+def test_sizes_are_numbers_and_one_that_is_not_known_is_missing(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = BUILT_IN[0].model_copy(update={"name": "lost", "sizes": "nowhere_at_all:count"})
+    monkeypatch.setattr(registry, "_installed", lambda: ({one.name: one for one in (*BUILT_IN, lost)}, ()))
+    sizes = open_page("data_sets").dataframe[0].value.set_index("name")[["train", "validation", "test"]]
+    assert all(map(pd.api.types.is_numeric_dtype, sizes.dtypes))
+    assert sizes["test"]["gsm8k"] == 1319
+    assert sizes.loc["lost"].isna().all()

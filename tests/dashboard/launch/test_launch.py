@@ -116,6 +116,12 @@ def test_choice_of_a_step_stays_in_the_address_and_shows_its_own_defaults(studio
     assert app.number_input(key="config_batch_size").value == 2
 
 
+def test_evaluation_of_a_plain_lora_stands_after_the_training_that_makes_it(studio: Studio) -> None:
+    shown_forms = open_page("launch").segmented_control(key="what").options
+    assert shown_forms[:2] == ["Run all", STEPS["base_eval"].label]
+    assert shown_forms[-4:] == ["LoRA SFT", "LoRA evaluation", "LoRA GRPO", "LoRA GRPO evaluation"]
+
+
 def test_address_without_a_known_step_shows_the_base_evaluation(studio: Studio) -> None:
     assert open_page("launch", what="nothing").segmented_control(key="what").value == "base_eval"
 
