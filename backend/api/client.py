@@ -182,10 +182,11 @@ class Client:
         preset: str | None = None,
         setting: str | None = None,
         text: str | None = None,
+        sort: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> s.RunList:
-        """A page of runs, newest first."""
+        """A page of runs, newest first; `sort` is a column, after `-` the highest first."""
         return self._get(
             "/runs",
             s.RunList,
@@ -194,6 +195,7 @@ class Client:
             preset=preset,
             setting=setting,
             text=text,
+            sort=sort,
             cursor=cursor,
             limit=limit,
         )
@@ -308,9 +310,9 @@ class Client:
         """Would this pipeline run, and why not."""
         return self._post("/pipelines/preflight", s.PipelinePreflight, spec.model_dump(mode="json"))
 
-    def pipelines(self, *, cursor: str | None = None, limit: int = 20) -> s.PipelineList:
-        """A page of pipelines, newest first."""
-        return self._get("/pipelines", s.PipelineList, cursor=cursor, limit=limit)
+    def pipelines(self, *, sort: str | None = None, cursor: str | None = None, limit: int = 20) -> s.PipelineList:
+        """A page of pipelines, newest first; `sort` is a column, after `-` the highest first."""
+        return self._get("/pipelines", s.PipelineList, sort=sort, cursor=cursor, limit=limit)
 
     def pipeline(self, pipeline_id: int) -> s.PipelineOut:
         """One pipeline."""

@@ -11,14 +11,19 @@ def cursor_number(cursor: str) -> int:
     """
     try:
         number = int(cursor)
-        if abs(number) > LARGEST_INTEGER:
-            raise ValueError(cursor)
-        return number
     except ValueError:
-        raise ServiceError(
-            "bad_cursor",
-            "this cursor is not from a reply of ours",
-            field="cursor",
-            value=cursor,
-            way_out="Leave it out to start at the first page.",
-        ) from None
+        raise bad_cursor(cursor) from None
+    if abs(number) > LARGEST_INTEGER:
+        raise bad_cursor(cursor)
+    return number
+
+
+def bad_cursor(cursor: str) -> ServiceError:
+    """The error for a cursor that no reply of ours has named."""
+    return ServiceError(
+        "bad_cursor",
+        "this cursor is not from a reply of ours",
+        field="cursor",
+        value=cursor,
+        way_out="Leave it out to start at the first page.",
+    )

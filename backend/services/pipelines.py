@@ -7,7 +7,6 @@ from sqlmodel import Session, col, select
 
 from backend.errors import LARGEST_INTEGER, Conflict, NotFound
 from backend.services import checkpoints, lifecycle, runs
-from backend.services.cursors import cursor_number
 from backend.store.models import Checkpoint, Pipeline, PipelineStep, Run
 from memgen.contract.config import InvalidConfig, RunConfig, stored_config
 from memgen.contract.errors import BadInput
@@ -34,15 +33,6 @@ def get(session: Session, pipeline_id: int) -> Pipeline:
             way_out="GET /api/v1/pipelines lists them.",
         )
     return found
-
-
-def listed(session: Session, *, cursor: str | None, limit: int) -> tuple[list[Pipeline], str | None]:
-    """A page of pipelines, newest first, and the next page's cursor."""
-    query = select(Pipeline).order_by(col(Pipeline.id).desc()).limit(limit + 1)
-    if cursor:
-        query = query.where(col(Pipeline.id) < cursor_number(cursor))
-    rows = list(session.exec(query))
-    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
 
 
 def check_reuse(session: Session, spec: PipelineSpec, home: Path) -> dict[StepName, Run]:

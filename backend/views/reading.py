@@ -1,10 +1,10 @@
-"""What pages of a run read: log, answers, history, and the list of runs."""
+"""What pages of a run read: log, answers and history."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import func
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
 from backend.errors import NotFound, ServiceError
@@ -13,51 +13,9 @@ from backend.services.cursors import cursor_number
 from backend.services.lifecycle import start_of
 from backend.store.models import Answer, AnswerScore, Attempt, Run, RunEvent
 from backend.views import views
-from memgen.contract.status import ATTEMPT_ENDED, RunStatus
+from memgen.contract.status import ATTEMPT_ENDED
 
 SHOWS = ("all", "right", "wrong", "truncated", "no_box")
-
-
-def list_runs(
-    session: Session,
-    *,
-    status: str | None,
-    stage: str | None,
-    preset: str | None,
-    setting: str | None,
-    text: str | None,
-    cursor: str | None,
-    limit: int,
-) -> tuple[list[Run], str | None]:
-    """A page of runs, newest first, and the cursor of the next page.
-
-    Raises:
-        ServiceError: `unknown_status` or `bad_cursor`.
-    """
-    query = select(Run).order_by(col(Run.id).desc()).limit(limit + 1)
-    if status:
-        wanted = status.split(",")
-        for name in wanted:
-            if name not in set(RunStatus):
-                raise ServiceError(
-                    "unknown_status",
-                    "no such status",
-                    field="status",
-                    value=name,
-                    way_out=f"Known: {', '.join(RunStatus)}.",
-                )
-        query = query.where(col(Run.status).in_(wanted))
-    for column, value in ((Run.stage, stage), (Run.preset, preset), (Run.setting, setting)):
-        if value:
-            query = query.where(col(column) == value)
-    if text:
-        query = query.where(
-            or_(col(Run.note).icontains(text, autoescape=True), col(Run.preset).icontains(text, autoescape=True))
-        )
-    if cursor:
-        query = query.where(col(Run.id) < cursor_number(cursor))
-    rows = list(session.exec(query))
-    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None
 
 
 def log(

@@ -43,10 +43,12 @@ class PipelineOut(ApiReply):
 
 
 class PipelineList(ApiReply):
-    """A page of pipelines, newest first."""
+    """A page of pipelines, newest first or as asked for."""
 
     items: list[PipelineOut]
     next_cursor: str | None
+    total: int | None = None
+    """Pipelines on all pages; null from a backend of a version before."""
 
 
 class Candidates(ApiReply):

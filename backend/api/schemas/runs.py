@@ -111,10 +111,12 @@ class RunDetail(RunOut):
 
 
 class RunList(ApiReply):
-    """A page of runs, newest first."""
+    """A page of runs, newest first or as asked for."""
 
     items: list[RunOut]
     next_cursor: str | None
+    total: int | None = None
+    """Runs that match the filter, on all pages; null from a backend of a version before."""
 
 
 class StopRequest(ApiRequest):

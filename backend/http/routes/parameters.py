@@ -1,10 +1,11 @@
 """Parameters that several routes take, each with its form."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Header, Query
 from pydantic import BeforeValidator
 
+from backend.services.sorting import Columns, sort_pattern
 from memgen.contract.stages import STAGES
 from memgen.contract.status import RunStatus
 
@@ -24,6 +25,14 @@ Cursor = Annotated[
         json_schema_extra={"pattern": r"^[0-9]{0,18}$"},  # kept by the service, whose error says more
     ),
 ]
+SortedCursor = Annotated[
+    str | None,
+    Query(
+        description="`next_cursor` of the page before, with the same `sort`; empty for the first.",
+        max_length=4000,
+        json_schema_extra={"pattern": r"^([0-9]{1,18}(~.+)?)?$"},  # kept by the service, whose error says more
+    ),
+]
 _STATUSES = "|".join(RunStatus)
 Statuses = Annotated[
     str | None,
@@ -32,6 +41,18 @@ Statuses = Annotated[
         json_schema_extra={"pattern": rf"^(({_STATUSES})(,({_STATUSES}))*)?$"},  # kept by the service as well
     ),
 ]
+
+
+def sort_by(columns: Columns) -> Any:
+    """The parameter `sort` of a list that can be sorted by these."""
+    return Query(
+        description="Column to sort by, after `-` the highest first; empty for the newest first. Where a row has no "
+        "value it stands at the end.",
+        max_length=50,
+        json_schema_extra={"pattern": sort_pattern(columns)},  # kept by the service as well
+    )
+
+
 Stage = Annotated[str | None, Query(pattern=rf"^({'|'.join(stage.name for stage in STAGES)})$", description="A stage.")]
 Text = Annotated[str | None, Query(max_length=200)]
 

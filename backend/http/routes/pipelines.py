@@ -8,12 +8,13 @@ from sqlmodel import Session
 from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
-from backend.http.routes.parameters import Cursor, Key
+from backend.http.routes.parameters import Key, SortedCursor, sort_by
 from backend.http.routes.route import Route
 from backend.services import pipelines, preflight
 from backend.services.candidates import candidates as candidates_of
 from backend.services.idempotency import once, replayed
 from backend.store.models import Pipeline
+from backend.views import pipeline_list
 from backend.views import pipelines as views
 from backend.views.preflight import pipeline_preflight
 from backend.views.views import runs_out
@@ -60,14 +61,17 @@ def try_out(body: PipelineSpec, context: ContextDep) -> s.PipelinePreflight:
 
 @router.get("")
 def list_pipelines(
-    context: ContextDep, cursor: Cursor = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
+    context: ContextDep,
+    sort: Annotated[str | None, sort_by(pipeline_list.COLUMNS)] = None,
+    cursor: SortedCursor = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> s.PipelineList:
-    """Pipelines, newest first."""
+    """Pipelines, newest first or in the order of a column."""
     with context.database.read() as session:
         around = context.look_around()
-        rows, following = pipelines.listed(session, cursor=cursor, limit=limit)
-        items = views.page(session, rows, around)
-    return s.PipelineList(items=items, next_cursor=following)
+        page = pipeline_list.list_pipelines(session, sort=sort, cursor=cursor, limit=limit)
+        items = views.page(session, page.rows, around)
+    return s.PipelineList(items=items, next_cursor=page.next_cursor, total=page.total)
 
 
 @router.get("/candidates")

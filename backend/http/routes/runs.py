@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, status
 from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
-from backend.http.routes.parameters import Cursor, Flag, Key, Stage, Statuses, Text
+from backend.http.routes.parameters import Cursor, Flag, Key, SortedCursor, Stage, Statuses, Text, sort_by
 from backend.http.routes.route import Route
 from backend.services import runs, scoring
 from backend.services.checkpoints import check_files, check_parent, parent_of
@@ -16,7 +16,7 @@ from backend.services.disk import size_of
 from backend.services.idempotency import once, replayed
 from backend.services.outputs import newest_of
 from backend.services.preflight import check, pin_revision
-from backend.views import reading, series, views
+from backend.views import reading, run_list, series, views
 from memgen.contract.config import parse_config, stored_config
 
 router = APIRouter(route_class=Route, prefix="/runs", dependencies=[Depends(require_user)], tags=["runs"])
@@ -61,16 +61,16 @@ def list_runs(
     preset: Text = None,
     setting: Text = None,
     text: Annotated[str | None, Query(description="Part of the note or of the model's name.", max_length=200)] = None,
-    cursor: Cursor = None,
+    sort: Annotated[str | None, sort_by(run_list.COLUMNS)] = None,
+    cursor: SortedCursor = None,
     limit: Limit = 50,
 ) -> s.RunList:
-    """Runs, newest first."""
+    """Runs, newest first or in the order of a column."""
+    wanted = run_list.RunFilter(status=status, stage=stage, preset=preset, setting=setting, text=text)
     with context.database.read() as session:
-        rows, next_cursor = reading.list_runs(
-            session, status=status, stage=stage, preset=preset, setting=setting, text=text, cursor=cursor, limit=limit
-        )
-        items = views.runs_out(session, rows, context.look_around())
-    return s.RunList(items=items, next_cursor=next_cursor)
+        page = run_list.list_runs(session, wanted, sort=sort, cursor=cursor, limit=limit)
+        items = views.runs_out(session, page.rows, context.look_around())
+    return s.RunList(items=items, next_cursor=page.next_cursor, total=page.total)
 
 
 @router.get("/{run_id}")

@@ -1,0 +1,46 @@
+"""The list of pipelines: in the order of a column, page by page."""
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, func, select
+
+from backend.services.scoring import newest_summary
+from backend.services.sorting import Columns, Page, sorted_page
+from backend.store.models import Pipeline, PipelineStep, Run
+from memgen.contract.pipeline import STEPS
+from memgen.contract.stages import trains
+from memgen.contract.status import RunStatus
+
+
+def list_pipelines(session: Session, *, sort: str | None, cursor: str | None, limit: int) -> Page[Pipeline]:
+    """A page of pipelines.
+
+    Args:
+        session: a transaction.
+        sort: one of `COLUMNS`, after `-` the highest first; None is newest first.
+        cursor: where the page before ended.
+        limit: most pipelines of a page.
+
+    Raises:
+        ServiceError: `unknown_sort` or `bad_cursor`.
+    """
+    return sorted_page(session, Pipeline, select(Pipeline), COLUMNS, sort=sort, cursor=cursor, limit=limit)
+
+
+def _accuracy(step: str) -> ColumnElement[float]:
+    """What a step of the pipeline has measured, once it has succeeded."""
+    of_step = select(newest_summary("accuracy")).join(PipelineStep, col(PipelineStep.run_id) == col(Run.id))
+    return of_step.where(
+        col(PipelineStep.pipeline_id) == col(Pipeline.id),
+        col(PipelineStep.step) == step,
+        col(Run.status) == RunStatus.SUCCEEDED,
+    ).scalar_subquery()
+
+
+COLUMNS: Columns = {
+    "pipeline": col(Pipeline.id),
+    "model": col(Pipeline.preset).collate("NOCASE"),
+    "data": col(Pipeline.data).collate("NOCASE"),
+    "note": func.nullif(col(Pipeline.note).collate("NOCASE"), ""),
+    **{name: _accuracy(name) for name, step in STEPS.items() if not trains(step.stage)},
+}
+"""What the list can be sorted by; the name of an evaluation's step stands for its accuracy."""

@@ -1,0 +1,96 @@
+"""The list of runs: filtered, in the order of a column, page by page."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, SQLColumnExpression, case
+from sqlmodel import Session, col, func, or_, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from backend.errors import ServiceError
+from backend.services.scoring import newest_summary
+from backend.services.sorting import Columns, Page, sorted_page
+from backend.store.models import Run
+from memgen.contract.status import RunStatus
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Which runs are listed; None does not filter."""
+
+    status: str | None = None
+    """One, or several with commas."""
+    stage: str | None = None
+    preset: str | None = None
+    setting: str | None = None
+    text: str | None = None
+    """Part of the note or of the model's name."""
+
+
+def list_runs(session: Session, wanted: RunFilter, *, sort: str | None, cursor: str | None, limit: int) -> Page[Run]:
+    """A page of runs.
+
+    Args:
+        session: a transaction.
+        wanted: which runs.
+        sort: one of `COLUMNS`, after `-` the highest first; None is newest first.
+        cursor: where the page before ended.
+        limit: most runs of a page.
+
+    Raises:
+        ServiceError: `unknown_status`, `unknown_sort` or `bad_cursor`.
+    """
+    return sorted_page(session, Run, _matching(wanted), COLUMNS, sort=sort, cursor=cursor, limit=limit)
+
+
+def _matching(wanted: RunFilter) -> SelectOfScalar[Run]:
+    query = select(Run)
+    if wanted.status:
+        query = query.where(col(Run.status).in_(_statuses(wanted.status)))
+    exact = ((Run.stage, wanted.stage), (Run.preset, wanted.preset), (Run.setting, wanted.setting))
+    for column, value in exact:
+        if value:
+            query = query.where(col(column) == value)
+    if wanted.text:
+        parts = (col(column).icontains(wanted.text, autoescape=True) for column in (Run.note, Run.preset))
+        query = query.where(or_(*parts))
+    return query
+
+
+def _statuses(names: str) -> list[str]:
+    wanted = names.split(",")
+    for name in wanted:
+        if name not in set(RunStatus):
+            raise ServiceError(
+                "unknown_status",
+                "no such status",
+                field="status",
+                value=name,
+                way_out=f"Known: {', '.join(RunStatus)}.",
+            )
+    return wanted
+
+
+def in_life(status: SQLColumnExpression[str]) -> ColumnElement[int]:
+    """Statuses in the order of a run's life."""
+    return case({name.value: place for place, name in enumerate(RunStatus)}, value=status)
+
+
+def _text(column: str) -> ColumnElement[str]:
+    return col(column).collate("NOCASE")
+
+
+COLUMNS: Columns = {
+    "run": col(Run.id),
+    "status": in_life(col(Run.status)),
+    "stage": col(Run.stage) + " " + col(Run.setting),
+    "model": _text(Run.preset),
+    "data": _text(Run.data),
+    "accuracy": newest_summary("accuracy"),
+    "questions": newest_summary("num_questions"),
+    "started": col(Run.started_at),
+    "ended": col(Run.ended_at),
+    "duration": col(Run.ended_at) - col(Run.started_at),
+    "priority": col(Run.priority),
+    "note": func.nullif(_text(Run.note), ""),
+}
+"""What the list can be sorted by. A run that has not ended has no duration yet, and one without a note none."""
