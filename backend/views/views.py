@@ -108,7 +108,7 @@ def _run(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Sc
         created_at=when(run.created_at),
         started_at=when(run.started_at),
         ended_at=when(run.ended_at),
-        progress=None if run.status in RUN_ENDED or attempt is None else _progress(attempt),
+        progress=None if run.status in RUN_ENDED or attempt is None else _progress(run, attempt),
         summary=scores.summary,
         can_rescore=scoring.can_rescore(run, scores.version),
         scorer_version=scores.version if scoring.is_known(run, scores) else None,
@@ -119,7 +119,7 @@ def _run(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Sc
     )
 
 
-def _progress(attempt: Attempt) -> s.ProgressOut | None:
+def _progress(run: Run, attempt: Attempt) -> s.ProgressOut | None:
     if attempt.status in ATTEMPT_ENDED or attempt.status == AttemptStatus.QUEUED:
         return None
     return s.ProgressOut(
@@ -128,18 +128,24 @@ def _progress(attempt: Attempt) -> s.ProgressOut | None:
         done=attempt.progress_done,
         total=attempt.progress_total,
         unit=attempt.progress_unit,
-        seconds_left=_seconds_left(attempt),
+        seconds_left=_seconds_left(attempt, _at_once(run, attempt)),
     )
 
 
-def _seconds_left(a: Attempt) -> float | None:
-    """From the mean rate since the phase began; None until something was done."""
+def _at_once(run: Run, attempt: Attempt) -> int:
+    """Units of progress that are worked on together: the first few questions of a batch say little of the rate."""
+    width = run.config.get("batch_size")
+    return width if attempt.progress_unit == "questions" and isinstance(width, int) else 1
+
+
+def _seconds_left(a: Attempt, at_once: int) -> float | None:
+    """From the mean rate since this attempt's phase began; None until it has done as much as is worked on at once."""
     if a.progress_done is None or a.progress_total is None or a.progress_at is None:
         return None
     if a.progress_first_at is None or a.progress_first_done is None:
         return None
     done, seconds = a.progress_done - a.progress_first_done, a.progress_at - a.progress_first_at
-    if done <= 0 or seconds <= 0:
+    if done < at_once or done <= 0 or seconds <= 0:
         return None
     return (a.progress_total - a.progress_done) * seconds / done
 

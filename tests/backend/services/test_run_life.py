@@ -3,14 +3,14 @@
 import pytest
 
 from memgen.contract.config import config_hash, parse_config
-from tests.backend.conftest import Backend, answer_line, check_problem
+from tests.backend.conftest import Backend, Held, answer_line, check_problem
 
 
 def test_submitted_run_is_claimed_reported_and_succeeds_with_a_history_of_each_change(backend: Backend) -> None:
-    run_id = backend.submit(note="first")
+    run_id = backend.submit(note="first", batch_size=2)
     run = backend.run(run_id)
     assert (run["status"], run["note"], run["num_attempts"], run["progress"]) == ("queued", "first", 1, None)
-    assert run["config_hash"] == config_hash(parse_config(backend.config))
+    assert run["config_hash"] == config_hash(parse_config(backend.config | {"batch_size": 2}))
 
     attempt = backend.held()
     assert backend.run(run_id)["attempts"][0]["status"] == "starting"
@@ -165,3 +165,36 @@ def test_history_is_paged_oldest_first(backend: Backend) -> None:
         if cursor is None:
             break
     assert pieces == whole
+
+
+def test_time_left_is_told_from_the_first_full_batch_on_and_from_this_attempt_alone(backend: Backend) -> None:
+    backend.submit(batch_size=8, num_questions=24)
+
+    def left(held: Held, *told: tuple[float, float]) -> float | None:
+        events = [{"event": "progress", "done": d, "total": 24, "unit": "questions", "time": t} for d, t in told]
+        held.say({"event": "phase", "name": "generate"}, *events)
+        seconds: float | None = backend.run(held.run_id)["progress"]["seconds_left"]
+        return seconds
+
+    first = backend.held()
+    assert left(first, (0, 100.0)) is None
+    assert left(first, (0, 100.0), (1, 150.0)) is None
+    assert left(first, (0, 100.0), (7, 178.0)) is None
+    assert left(first, (0, 100.0), (8, 180.0)) == 160.0
+    first.answer(*range(8))
+    first.finish("stopped", "stopped")
+    assert backend.user("POST", f"/runs/{first.run_id}/resume", json={}).status_code == 200
+    second = backend.held()
+    assert left(second, (8, 1000.0), (9, 1010.0)) is None
+    assert left(second, (8, 1000.0), (16, 1040.0)) == 40.0
+    assert left(second, (23, 1000.0), (24, 1005.0)) is None
+
+
+def test_time_left_of_a_training_is_told_from_its_first_step_on(backend: Backend) -> None:
+    backend.submit(stage="weaver_sft", num_questions=None)
+    held = backend.held()
+    held.say(
+        {"event": "progress", "done": 0, "total": 16, "unit": "steps", "time": 100.0},
+        {"event": "progress", "done": 1, "total": 16, "unit": "steps", "time": 104.0},
+    )
+    assert backend.run(held.run_id)["progress"]["seconds_left"] == 60.0
