@@ -212,6 +212,10 @@ class Client:
         """Change the place of a run that has not started."""
         return self._post(f"/runs/{run_id}/priority", s.RunDetail, {"priority": priority})
 
+    def set_note(self, run_id: int, note: str) -> s.RunDetail:
+        """Change the note of a run."""
+        return self._post(f"/runs/{run_id}/note", s.RunDetail, {"note": note})
+
     def resume(self, run_id: int) -> s.RunDetail:
         """Next attempt, from where the last one got."""
         return self._post(f"/runs/{run_id}/resume", s.RunDetail, {})
@@ -241,6 +245,27 @@ class Client:
         """A piece of the log; without an offset its end."""
         return self._get(f"/runs/{run_id}/log", s.LogOut, attempt=attempt, offset=offset, limit=limit)
 
+    def log_lines(
+        self,
+        run_id: int,
+        *,
+        attempt: int | None = None,
+        text: str | None = None,
+        level: s.LogLevel | None = None,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> s.LogLines:
+        """Lines of the log that hold a text or are of a level, searched from `offset` on."""
+        return self._get(
+            f"/runs/{run_id}/log/lines",
+            s.LogLines,
+            attempt=attempt,
+            text=text,
+            level=level,
+            offset=offset,
+            limit=limit,
+        )
+
     def answers(
         self,
         run_id: int,
@@ -249,9 +274,13 @@ class Client:
         text: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
+        newest: bool = False,
         scorer_version: int | None = None,
     ) -> s.AnswersOut:
-        """A page of answers; `show` is all, right, wrong, truncated or no_box. Without a version the newest scores."""
+        """A page of answers; `show` is all, right, wrong, truncated or no_box. Without a version the newest scores.
+
+        With `newest` they come from the last question to the first.
+        """
         return self._get(
             f"/runs/{run_id}/answers",
             s.AnswersOut,
@@ -259,6 +288,7 @@ class Client:
             text=text,
             cursor=cursor,
             limit=limit,
+            newest=newest or None,
             scorer_version=scorer_version,
         )
 

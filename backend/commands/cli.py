@@ -301,6 +301,17 @@ def prioritize(
 
 
 @app.command()
+def note(
+    run_id: RunId,
+    text: Annotated[str, typer.Argument(help="A few words to find the run again; empty takes the note away.")],
+) -> None:
+    """Change the note of a run."""
+    with errors(), client() as api:
+        run = api.set_note(run_id, text)
+        say(f"run {run.id}: {run.note}" if run.note else f"run {run.id} has no note")
+
+
+@app.command()
 def backup(
     file: Annotated[Path, typer.Argument(help="The archive to write, e.g. backup.tar.")],
     models: Annotated[bool, typer.Option(help="Converted weights, too; they can be fetched again.")] = False,

@@ -7,8 +7,9 @@ from backend.services import claim, lifecycle, scoring
 from backend.services.runs import lacks_parent, resume_source
 from backend.services.surroundings import Surroundings
 from backend.services.waiting import Waiting
-from backend.store.models import Attempt, Run, RunEvent, Worker
+from backend.store.models import Attempt, PipelineStep, Run, RunEvent, Worker
 from backend.views.times import when
+from memgen.contract.pipeline import BASE_STEP
 from memgen.contract.status import (
     ATTEMPT_ENDED,
     CAUSE_TEXT,
@@ -58,8 +59,20 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
         output=run.output,
         environment=run.environment,
         attempts=[_attempt(attempt) for attempt in attempts],
+        base_id=_base_of(session, run),
         warnings=lifecycle.warnings_of(session, run.id),
     )
+
+
+def _base_of(session: Session, run: Run) -> int | None:
+    """The evaluation against which a run of a pipeline is judged."""
+    if run.pipeline_id is None or not run.setting:
+        return None
+    steps = select(PipelineStep.run_id).where(
+        PipelineStep.pipeline_id == run.pipeline_id, PipelineStep.step == BASE_STEP, PipelineStep.run_id != run.id
+    )
+    ended = select(Run.id).where(col(Run.id).in_(steps), Run.status == RunStatus.SUCCEEDED)
+    return session.exec(ended).first()
 
 
 def event_out(event: RunEvent) -> s.RunEventOut:

@@ -202,6 +202,7 @@ class Ours:
             "read_metric": f"/runs/1/metrics?name=train/m0&max_points={SHOWN}",
             "metrics": "/runs/{n}/metrics",
             "log": "/runs/{n}/log",
+            "log_lines": "/runs/{n}/log/lines?text=error",
             "answers": "/runs/{n}/answers",
             "events": "/runs/{n}/events",
             "queue": "/queue",

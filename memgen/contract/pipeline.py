@@ -61,6 +61,8 @@ def _steps() -> dict[StepName, Step]:
 
 
 STEPS = _steps()
+BASE_STEP: StepName = "base_eval"
+"""The evaluation against which those of a pipeline are judged."""
 EXPECTED_POINTS: dict[str, tuple[float, float]] = {
     "weaver": (5, 10),
     "weaver+trigger": (10, 15),
@@ -213,13 +215,13 @@ def _shape_problems(spec: PipelineSpec) -> Iterator[BadInput]:
             way_out="Set shared.preset to a model of GET /presets.",
         )
     chosen = {*spec.to_run, *spec.reuse}
-    if "base_eval" not in chosen:
+    if BASE_STEP not in chosen:
         yield BadInput(
             "no_base",
             "the pipeline has no base evaluation to compare with",
             field="include",
             value=", ".join(sorted(chosen)),
-            way_out="Include base_eval, or reuse a finished base evaluation for it.",
+            way_out=f"Include {BASE_STEP}, or reuse a finished base evaluation for it.",
         )
     if not spec.to_run:
         yield BadInput("nothing_to_run", "every step is reused", field="include", way_out="Include a step to run.")

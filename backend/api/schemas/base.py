@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict
 
+NOTE_LENGTH = 200
+"""Characters of a note."""
+
 
 class ApiRequest(BaseModel):
     """What a client sends: unknown keys are refused."""

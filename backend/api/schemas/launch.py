@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from backend.api.schemas.base import ApiReply, ApiRequest
+from backend.api.schemas.base import NOTE_LENGTH, ApiReply, ApiRequest
 from memgen.contract.data_sets.record import AnswerKind
 from memgen.contract.problem import Problem
 
@@ -91,5 +91,5 @@ class RunCreate(ApiRequest):
 
     config: dict[str, Any]
     """A run config: `stage` and the fields of `GET /schema/{stage}`."""
-    note: str = Field(default="", max_length=200)
+    note: str = Field(default="", max_length=NOTE_LENGTH)
     """A few words to find the run again."""

@@ -1,11 +1,11 @@
 """Runs with their progress, metrics, log, answers and history."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
-from backend.api.schemas.base import ApiReply, ApiRequest
+from backend.api.schemas.base import NOTE_LENGTH, ApiReply, ApiRequest
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.problem import Problem
 from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
@@ -106,6 +106,8 @@ class RunDetail(RunOut):
     attempts: list[AttemptOut]
     scorings: list[ScoringOut] = Field(default_factory=list)
     """An evaluation's scores by every version of the scorer that was used, the newest last."""
+    base_id: int | None = None
+    """The base evaluation of its pipeline, where that has succeeded and the run is another evaluation."""
     warnings: list[str]
     """What its trainer warned of, each once; nothing from before a retry."""
 
@@ -130,6 +132,12 @@ class PriorityRequest(ApiRequest):
 
     priority: int = Field(ge=-1_000_000, le=1_000_000, strict=True)
     """Runs with a higher one are handed out first; 0 is usual."""
+
+
+class NoteRequest(ApiRequest):
+    """A few words to find a run again."""
+
+    note: str = Field(max_length=NOTE_LENGTH)
 
 
 class DeletePreview(ApiReply):
@@ -171,10 +179,41 @@ class LogOut(ApiReply):
     text: str
 
 
+LogLevel = Literal["error", "warning"]
+
+
+class LogLine(ApiReply):
+    """One line of a log."""
+
+    offset: int
+    """Byte at which it starts."""
+    text: str
+
+
+class LogLines(ApiReply):
+    """Lines of an attempt's log that a search has found."""
+
+    attempt: int
+    lines: list[LogLine]
+    next_offset: int
+    """Where to go on; the whole log was searched once it is `size`."""
+    size: int
+    """Bytes that the backend has."""
+
+
+class AnswerOut(AnswerRecord):
+    """An answer with what was compared in it."""
+
+    expected: str | None = None
+    """The answer that the solution gives."""
+    extracted: str | None = None
+    """The answer that was found in the completion; null where it gives none."""
+
+
 class AnswersOut(ApiReply):
     """A page of the answers of a run's newest attempt that has any."""
 
-    items: list[AnswerRecord]
+    items: list[AnswerOut]
     next_cursor: str | None
     total: int
     """Answers that match the filter."""

@@ -16,7 +16,7 @@ from backend.services.disk import size_of
 from backend.services.idempotency import once, replayed
 from backend.services.outputs import newest_of
 from backend.services.preflight import check, pin_revision
-from backend.views import reading, run_list, series, views
+from backend.views import logs, reading, run_list, series, views
 from memgen.contract.config import parse_config, stored_config
 
 router = APIRouter(route_class=Route, prefix="/runs", dependencies=[Depends(require_user)], tags=["runs"])
@@ -111,6 +111,22 @@ def set_priority(run_id: int, body: s.PriorityRequest, context: ContextDep, key:
         return once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
 
 
+@router.post("/{run_id}/note")
+def set_note(run_id: int, body: s.NoteRequest, context: ContextDep, key: Key = None) -> s.RunDetail:
+    """Change the note of a run."""
+    around = context.look_around_first(ask_broker=False)
+    with context.database.write() as session:
+
+        def make() -> s.RunDetail:
+            run = runs.get(session, run_id)
+            run.note = body.note
+            session.add(run)
+            return views.run_detail(session, run, around)
+
+        route = f"POST /runs/{run_id}/note"
+        return once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
+
+
 @router.post("/{run_id}/resume")
 def resume(run_id: int, context: ContextDep, key: Key = None) -> s.RunDetail:
     """Next attempt of a failed or cancelled run, from where the last one got."""
@@ -186,9 +202,21 @@ def log(
     limit: Annotated[int, Query(ge=1, le=4 * 2**20)] = 65536,
 ) -> s.LogOut:
     """A piece of the log by byte offset."""
-    with context.database.read() as session:
-        runs.get(session, run_id)
-        return reading.log(session, run_id, context.log_path, attempt=attempt, offset=offset, limit=limit)
+    return logs.piece(_log(context, run_id, attempt), offset=offset, limit=limit)
+
+
+@router.get("/{run_id}/log/lines")
+def log_lines(
+    run_id: int,
+    context: ContextDep,
+    attempt: int | None = None,
+    text: Text = None,
+    level: s.LogLevel | None = None,
+    offset: Annotated[int, Query(ge=0, lt=2**63, description="Byte at which the search begins.")] = 0,
+    limit: Limit = 100,
+) -> s.LogLines:
+    """Lines of the log that hold a text or are of a level; a search reads 8 MB at most and says where to go on."""
+    return logs.lines(_log(context, run_id, attempt), text=text, level=level, offset=offset, limit=limit)
 
 
 @router.get("/{run_id}/answers")
@@ -199,6 +227,7 @@ def answers(
     text: Text = None,
     cursor: Cursor = None,
     limit: Limit = 50,
+    newest: Annotated[Flag, Query(description="From the last question to the first.")] = False,
     scorer_version: Annotated[
         int | None, Query(ge=1, lt=2**31, description="Whose scores to show; empty for the newest version's.")
     ] = None,
@@ -206,7 +235,9 @@ def answers(
     """Answers, question by question."""
     with context.database.read() as session:
         run = runs.get(session, run_id)
-        return reading.answers(session, run, show=show, text=text, cursor=cursor, limit=limit, version=scorer_version)
+        return reading.answers(
+            session, run, show=show, text=text, cursor=cursor, limit=limit, newest=newest, version=scorer_version
+        )
 
 
 @router.get("/{run_id}/events")
@@ -231,6 +262,12 @@ def _start_again(run_id: int, context: Context, key: str | None, *, resume: bool
         reply = once(session, key, route, {}, s.RunDetail, make, at=context.clock())
     context.doorbell.ring()
     return reply
+
+
+def _log(context: Context, run_id: int, attempt: int | None) -> logs.Log:
+    with context.database.read() as session:
+        runs.get(session, run_id)
+        return logs.log_of(session, run_id, context.log_path, attempt)
 
 
 def _preview(context: Context, run_id: int) -> s.DeletePreview:

@@ -108,6 +108,7 @@ def speak_of_runs(user: Client, worker: Client, client: Callable[[str], Client],
     assert user.submit(config, note="é", key="k") == run
     assert user.runs(text="é", status="queued").items[0].id == run.id
     assert user.set_priority(run.id, 3).priority == 3
+    assert user.set_note(run.id, "ü").note == "ü"
     assert user.pause_queue(True).paused
     assert worker.claim(CLAIM).attempt is None
     assert [item.id for item in user.pause_queue(False).items] == [run.id]
@@ -131,6 +132,7 @@ def speak_of_runs(user: Client, worker: Client, client: Callable[[str], Client],
         end = FinishRequest(outcome="stopped", cause=Cause.STOPPED, exit_code=-9)
         assert not attempt.finish(claimed.attempt_id, end).publish
     assert user.log(run.id, offset=0).text == "é\n"
+    assert [line.text for line in user.log_lines(run.id, text="É").lines] == ["é"]
     assert user.metrics(run.id).series[0].values == [2.0]
     assert user.answers(run.id, show="right").items[0].completion == "né € 🙂 0"
     assert user.run_events(run.id).items[-1].to_status == "cancelled"

@@ -117,6 +117,7 @@ def test_queue_is_shown_in_its_order_paused_and_let_go_on(backend: Backend, comm
     for note in ("first", "second"):
         backend.submit(note=note)
     assert command("prioritize", 2, 5)[1].startswith("run 2 has priority 5")
+    assert command("note", 2, "a word")[1].strip() == "run 2: a word"
     assert places(command("queue")[1]) == ["2", "1"]
     code, said = command("queue", "--pause")
     assert (code, said.splitlines()[0]) == (0, "the queue is paused")

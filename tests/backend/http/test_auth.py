@@ -7,8 +7,10 @@ from tests.backend.conftest import API, Backend, check_problem
 USER_ROUTES = [
     ("GET", "/presets"), ("GET", "/data-sets"), ("GET", "/schema/evaluate"), ("POST", "/preflight"), ("POST", "/runs"),
     ("GET", "/runs"), ("GET", "/runs/1"), ("POST", "/runs/1/stop"), ("POST", "/runs/1/priority"),
+    ("POST", "/runs/1/note"),
     ("POST", "/runs/1/resume"), ("POST", "/runs/1/retry"), ("POST", "/runs/1/rescore"),
-    ("DELETE", "/runs/1"), ("GET", "/runs/1/metrics"), ("GET", "/runs/1/log"), ("GET", "/runs/1/answers"),
+    ("DELETE", "/runs/1"), ("GET", "/runs/1/metrics"), ("GET", "/runs/1/log"),
+    ("GET", "/runs/1/log/lines"), ("GET", "/runs/1/answers"),
     ("GET", "/runs/1/events"), ("GET", "/health"), ("GET", "/workers"), ("GET", "/queue"), ("POST", "/queue/pause"),
     ("POST", "/pipelines"), ("POST", "/pipelines/preflight"), ("GET", "/pipelines"), ("GET", "/pipelines/candidates"),
     ("GET", "/pipelines/1"),
