@@ -1,12 +1,15 @@
 """`memgen memory`: what a run needs, part by part, and whether given GPUs hold it. Imports no torch."""
 
+from pathlib import Path
 from typing import Any
 
 from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.config_text import field_value
 from memgen.contract.errors import BadInput
+from memgen.contract.manifest import MANIFEST, read_manifest
 from memgen.contract.planner.activations import ATTENTION
 from memgen.contract.planner.memory import MemoryPlan, bytes_per_number, plan
+from memgen.contract.planner.parts import Parts, parts_in, parts_of
 from memgen.contract.planner.placement import gib, place, share
 from memgen.contract.presets import Preset, get_preset
 from memgen.contract.stages import find_stage, stage_of
@@ -54,11 +57,18 @@ def report(config: RunConfig, device: str, gpus: int, gpu_memory: float | None) 
     """
     _check(device, gpus, gpu_memory)
     preset = get_preset(config.preset)
-    need = plan(config, preset, device)
-    lines = [*_assumed(config, preset, device), "", *_table(need)]
+    start = _start(config)
+    need = plan(config, preset, device, start=start)
+    lines = [*_assumed(config, preset, device, parts_of(config, start)), "", *_table(need)]
     if gpu_memory is not None:
         lines += ["", *_verdict(config, need, gpus, gpu_memory)]
     return lines
+
+
+def _start(config: RunConfig) -> Parts | None:
+    """What the folder of a checkpoint has, where the config names one; else what checkpoints usually have counts."""
+    folder = Path(config.checkpoint or ANY_CHECKPOINT)
+    return parts_in(read_manifest(folder)) if (folder / MANIFEST).exists() else None
 
 
 def _check(device: str, gpus: int, gpu_memory: float | None) -> None:
@@ -80,8 +90,8 @@ def _check(device: str, gpus: int, gpu_memory: float | None) -> None:
         )
 
 
-def _assumed(config: RunConfig, preset: Preset, device: str) -> list[str]:
-    shape = stage_of(config).memory.batch(config)
+def _assumed(config: RunConfig, preset: Preset, device: str, parts: Parts) -> list[str]:
+    shape = stage_of(config).memory.batch(config, parts)
     what = f"{config.stage} {config.measured}".strip()
     number = {2: "bfloat16", 4: "float32"}[bytes_per_number(config.dtype, device)]
     rows = f"{shape.rows} rows of {shape.prompt} prompt and {shape.completion} completion tokens"
@@ -91,6 +101,7 @@ def _assumed(config: RunConfig, preset: Preset, device: str) -> list[str]:
         f"{what} of {preset.name} on {device}, weights in {number}",
         f"rows       {rows}",
         f"attention  {ATTENTION[device]}",
+        *(f"{name:10} LoRA of rank {lora.rank} on {', '.join(lora.targets)}" for name, lora in parts.loras.items()),
     ]
 
 

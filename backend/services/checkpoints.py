@@ -18,6 +18,7 @@ from memgen.contract.checkpoint_kinds import KINDS, Kind, least
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput, first_error
 from memgen.contract.manifest import MANIFEST, CheckpointReport, Manifest, damage_of, damaged, survey
+from memgen.contract.planner.parts import Parts, parts_in
 from memgen.contract.rundir import RunDir
 from memgen.contract.stage import Need, Stage
 from memgen.contract.stage_configs import LENGTHS
@@ -80,6 +81,14 @@ def parent_folder(session: Session, run: Run) -> str | None:
     """Where the checkpoint lies that a run starts from, seen from the home; None for none."""
     checkpoint = session.get(Checkpoint, run.parent_id) if run.parent_id is not None else None
     return checkpoint.folder if checkpoint is not None else None
+
+
+def start_of(session: Session, parent_id: int | None) -> Parts | None:
+    """What the checkpoint of a training has beside the base, for the planner; None where there is none, or it can't be
+    read."""
+    checkpoint = session.get(Checkpoint, parent_id) if parent_id is not None else None
+    manifest = manifest_of(checkpoint) if checkpoint is not None else None
+    return parts_in(manifest) if manifest is not None else None
 
 
 def check_parent(session: Session, config: RunConfig, home: Path) -> tuple[Run, Checkpoint] | None:

@@ -140,9 +140,9 @@ def claim(session: Session, request: ClaimRequest, patience: Patience, *, at: fl
     if paused(session):
         return None
     for attempt, run in queued(session):
-        if attempt.not_before > at or disk_of(run) > free_disk:
+        if attempt.not_before > at or disk_of(session, run) > free_disk:
             continue
-        placement = fit.place_run(run, request.slot.device, request.free_device_memory)
+        placement = fit.place_run(session, run, request.slot.device, request.free_device_memory)
         if placement is not None:
             return _hand_out(session, attempt, run, request, placement, patience, at)
     return None

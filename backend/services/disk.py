@@ -8,31 +8,34 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
+from backend.services.checkpoints import start_of
 from backend.store.db import Database
 from backend.store.models import Attempt, Run
 from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.errors import BadInput
 from memgen.contract.planner.disk import output_bytes
+from memgen.contract.planner.parts import Parts
 from memgen.contract.presets import get_preset
 from memgen.contract.rows import num_rows
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import ATTEMPT_LIVE
 
 
-def disk_bytes(config: RunConfig, count: int | None = None) -> int:
+def disk_bytes(config: RunConfig, count: int | None = None, start: Parts | None = None) -> int:
     """Bytes that a run may write below its home.
 
     Args:
         config: of the run.
         count: questions or rows, where they are known already.
+        start: what its checkpoint has, where that is known.
     """
-    return output_bytes(config, get_preset(config.preset), num_rows(config) if count is None else count)
+    return output_bytes(config, get_preset(config.preset), num_rows(config) if count is None else count, start)
 
 
-def disk_of(run: Run) -> int:
+def disk_of(session: Session, run: Run) -> int:
     """`disk_bytes` of a stored run; nothing if its preset is gone (its trainer will say so)."""
     try:
-        return disk_bytes(parse_config(run.config))
+        return disk_bytes(parse_config(run.config), start=start_of(session, run.parent_id))
     except BadInput:
         return 0
 
@@ -79,7 +82,9 @@ class SpareDisk:
             .where(col(Attempt.status).in_(ATTEMPT_LIVE))
         )
         written = self._written
-        to_write = sum(max(0, disk_of(run) - written.get(number or 0, 0)) for number, run in session.exec(query))
+        to_write = sum(
+            max(0, disk_of(session, run) - written.get(number or 0, 0)) for number, run in session.exec(query)
+        )
         return max(0, self.free - to_write)
 
 

@@ -2,54 +2,58 @@
 
 from collections.abc import Sequence
 
+from sqlmodel import Session
+
 from backend.api.schemas import SlotReport
+from backend.services.checkpoints import start_of
 from backend.store.models import Run
 from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.errors import BadInput
 from memgen.contract.planner.memory import MemoryPlan, plan
+from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.placement import Placement, gib, place
 from memgen.contract.presets import get_preset
 
 LOWER = "Lower batch_size or the lengths."
 
 
-def plan_on(config: RunConfig, device: str) -> MemoryPlan:
-    """Memory of a config on a kind of device."""
-    return plan(config, get_preset(config.preset), device)
+def plan_on(config: RunConfig, device: str, start: Parts | None) -> MemoryPlan:
+    """Memory of a config on a kind of device; `start` is what its checkpoint has."""
+    return plan(config, get_preset(config.preset), device, start=start)
 
 
-def place_run(run: Run, device: str, memory: Sequence[int]) -> Placement | None:
+def place_run(session: Session, run: Run, device: str, memory: Sequence[int]) -> Placement | None:
     """How a run is placed on a slot; `parallel` if its preset is gone (its trainer will say so)."""
     try:
-        return place(plan_on(parse_config(run.config), device), memory)
+        return place(plan_on(parse_config(run.config), device, start_of(session, run.parent_id)), memory)
     except BadInput:
         return "parallel"
 
 
-def slots_text(config: RunConfig, slots: Sequence[SlotReport]) -> tuple[str, bool]:
+def slots_text(config: RunConfig, slots: Sequence[SlotReport], start: Parts | None) -> tuple[str, bool]:
     """One sentence on how the slots that are alive hold a config, and whether one does."""
     if not slots:
         return "No slot is alive: the run would wait.", False
-    placed = [(slot, place(plan_on(config, slot.device), slot.device_memory)) for slot in slots]
+    placed = [(slot, place(plan_on(config, slot.device, start), slot.device_memory)) for slot in slots]
     fitting = sorted((how, slot.name, slot) for slot, how in placed if how is not None)
     alive = f"{len(slots)} slot{'' if len(slots) == 1 else 's'} alive"
     if not fitting:
-        return f"Fits on none of {alive}: {too_large(config, slots)}", False
+        return f"Fits on none of {alive}: {too_large(config, slots, start)}", False
     how, _, slot = fitting[0]  # `parallel` stands before `spread`
     return f"Fits on {len(fitting)} of {alive}: {_how(how, slot)}.", True
 
 
-def too_large(config: RunConfig, slots: Sequence[SlotReport]) -> str:
+def too_large(config: RunConfig, slots: Sequence[SlotReport], start: Parts | None) -> str:
     """That not even the largest slot holds a config, with both numbers."""
     largest = max(slots, key=lambda slot: slot.total_memory)
     each = largest.device_memory
     has = gib(each[0]) if len(each) == 1 else f"{len(each)} GPUs of {gib(min(each))}"
-    return f"it needs {gib(plan_on(config, largest.device).total)}, the largest slot has {has}."
+    return f"it needs {gib(plan_on(config, largest.device, start).total)}, the largest slot has {has}."
 
 
-def held_by_others(run: Run, slot: SlotReport) -> str | None:
+def held_by_others(session: Session, run: Run, slot: SlotReport) -> str | None:
     """That a free slot is too full for a run, and how full; None where it has room, or has not told."""
-    if not slot.free or place_run(run, slot.device, slot.free):
+    if not slot.free or place_run(session, run, slot.device, slot.free):
         return None
     held = [total - free for total, free in zip(slot.device_memory, slot.free, strict=True)]
     worst = max(range(len(held)), key=held.__getitem__)

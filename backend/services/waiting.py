@@ -6,6 +6,7 @@ from sqlmodel import Session, col, func, select
 
 from backend.api.schemas import SlotReport
 from backend.services import children, fit
+from backend.services.checkpoints import start_of
 from backend.services.claim import busy_slots, paused, queued_ids, slots_of
 from backend.services.disk import disk_of
 from backend.services.surroundings import Surroundings
@@ -67,16 +68,21 @@ class Waiting:
             return "The queue is paused."
         if attempt.not_before > around.at:
             return f"A pause before the retry: {attempt.not_before - around.at:.0f} s left."
-        if (needed := disk_of(run)) > self._spare_disk:
+        if (needed := disk_of(self._session, run)) > self._spare_disk:
             return (
                 f"It may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {self._spare_disk / 1e9:.2f} GB "
                 "that no running run may still need. Make room, e.g. delete runs."
             )
         if not self._slots:
             return "No worker is alive. Start one with `make up`."
-        fitting = [(host, slot) for host, slot in self._slots if fit.place_run(run, slot.device, slot.device_memory)]
+        fitting = [
+            (host, slot)
+            for host, slot in self._slots
+            if fit.place_run(self._session, run, slot.device, slot.device_memory)
+        ]
         if not fitting:
-            said = fit.too_large(parse_config(run.config), [slot for _, slot in self._slots])
+            start = start_of(self._session, run.parent_id)
+            said = fit.too_large(parse_config(run.config), [slot for _, slot in self._slots], start)
             return f"{said[:1].upper()}{said[1:]} {fit.LOWER}"
         free = [(host, slot) for host, slot in fitting if (host, slot.name) not in self._busy]
         ahead = self._ahead[run.id]
@@ -99,7 +105,7 @@ class Waiting:
             for host, slot in free
             if _last_end(self._session, host, slot.name) < self._workers[host].last_seen
         ]
-        held = [(host, slot, fit.held_by_others(run, slot)) for host, slot in reported]
+        held = [(host, slot, fit.held_by_others(self._session, run, slot)) for host, slot in reported]
         if len(reported) == len(free) and all(reason for *_, reason in held):
             host, slot, reason = held[0]
             return f"Slot {slot.name} of {host} is free, but {reason}."

@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
 from backend.services import checkpoints, fit, pipelines
+from backend.services.checkpoints import start_of
 from backend.services.claim import slots_of
 from backend.services.disk import disk_bytes
 from backend.services.preflight import check, check_all, rows_of
@@ -17,7 +18,8 @@ from backend.settings import Settings
 from backend.store.db import Database
 from backend.store.models import Run, Worker
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config, stored_config
-from memgen.contract.pipeline import PipelineSpec, plan_pipeline
+from memgen.contract.pipeline import PipelineSpec, StepName, plan_pipeline
+from memgen.contract.planner.parts import Parts, parts_of
 from memgen.contract.rows import num_steps
 from memgen.contract.stages import stage_of
 from memgen.contract.status import RunStatus
@@ -31,7 +33,7 @@ def preflight(
         config = parse_config(data)
         check(config, settings)  # may read rows: in no transaction
         with database.read() as session:
-            checkpoints.check_parent(session, config, settings.home)
+            origin = checkpoints.check_parent(session, config, settings.home)
     except InvalidConfig as error:
         with database.read() as session:
             _, device = _slots(session, around)
@@ -50,7 +52,8 @@ def preflight(
         )
     with database.read() as session:
         slots, device = _slots(session, around)
-        return _describe(session, config, settings, slots, device, around.broker)
+        start = start_of(session, origin[0].id if origin else None)
+        return _describe(session, config, start, settings, slots, device, around.broker)
 
 
 def pipeline_preflight(
@@ -68,10 +71,26 @@ def pipeline_preflight(
         )
     with database.read() as session:
         slots, device = _slots(session, around)
+        starts = _starts(session, spec, configs)
         steps = {
-            name: _describe(session, config, settings, slots, device, around.broker) for name, config in configs.items()
+            name: _describe(session, config, starts[name], settings, slots, device, around.broker)
+            for name, config in configs.items()
         }
     return s.PipelinePreflight(ok=True, problems=[], steps=steps)
+
+
+def _starts(
+    session: Session, spec: PipelineSpec, configs: Mapping[StepName, RunConfig]
+) -> dict[StepName, Parts | None]:
+    """What the checkpoint has that each step starts from, be it there or still to be trained."""
+    starts: dict[StepName, Parts | None] = {}
+    for name in configs:  # parents first
+        parent = spec.parent_of(name)
+        if parent is not None and parent in configs:
+            starts[name] = parts_of(configs[parent], starts[parent])
+        else:
+            starts[name] = start_of(session, spec.reuse[parent] if parent is not None else None)
+    return starts
 
 
 def _slots(session: Session, around: Surroundings) -> tuple[list[s.SlotReport], str]:
@@ -82,31 +101,39 @@ def _slots(session: Session, around: Surroundings) -> tuple[list[s.SlotReport], 
 
 
 def _describe(
-    session: Session, config: RunConfig, settings: Settings, slots: list[s.SlotReport], device: str, broker: str
+    session: Session,
+    config: RunConfig,
+    start: Parts | None,
+    settings: Settings,
+    slots: list[s.SlotReport],
+    device: str,
+    broker: str,
 ) -> s.PreflightReply:
-    placement, fits = fit.slots_text(config, slots)
+    placement, fits = fit.slots_text(config, slots, start)
     count = rows_of(config, settings)
     rows = check_rows(config, settings.data_folders.get(config.data))
     return s.PreflightReply(
         ok=True,
         problems=[],
-        warnings=[*_warnings(config, slots, broker, fits=fits), *rows.warnings],
+        warnings=[*_warnings(config, start, slots, broker, fits=fits), *rows.warnings],
         num_questions=count,
-        memory_bytes=fit.plan_on(config, device).total,
+        memory_bytes=fit.plan_on(config, device, start).total,
         memory_device=device,
         fits=fits,
         placement=placement,
-        disk_bytes=disk_bytes(config, count),
+        disk_bytes=disk_bytes(config, count, start),
         expected_seconds=_expected_seconds(session, config, count),
     )
 
 
-def _warnings(config: RunConfig, slots: list[s.SlotReport], broker: str, *, fits: bool) -> list[str]:
+def _warnings(
+    config: RunConfig, start: Parts | None, slots: list[s.SlotReport], broker: str, *, fits: bool
+) -> list[str]:
     warnings = []
     if not slots:
         warnings.append("No worker is alive: the run will wait. `make up` starts one.")
     elif not fits:
-        warnings.append(f"The run will wait: {fit.too_large(config, slots)} {fit.LOWER}")
+        warnings.append(f"The run will wait: {fit.too_large(config, slots, start)} {fit.LOWER}")
     if broker != "ok":
         warnings.append(f"Redis can't be reached ({broker}): the run is stored and starts when it is back.")
     return warnings

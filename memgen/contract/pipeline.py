@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
 from memgen.contract.data_sets.registry import DEMO
 from memgen.contract.errors import BadInput
-from memgen.contract.planner.shapes import number_of
+from memgen.contract.planner.parts import number_of
 from memgen.contract.stage_configs import LENGTHS, StageConfig
 from memgen.contract.stages import forms, stage_of, trains
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from memgen.contract.checkpoint_kinds import least
 from memgen.contract.planner.moments import Moment
+from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage_configs import StageConfig
@@ -59,11 +60,12 @@ class Work(Generic[Read]):
 class Memory(Generic[Read]):
     """What the memory planner asks."""
 
-    batch: Callable[[Read], Shape]
+    batch: Callable[[Read, Parts], Shape]
     """The batch with most tokens, by limits and data."""
-    moments: Callable[[Read, Dimensions, int, str, Shape], list[Moment]]
-    """Moments at which a run may need most: of a config, a model, bytes per number, a device and a batch."""
-    trained: Callable[[Read, Dimensions], int] = lambda _config, _dims: 0
+    moments: Callable[[Read, Parts, Dimensions, int, str, Shape], list[Moment]]
+    """Moments at which a run may need most: of a config, what the run has beside its base, a model, bytes per number, a
+    device and a batch."""
+    trained: Callable[[Read, Parts, Dimensions], int] = lambda _config, _parts, _dims: 0
     """Numbers that are trained."""
     keeps_start: bool = False
     """Whether what is trained is also held as it was at the start."""

@@ -10,6 +10,7 @@ import pytest
 from memgen.contract.answers import read_answers
 from memgen.contract.manifest import read_manifest
 from memgen.contract.rundir import RunDir
+from tests.checkpoints import write_checkpoint
 from tests.memgen.stages.running import TINY_RUN, metric
 from tests.running_stack import wait_until
 
@@ -35,6 +36,18 @@ def test_memory_prints_the_parts_and_says_whether_the_gpus_hold_the_run() -> Non
     assert memgen(*large, "--gpu-memory", "16").stdout.endswith("Choose a smaller model, or more or larger GPUs.\n")
     lower = memgen(*large, "--gpu-memory", "40", "--batch-size", "100").stdout
     assert "Lower batch_size or max_completion_length" in lower
+
+
+def test_memory_counts_the_lora_of_the_checkpoint_that_is_named(tmp_path: Path) -> None:
+    def told(*words: str) -> list[str]:
+        return memgen("memory", "--stage", "trigger_grpo", *words).stdout.splitlines()
+
+    wide = {"r": 64, "lora_alpha": 128, "lora_dropout": 0.0, "target_modules": ["down_proj", "q_proj"]}
+    folder = write_checkpoint(tmp_path / "w", lora={"weaver": wide, "trigger": wide})
+    usual, counted = told(), told("--set", f"checkpoint={folder}")
+    assert usual[3:5] == [f"{name:10} LoRA of rank 16 on q_proj, v_proj" for name in ("weaver", "trigger")]
+    assert counted[3:5] == [f"{name:10} LoRA of rank 64 on q_proj, down_proj" for name in ("weaver", "trigger")]
+    assert usual[6:] != counted[6:]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from memgen.contract.planner.moments import Moment
+from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.shapes import Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Figure, Form, Launch, Memory, Output, Panel, Stage
@@ -30,7 +31,9 @@ class GuessConfig(Evaluation):
     """Questions answered at the same time."""
 
 
-def _moments(_config: GuessConfig, _dims: Dimensions, _size: int, _device: str, _shape: Shape) -> list[Moment]:
+def _moments(
+    _config: GuessConfig, _parts: Parts, _dims: Dimensions, _size: int, _device: str, _shape: Shape
+) -> list[Moment]:
     return [MOMENT]
 
 

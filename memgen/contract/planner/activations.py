@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memgen.contract.planner.parameters import module_widths
+from memgen.contract.planner.parts import Lora
 from memgen.contract.planner.shapes import Pass
 from memgen.contract.presets import Dimensions
-from memgen.contract.weaver_variants import LORA_TARGETS
 
 FLOAT = 4  # bytes of a float32
 SHARED_INPUTS = {
@@ -33,18 +33,16 @@ ATTENTION = {
 class Adapter:
     """What the LoRA layers of a decoder layer keep."""
 
-    rank: int
+    lora: Lora
     dropout: bool
     """Whether inputs are dropped in front of it: while the weaver is trained."""
     cuda: bool
     """Whether dropout keeps a mask of bytes; on a CPU it keeps the float32 factors."""
-    targets: tuple[str, ...] = LORA_TARGETS["qv"]
-    """Modules that have one."""
 
     def kept(self, dims: Dimensions, size: int) -> int:
         """Bytes per position of one layer; LoRA is float32, so inputs in another number format are cast, each apart."""
-        widths = {module: module_widths(dims)[module][0] for module in self.targets}
-        inputs, narrow = sum(widths.values()), len(widths) * self.rank * FLOAT
+        widths = {module: module_widths(dims)[module][0] for module in self.lora.targets}
+        inputs, narrow = sum(widths.values()), len(widths) * self.lora.rank * FLOAT
         if self.dropout:
             return inputs * (FLOAT + (1 if self.cuda else FLOAT)) + narrow
         if size == FLOAT:  # nothing is cast: modules that read the same share it, and the attention keeps its output

@@ -4,18 +4,27 @@ from memgen.contract.config import RunConfig
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.planner.activations import FLOAT
 from memgen.contract.planner.parameters import beside_parameters
+from memgen.contract.planner.parts import Parts, parts_of
 from memgen.contract.presets import Preset
 from memgen.contract.stages import stage_of
 
 KEPT_CHECKPOINTS = 3  # the last two, and one that is being written
 
 
-def output_bytes(config: RunConfig, preset: Preset, num_questions: int) -> int:
-    """Upper estimate of the bytes that a run writes below its home: answers or checkpoints, log and events."""
+def output_bytes(config: RunConfig, preset: Preset, num_questions: int, start: Parts | None = None) -> int:
+    """Upper estimate of the bytes that a run writes below its home: answers or checkpoints, log and events.
+
+    Args:
+        config: of the run.
+        preset: its model.
+        num_questions: that it works on.
+        start: what its checkpoint has, where that is known.
+    """
     log = 20 * 2**20
     stage, dims = stage_of(config), preset.dimensions
     if stage.trains:
-        weights = FLOAT * beside_parameters(config, dims, stage.memory.trained(config, dims))
+        parts = parts_of(config, start)
+        weights = FLOAT * beside_parameters(config, parts, dims, stage.memory.trained(config, parts, dims))
         return log + KEPT_CHECKPOINTS * 3 * weights + weights  # with two moments each, and the final one
     chosen = data_set(config.data)
     more = (

@@ -10,6 +10,7 @@ from memgen.contract.config import RunConfig
 from memgen.contract.planner.activations import FLOAT
 from memgen.contract.planner.moments import Moment
 from memgen.contract.planner.parameters import beside_parameters
+from memgen.contract.planner.parts import Parts, parts_of
 from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import Preset
 from memgen.contract.stages import stage_of
@@ -74,7 +75,9 @@ def weights_bytes(preset: Preset, dtype: str = "bfloat16", device: str = "cuda")
     return preset.dimensions.parameters * bytes_per_number(dtype, device)
 
 
-def plan(config: RunConfig, preset: Preset, device: str, shape: Shape | None = None) -> MemoryPlan:
+def plan(
+    config: RunConfig, preset: Preset, device: str, shape: Shape | None = None, start: Parts | None = None
+) -> MemoryPlan:
     """Memory of a run.
 
     Args:
@@ -82,12 +85,13 @@ def plan(config: RunConfig, preset: Preset, device: str, shape: Shape | None = N
         preset: its model.
         device: `cpu` or `cuda`.
         shape: of a batch; None takes the fullest.
+        start: what its checkpoint has, where that is known.
     """
     dims, size = preset.dimensions, bytes_per_number(config.dtype, device)
-    memory = stage_of(config).memory
-    held = memory.moments(config, dims, size, device, shape or memory.batch(config))
-    trained = memory.trained(config, dims)
-    beside = beside_parameters(config, dims, trained)
+    memory, parts = stage_of(config).memory, parts_of(config, start)
+    held = memory.moments(config, parts, dims, size, device, shape or memory.batch(config, parts))
+    trained = memory.trained(config, parts, dims)
+    beside = beside_parameters(config, parts, dims, trained)
     if memory.keeps_start:
         beside += trained
     widest = max(held, key=lambda moment: moment.total)

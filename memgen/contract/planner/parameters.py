@@ -1,40 +1,35 @@
 """How many numbers the parts beside the base have: arithmetic on the dimensions of a model, no torch."""
 
-from memgen.contract.planner.shapes import number_of
+from collections.abc import Sequence
+
+from memgen.contract.planner.parts import Lora, Parts
 from memgen.contract.presets import Dimensions
-from memgen.contract.stage_configs import StageConfig
-from memgen.contract.weaver_variants import LORA_TARGETS, LoraTargets
+from memgen.contract.stage_configs import LENGTHS, StageConfig
 
 
-def beside_parameters(config: StageConfig, dims: Dimensions, trained: int) -> int:
+def beside_parameters(config: StageConfig, parts: Parts, dims: Dimensions, trained: int) -> int:
     """What is loaded beside the base: weaver and trigger, a LoRA on the base itself, or nothing.
 
     Args:
         config: of the run.
+        parts: that it has.
         dims: of its model.
         trained: numbers that it trains.
     """
+    adapters = sum(lora_parameters(lora, dims) for lora in parts.loras.values())
     if config.has_latents:
-        return parts_parameters(config, dims)
-    if config.has_lora:
-        return trained or lora_parameters(config, dims)
-    return 0
+        return adapters + weaver_parameters(parts, dims) + head_parameters(dims)
+    return trained or adapters if config.has_lora else 0
 
 
-def parts_parameters(config: StageConfig, dims: Dimensions) -> int:
-    """All of them: two adapters, the weaver's own and the trigger's head."""
-    return 2 * lora_parameters(config, dims) + weaver_parameters(config, dims) + head_parameters(dims)
+def lora_parameters(lora: Lora, dims: Dimensions) -> int:
+    """One adapter."""
+    return lora.rank * numbers_of_rank(dims, lora.targets)
 
 
-def lora_parameters(config: StageConfig, dims: Dimensions) -> int:
-    """One adapter; where the checkpoint decides on what, it is q_proj and v_proj."""
-    targets: LoraTargets = getattr(config, "lora_targets", "qv")
-    return number_of(config, "lora_r") * numbers_of_rank(dims, targets)
-
-
-def numbers_of_rank(dims: Dimensions, targets: LoraTargets) -> int:
+def numbers_of_rank(dims: Dimensions, targets: Sequence[str]) -> int:
     """What a LoRA on these modules has for each of its ranks."""
-    return dims.num_layers * sum(sum(module_widths(dims)[module]) for module in LORA_TARGETS[targets])
+    return dims.num_layers * sum(sum(module_widths(dims)[module]) for module in targets)
 
 
 def module_widths(dims: Dimensions) -> dict[str, tuple[int, int]]:
@@ -51,9 +46,9 @@ def module_widths(dims: Dimensions) -> dict[str, tuple[int, int]]:
     }
 
 
-def weaver_parameters(config: StageConfig, dims: Dimensions) -> int:
+def weaver_parameters(parts: Parts, dims: Dimensions) -> int:
     """Both projections, and the latents."""
-    return 2 * projection_parameters(dims) + latents_parameters(config, dims)
+    return 2 * projection_parameters(dims) + latents_parameters(parts, dims)
 
 
 def projection_parameters(dims: Dimensions) -> int:
@@ -61,9 +56,9 @@ def projection_parameters(dims: Dimensions) -> int:
     return dims.hidden_size * (dims.hidden_size + 1)
 
 
-def latents_parameters(config: StageConfig, dims: Dimensions) -> int:
+def latents_parameters(parts: Parts, dims: Dimensions) -> int:
     """Query latents, two norms and two scales."""
-    latents = number_of(config, "prompt_latents_len") + number_of(config, "inference_latents_len")
+    latents = sum(parts.numbers[name] for name in LENGTHS)
     return dims.hidden_size * (latents + 4) + 2
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.insertion import Limits
-from memgen.contract.stage_configs import LIMITS, USUAL, StageConfig
+from memgen.contract.planner.parts import Parts
+from memgen.contract.stage_configs import LIMITS, StageConfig
 
 
 @dataclass(frozen=True)
@@ -46,45 +47,39 @@ class Pass:
     """Positions that it attends to: those and what is in the cache."""
 
 
-def batch_of_answers(config: StageConfig) -> Shape:
+def batch_of_answers(config: StageConfig, parts: Parts) -> Shape:
     """The batch with most tokens where answers are generated, by limits and data.
 
     All its prompts may be the longest one: the completions of a rollout share their prompt, and every row gets as much
     room as the longest answer under way. All answers may reach their limit.
     """
-    return _batch(config, config.asking.longest_prompt(data_set(config.data)), config.max_completion_length)
+    return _batch(config, parts, config.asking.longest_prompt(data_set(config.data)), config.max_completion_length)
 
 
-def batch_of_solutions(config: StageConfig) -> Shape:
+def batch_of_solutions(config: StageConfig, parts: Parts) -> Shape:
     """The batch of training rows with the most tokens, by limits and data.
 
     A single row may be the longest of all; several such rows hardly ever meet in one batch.
     """
     chosen = data_set(config.data)
     prompt, solution = chosen.fullest if config.batch_size > 1 else chosen.longest
-    return _batch(config, prompt, min(config.max_completion_length, solution))
+    return _batch(config, parts, prompt, min(config.max_completion_length, solution))
 
 
-def _batch(config: StageConfig, prompt: int, completion: int) -> Shape:
+def _batch(config: StageConfig, parts: Parts, prompt: int, completion: int) -> Shape:
     prompt = min(config.max_prompt_length, prompt)
     if not config.has_latents:
         return Shape(config.batch_size, prompt, completion, prompt_insertions=0, insertions=0)
-    limits = Limits(**{name: number_of(config, name) for name in LIMITS})
+    limits = Limits(**{name: parts.numbers[name] for name in LIMITS})
     return Shape(
         config.batch_size,
         prompt,
         completion,
         prompt_insertions=limits.max_prompt_aug_num,
         insertions=limits.most_insertions(completion),
-        prompt_latents=number_of(config, "prompt_latents_len"),
-        inference_latents=number_of(config, "inference_latents_len"),
+        prompt_latents=parts.numbers["prompt_latents_len"],
+        inference_latents=parts.numbers["inference_latents_len"],
     )
-
-
-def number_of(config: StageConfig, name: str) -> int:
-    """A number of the config; where the checkpoint decides, what checkpoints usually have."""
-    value = getattr(config, name, None)
-    return int(USUAL[name] if value is None else value)
 
 
 def weaver_passes(shape: Shape) -> list[Pass]:

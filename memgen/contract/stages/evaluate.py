@@ -14,6 +14,7 @@ from memgen.contract.causal_check import CHECK_WORDS, CausalCheck, check_words, 
 from memgen.contract.data_sets.field import WORDS
 from memgen.contract.planner.gold import gold_moments
 from memgen.contract.planner.moments import Moment, generation
+from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.shapes import Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Figure, Form, Launch, Memory, Output, Stage
@@ -135,7 +136,9 @@ class EvaluateConfig(Evaluation):
         return self.num_examples is not None or takes_from_training(self.causal_check)
 
 
-def _moments(config: EvaluateConfig, dims: Dimensions, size: int, _device: str, shape: Shape) -> list[Moment]:
+def _moments(
+    config: EvaluateConfig, _parts: Parts, dims: Dimensions, size: int, _device: str, shape: Shape
+) -> list[Moment]:
     answering = generation(config, dims, size, shape)
     return [answering, *gold_moments(config, dims, size, shape, answering.caches)] if config.nll else [answering]
 

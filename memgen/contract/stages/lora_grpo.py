@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from memgen.contract.planner.moments import Moment, generation
+from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.shapes import Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
@@ -63,7 +64,9 @@ def _steps(config: LoraGrpoConfig, rows: int) -> int:
     return trainings.at_most(config, rows * config.num_train_epochs // questions * config.num_iterations)
 
 
-def _moments(config: LoraGrpoConfig, dims: Dimensions, size: int, device: str, shape: Shape) -> list[Moment]:
+def _moments(
+    config: LoraGrpoConfig, _parts: Parts, dims: Dimensions, size: int, device: str, shape: Shape
+) -> list[Moment]:
     step = Shape(shape.rows * config.gradient_accumulation_steps, shape.prompt, shape.completion, 0, 0)
     learning = backward(config, dims, size, device, shape, dropout=config.lora_dropout > 0)
     return [generation(config, dims, size, step), learning]

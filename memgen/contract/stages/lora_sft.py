@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from memgen.contract.planner.moments import Moment
+from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.shapes import Shape, batch_of_solutions
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Stage, Work
@@ -43,7 +44,9 @@ def _steps(config: LoraSftConfig, rows: int) -> int:
     return trainings.at_most(config, -(-rows // trainings.rows_of_a_step(config)) * config.num_train_epochs)
 
 
-def _moments(config: LoraSftConfig, dims: Dimensions, size: int, device: str, shape: Shape) -> list[Moment]:
+def _moments(
+    config: LoraSftConfig, _parts: Parts, dims: Dimensions, size: int, device: str, shape: Shape
+) -> list[Moment]:
     return [backward(config, dims, size, device, shape, dropout=config.lora_dropout > 0)]
 
 

@@ -10,6 +10,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.planner.activations import FLOAT, Adapter, kept, kept_by_layer, widest
 from memgen.contract.planner.moments import Moment
 from memgen.contract.planner.parameters import numbers_of_rank
+from memgen.contract.planner.parts import Lora, Parts
 from memgen.contract.planner.shapes import Pass, Shape
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage_configs import USUAL, Training
@@ -76,7 +77,7 @@ def rank_of(config: LoraTraining, dims: Dimensions) -> int:
     """
     if config.trained_numbers is None:
         return config.lora_r
-    one = numbers_of_rank(dims, config.lora_targets)
+    one = numbers_of_rank(dims, LORA_TARGETS[config.lora_targets])
     rank = max(1, round(config.trained_numbers / one))
     if rank > MOST_RANK:
         raise BadInput(
@@ -89,17 +90,16 @@ def rank_of(config: LoraTraining, dims: Dimensions) -> int:
     return rank
 
 
-def trained(config: LoraTraining, dims: Dimensions) -> int:
+def trained(config: LoraTraining, _parts: Parts, dims: Dimensions) -> int:
     """Numbers that are trained."""
-    return rank_of(config, dims) * numbers_of_rank(dims, config.lora_targets)
+    return rank_of(config, dims) * numbers_of_rank(dims, LORA_TARGETS[config.lora_targets])
 
 
 def backward(config: LoraTraining, dims: Dimensions, size: int, device: str, shape: Shape, *, dropout: bool) -> Moment:
     """The loss is known and nothing has gone back yet; of the logits trl holds a tile at a time, with its gradients."""
     rows, tokens = shape.rows, shape.prompt + shape.completion
-    adapter = Adapter(
-        rank_of(config, dims), dropout=dropout, cuda=device == "cuda", targets=LORA_TARGETS[config.lora_targets]
-    )
+    lora = Lora(rank_of(config, dims), LORA_TARGETS[config.lora_targets])
+    adapter = Adapter(lora, dropout=dropout, cuda=device == "cuda")
     checkpointing = config.gradient_checkpointing
     one = Pass(tokens, tokens)
     layers = kept(dims, size, rows, [one], adapter, checkpointing=checkpointing)

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from memgen.contract.added_fields import Added
 from memgen.contract.planner.activations import FLOAT, kept, widest
 from memgen.contract.planner.moments import Moment, generation
+from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.shapes import Pass, Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Figure, Form, Launch, Memory, Output, Stage
@@ -75,7 +76,9 @@ class LtpoEvaluateConfig(Evaluation):
         return value
 
 
-def _moments(config: LtpoEvaluateConfig, dims: Dimensions, size: int, _device: str, shape: Shape) -> list[Moment]:
+def _moments(
+    config: LtpoEvaluateConfig, _parts: Parts, dims: Dimensions, size: int, _device: str, shape: Shape
+) -> list[Moment]:
     answering = generation(config, dims, size, shape)
     return [answering, _latent_search(config, dims, size, shape, answering.caches)] if config.max_steps else [answering]
 

@@ -8,7 +8,8 @@ from memgen.contract.added_fields import Added
 from memgen.contract.planner.activations import FLOAT, Adapter, kept, kept_by_layer, widest
 from memgen.contract.planner.moments import Moment, generation, keys_and_values
 from memgen.contract.planner.parameters import head_parameters, lora_parameters
-from memgen.contract.planner.shapes import Pass, Shape, batch_of_answers, number_of
+from memgen.contract.planner.parts import Lora, Parts
+from memgen.contract.planner.shapes import Pass, Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
 from memgen.contract.stage_configs import INSERTION, LENGTHS, FromRewards, some_insertion
@@ -81,14 +82,17 @@ class TriggerGrpoConfig(FromRewards):
         return True
 
 
-def _moments(config: TriggerGrpoConfig, dims: Dimensions, size: int, _device: str, shape: Shape) -> list[Moment]:
-    return [generation(config, dims, size, shape, shared_prompt=True), _backward(config, dims, size, shape)]
+def _moments(
+    config: TriggerGrpoConfig, parts: Parts, dims: Dimensions, size: int, _device: str, shape: Shape
+) -> list[Moment]:
+    learning = _backward(config, parts.loras["trigger"], dims, size, shape)
+    return [generation(config, dims, size, shape, shared_prompt=True), learning]
 
 
-def _backward(config: TriggerGrpoConfig, dims: Dimensions, size: int, shape: Shape) -> Moment:
+def _backward(config: TriggerGrpoConfig, lora: Lora, dims: Dimensions, size: int, shape: Shape) -> Moment:
     """The trigger has read the answers for their decisions, and nothing has gone back yet; no logits of tokens."""
     read = Pass(shape.prompt + shape.completion, shape.prompt + shape.completion)
-    adapter = Adapter(number_of(config, "lora_r"), dropout=False, cuda=True)
+    adapter = Adapter(lora, dropout=False, cuda=True)
     checkpointing = config.gradient_checkpointing
     layers = kept(dims, size, shape.rows, [read], adapter, checkpointing=checkpointing)
     transient = widest(dims, size, shape.rows, read)
@@ -115,7 +119,7 @@ STAGE: Stage[TriggerGrpoConfig] = Stage(
     memory=Memory(
         batch_of_answers,
         _moments,
-        trained=lambda config, dims: lora_parameters(config, dims) + head_parameters(dims),
+        trained=lambda _, parts, dims: lora_parameters(parts.loras["trigger"], dims) + head_parameters(dims),
         keeps_start=True,  # for the divergence from it
     ),
     launch=Launch(

@@ -4,14 +4,13 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from memgen.contract.planner.activations import Adapter
 from memgen.contract.planner.moments import Moment, generation, learning_from_tokens
-from memgen.contract.planner.parameters import lora_parameters, weaver_parameters
-from memgen.contract.planner.shapes import Shape, batch_of_answers, number_of
+from memgen.contract.planner.parts import Parts, number_of
+from memgen.contract.planner.shapes import Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
 from memgen.contract.stage_configs import INSERTION, LENGTHS, USUAL, FromRewards, some_insertion
-from memgen.contract.stages import trainings
+from memgen.contract.stages import trainings, weaver_trainings
 from memgen.contract.weaver_variants import told
 
 
@@ -88,9 +87,12 @@ def usual(config: WeaverGrpoConfig) -> dict[str, int]:
     return {name: number_of(config, name) for name in USUAL}
 
 
-def _moments(config: WeaverGrpoConfig, dims: Dimensions, size: int, device: str, shape: Shape) -> list[Moment]:
-    adapter = Adapter(number_of(config, "lora_r"), dropout=False, cuda=device == "cuda")
-    learning = learning_from_tokens(dims, size, shape, adapter, checkpointing=config.gradient_checkpointing)
+def _moments(
+    config: WeaverGrpoConfig, parts: Parts, dims: Dimensions, size: int, device: str, shape: Shape
+) -> list[Moment]:
+    adapter = weaver_trainings.adapter(parts, device, dropout=False)
+    checkpointing = config.gradient_checkpointing
+    learning = learning_from_tokens(dims, size, shape, adapter, checkpointing=checkpointing, reads=parts.weaver.reads)
     return [generation(config, dims, size, shape, shared_prompt=True), learning]
 
 
@@ -111,7 +113,7 @@ STAGE: Stage[WeaverGrpoConfig] = Stage(
     memory=Memory(
         batch_of_answers,
         _moments,
-        trained=lambda config, dims: lora_parameters(config, dims) + weaver_parameters(config, dims),
+        trained=weaver_trainings.trained,
         keeps_start=True,  # for the divergence from it
     ),
     launch=Launch(

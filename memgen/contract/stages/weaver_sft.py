@@ -5,15 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from memgen.contract.added_fields import Added
-from memgen.contract.planner.activations import Adapter
 from memgen.contract.planner.moments import Moment, learning_from_tokens
-from memgen.contract.planner.parameters import latents_parameters, lora_parameters, projection_parameters
+from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.shapes import Shape, batch_of_solutions
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Form, Launch, Memory, Next, Panel, Stage, Variation, Work
 from memgen.contract.stage_configs import LENGTHS, LIMITS, USUAL, Training, some_insertion
-from memgen.contract.stages import trainings
-from memgen.contract.weaver_variants import LORA_TARGETS, VARIANTS, TargetsField, VariantField, told
+from memgen.contract.stages import trainings, weaver_trainings
+from memgen.contract.weaver_variants import TargetsField, VariantField, told
 
 
 class WeaverSftConfig(Training):
@@ -98,23 +97,12 @@ def _steps(config: WeaverSftConfig, rows: int) -> int:
     return trainings.at_most(config, -(-rows // trainings.rows_of_a_step(config)) * config.num_train_epochs)
 
 
-def _trained(config: WeaverSftConfig, dims: Dimensions) -> int:
-    weaver = VARIANTS[config.weaver_variant]
-    parts = {
-        "lora": lora_parameters(config, dims),
-        "latents": latents_parameters(config, dims),
-        "projections": (2 if weaver.reads else 1) * projection_parameters(dims),
-    }
-    return sum(parts[group] for group in weaver.trains)
-
-
-def _moments(config: WeaverSftConfig, dims: Dimensions, size: int, device: str, shape: Shape) -> list[Moment]:
-    weaver, adapter = VARIANTS[config.weaver_variant], None
-    if "lora" in weaver.trains:
-        targets = LORA_TARGETS[config.lora_targets]
-        adapter = Adapter(config.lora_r, dropout=config.lora_dropout > 0, cuda=device == "cuda", targets=targets)
+def _moments(
+    config: WeaverSftConfig, parts: Parts, dims: Dimensions, size: int, device: str, shape: Shape
+) -> list[Moment]:
+    adapter = weaver_trainings.adapter(parts, device, dropout=config.lora_dropout > 0)
     checkpointing = config.gradient_checkpointing
-    return [learning_from_tokens(dims, size, shape, adapter, checkpointing=checkpointing, reads=weaver.reads)]
+    return [learning_from_tokens(dims, size, shape, adapter, checkpointing=checkpointing, reads=parts.weaver.reads)]
 
 
 STAGE: Stage[WeaverSftConfig] = Stage(
@@ -135,7 +123,7 @@ STAGE: Stage[WeaverSftConfig] = Stage(
     memory=Memory(
         batch_of_solutions,
         _moments,
-        trained=_trained,
+        trained=weaver_trainings.trained,
     ),
     launch=Launch(
         forms=(

@@ -5,10 +5,13 @@ import shutil
 from backend.services.disk import disk_bytes
 from memgen.contract.config import parse_config
 from memgen.contract.planner.memory import plan
+from memgen.contract.planner.parts import Lora, Parts
 from memgen.contract.planner.placement import gib, share
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import attempt_dir
+from memgen.contract.weaver_variants import LORA_TARGETS
 from tests.backend.conftest import SLOT, Backend, check_problem
+from tests.conftest import TINY
 
 
 def waits_for(backend: Backend, run_id: int) -> str:
@@ -129,6 +132,35 @@ def test_preflight_says_how_a_slot_holds_the_run(backend: Backend) -> None:
     assert placement(part, part) == "Fits on 1 of 1 slot alive: its layers are spread over the slot's 2 GPUs."
     needs = f"it needs {gib(whole)}, the largest slot has {gib(part)}."
     assert placement(part) == f"Fits on none of 1 slot alive: {needs}"
+
+
+WIDE = {"r": 256, "lora_alpha": 512, "lora_dropout": 0.0, "target_modules": list(LORA_TARGETS["all"])}
+
+
+def test_memory_and_disk_of_a_child_are_those_of_the_lora_in_its_checkpoint(backend: Backend) -> None:
+    backend.announce()
+    backend.submit(stage="weaver_sft", num_questions=8, batch_size=4)
+    backend.work(manifest={"lora": {"weaver": WIDE, "trigger": WIDE}})
+    child = backend.config | {"stage": "trigger_grpo", "checkpoint": "1", "batch_size": 8}
+    small = plan(parse_config(child), get_preset(TINY), "cpu").total
+    told = backend.user("POST", "/preflight", json={"config": child}).json()
+    wide = Lora(256, LORA_TARGETS["all"])
+    start = Parts({"weaver": wide, "trigger": wide}, {})
+    assert told["memory_bytes"] == plan(parse_config(child), get_preset(TINY), "cpu", start=start).total > small
+    assert told["disk_bytes"] > disk_bytes(parse_config(child))
+    backend.submit(stage="trigger_grpo", checkpoint="1", batch_size=8)
+    assert backend.claim(free_memory=told["memory_bytes"] - 1) is None
+    assert backend.claim(free_memory=told["memory_bytes"]) is not None
+
+
+def test_preflight_of_a_pipeline_counts_the_lora_that_its_training_will_make(backend: Backend) -> None:
+    def memory(**sft: object) -> list[int]:
+        spec = backend.spec(steps={"weaver_sft": sft})
+        steps = backend.user("POST", "/pipelines/preflight", json=spec).json()["steps"]
+        return [steps[name]["memory_bytes"] for name in ("base_eval", "weaver_eval", "trigger_grpo", "ltpo_eval")]
+
+    usual, wide = memory(), memory(lora_r=256, lora_targets="all")
+    assert [large > small for small, large in zip(usual, wide, strict=True)] == [False, True, True, True]
 
 
 def test_paused_queue_hands_out_nothing_and_running_runs_go_on(backend: Backend) -> None:

@@ -56,7 +56,8 @@ def model_of(preset: Preset, device: str, dtype: torch.dtype, **weaver: Any) -> 
     with torch.device(device):
         base = plain_model_of(preset, dtype)
         told = BaseModel(base, NoTokenizer(), torch.device(device), 0, 0)
-        return new_model(told, LatentSettings(), lora_r=16, lora_alpha=32, lora_dropout=0.1, **weaver)
+        usual = {"lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.1}
+        return new_model(told, LatentSettings(), **usual | weaver)
 
 
 def parameters_of(model: MemGenModel) -> list[nn.Parameter]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from memgen.contract.config import InvalidConfig, config_hash, parse_config, stored_config
+from memgen.contract.planner.parts import parts_of
 from memgen.contract.planner.shapes import batch_of_answers
 from memgen.contract.rows import num_rows, num_steps
 from memgen.contract.stages import STAGES
@@ -202,7 +203,8 @@ def test_style_of_the_prompt_is_part_of_the_label(fields: dict[str, object], lab
 
 def test_planner_counts_worked_examples_up_to_the_longest_prompt_allowed() -> None:
     def prompt(**fields: object) -> int:
-        return batch_of_answers(parse_config({"stage": "evaluate", **fields})).prompt
+        config = parse_config({"stage": "evaluate", **fields})
+        return batch_of_answers(config, parts_of(config)).prompt
 
     examples = {"prompt_style": "worked_examples"}
     assert prompt() == 300

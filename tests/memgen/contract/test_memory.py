@@ -1,9 +1,11 @@
 import pytest
 
 from memgen.contract.config import RunConfig, parse_config
+from memgen.contract.manifest import LoraSettings, Manifest
 from memgen.contract.planner.disk import output_bytes
 from memgen.contract.planner.memory import plan, weights_bytes
 from memgen.contract.planner.parameters import weaver_parameters
+from memgen.contract.planner.parts import Lora, Parts, parts_in, parts_of
 from memgen.contract.planner.placement import place, share
 from memgen.contract.planner.shapes import Pass, Shape, weaver_passes
 from memgen.contract.presets import BUILT_IN, DEMO_PRESET, get_preset
@@ -13,6 +15,7 @@ from memgen.contract.stages.lora_sft import LoraSftConfig
 from memgen.contract.stages.lora_trainings import rank_of
 from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
+from memgen.contract.stages.weaver_grpo import WeaverGrpoConfig
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
 
 DEMO, SMALL, MIDDLE, LARGE = (
@@ -24,7 +27,7 @@ GIB = 2**30
 
 
 def fullest_batch(config: RunConfig) -> Shape:
-    return stage_of(config).memory.batch(config)
+    return stage_of(config).memory.batch(config, parts_of(config))
 
 
 def total(config: RunConfig) -> int:
@@ -101,10 +104,40 @@ def test_lora_needs_what_its_rank_and_layers_say() -> None:
     few, many = (plan(LoraSftConfig(lora_targets=name), SMALL, "cuda") for name in ("qv", "all"))
     assert (few.trainables, few.optimizer) == (few.gradients, 2 * few.gradients)
     assert few.gradients == plan(WeaverSftConfig(), SMALL, "cuda").gradients - 4 * weaver_parameters(
-        WeaverSftConfig(), SMALL.dimensions
+        parts_of(WeaverSftConfig()), SMALL.dimensions
     )
     assert many.gradients > 5 * few.gradients
     assert many.widest.kept_by_layers > few.widest.kept_by_layers
+
+
+def test_checkpoint_decides_rank_modules_lengths_and_what_is_left_of_the_weaver() -> None:
+    wide = {"r": 64, "lora_alpha": 128, "lora_dropout": 0.0, "target_modules": ["model.layers.3.mlp.up_proj", "o_proj"]}
+    manifest = Manifest(
+        kind="import", base_model="b", tokenizer_hash="t", prompt_hash="p", trained=["weaver", "trigger"],
+        latents={"prompt_latents_len": 2, "inference_latents_len": 32, "max_prompt_aug_num": 1,
+                 "max_inference_aug_num": 9},
+        lora={"weaver": LoraSettings(**wide), "trigger": LoraSettings(**wide | {"r": 8})}, weaver_variant="no_lora",
+    )  # fmt: skip
+    start = parts_in(manifest)
+    assert start.loras == {"weaver": Lora(64, ("o_proj", "up_proj")), "trigger": Lora(8, ("o_proj", "up_proj"))}
+    shape = stage_of(WOVEN).memory.batch(WOVEN, parts_of(WOVEN, start))
+    assert (shape.insertions, shape.prompt_latents, shape.inference_latents) == (9, 2, 32)
+    fewer = WOVEN.model_copy(update={"max_inference_aug_num": 3})
+    assert stage_of(fewer).memory.batch(fewer, parts_of(fewer, start)).insertions == 3, "its own limit comes first"
+
+    dims = SMALL.dimensions
+    one_rank = dims.num_layers * (2 * dims.hidden_size + dims.hidden_size + dims.intermediate_size)
+    beside = 72 * one_rank + weaver_parameters(parts_of(WOVEN, start), dims) + 2 * (dims.hidden_size + 1)
+    assert plan(WOVEN, SMALL, "cuda", start=start).trainables == 4 * beside
+    for config, trained in (
+        (TriggerGrpoConfig(checkpoint="x"), 8 * one_rank + 2 * (dims.hidden_size + 1)),
+        (WeaverGrpoConfig(checkpoint="x"), weaver_parameters(start, dims)),
+    ):
+        assert plan(config, SMALL, "cuda", start=start).gradients == 4 * trained
+    lora = EvaluateConfig(setting="lora", checkpoint="x")
+    assert plan(lora, SMALL, "cuda", start=Parts({"lora": Lora(8, ("o_proj",))}, {})).trainables == (
+        4 * 8 * dims.num_layers * 2 * dims.hidden_size
+    )
 
 
 def test_numbers_to_train_decide_the_rank() -> None:

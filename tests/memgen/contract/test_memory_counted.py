@@ -5,20 +5,24 @@ The longest row has the planner's shape; the others are shorter, as in any batch
 
 import gc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from transformers import DynamicCache
 from trl.trainer.utils import add_fused_lm_head
 
 from memgen.contract.config import RunConfig
 from memgen.contract.planner.gold import gold_moment
 from memgen.contract.planner.memory import MemoryPlan, plan
 from memgen.contract.planner.moments import Moment
+from memgen.contract.planner.parts import Lora, Parts, parts_of
 from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import BUILT_IN, Preset, get_preset
 from memgen.contract.stages import stage_of
 from memgen.contract.stages.evaluate import EvaluateConfig
+from memgen.contract.stages.lora_grpo import LoraGrpoConfig
 from memgen.contract.stages.lora_sft import LoraSftConfig
 from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
 from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
@@ -69,12 +73,17 @@ def near(size: int) -> object:
     return pytest.approx(size, rel=0.15)
 
 
-def said(config: RunConfig, preset: Preset, name: str, shape: Shape = SHAPE) -> tuple[MemoryPlan, Moment]:
+def said(
+    config: RunConfig, preset: Preset, name: str, shape: Shape = SHAPE, start: Parts | None = None
+) -> tuple[MemoryPlan, Moment]:
     """The plan, and one of its moments."""
     held = {
-        moment.name: moment for moment in stage_of(config).memory.moments(config, preset.dimensions, 2, "cuda", shape)
+        moment.name: moment
+        for moment in stage_of(config).memory.moments(
+            config, parts_of(config, start), preset.dimensions, 2, "cuda", shape
+        )
     }
-    return plan(config, preset, "cuda", shape), held[name]
+    return plan(config, preset, "cuda", shape, start), held[name]
 
 
 TRAININGS = [WeaverSftConfig(), WeaverGrpoConfig(), TriggerGrpoConfig(checkpoint="x")]
@@ -229,17 +238,22 @@ def buffers(stream: RowStream) -> list[torch.Tensor]:
     return [buffer for pair in stream._buffers.layers for buffer in pair]
 
 
+@pytest.mark.parametrize("preset", [BUILT_IN[1]], ids=lambda preset: preset.short_name)
+@pytest.mark.parametrize(
+    "stage", [LoraSftConfig, LoraGrpoConfig], ids=lambda stage: stage.model_fields["stage"].default
+)
 @pytest.mark.parametrize("targets", ["qv", "all"])
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_step_of_lora_sft_holds_what_the_planner_says(
-    targets: str, checkpointing: bool, monkeypatch: pytest.MonkeyPatch
+def test_step_of_a_plain_lora_holds_what_the_planner_says(
+    preset: Preset,
+    stage: type[LoraSftConfig | LoraGrpoConfig],
+    targets: str,
+    checkpointing: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)  # it does not know the meta device
-    preset = BUILT_IN[1]
-    config = LoraSftConfig(lora_targets=targets, gradient_checkpointing=checkpointing)
-    with torch.device("meta"):
-        model = plain_model_of(preset, torch.bfloat16)
-        lora = get_peft_model(model, LoraConfig(r=16, lora_dropout=0.1, target_modules=list(LORA_TARGETS[targets])))
+    config = stage(lora_targets=targets, gradient_checkpointing=checkpointing)
+    model, lora = with_lora(preset, config)
     add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
     if checkpointing:
         lora.enable_input_require_grads()
@@ -249,6 +263,61 @@ def test_step_of_lora_sft_holds_what_the_planner_says(
     with Peak(lora.parameters()) as peak:
         mask = torch.ones((4, 1, ids.shape[1], ids.shape[1]), dtype=torch.bool, device="meta")
         output = lora(input_ids=ids, attention_mask=mask, labels=ids, fused_lm_head=True)
-        output.log_probs.sum().backward()
+        loss_of(config, output.log_probs).backward()
     whole, moment = said(config, preset, "backward")
     assert moment.total + whole.gradients == near(peak.most)
+    kept = size_of(lora.parameters()) + (whole.gradients if stage_of(config).memory.keeps_start else 0)
+    assert whole.weights + whole.trainables == near(kept)
+
+
+def with_lora(preset: Preset, config: LoraSftConfig | LoraGrpoConfig) -> tuple[Any, Any]:
+    targets = list(LORA_TARGETS[config.lora_targets])
+    with torch.device("meta"):
+        model = plain_model_of(preset, torch.bfloat16)
+        settings = LoraConfig(r=config.lora_r, lora_dropout=config.lora_dropout, target_modules=targets)
+        return model, get_peft_model(model, settings)
+
+
+def loss_of(config: RunConfig, logprobs: torch.Tensor) -> torch.Tensor:
+    """That of solutions, or of completions with their clipped ratios."""
+    if not isinstance(config, LoraGrpoConfig):
+        return -logprobs.sum()
+    ratio = (logprobs - logprobs.detach()).exp()
+    return -torch.min(ratio, ratio.clamp(1 - config.epsilon, 1 + config.epsilon)).sum()
+
+
+def test_rollout_of_lora_grpo_holds_what_the_planner_says() -> None:
+    preset, config = BUILT_IN[1], LoraGrpoConfig(batch_size=4, num_generations=4)
+    shape = Shape(rows=4, prompt=152, completion=8, prompt_insertions=0, insertions=0)
+    _, lora = with_lora(preset, config)
+    cache = DynamicCache()
+    with Peak(lora.parameters()) as peak, torch.no_grad():
+        for seen in range(shape.prompt, shape.prompt + shape.completion + 1):
+            new = seen if seen == shape.prompt else 1
+            ids = torch.empty((shape.rows, new), dtype=torch.long, device="meta")
+            mask = torch.ones((shape.rows, 1, new, seen), dtype=torch.bool, device="meta")
+            logits = lora(input_ids=ids, attention_mask=mask, past_key_values=cache, logits_to_keep=1).logits
+            torch.softmax(logits[:, -1].float() / config.temperature, dim=-1)
+    _, moment = said(config, preset, "generation", shape)
+    assert moment.caches == near(size_of(one for layer in cache.layers for one in (layer.keys, layer.values)))
+    assert moment.total == near(peak.most)
+
+
+@pytest.mark.parametrize("config", TRAININGS[1:], ids=lambda one: one.stage)
+def test_step_from_a_checkpoint_holds_what_the_planner_says_of_its_lora(config: RunConfig) -> None:
+    preset, is_weaver = get_preset("Qwen/Qwen2.5-0.5B-Instruct"), stage_of(config).makes == "weaver"
+    config = config.model_copy(update={"checkpoint": "x"})
+    wide = Lora(64, LORA_TARGETS["all"])
+    start = Parts({"weaver": wide, "trigger": wide}, {})
+    model = model_of(preset, "meta", torch.bfloat16, lora_r=64, lora_targets="all")
+    groups = model.train_part("weaver" if is_weaver else "trigger")
+    trained = [parameter for group in groups.values() for parameter in group]
+    with Peak(parameters_of(model)) as peak:
+        rows = rows_on_meta(PROMPTS, ANSWERS, POINTS)
+        logprobs = model.token_logprobs(rows) if is_weaver else model.decision_logprobs(rows)
+        torch.cat(logprobs).sum().backward()  # type: ignore[no-untyped-call]
+    whole, moment = said(config, preset, "backward", start=start)
+    assert whole.weights + whole.trainables - whole.gradients == near(size_of(parameters_of(model)))
+    assert whole.gradients == size_of(trained) == whole.optimizer // 2
+    assert moment.total + whole.gradients == near(peak.most)
+    assert said(config, preset, "backward")[0].gradients < 0.3 * whole.gradients, "without its checkpoint"

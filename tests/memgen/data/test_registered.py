@@ -18,6 +18,7 @@ from memgen.contract.data_sets.registered import Columns, RegisteredRecord, Regi
 from memgen.contract.data_sets.registry import data_set, data_sets
 from memgen.contract.data_sets.report import Refused, Report
 from memgen.contract.errors import BadInput
+from memgen.contract.planner.parts import parts_of
 from memgen.contract.planner.shapes import batch_of_answers, batch_of_solutions
 from memgen.contract.rows import check_num_questions
 from memgen.contract.service_files import data_set_record, data_set_rows, registered_dir
@@ -90,8 +91,8 @@ def test_csv_with_korean_columns_a_mark_crlf_and_a_quoted_newline_is_a_data_set_
     check_num_questions(config)
     with pytest.raises(BadInput, match="has 2 questions"):
         check_num_questions(parse_config({"stage": "evaluate", "data": name, "num_questions": 3}))
-    assert batch_of_answers(config).prompt == report.longest[0]  # type: ignore[index]
-    assert batch_of_solutions(config).prompt == report.fullest[0]  # type: ignore[index]
+    assert batch_of_answers(config, parts_of(config)).prompt == report.longest[0]  # type: ignore[index]
+    assert batch_of_solutions(config, parts_of(config)).prompt == report.fullest[0]  # type: ignore[index]
 
 
 def test_json_lines_with_a_bad_row_a_duplicate_and_a_leak_are_refused_with_their_numbers(
