@@ -7,9 +7,10 @@ question.
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
-from benchmarks.generate import endless, prompts, regularly
+from benchmarks.generate import endless, prompts
 from benchmarks.ratio import Ratio, measure, seconds
 from benchmarks.setup import plain
+from memgen.doctor.card.random_model import regularly
 from memgen.model.base import BaseModel
 from memgen.model.generation import pad_left
 from memgen.model.memgen_model import MemGenModel

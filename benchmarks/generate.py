@@ -11,10 +11,11 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 
 from benchmarks.ratio import Ratio, Side, measure, seconds
 from benchmarks.setup import plain, prompt_ids, questions, woven
+from memgen.doctor.card.random_model import regularly
 from memgen.model.base import BaseModel
 from memgen.model.generation import pad_left
 from memgen.model.memgen_model import MemGenModel
-from memgen.model.woven_generation import Choose, Completion, generate_woven
+from memgen.model.woven_generation import Completion, generate_woven
 
 ROWS, TOKENS, ROUNDS, LIMIT = 4, 256, 3, 1.25
 INSERTIONS = 6  # at the prompt, and five after it
@@ -67,11 +68,6 @@ def weave(
     """Ours."""
     ids = [torch.tensor(row, device=model.base.device) for row in rows]
     return generate_woven(model, ids, length, trigger=False, choose=regularly(EVERY, SHIFT), on_pass=tell)
-
-
-def regularly(every: int, shift: int) -> Choose:
-    """Insertions at the prompt and at each row's every n-th token, whatever an untrained weaver brings about."""
-    return lambda number, tokens: (tokens - shift * number) % every == 0 or tokens == 0
 
 
 def checked(completions: list[Completion]) -> None:

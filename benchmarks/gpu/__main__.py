@@ -1,27 +1,34 @@
 """`python -m benchmarks.gpu --out DIR [--minutes N] [--only STEP] [--tiny]`: measure a machine with one GPU.
 
-DIR/gpu.json holds every measurement as soon as it was made. Started again with the same DIR, the command makes those
-that are missing. Without a GPU it refuses, but with `--tiny`: small models on the CPU, to try the script itself.
+What `memgen doctor --gpu` measures, with where the time of a pass goes, and runs as a user starts them. DIR/gpu.json
+holds every measurement as soon as it was made. Started again with the same DIR, the command makes those that are
+missing. Without a GPU it refuses, but with `--tiny`: small models on the CPU, to try the script itself.
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-STEPS = {  # by how much they are worth; each with the share that it may have of the time left when it begins
-    "card": 0.1,
-    "faithful": 0.2,
-    "speed": 0.4,
-    "stages": 0.45,
-    "traced": 0.5,
-    "large": 0.5,
-    "command": 0.6,
-    "batching": 1.0,
+import torch
+
+from benchmarks.gpu import command, traced
+from memgen.doctor.card import measure as doctors
+from memgen.doctor.card.bench import Bench
+from memgen.doctor.card.measure import Step
+from memgen.doctor.card.sizes import full, tiny
+from memgen.stop import die_with_parent
+
+_FIRST = ("card", "faithful", "speed", "stages")
+STEPS = {
+    **{name: doctors.STEPS[name] for name in _FIRST},
+    "traced": Step(0.5, traced.run),
+    "large": Step(0.5, doctors.STEPS["large"].run),
+    "command": Step(0.6, command.run),
+    "batching": doctors.STEPS["batching"],
 }
-STARTS = 6  # of the measuring process, which ends when a measurement hangs or leaves the GPU unusable
+"""By how much they are worth."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,46 +44,27 @@ def main(arguments: list[str] | None = None) -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     until = given.until or time.time() + 60 * given.minutes
     if given.work is not None:
+        die_with_parent()
         return measure(given.out / "gpu.json", until, given.only or list(STEPS), given.tiny, given.work)
     passed_on = ["--out", str(given.out), "--until", str(until), *(["--tiny"] if given.tiny else [])]
     passed_on += [word for step in given.only or [] for word in ("--only", step)]
-    code = 1
     with tempfile.TemporaryDirectory(prefix="memgen-gpu-") as work:
-        for _ in range(STARTS):
-            code = subprocess.call([sys.executable, "-m", "benchmarks.gpu", *passed_on, "--work", work])
-            if code in (0, 2) or time.time() > until:
-                break
-            print(f"the measuring process ended with {code}: starting it again", flush=True)
-    return code
+        return doctors.in_a_process(["benchmarks.gpu", *passed_on, "--work", work], until, _say)
 
 
 def measure(file: Path, until: float, steps: list[str], small: bool, work: Path) -> int:
     """Make the measurements of these steps in this process."""
-    import torch
-
-    from benchmarks.gpu import batching, card, command, faithful, large, speed, stages, traced
-    from benchmarks.gpu.bench import Bench
-    from benchmarks.gpu.sizes import full, tiny
-
     if not torch.cuda.is_available() and not small:
         print(f"error: torch {torch.__version__} sees no GPU here; --tiny tries the script on the CPU", file=sys.stderr)
         return 2
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bench = Bench(file, device, tiny() if small else full(), until, work)
-    rooms = {
-        "card": card.run,
-        "faithful": faithful.run,
-        "speed": speed.run,
-        "stages": stages.run,
-        "traced": traced.run,
-        "large": large.run,
-        "command": command.run,
-        "batching": batching.run,
-    }
-    for step in steps:
-        bench.begin(step, STEPS[step])
-        bench.attempt(rooms[step])
+    bench = Bench(file, device, tiny() if small else full(), until, work, say=_say)
+    doctors.measure(bench, {name: STEPS[name] for name in steps})
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.bench import Bench
-from benchmarks.gpu.random_model import random_base
 from memgen.contract.presets import Preset
 from memgen.contract.rundir import RunDir
+from memgen.doctor.card.bench import Bench
+from memgen.doctor.card.random_model import random_base
 
 PRESET = "measured/random"
 TAIL = 1500  # characters of what a run printed

@@ -15,9 +15,9 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import AttentionInterface, AttentionMaskInterface, StaticCache
 from transformers.masking_utils import sdpa_mask
 
-from benchmarks.gpu.bench import Bench, seconds_of, synchronize
-from benchmarks.gpu.random_model import prompts, random_base, woven
-from benchmarks.gpu.speed import weave
+from memgen.doctor.card.bench import Bench, seconds_of, synchronize
+from memgen.doctor.card.random_model import prompts, random_base, woven
+from memgen.doctor.card.speed import weave
 from memgen.model.attention import IMPLEMENTATION
 from memgen.model.base import BaseModel
 from memgen.model.generation import generate_greedy

@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.golden.compare import Difference, compare
+from memgen.doctor.card.golden import Difference, compare
 
 
 def main(arguments: list[str] | None = None) -> int:

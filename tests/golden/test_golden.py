@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from memgen.contract.errors import BadInput
+from memgen.doctor.card.golden import compare
 from memgen.model.authors_layout import load_authors
 from memgen.model.base import BaseModel, load_base
 from memgen.model.fetch import LocalModel
 from tests.conftest import GOLDEN
 from tests.golden.__main__ import main
-from tests.golden.compare import compare
 
 
 @pytest.fixture

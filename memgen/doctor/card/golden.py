@@ -1,4 +1,4 @@
-"""Our method against one golden folder, quantity by quantity (see README.md here for what the numbers are)."""
+"""Our method against one golden folder, quantity by quantity (`golden/README.md` says what the numbers are)."""
 
 import json
 from collections.abc import Iterator
@@ -16,6 +16,8 @@ from memgen.model.memgen_model import MemGenModel, Row
 from memgen.model.woven_generation import Completion, generate_woven
 from memgen.scoring import compute_reward
 
+GOLDEN = Path(__file__).parents[1] / "golden"
+"""The folders that this package brings."""
 ROWS = 4
 EXACT = 0.0
 NOTHING = float("inf")  # where nothing was compared

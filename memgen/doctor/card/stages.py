@@ -11,19 +11,16 @@ from typing import Any
 
 import torch
 
-from benchmarks.generate import regularly
-from benchmarks.gpu import peak
-from benchmarks.gpu.bench import Bench, seconds_of, synchronize
-from benchmarks.gpu.random_model import FIRST_ID, LAST_ID, prompts, random_base, woven
-from memgen.contract.config import RunConfig
+from memgen.contract.config import RunConfig, stage_class
+from memgen.contract.data_sets.registry import DEMO
 from memgen.contract.planner.memory import plan
 from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import Preset
 from memgen.contract.rundir import RunDir
-from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
-from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
-from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.data import load_questions
+from memgen.doctor.card import peak
+from memgen.doctor.card.bench import Bench, seconds_of, synchronize
+from memgen.doctor.card.random_model import FIRST_ID, LAST_ID, prompts, random_base, regularly, woven
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.woven_generation import Sampling, generate_woven
 from memgen.monitor import Monitor
@@ -39,7 +36,6 @@ from memgen.stop import StopRequest
 INSERTIONS = 5  # after the prompt's, in an example's answer
 DELIMITER_EVERY = 13  # looks at newest tokens, about as often as delimiters come in GSM8K's solutions
 LEFT_FREE = 6 * 2**30  # bytes of the card that are not counted on
-WITHOUT_GPU = 8 * 2**30  # bytes that a CPU's reduced form may plan with
 
 
 def run(bench: Bench) -> None:
@@ -69,10 +65,16 @@ def weaver_step(
     sizes = bench.sizes
     steps = steps or sizes.sft_steps
     shape = Shape(rows, sizes.sft_prompt, sizes.sft_answer, insertions=INSERTIONS)
-    config = WeaverSftConfig(
-        preset=preset.name, batch_size=rows, max_steps=steps, eval_questions=0, learning_rate=1e-4, dtype="bfloat16"
+    config = _config(
+        "weaver_sft",
+        preset=preset.name,
+        batch_size=rows,
+        max_steps=steps,
+        eval_questions=0,
+        learning_rate=1e-4,
+        dtype="bfloat16",
     )
-    if plan(config, preset, "cuda", shape).total > _room(bench):
+    if plan(config, preset, "cuda", shape).total > bench.total_memory - LEFT_FREE:
         config = config.model_copy(update={"gradient_checkpointing": True})
     gap = sizes.sft_answer // (INSERTIONS + 1)
     places = [sizes.sft_prompt + number * gap for number in range(INSERTIONS + 1)]
@@ -102,10 +104,11 @@ def weaver_step(
 def trigger_step(bench: Bench, model: MemGenModel, preset: Preset, rows: int) -> dict[str, Any]:
     """Steps of trigger GRPO; each second one learns from the completions of the one before."""
     sizes, size = bench.sizes, min(8, rows)
-    config = TriggerGrpoConfig(
+    config = _config(
+        "trigger_grpo",
         preset=preset.name,
         checkpoint="none",
-        data="wordproblems",
+        data=DEMO,
         batch_size=rows,
         gradient_accumulation_steps=1,
         num_generations=size,
@@ -116,7 +119,7 @@ def trigger_step(bench: Bench, model: MemGenModel, preset: Preset, rows: int) ->
     )
     looks = count(1)  # whatever random weights write, every n-th look at a newest token finds a delimiter
     model.is_delimiter = lambda token: next(looks) % DELIMITER_EVERY == 0  # type: ignore[method-assign]  # noqa: ARG005
-    questions = load_questions("wordproblems", "train", limit=2 * rows // size)
+    questions = load_questions(DEMO, "train", limit=2 * rows // size)
     asked = prompts(len(questions), sizes.prompt, sizes.shortest_prompt)
     steps = 4 if rows == sizes.grpo_rows[0] else 2  # the first rollout warms up; the wide one is long
     with tempfile.TemporaryDirectory(dir=bench.work) as name:
@@ -154,7 +157,8 @@ def draw(bench: Bench, preset: Preset) -> dict[str, Any]:
 def latents(bench: Bench, model: MemGenModel, preset: Preset, steps: int) -> dict[str, Any]:
     """An LTPO evaluation with so many steps at each insertion."""
     sizes = bench.sizes
-    config = LtpoEvaluateConfig(
+    config = _config(
+        "ltpo_evaluate",
         preset=preset.name,
         checkpoint="none",
         setting="weaver+ltpo",
@@ -230,8 +234,13 @@ def _train(bench: Bench, loop: TrainingLoop, step: Callable[[int], dict[str, flo
     }
 
 
+def _config(stage: str, **fields: Any) -> Any:
+    """A config whose model need not be a preset."""
+    return stage_class(stage).model_validate({"stage": stage, **fields})
+
+
 def _loop(
-    config: WeaverSftConfig | TriggerGrpoConfig,
+    config: Any,
     context: Context,
     model: MemGenModel,
     part: Any,
@@ -246,9 +255,3 @@ def _loop(
 
 def _context(folder: Path, config: RunConfig) -> Context:
     return Context(RunDir(folder, config.stage), None, folder, None, Monitor(None), StopRequest(), Team())
-
-
-def _room(bench: Bench) -> int:
-    if bench.device.type != "cuda":
-        return WITHOUT_GPU
-    return torch.cuda.mem_get_info()[1] - LEFT_FREE

@@ -17,12 +17,17 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu.sizes import Sizes
 from memgen.contract.rundir import write_json
+from memgen.doctor.card.sizes import Sizes
 
 AGAIN = 75  # exit code: start the process again, the GPU can't be used from this one any more
+DONE, RUNNING, FAILED = "done", "running", "failed"
 NO_TIME = "no time"
+LEFT_OUT = "left out"
+ENDED = "ended the process"
+"""What becomes of a measurement."""
 SHORTEST = 30.0  # seconds that the last measurement may take beyond the end
+WITHOUT_GPU = 8 * 2**30  # bytes
 LONGEST_TRACEBACK = 3000  # characters
 
 
@@ -36,6 +41,7 @@ class Bench:
         sizes: of models and batches.
         until: when everything ends, in seconds since 1970.
         work: folder for what is written on the way.
+        say: tells a line of how it goes on.
     """
 
     file: Path
@@ -43,6 +49,7 @@ class Bench:
     sizes: Sizes
     until: float
     work: Path
+    say: Callable[[str], object] = lambda _: None
     step: str = ""
     step_until: float = 0.0
     """When no further measurement of this step begins."""
@@ -57,11 +64,16 @@ class Bench:
         """Number format of the large models: bfloat16, which is what runs take on a GPU."""
         return torch.bfloat16
 
+    @property
+    def total_memory(self) -> int:
+        """Bytes of the card; of a CPU, whose reduced form is small, as many as that may plan with."""
+        return torch.cuda.mem_get_info()[1] if self.device.type == "cuda" else WITHOUT_GPU
+
     def begin(self, step: str, share: float) -> None:
         """Enter a step that may have this share of the time that is left."""
         now = time.time()
         self.step, self.step_until = step, now + share * max(0.0, self.until - now)
-        print(f"== {step}: {self.step_until - now:.0f} s", flush=True)
+        self.say(f"== {step}: {self.step_until - now:.0f} s")
 
     def result(self, step: str, name: str) -> dict[str, Any]:
         """What an earlier measurement gave; empty if there is none."""
@@ -81,35 +93,41 @@ class Bench:
             limit: seconds after which the process is ended.
         """
         state = self._state(name)
-        if state == "running":
-            self._keep(name, status="ended the process")
+        if state == RUNNING:
+            self._keep(name, status=ENDED)
         if state not in (None, NO_TIME):
             return
         if not self._has_time():
             self._keep(name, status=NO_TIME)
             return
-        self._keep(name, status="running")
+        self._keep(name, status=RUNNING)
         began = time.perf_counter()
         limit = min(limit, max(SHORTEST, self.until + SHORTEST - time.time()))
         faulthandler.dump_traceback_later(limit, exit=True, file=sys.stderr)
         try:
             result = dict(work())
             synchronize(self.device)
-            self._keep(name, status="done", seconds=time.perf_counter() - began, result=result)
+            self._keep(name, status=DONE, seconds=time.perf_counter() - began, result=result)
         except Exception as error:  # whatever it is, the other measurements are wanted
             text = traceback.format_exc()[-LONGEST_TRACEBACK:]
             said = f"{type(error).__name__}: {error}"[:500]
-            self._keep(name, status="failed", seconds=time.perf_counter() - began, error=said, traceback=text)
+            self._keep(name, status=FAILED, seconds=time.perf_counter() - began, error=said, traceback=text)
         finally:
             faulthandler.cancel_dump_traceback_later()
         self._clean_up()
+
+    def leave_out(self, *names: str, why: str) -> None:
+        """Keep of measurements that they can't be made on this device, and why."""
+        for name in names:
+            if self._state(name) is None:
+                self._keep(name, status=LEFT_OUT, error=why)
 
     def attempt(self, step: Callable[["Bench"], None]) -> None:
         """Go through the step that was begun; if what its measurements share can't be made, the next step begins."""
         try:
             step(self)
         except Exception:
-            self._keep("all", status="failed", error=traceback.format_exc()[-LONGEST_TRACEBACK:])
+            self._keep("all", status=FAILED, error=traceback.format_exc()[-LONGEST_TRACEBACK:])
         self._clean_up()
 
     def _state(self, name: str) -> str | None:
@@ -122,9 +140,9 @@ class Bench:
     def _keep(self, name: str, **entry: Any) -> None:
         self._kept.setdefault(self.step, {})[name] = entry
         write_json(self.file, self._kept)
-        if entry["status"] != "running":
+        if entry["status"] != RUNNING:
             told = json.dumps(entry.get("result", entry.get("error", "")))[:300]
-            print(f"{self.step}/{name}: {entry['status']} {entry.get('seconds', 0.0):.1f} s {told}", flush=True)
+            self.say(f"{self.step}/{name}: {entry['status']} {entry.get('seconds', 0.0):.1f} s {told}")
 
     def _clean_up(self) -> None:
         gc.collect()

@@ -1,10 +1,11 @@
 """The larger presets: whether they run at all, how fast a pass is, and memory against plan."""
 
-from benchmarks.gpu.bench import Bench
-from benchmarks.gpu.random_model import random_base, woven
-from benchmarks.gpu.speed import plainly, weaving
-from benchmarks.gpu.stages import weaver_step
+from memgen.contract.planner.memory import weights_bytes
 from memgen.contract.presets import Preset
+from memgen.doctor.card.bench import Bench
+from memgen.doctor.card.random_model import random_base, woven
+from memgen.doctor.card.speed import plainly, weaving
+from memgen.doctor.card.stages import weaver_step
 
 
 def run(bench: Bench) -> None:
@@ -17,7 +18,11 @@ def _one(bench: Bench, preset: Preset) -> None:
     name, tokens = preset.short_name, bench.sizes.large_tokens
     narrow, wide = sorted(bench.sizes.widths)[:2]
     rows = bench.sizes.sft_rows[0]
-    if not bench.pending(f"{name} base {narrow}", f"{name} base {wide}", f"{name} weaver {wide}", f"{name} sft {rows}"):
+    names = [f"{name} base {narrow}", f"{name} base {wide}", f"{name} sft {rows}", f"{name} weaver {wide}"]
+    weights = weights_bytes(preset)
+    if weights > bench.total_memory:
+        bench.leave_out(*names, why=f"its weights take {weights / 2**30:.0f} GiB, more than the card has")
+    if not bench.pending(*names):
         return
     base = random_base(bench, preset)
     bench.measure(f"{name} base {narrow}", lambda: plainly(bench, base, preset, narrow, tokens))

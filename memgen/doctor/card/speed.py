@@ -12,14 +12,12 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from benchmarks.generate import regularly
-from benchmarks.gpu import peak
-from benchmarks.gpu.bench import Bench, seconds_of
-from benchmarks.gpu.random_model import prompts, random_base, woven
-from memgen.contract.config import RunConfig
+from memgen.contract.config import RunConfig, stage_class
 from memgen.contract.planner.shapes import Shape
 from memgen.contract.presets import Dimensions, Preset
-from memgen.contract.stages.evaluate import EvaluateConfig
+from memgen.doctor.card import peak
+from memgen.doctor.card.bench import Bench, seconds_of
+from memgen.doctor.card.random_model import prompts, random_base, regularly, woven
 from memgen.model.base import BaseModel
 from memgen.model.generation import generate_greedy, pad_left
 from memgen.model.memgen_model import MemGenModel
@@ -141,6 +139,7 @@ def _timed(
 
 def _config(preset: Preset, setting: str, rows: int, tokens: int) -> RunConfig:
     fields = {
+        "stage": "evaluate",
         "preset": preset.name,
         "setting": setting,
         "checkpoint": None if setting == "base" else "none",
@@ -148,7 +147,7 @@ def _config(preset: Preset, setting: str, rows: int, tokens: int) -> RunConfig:
         "max_completion_length": tokens,
         "dtype": "bfloat16",
     }
-    return EvaluateConfig.model_validate(fields)
+    return stage_class("evaluate").model_validate(fields)
 
 
 def _shape(bench: Bench, setting: str, rows: int, tokens: int) -> Shape:

@@ -6,18 +6,16 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu.bench import Bench
-from memgen.contract.data_sets.wordproblems import WORDPROBLEMS
+from memgen.contract.data_sets.registry import DEMO, data_set
 from memgen.data import load_questions
 from memgen.data.prompt import question_prompt
+from memgen.doctor.card.bench import Bench
+from memgen.doctor.card.golden import GOLDEN, compare
 from memgen.model.authors_layout import load_authors
 from memgen.model.base import load_base
 from memgen.model.fetch import LocalModel
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.model.woven_generation import generate_woven
-from tests.golden.compare import compare
-
-GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
 
 
 def run(bench: Bench) -> None:
@@ -69,8 +67,8 @@ def _model(dtype: str, *, cpu: bool = False) -> MemGenModel:
 
 
 def _answers(bench: Bench, model: MemGenModel, width: int) -> list[list[int]]:
-    questions = load_questions(WORDPROBLEMS.name, "test", limit=bench.sizes.noise_questions)
-    texts = [question_prompt(WORDPROBLEMS, one.question) for one in questions]
+    questions = load_questions(DEMO, "test", limit=bench.sizes.noise_questions)
+    texts = [question_prompt(data_set(DEMO), one.question) for one in questions]
     ids = [
         torch.tensor(model.base.tokenizer.encode(text, add_special_tokens=False), device=model.base.device)
         for text in texts
@@ -96,10 +94,10 @@ def _common(left: list[int], right: list[int]) -> int:
 def _logprobs(model: MemGenModel) -> torch.Tensor:
     """Teacher-forced log-probabilities of word problems' solutions, latents in place."""
     rows = []
-    for one in load_questions(WORDPROBLEMS.name, "test", limit=8):
+    for one in load_questions(DEMO, "test", limit=8):
         prompt, answer = (
             model.base.tokenizer.encode(text, add_special_tokens=False)
-            for text in (question_prompt(WORDPROBLEMS, one.question), one.solution)
+            for text in (question_prompt(data_set(DEMO), one.question), one.solution)
         )
         ids = torch.tensor(prompt + answer, device=model.base.device)
         rows.append(Row(ids, model.augmentation_points(prompt + answer, len(prompt)), len(prompt)))

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from benchmarks.gpu import peak
-from benchmarks.gpu.bench import Bench, seconds_of
-from benchmarks.gpu.random_model import NEVER, prompts, random_base
+from memgen.doctor.card import peak
+from memgen.doctor.card.bench import Bench, seconds_of
+from memgen.doctor.card.random_model import NEVER, prompts, random_base
 
 
 def run(bench: Bench) -> None:

@@ -1,19 +1,20 @@
 """Models with a preset's real dimensions and random weights, made on the device: they cost what real ones cost."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from benchmarks.gpu.bench import Bench
 from memgen.contract.presets import Preset
+from memgen.doctor.card.bench import Bench
+from memgen.doctor.card.golden import GOLDEN
 from memgen.model.attention import IMPLEMENTATION
 from memgen.model.base import BaseModel
 from memgen.model.checkpoint import new_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel
+from memgen.model.woven_generation import Choose
 
-TOKENIZER = Path(__file__).parents[2] / "tests" / "golden" / "tiny_base"  # its ids are valid in every vocabulary here
+TOKENIZER = GOLDEN / "tiny_base"  # its ids are valid in every vocabulary here
 NEVER = -1  # the id of an end token that does not come
 FIRST_ID, LAST_ID = 3, 1024  # of prompts: no special token, and known to the tokenizer
 
@@ -68,3 +69,8 @@ def prompts(rows: int, longest: int, shortest: int) -> list[list[int]]:
     lengths = [longest - (longest - shortest) * row // max(1, rows) for row in range(rows)]
     order = torch.randperm(rows, generator=generator).tolist()
     return [torch.randint(FIRST_ID, LAST_ID, (lengths[row],), generator=generator).tolist() for row in order]
+
+
+def regularly(every: int, shift: int) -> Choose:
+    """Insertions at the prompt and at each row's every n-th token, whatever an untrained weaver brings about."""
+    return lambda number, tokens: (tokens - shift * number) % every == 0 or tokens == 0
