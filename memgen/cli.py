@@ -25,6 +25,7 @@ from memgen.contract.rundir import EXIT_BAD_INPUT, RunDir, write_json
 from memgen.contract.stages import STAGES, stage_names
 from memgen.contract.threads import threads_setting
 from memgen.data_set_cli import commands
+from memgen.doctor.options import Gpu, JsonFile, Minutes
 
 if TYPE_CHECKING:
     from memgen.data.registered.registering import Registering
@@ -129,6 +130,30 @@ def schema(stage: Annotated[str, typer.Argument(help=f"One of {stage_names()}.")
         typer.echo(json.dumps(stage_class(stage).model_json_schema(), indent=2))
     except BadInput as error:
         _refuse(error)
+
+
+@app.command()
+def doctor(
+    gpu: Gpu = False,
+    minutes: Minutes = 8.0,
+    json_file: JsonFile = None,
+    device: Annotated[str, typer.Option(hidden=True, help="cpu measures a reduced form there.")] = "cuda",
+    serves_only: Annotated[bool, typer.Option("--serves-only", hidden=True)] = False,
+) -> None:
+    """Look at this machine: what runs need, what is missing, and what to do.
+
+    Exit codes: 0 all is well, 1 something does not work, 3 all is well but something, e.g. a card that is not here,
+    could not be looked at.
+    """
+    from memgen.doctor.visit import check_json_file, tell, visit
+
+    try:
+        check_json_file(json_file)
+    except BadInput as error:
+        _refuse(error)
+    made = visit(gpu=gpu, minutes=minutes, device=device, serves_only=serves_only)
+    tell(made, json_file)
+    raise typer.Exit(made.exit_code)
 
 
 @app.command()

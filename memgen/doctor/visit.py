@@ -1,0 +1,80 @@
+"""One visit of `memgen doctor`: look, measure the card where that was asked for, tell."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from memgen.contract.errors import BadInput
+from memgen.contract.json_file import Unreadable, read_object
+from memgen.contract.rundir import write_whole
+from memgen.doctor import measured
+from memgen.doctor.core import examine, read_driver_here, read_torch_here
+from memgen.doctor.finding import ok
+from memgen.doctor.report import Report, as_json, page, report
+
+MOST_BYTES = 2**24  # of a file of measurements
+
+
+def visit(*, gpu: bool, minutes: float, device: str, serves_only: bool) -> Report:
+    """Look at this machine.
+
+    Args:
+        gpu: whether to measure the card.
+        minutes: after which no measurement begins.
+        device: that is measured; another than `cuda` in a reduced form.
+        serves_only: whether a machine without torch is as it should be.
+    """
+    torch = read_torch_here()
+    findings = examine(os.environ, torch, read_driver_here(), serves_only=serves_only)
+    card: dict[str, Any] = {}
+    if gpu and (torch.gpus or device != "cuda"):
+        card = measurements(minutes, device, _progress)
+        findings += measured.findings(card, minutes)
+    elif torch.gpus:
+        findings.append(ok("card", "not measured; `--gpu` does it"))
+    return report(findings, time.time(), card)
+
+
+def measurements(minutes: float, device: str, say: Callable[[str], object]) -> dict[str, Any]:
+    """Measure a card, in a process of its own; returns all measurements by step and name."""
+    from memgen.doctor.card.measure import in_a_process
+
+    until = time.time() + 60 * minutes
+    with tempfile.TemporaryDirectory(prefix="memgen-doctor-") as work:
+        file = Path(work) / "card.json"
+        words = [str(file), "--until", str(until), "--work", work, "--device", device]
+        in_a_process(["memgen.doctor.card", *words], until, say)
+        try:
+            return read_object(file, MOST_BYTES)
+        except Unreadable:
+            return {}
+
+
+def check_json_file(path: Path | None) -> None:
+    """Refuse a file that can't be written, before minutes go by.
+
+    Raises:
+        BadInput: `no_such_folder`.
+    """
+    if path is not None and not path.absolute().parent.is_dir():
+        raise BadInput(
+            "no_such_folder", "its folder is not there", field="--json", value=path, way_out="Name a file in a folder."
+        )
+
+
+def tell(made: Report, json_file: Path | None) -> None:
+    """Print the page, and write the JSON where that was asked for."""
+    typer.echo(page(made))
+    if json_file is not None:
+        write_whole(json_file.absolute(), as_json(made))
+
+
+def _progress(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
