@@ -233,6 +233,18 @@ class Client:
         reply = self._send("DELETE", f"/runs/{run_id}", params={"confirm": confirm})
         return s.DeletePreview.model_validate(reply.json())
 
+    def stop_runs(
+        self, run_ids: Sequence[int], mode: StopMode = StopMode.SAVE, *, confirm: bool = False, key: str | None = None
+    ) -> s.BulkOut:
+        """What stopping many runs would do; with `confirm` it is done."""
+        body = {"runs": list(run_ids), "mode": mode.value, "confirm": confirm}
+        return self._post("/runs/stop", s.BulkOut, body, key=key)
+
+    def delete_runs(self, run_ids: Sequence[int], *, confirm: bool = False, key: str | None = None) -> s.BulkOut:
+        """What deleting many runs would take away; with `confirm` it is done."""
+        body = {"runs": list(run_ids), "confirm": confirm}
+        return self._post("/runs/delete", s.BulkOut, body, key=key)
+
     def metrics(
         self, run_id: int, *, name: str | None = None, since: int | None = None, max_points: int = 2000
     ) -> s.MetricsOut:

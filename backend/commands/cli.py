@@ -12,7 +12,9 @@ from typing import Annotated
 import typer
 
 from backend.api.client import Client
+from backend.api.schemas.bulk import MOST_AT_ONCE
 from backend.commands import data_set_cli, pipeline_cli
+from backend.commands.many_runs import delete_many, say_of_many
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table, shown
 from memgen.contract.config_text import field_value, help_of
 from memgen.contract.errors import BadInput
@@ -30,6 +32,7 @@ app = typer.Typer(
 pipeline_cli.install(app)
 data_set_cli.install(app)
 RunId = Annotated[int, typer.Argument(help="Number of the run.")]
+RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help=f"Numbers of up to {MOST_AT_ONCE} runs.")]
 
 
 @app.command()
@@ -152,12 +155,16 @@ def launch(
 @app.command()
 def runs(
     status: Annotated[str | None, typer.Option(help=f"One of {', '.join(RunStatus)}, or several with commas.")] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(help="Column, e.g. `accuracy`; `--sort=-accuracy` shows the highest first."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first or in the order of a column."""
     with errors(), client() as api:
         rows = []
-        for run in api.runs(status=status, limit=limit).items:
+        for run in api.runs(status=status, sort=sort, limit=limit).items:
             n, accuracy = run.summary.get("num_questions"), run.summary.get("accuracy")
             rows.append(
                 [
@@ -215,12 +222,15 @@ def watch(run_id: RunId) -> None:
 
 @app.command()
 def stop(
-    run_id: RunId, mode: Annotated[StopMode, typer.Option(help="How to treat what was computed.")] = StopMode.SAVE
+    run_ids: RunIds, mode: Annotated[StopMode, typer.Option(help="How to treat what was computed.")] = StopMode.SAVE
 ) -> None:
-    """Stop a run."""
+    """Stop runs."""
     with errors(), client() as api:
-        run = api.stop(run_id, mode)
-        say(f"run {run.id} is {run.status}")
+        if len(run_ids) == 1:
+            run = api.stop(run_ids[0], mode)
+            say(f"run {run.id} is {run.status}")
+            return
+        say_of_many(api.stop_runs(run_ids, mode, confirm=True))
 
 
 @app.command()
@@ -254,9 +264,13 @@ def rescore(run_ids: Annotated[list[int], typer.Argument(metavar="RUN...", help=
 
 
 @app.command()
-def delete(run_id: RunId, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Delete an ended run with its files, after a preview."""
+def delete(run_ids: RunIds, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Delete ended runs with their files, after a preview."""
     with errors(), client() as api:
+        if len(run_ids) > 1:
+            delete_many(api, run_ids, ask=not yes)
+            return
+        (run_id,) = run_ids
         preview = api.delete(run_id)
         say(f"run {run_id}: {preview.size_bytes / 1e6:.1f} MB in")
         for path in preview.paths:

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from backend.http.wrong_tokens import WrongTokens
 from backend.services.claim import Patience
+from backend.services.deletion import Deleter
 from backend.services.disk import SpareDisk
 from backend.services.enqueue import Doorbell
 from backend.services.outputs import Publisher
@@ -62,6 +63,11 @@ class Context:
         """
         broker = self.doorbell.state() if ask_broker else "ok"
         return Surroundings(self.clock(), lambda: broker, self.disk, self.settings.alive_seconds)
+
+    @property
+    def deleter(self) -> Deleter:
+        """Takes runs out of the home."""
+        return Deleter(self.database, self.home, self.log_path)
 
     def log_path(self, run_id: int, attempt: int) -> Path:
         """The backend's copy of an attempt's log."""

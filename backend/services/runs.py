@@ -119,21 +119,30 @@ def submit(
     return run
 
 
+def check_stoppable(run: Run) -> None:
+    """Refuse to stop what has ended.
+
+    Raises:
+        Conflict: `run_ended`.
+    """
+    if run.status in RUN_ENDED:
+        raise Conflict(
+            "run_ended",
+            f"run {run.id} is {run.status} already",
+            field="run_id",
+            value=run.id,
+            way_out="Nothing is left to stop.",
+        )
+
+
 def stop(session: Session, run: Run, mode: StopMode, *, at: float, actor: str = "user") -> None:
     """Ask a run to stop; a queued one is cancelled at once. A stop can be made harsher, never milder.
 
     Raises:
         Conflict: `run_ended`.
     """
+    check_stoppable(run)
     status = RunStatus(run.status)
-    if status in RUN_ENDED:
-        raise Conflict(
-            "run_ended",
-            f"run {run.id} is {status} already",
-            field="run_id",
-            value=run.id,
-            way_out="Nothing is left to stop.",
-        )
     if status is RunStatus.WAITING:
         lifecycle.change_run(session, run, RunStatus.CANCELLED, actor=actor, at=at, cause=Cause.STOPPED)
         return
@@ -150,6 +159,22 @@ def stop(session: Session, run: Run, mode: StopMode, *, at: float, actor: str = 
     if attempt.stop_mode is None or order.index(mode) > order.index(StopMode(attempt.stop_mode)):
         attempt.stop_mode = mode
         session.add(attempt)
+
+
+def outcome_of_stop(session: Session, run: Run, mode: StopMode) -> str:
+    """What a stop would do with a run that has not ended, in a few words."""
+    if run.status == RunStatus.WAITING:
+        return "does not start"
+    if run.status == RunStatus.QUEUED or lifecycle.attempts_of(session, run.id)[-1].status == AttemptStatus.QUEUED:
+        return "leaves the queue"
+    return _STOP_OUTCOMES[mode]
+
+
+_STOP_OUTCOMES = {
+    StopMode.SAVE: "ends at its next step and keeps what is done",
+    StopMode.DISCARD: "ends at its next step without saving",
+    StopMode.FORCE: "is killed at once",
+}
 
 
 def set_priority(session: Session, run: Run, priority: int, *, at: float, actor: str = "user") -> None:
@@ -239,11 +264,11 @@ def paths_of(session: Session, run: Run, home: Path, log_path: Callable[[int, in
     return [path for path in candidates if path.exists() or path.is_symlink()]
 
 
-def delete(session: Session, run: Run) -> None:
-    """Take an ended run out of the database.
+def check_deletable(session: Session, run: Run) -> None:
+    """Refuse to delete what has not ended, or what others still need.
 
     Raises:
-        Conflict: `run_not_ended`.
+        Conflict: `run_not_ended` or `run_has_children`.
     """
     live = any(attempt.status in ATTEMPT_LIVE for attempt in lifecycle.attempts_of(session, run.id))
     if run.status not in RUN_ENDED or live:
@@ -259,6 +284,15 @@ def delete(session: Session, run: Run) -> None:
             value=run.id,
             way_out="Stop it first, or wait until it has ended.",
         )
+
+
+def delete(session: Session, run: Run) -> None:
+    """Take an ended run out of the database.
+
+    Raises:
+        Conflict: as `check_deletable`.
+    """
+    check_deletable(session, run)
     for table in (Metric, AnswerScore, Scoring, Answer, RunEvent, Attempt, Checkpoint):
         session.execute(sql_delete(table).where(col(table.run_id) == run.id))
     session.delete(run)

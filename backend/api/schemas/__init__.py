@@ -1,5 +1,6 @@
 """What goes over HTTP: requests and replies, shared by the routes and the client; a module per noun."""
 
+from backend.api.schemas.bulk import BulkDelete, BulkItem, BulkOut, BulkStop
 from backend.api.schemas.checkpoints import AttemptBrief, CheckpointList, CheckpointOut, LineageNode, LineageOut
 from backend.api.schemas.compare import (
     AnswerPair,
@@ -80,6 +81,10 @@ __all__ = [
     "AttemptBrief",
     "AttemptOut",
     "BrokenPluginOut",
+    "BulkDelete",
+    "BulkItem",
+    "BulkOut",
+    "BulkStop",
     "Candidates",
     "ChangeOut",
     "CheckpointList",

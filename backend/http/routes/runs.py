@@ -14,10 +14,9 @@ from backend.services.checkpoints import check_files, check_parent, parent_of
 from backend.services.comparable import evaluation
 from backend.services.disk import size_of
 from backend.services.idempotency import once, replayed
-from backend.services.outputs import newest_of
 from backend.services.preflight import check, pin_revision
 from backend.views import logs, reading, run_list, series, views
-from memgen.contract.config import parse_config, stored_config
+from memgen.contract.config import parse_config
 
 router = APIRouter(route_class=Route, prefix="/runs", dependencies=[Depends(require_user)], tags=["runs"])
 Limit = Annotated[int, Query(ge=1, le=200)]
@@ -163,19 +162,11 @@ def delete(
     confirm: Annotated[Flag, Query(description="Without it only what would go is told.")] = False,
 ) -> s.DeletePreview:
     """Delete an ended run with its files."""
-    preview = _preview(context, run_id)
-    if not confirm:
-        return preview
-    with context.database.write() as session:
-        run = runs.get(session, run_id)
-        paths = runs.paths_of(session, run, context.home, context.log_path)
-        config = stored_config(run.config)
-        runs.delete(session, run)
-        session.flush()
-        left = newest_of(session, config)
-    # the rows went first: a file that stays behind harms nobody, a row without its files would
-    stuck = runs.delete_files(paths, context.home, config, left)
-    return preview.model_copy(update={"deleted": True, "left": stuck})
+    paths = context.deleter.paths_of(run_id)
+    names = [str(path.relative_to(context.home)) for path in paths]
+    size = size_of(paths)
+    left = context.deleter.delete(run_id) if confirm else []
+    return s.DeletePreview(run_id=run_id, paths=names, size_bytes=size, deleted=confirm, left=left)
 
 
 @router.get("/{run_id}/metrics")
@@ -268,10 +259,3 @@ def _log(context: Context, run_id: int, attempt: int | None) -> logs.Log:
     with context.database.read() as session:
         runs.get(session, run_id)
         return logs.log_of(session, run_id, context.log_path, attempt)
-
-
-def _preview(context: Context, run_id: int) -> s.DeletePreview:
-    with context.database.read() as session:
-        paths = runs.paths_of(session, runs.get(session, run_id), context.home, context.log_path)
-    names = [str(path.relative_to(context.home)) for path in paths]
-    return s.DeletePreview(run_id=run_id, paths=names, size_bytes=size_of(paths), deleted=False)

@@ -144,7 +144,11 @@ def speak_of_runs(user: Client, worker: Client, client: Callable[[str], Client],
     assert user.run(run.id).status is RunStatus.CANCELLED
     assert not user.delete(run.id).deleted
     assert user.delete(run.id, confirm=True).deleted
-    assert user.runs().items == []
+    other = user.submit(config).id
+    assert user.stop_runs([other, run.id]).done == [other]
+    assert [item.run_id for item in user.stop_runs([other, run.id], confirm=True).refused] == [run.id]
+    assert user.delete_runs([other], confirm=True).done == [other]
+    assert user.runs(sort="-accuracy").items == []
 
 
 def speak_of_pipelines(user: Client, backend: Backend) -> None:

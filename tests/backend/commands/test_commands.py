@@ -207,6 +207,22 @@ def test_pipeline_that_is_stopped_while_it_is_watched_ends_badly(
     assert command("pipeline", "watch", 7)[0] == 2
 
 
+def test_several_runs_are_stopped_and_deleted_by_one_command(backend: Backend, command: Command) -> None:
+    for _ in range(3):
+        backend.submit()
+    code, said = command("stop", 1, 2, 9)
+    assert (code, said.splitlines()) == (
+        1, ["run 1: leaves the queue", "run 2: leaves the queue", "run 9: there is no run with this id"]
+    )  # fmt: skip
+    code, said = command("delete", 1, 2, 3, answer="n\n")
+    assert (code, "2 runs with 0.0 MB go" in said, "run 3: run 3 is queued" in said) == (0, True, True)
+    assert len(backend.get("/runs")["items"]) == 3
+    assert command("delete", 1, 2, "--yes")[1].splitlines()[-1] == "2 deleted"
+    assert [run["id"] for run in backend.get("/runs")["items"]] == [3]
+    assert command("stop", *range(1, 202))[0] == 2
+    assert "accuracy" in command("runs", "--sort=-loss")[1]
+
+
 def test_data_set_is_looked_at_registered_listed_and_deleted(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

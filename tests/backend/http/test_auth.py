@@ -8,6 +8,7 @@ USER_ROUTES = [
     ("GET", "/presets"), ("GET", "/data-sets"), ("GET", "/schema/evaluate"), ("POST", "/preflight"), ("POST", "/runs"),
     ("GET", "/runs"), ("GET", "/runs/1"), ("POST", "/runs/1/stop"), ("POST", "/runs/1/priority"),
     ("POST", "/runs/1/note"),
+    ("POST", "/runs/stop"), ("POST", "/runs/delete"),
     ("POST", "/runs/1/resume"), ("POST", "/runs/1/retry"), ("POST", "/runs/1/rescore"),
     ("DELETE", "/runs/1"), ("GET", "/runs/1/metrics"), ("GET", "/runs/1/log"),
     ("GET", "/runs/1/log/lines"), ("GET", "/runs/1/answers"),
