@@ -53,7 +53,7 @@ class _Reference:
     prompt: list[torch.Tensor]
     """Latents (K, D) at the end of the prompt; none where the limits allow none there."""
     answer: list[torch.Tensor]
-    """Latents (K, D) at the points of the solution; at its end, where it has no delimiter."""
+    """Latents (K, D) at the points of the solution, as far as it is read; at its end, where it has no delimiter."""
 
 
 class LatentsCheck:
@@ -67,7 +67,7 @@ class LatentsCheck:
         stop: asked while the latents of all references are read.
 
     Raises:
-        BadInput: `no_reference_questions`, if none is as short as the config allows.
+        BadInput: `no_reference_questions`, if no prompt is as short as the config allows.
         Stopped: a stop was asked for.
     """
 
@@ -81,7 +81,7 @@ class LatentsCheck:
     ) -> None:
         self._config = config
         self._model = model
-        self._rows = _short_enough(config, model, references, prompt)
+        self._rows = _in_tokens(config, model, references, prompt)
         self._read: dict[int, _Reference] = {}
         self._insertions: defaultdict[str, list[ReplacedLatents]] = defaultdict(list)
         self._means = self._mean_latents(stop) if config.causal_check == "mean" else {}
@@ -166,7 +166,8 @@ class LatentsCheck:
             points = self._model.augmentation_points(ids, len(prompt))
             at_prompt = limits.max_prompt_aug_num
             if len(points) == at_prompt and limits.max_inference_aug_num:
-                points.append(len(prompt) + answer.index(self._model.base.eos_id))
+                end = self._model.base.eos_id
+                points.append(len(prompt) + (answer.index(end) if end in answer else len(answer) - 1))
             row = Row(torch.tensor(ids, device=self._model.base.device), points)
             with torch.inference_mode():
                 latents = [own.float() for own in self._model.latents_of([row])[0]]
@@ -174,24 +175,27 @@ class LatentsCheck:
         return self._read[place]
 
 
-def _short_enough(
+def _in_tokens(
     config: EvaluateConfig, model: MemGenModel, references: Sequence[Question], prompt: Prompt
 ) -> list[tuple[Question, list[int], list[int]]]:
-    """References with the token ids of prompt and answer; those that are longer than a run's rows are left out."""
+    """References with the token ids of prompt and answer, without those whose prompt is longer than a run's.
+
+    An answer is read as far as one of the run may go: no latents before that depend on what comes after it.
+    """
     encode = model.base.tokenizer.encode
     rows = []
     for one in references:
         asked = encode(prompt.text(one.question), add_special_tokens=False)
         answer = encode(answer_text(one.solution), add_special_tokens=False)
-        if len(asked) <= config.max_prompt_length and len(answer) <= config.max_completion_length:
-            rows.append((one, asked, answer))
+        if len(asked) <= config.max_prompt_length:
+            rows.append((one, asked, answer[: max(2, config.max_completion_length)]))  # latents stand after the first
     if references and not rows:
         raise BadInput(
             "no_reference_questions",
-            "each training question that latents could be taken from is longer than the config allows",
-            field="max_completion_length",
-            value=config.max_completion_length,
-            way_out="Raise max_completion_length or max_prompt_length, or choose another check.",
+            "the prompt of each training question that latents could be taken from is longer than the config allows",
+            field="max_prompt_length",
+            value=config.max_prompt_length,
+            way_out="Raise max_prompt_length, or choose another check.",
         )
     return rows
 

@@ -168,28 +168,29 @@ class Watching:
         monkeypatch.setattr(LatentsCheck, "insert", watched)
 
 
-def own_latents(model: MemGenModel, question: Question) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Latents at the prompt and at the points of the solution, as a training has them."""
+def own_latents(model: MemGenModel, question: Question, most: int = 96) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Latents at the prompt and at the points among the first tokens of the solution, as a training has them."""
     encode = model.base.tokenizer.encode
     prompt = encode(Prompt(WORDPROBLEMS).text(question.question), add_special_tokens=False)
     answer = encode(f"{question.solution}<|im_end|>\n", add_special_tokens=False)
     points = model.augmentation_points(prompt + answer, len(prompt))
     with torch.no_grad():
         first, *others = model.latents_of([Row(torch.tensor(prompt + answer), points)])[0]
-    return first, others
+    return first, [latents for latents, point in zip(others, points[1:], strict=True) if point < len(prompt) + most]
 
 
+@pytest.mark.parametrize("most", [96, 16], ids=["whole_solutions", "longer_solutions_than_answers_may_be"])
 def test_latents_of_another_question_are_those_of_the_one_that_is_named(
-    home: Path, tmp_path: Path, checkpoint: str, monkeypatch: pytest.MonkeyPatch
+    home: Path, tmp_path: Path, checkpoint: str, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     watching = Watching(monkeypatch)
-    run(home, tmp_path / "run", evaluation(checkpoint, causal_check="other_question"))
+    run(home, tmp_path / "run", evaluation(checkpoint, causal_check="other_question", max_completion_length=most))
     rows = {row.id: row for row in load_questions("wordproblems", "train")}
     named = {one.id: one.causal_check.taken_from for one in answers(tmp_path / "run") if one.causal_check}
     assert len(set(named.values())) > 1
     assert watching.model is not None
     for question, donor in named.items():
-        first, others = own_latents(watching.model, rows[str(donor)])
+        first, others = own_latents(watching.model, rows[str(donor)], most)
         used = [latents for one, _, _, latents in watching.seen if one == question]
         torch.testing.assert_close(used[0], first, rtol=1e-4, atol=1e-5)
         for place, latents in enumerate(used[1:]):
