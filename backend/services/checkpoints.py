@@ -21,9 +21,9 @@ from memgen.contract.manifest import MANIFEST, CheckpointReport, Manifest, damag
 from memgen.contract.planner.parts import Parts, parts_in
 from memgen.contract.rundir import RunDir
 from memgen.contract.stage import Need, Stage
-from memgen.contract.stage_configs import LENGTHS
 from memgen.contract.stages import STAGES, find_stage, trains
 from memgen.contract.status import RunStatus
+from memgen.contract.weaver_shape import other_shape
 
 log = logging.getLogger(__name__)
 WAY_OUT = "Choose another checkpoint; GET /checkpoints lists them with what each is good for."
@@ -141,7 +141,7 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any]) ->
         session: a transaction.
         run: the training.
         home: folder of everything.
-        child: what is known of the run that is to start from it: stage, setting, preset, revision, lengths.
+        child: what is known of the run that is to start from it: stage, setting, preset, revision, shape of the weaver.
     """
     checkpoint = session.get(Checkpoint, run.id)
     if checkpoint is None:
@@ -171,16 +171,8 @@ def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any]) ->
     unlike = _of_another_layout(run, kind, need, child)
     if unlike is not None:
         return unlike
-    for name in LENGTHS:
-        length = child.get(name)
-        if length is not None and length != manifest.latents.get(name, length):
-            return BadInput(
-                "other_latents",
-                f"checkpoint {run.id} has {name} {manifest.latents[name]}",
-                field=name,
-                value=length,
-                way_out=f"Set {name} to {manifest.latents[name]}, or choose another checkpoint.",
-            )
+    if manifest.latents and (problem := other_shape(manifest, child)) is not None:
+        return problem
     first = kind.layout.adapters[0]
     if need is not None and first not in manifest.trained:
         return _unfit(f"untrained_{first}", f"its {first} was never trained", run.id, WAY_OUT)

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
 from memgen.contract.data_sets.registry import DEMO
 from memgen.contract.errors import BadInput
-from memgen.contract.planner.parts import number_of
-from memgen.contract.stage_configs import LENGTHS, StageConfig
+from memgen.contract.stage_configs import StageConfig
 from memgen.contract.stages import forms, stage_of, trains
+from memgen.contract.weaver_shape import SHAPE_CODES, shape_of
 
 StepName = Literal["base_eval", "weaver_sft", "weaver_grpo", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval"]
 
@@ -278,11 +278,11 @@ def _disagreements(spec: PipelineSpec, configs: Mapping[StepName, RunConfig]) ->
         first = _first_ancestor(spec, name)
         if name == first or first not in configs:
             continue
-        for field in LENGTHS:
-            given, trained_with = getattr(config, field, None), number_of(configs[first], field)
+        for field, code in SHAPE_CODES.items():
+            given, trained_with = getattr(config, field, None), shape_of(configs[first])[field]
             if given is not None and given != trained_with:
                 yield BadInput(
-                    "other_latents",
+                    code,
                     f"the weaver of this pipeline is trained with {field} {trained_with}",
                     field=f"steps.{name}.{field}",
                     value=given,

@@ -46,16 +46,16 @@ LORA_TARGETS: dict[LoraTargets, tuple[str, ...]] = {
 }
 """Modules of a decoder layer that get a LoRA."""
 
-VariantField = Annotated[
-    VariantName,
-    Added("full"),
-    Field(json_schema_extra={WORDS: {name: one.words or "whole" for name, one in VARIANTS.items()}}),
-]
-TargetsField = Annotated[
-    LoraTargets,
-    Added("qv"),
-    Field(json_schema_extra={WORDS: {"qv": "q and v", "attention": "attention", "mlp": "MLP", "all": "all"}}),
-]
+_VARIANT_WORDS = Field(json_schema_extra={WORDS: {name: one.words or "whole" for name, one in VARIANTS.items()}})
+_TARGETS_WORDS = Field(
+    json_schema_extra={WORDS: {"qv": "q and v", "attention": "attention", "mlp": "MLP", "all": "all"}}
+)
+VariantField = Annotated[VariantName, Added("full"), _VARIANT_WORDS]
+TargetsField = Annotated[LoraTargets, Added("qv"), _TARGETS_WORDS]
+VariantOfCheckpoint = Annotated[VariantName | None, Added(None), _VARIANT_WORDS]
+TargetsOfCheckpoint = Annotated[LoraTargets | None, Added(None), _TARGETS_WORDS]
+USUAL_SHAPE: dict[str, str] = {"weaver_variant": "full", "lora_targets": "qv"}
+"""Of a new weaver, where the config does not say."""
 
 _TOLD: dict[str, Callable[[Any], str]] = {
     "weaver_variant": lambda name: VARIANTS[name].words,

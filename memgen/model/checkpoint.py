@@ -23,7 +23,7 @@ from memgen.contract.checkpoint_kinds import KINDS, MEMGEN
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import MANIFEST, LoraSettings, Manifest, damaged, file_hash, read_manifest
 from memgen.contract.rundir import write_whole
-from memgen.contract.stage_configs import LENGTHS
+from memgen.contract.weaver_shape import other_shape
 from memgen.contract.weaver_variants import LORA_TARGETS, VARIANTS, LoraTargets, VariantName
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.base import BaseModel
@@ -370,15 +370,9 @@ def check_base(manifest: Manifest, base: BaseModel, base_name: str) -> None:
 
 def _settings(manifest: Manifest, wanted: Mapping[str, int | None]) -> LatentSettings:
     given = {name: value for name, value in wanted.items() if value is not None}
-    for name in LENGTHS:
-        if given.get(name, manifest.latents[name]) != manifest.latents[name]:
-            raise BadInput(
-                "other_latents",
-                f"the checkpoint has {name} {manifest.latents[name]}",
-                field=name,
-                value=given[name],
-                way_out=f"Set {name} to {manifest.latents[name]}, or choose another checkpoint.",
-            )
+    problem = other_shape(manifest, given)
+    if problem is not None:
+        raise problem
     return LatentSettings.of({**manifest.latents, **given})
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from memgen.contract.config import RunConfig
-from memgen.contract.errors import BadInput
-from memgen.contract.manifest import Manifest
+from memgen.contract.manifest import Manifest, read_manifest
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import checkpoint_dir, write_json
 from memgen.contract.stage_configs import INSERTION, LENGTHS
+from memgen.contract.weaver_shape import other_shape
 from memgen.environment import describe, same_conditions
 from memgen.model.base import BaseModel, load_base, use_threads
 from memgen.model.checkpoint import load_checkpoint, verify
@@ -78,18 +78,12 @@ def load(
     return Loaded(base, source.identity, folder, manifest)
 
 
-def refuse_other_rank(model: MemGenModel, rank: int) -> None:
-    """Refuse a checkpoint whose LoRA has another rank than the config's.
+def refuse_other_shape(config: RunConfig, folder: Path) -> None:
+    """Refuse to train a checkpoint's weaver further whose rank, modules or variant are not those of the config.
 
     Raises:
-        BadInput: `other_lora`.
+        BadInput: `other_lora` or `other_weaver`.
     """
-    theirs = model.lora["weaver"].r
-    if theirs != rank:
-        raise BadInput(
-            "other_lora",
-            f"the checkpoint's LoRA has rank {theirs}",
-            field="lora_r",
-            value=rank,
-            way_out=f"Set lora_r to {theirs}, or choose another checkpoint.",
-        )
+    problem = other_shape(read_manifest(folder), config.model_dump())
+    if problem is not None:
+        raise problem

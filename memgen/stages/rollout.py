@@ -14,7 +14,7 @@ from memgen.contract.data_sets.registry import data_set
 from memgen.contract.stage_configs import FromRewards
 from memgen.data.questions import Question
 from memgen.model.memgen_model import MemGenModel
-from memgen.model.woven_generation import Completion, Sampling, generate_woven
+from memgen.model.woven_generation import Choose, Completion, Sampling, generate_woven
 from memgen.scoring import accuracy
 from memgen.stages.advantages import group_advantages, insert_rate
 from memgen.stages.context import Context
@@ -75,6 +75,7 @@ def roll_out(
     trigger: bool,
     tokens: bool,
     decisions: bool,
+    choose: Callable[[int, int], bool] | None = None,
     earn: Callable[[Sequence[Facts]], list[float]] = scores,
 ) -> Rollout:
     """Generate `num_generations` completions per question and reward them.
@@ -89,6 +90,8 @@ def roll_out(
         trigger: whether the trigger decides; else latents are always inserted.
         tokens: whether tokens are sampled; else they are greedy.
         decisions: whether the trigger's decisions are sampled; else they are greedy.
+        choose: from a completion's seed and the token that follows to whether latents are inserted, where no trigger
+            decides.
         earn: the rewards of completions; as it stands, their scores.
 
     Raises:
@@ -101,13 +104,15 @@ def roll_out(
     for batch in slices(range(len(mine)), config.batch_size):
         if context.stop.requested() is not None:
             break
-        generators = [torch.Generator().manual_seed(seeds[mine[place]]) for place in batch]
+        drawn = [seeds[mine[place]] for place in batch]
+        generators = [torch.Generator().manual_seed(seed) for seed in drawn]
         completions += generate_woven(
             model,
             [asked[place] for place in batch],
             config.max_completion_length,
             trigger=trigger,
             sampling=Sampling(config.temperature, tokens, generators, decisions),
+            choose=_by_seed(drawn, choose) if choose is not None else None,
             should_stop=lambda: context.stop.requested() is not None,
         )
     team.check_stop(context.stop)
@@ -117,6 +122,11 @@ def roll_out(
     rewards = earn(facts)
     advantages = team.share(group_advantages(rewards, size, scale=config.scale_rewards == "group"))
     return Rollout(asked, completions, list(advantages), facts, _metrics(facts, rewards, size))
+
+
+def _by_seed(seeds: Sequence[int], choose: Callable[[int, int], bool]) -> Choose:
+    """What chooses points, by the number of the prompt in its batch."""
+    return lambda number, token: choose(seeds[number], token)
 
 
 def _facts(completion: Completion, score: float) -> Facts:

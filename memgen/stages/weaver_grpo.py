@@ -22,7 +22,7 @@ from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.model.woven_generation import Completion
 from memgen.stages.context import Context
 from memgen.stages.grpo import check_some_insertion, clipped_gain, copies, drawn_prompts, questions_of, swapped
-from memgen.stages.loading import Loaded, load, refuse_other_rank
+from memgen.stages.loading import Loaded, load, refuse_other_shape
 from memgen.stages.rollout import Rollout, roll_out
 from memgen.stages.slices import slices
 from memgen.stages.training import TrainingLoop, resume_point, seed_of
@@ -39,8 +39,10 @@ def weaver_grpo(config: WeaverGrpoConfig, context: Context, questions: list[Ques
     chosen, prompts = drawn_prompts(config, context, loaded.base, questions)
     resumed = resume_point(context)
     model, initial = _models(config, loaded, resumed[0] if resumed else None)
-    trigger = loaded.manifest is not None and "trigger" in loaded.manifest.trained
-    context.monitor.say(f"latents stand {'where the trigger of the checkpoint says' if trigger else 'at every point'}")
+    trigger = config.uses_trigger and loaded.manifest is not None and "trigger" in loaded.manifest.trained
+    chance = f"at every point but for {config.skip_probability:.0%} of the delimiters, drawn by chance"
+    everywhere = chance if config.skip_probability else "at every point"
+    context.monitor.say(f"latents stand {'where the trigger of the checkpoint says' if trigger else everywhere}")
     loop = TrainingLoop(
         config,
         context,
@@ -147,7 +149,12 @@ class Learner:
             trigger=self._trigger,
             tokens=True,
             decisions=False,
+            choose=self._by_chance if self._config.skip_probability else None,
         )
+
+    def _by_chance(self, seed: int, token: int) -> bool:
+        """Whether latents stand before a token of the completion with this seed; the prompt keeps its own."""
+        return token == 0 or seed_of(seed, "points", token) / 2**56 >= self._config.skip_probability
 
     def _taught_by(self, rollout: Rollout) -> list[Replay]:
         """This rank's completions that teach something: without a divergence those that differ from their group."""
@@ -247,12 +254,17 @@ def _models(config: WeaverGrpoConfig, loaded: Loaded, resumed: Path | None) -> t
         torch.manual_seed(seed_of(config.seed, "weaver"))
         # without dropout, which would move the ratio of a first iteration away from 1
         model = new_model(
-            loaded.base, LatentSettings.of(numbers), lora_r=rank, lora_alpha=config.lora_alpha, lora_dropout=0.0
+            loaded.base,
+            LatentSettings.of(numbers),
+            lora_r=rank,
+            lora_alpha=config.lora_alpha,
+            lora_dropout=0.0,
+            lora_targets=config.lora_targets or "qv",
+            variant=config.weaver_variant or "full",
         )
     else:
+        refuse_other_shape(config, loaded.checkpoint)
         model = loaded.model(config, loaded.checkpoint)
-        if config.lora_r is not None:
-            refuse_other_rank(model, config.lora_r)
     check_some_insertion(model)
     initial = copies(weaver_parameters(model))
     if resumed is not None:

@@ -17,7 +17,6 @@ from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.rows import num_rows, num_steps
 from memgen.contract.stage_configs import INSERTION, LENGTHS, Training
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
-from memgen.contract.weaver_variants import LORA_TARGETS
 from memgen.data.prompt import answer_text, question_prompt
 from memgen.data.questions import Question
 from memgen.environment import TRAINING_CONDITIONS
@@ -25,7 +24,7 @@ from memgen.model.base import BaseModel
 from memgen.model.checkpoint import new_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.stages.context import Context
-from memgen.stages.loading import Loaded, load, refuse_other_rank
+from memgen.stages.loading import Loaded, load, refuse_other_shape
 from memgen.stages.signals import latent_signals
 from memgen.stages.slices import slices
 from memgen.stages.training import LOWER, TrainingLoop, batch_of, drawn, epochs_after, resume_point, seed_of
@@ -211,30 +210,5 @@ def _model(config: WeaverSftConfig, loaded: Loaded, folder: Path | None) -> MemG
             lora_targets=config.lora_targets,
             variant=config.weaver_variant,
         )
-    model = loaded.model(config, folder)
-    refuse_other_rank(model, config.lora_r)
-    _check_shape(config, model)
-    return model
-
-
-def _check_shape(config: WeaverSftConfig, model: MemGenModel) -> None:
-    """Refuse to go on with a weaver of another shape than the config says.
-
-    Raises:
-        BadInput: `other_lora` or `other_weaver`.
-    """
-    modules = set(model.lora["weaver"].target_modules or ())
-    targets = next((name for name, known in LORA_TARGETS.items() if set(known) == modules), config.lora_targets)
-    for code, field, theirs in (
-        ("other_lora", "lora_targets", targets),
-        ("other_weaver", "weaver_variant", model.variant),
-    ):
-        ours = getattr(config, field)
-        if ours != theirs:
-            raise BadInput(
-                code,
-                f"the checkpoint has {field} {theirs}",
-                field=field,
-                value=ours,
-                way_out=f"Set {field} to {theirs}, or choose another checkpoint.",
-            )
+    refuse_other_shape(config, folder)
+    return loaded.model(config, folder)

@@ -7,6 +7,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.stage import Form, Stage
 from memgen.contract.stage_configs import USUAL, StageConfig
 from memgen.contract.stages import evaluate, lora_grpo, lora_sft, ltpo_evaluate, trigger_grpo, weaver_grpo, weaver_sft
+from memgen.contract.weaver_variants import USUAL_SHAPE
 
 STAGES: tuple[Stage[Any], ...] = (
     evaluate.STAGE,
@@ -44,12 +45,11 @@ def set_apart(stage: str, config: Mapping[str, Any]) -> list[str]:
     found = find_stage(stage)
     if found is None:
         return []
-    usual = {name: field.default for name, field in found.config.model_fields.items()}
-    return [
-        words(config[name])
-        for name, words in found.told.items()
-        if config.get(name) is not None and config[name] != (USUAL.get(name) if usual[name] is None else usual[name])
-    ]
+    usual = {
+        name: {**USUAL, **USUAL_SHAPE}.get(name) if field.default is None else field.default
+        for name, field in found.config.model_fields.items()
+    }
+    return [words(config[name]) for name, words in found.told.items() if config.get(name) not in (None, usual[name])]
 
 
 def stage_of(config: StageConfig) -> Stage[Any]:

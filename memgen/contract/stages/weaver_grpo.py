@@ -1,9 +1,10 @@
 """Stage `weaver_grpo`: the weaver learns from rewards."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from memgen.contract.added_fields import Added
 from memgen.contract.planner.moments import Moment, generation, learning_from_tokens
 from memgen.contract.planner.parts import Parts, number_of
 from memgen.contract.planner.shapes import Shape, batch_of_answers
@@ -11,7 +12,7 @@ from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
 from memgen.contract.stage_configs import INSERTION, LENGTHS, USUAL, FromRewards, some_insertion
 from memgen.contract.stages import trainings, weaver_trainings
-from memgen.contract.weaver_variants import told
+from memgen.contract.weaver_variants import TargetsOfCheckpoint, VariantOfCheckpoint, told
 
 
 class WeaverGrpoConfig(FromRewards):
@@ -73,13 +74,22 @@ class WeaverGrpoConfig(FromRewards):
     """Rank of both adapters' LoRA; empty takes the checkpoint's, anew 16. A number must agree with a checkpoint."""
     lora_alpha: int = Field(default=32, ge=1, le=4096)
     """Scale of a LoRA that starts anew: its product is multiplied by lora_alpha / lora_r."""
+    lora_targets: TargetsOfCheckpoint = None
+    """Modules of each layer that get a LoRA, of weaver and trigger: q_proj and v_proj (`qv`), all four projections of
+    the attention, the three of the MLP, or all seven; empty takes the checkpoint's, anew `qv`."""
+    weaver_variant: VariantOfCheckpoint = None
+    """What is left of the weaver, to see what its parts are good for, as in `weaver_sft`; empty takes the checkpoint's,
+    anew the whole weaver."""
+    skip_probability: Annotated[float, Added(0.0)] = Field(default=0.0, ge=0, lt=1)
+    """How likely a delimiter of a completion gets no latents, drawn anew for each completion; the prompt keeps its own,
+    and what is left out does not count in the limit. Above 0 chance decides in the place of a checkpoint's trigger."""
 
     _something_is_inserted = field_validator("max_inference_aug_num")(some_insertion)
 
     @property
     def uses_trigger(self) -> bool:
-        """Whether a trigger may decide: that of a checkpoint, if it was trained."""
-        return self.checkpoint is not None
+        """Whether a trigger may decide: that of a checkpoint, if it was trained, and chance does not."""
+        return self.checkpoint is not None and not self.skip_probability
 
 
 def usual(config: WeaverGrpoConfig) -> dict[str, int]:
@@ -133,8 +143,11 @@ STAGE: Stage[WeaverGrpoConfig] = Stage(
             "num_questions": "all",
             "latents_learning_rate": "learning rate",
             "projections_learning_rate": "learning rate",
-            **dict.fromkeys((*LENGTHS, *INSERTION, "lora_r"), "the checkpoint's"),
+            **dict.fromkeys(
+                (*LENGTHS, *INSERTION, "lora_r", "lora_targets", "weaver_variant"), "the checkpoint's, anew the usual"
+            ),
         },
+        variations=weaver_trainings.VARIATIONS,
     ),
     told=told(WeaverGrpoConfig),
     charts=Charts(

@@ -9,7 +9,7 @@ from memgen.contract.planner.moments import Moment, learning_from_tokens
 from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.shapes import Shape, batch_of_solutions
 from memgen.contract.presets import Dimensions
-from memgen.contract.stage import Charts, Form, Launch, Memory, Next, Panel, Stage, Variation, Work
+from memgen.contract.stage import Charts, Form, Launch, Memory, Next, Panel, Stage, Work
 from memgen.contract.stage_configs import LENGTHS, LIMITS, USUAL, Training, some_insertion
 from memgen.contract.stages import trainings, weaver_trainings
 from memgen.contract.weaver_variants import TargetsField, VariantField, told
@@ -79,20 +79,6 @@ class WeaverSftConfig(Training):
     _something_is_inserted = field_validator("max_inference_aug_num")(some_insertion)
 
 
-_VARIATIONS = (
-    Variation("Static latents: learned vectors, no weaver", {"weaver_variant": "static"}),
-    Variation("Projections only", {"weaver_variant": "projections_only"}),
-    Variation("No LoRA", {"weaver_variant": "no_lora"}),
-    Variation("No insertions in the answer", {"max_inference_aug_num": 0}),
-    Variation("2 latents per insertion", dict.fromkeys(LENGTHS, 2)),
-    Variation("32 latents per insertion", dict.fromkeys(LENGTHS, 32)),
-    Variation("LoRA of rank 4", {"lora_r": 4, "lora_alpha": 8}),
-    Variation("LoRA of rank 64", {"lora_r": 64, "lora_alpha": 128}),
-    Variation("LoRA on all modules", {"lora_targets": "all"}),
-    Variation("Random insertion, as in the paper", {"skip_probability": 0.5}),
-)
-
-
 def _steps(config: WeaverSftConfig, rows: int) -> int:
     return trainings.at_most(config, -(-rows // trainings.rows_of_a_step(config)) * config.num_train_epochs)
 
@@ -143,7 +129,7 @@ STAGE: Stage[WeaverSftConfig] = Stage(
             "latents_learning_rate": "learning rate",
             "projections_learning_rate": "learning rate",
         },
-        variations=_VARIATIONS,
+        variations=weaver_trainings.VARIATIONS,
     ),
     told=told(WeaverSftConfig),
     charts=Charts(

@@ -57,6 +57,27 @@ def test_what_cannot_be_a_parent_is_not_offered_and_says_why(backend: Backend, w
     assert len(backend.get("/runs")["items"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("stage", "field", "value", "code"),
+    [
+        ("weaver_sft", "lora_r", 4, "other_lora"),
+        ("weaver_grpo", "lora_targets", "all", "other_lora"),
+        ("weaver_grpo", "weaver_variant", "static", "other_weaver"),
+        ("weaver_grpo", "inference_latents_len", 3, "other_latents"),
+    ],
+)
+def test_training_from_a_weaver_of_another_shape_is_refused_before_it_starts(
+    backend: Backend, stage: str, field: str, value: object, code: str
+) -> None:
+    lora = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.1, "target_modules": ["q_proj", "v_proj"]}
+    backend.submit(stage="weaver_sft", num_questions=8, batch_size=4)
+    backend.work(manifest={"lora": {"weaver": lora, "trigger": lora}})
+    config = backend.config | {"stage": stage, "checkpoint": "1", "batch_size": 8}
+    assert backend.user("POST", "/preflight", json={"config": config}).json()["ok"]
+    reply = backend.user("POST", "/runs", json={"config": config | {field: value}})
+    assert check_problem(reply, 422, code)["field"] == field
+
+
 def test_running_training_is_not_offered(backend: Backend) -> None:
     backend.submit(stage="weaver_sft", num_questions=8, batch_size=4)
     backend.held()

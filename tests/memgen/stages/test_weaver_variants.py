@@ -13,15 +13,15 @@ from memgen.contract.manifest import file_hash, read_manifest
 from memgen.contract.presets import get_preset
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.contract.weaver_variants import LORA_TARGETS, VARIANTS
-from memgen.model.authors_layout import export_authors
+from memgen.model.authors_layout import export_authors, import_authors
 from memgen.model.base import BaseModel, load_base
 from memgen.model.checkpoint import load_checkpoint, new_model
 from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.model.row_cache import Reading
 from memgen.monitor import Monitor
-from tests.conftest import TINY
-from tests.memgen.stages.running import Killed, config_of, events, kill_after, metric, run
+from tests.conftest import GOLDEN, TINY
+from tests.memgen.stages.running import Killed, config_of, events, kill_after, metric, run, score_by
 
 ABLATED = [name for name in VARIANTS if name != "full"]
 LATENTS = {
@@ -184,6 +184,57 @@ def test_ablated_weaver_is_trained_resumed_evaluated_and_gets_a_trigger(
     )):  # fmt: skip
         config = config_of(**given, **short, checkpoint=str(checkpoint))
         assert run(home, tmp_path / f"evaluation {number}", config)["num_questions"] == 2
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"weaver_variant": "static", "prompt_latents_len": 2},
+        {"weaver_variant": "projections_only"},
+        {"lora_targets": "all", "lora_r": 4, "skip_probability": 0.5},
+    ],
+    ids=lambda given: "-".join(map(str, given.values())),
+)
+def test_weaver_by_rewards_starts_anew_as_an_ablated_one_and_goes_on_after_a_kill(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
+) -> None:
+    score_by(monkeypatch, lambda one: sum(token % 2 for token in one.ids) / len(one.ids))
+    config = config_of(stage="weaver_grpo", num_questions=8, batch_size=4, num_generations=4, max_steps=3,
+                       max_completion_length=16, learning_rate=0.01, save_steps=1, **given)  # fmt: skip
+    run(home, tmp_path / "whole", config)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, 2)
+        run(home, tmp_path / "first", config)
+    run(home, tmp_path / "second", config, resume=tmp_path / "first")
+    losses = [metric(tmp_path / part, "train/loss") for part in ("whole", "first", "second")]
+    assert losses[1] | losses[2] == losses[0]
+    manifest = read_manifest(tmp_path / "second" / "weaver_grpo")
+    assert manifest.files == read_manifest(tmp_path / "whole" / "weaver_grpo").files
+    variant = given.get("weaver_variant", "full")
+    assert (manifest.weaver_variant, manifest.lora["weaver"].r) == (variant, given.get("lora_r", 16))
+    assert set(manifest.lora["weaver"].target_modules) == set(LORA_TARGETS[given.get("lora_targets", "qv")])
+    moved = load_file(tmp_path / "whole" / "weaver_grpo" / "parts.safetensors")
+    start = load_file(tmp_path / "whole" / "checkpoints" / "step-2" / "parts.safetensors")
+    changed = {name.removeprefix("weaver.") for name in moved if not torch.equal(moved[name], start[name])}
+    assert changed and changed <= TRAINED[variant]
+
+
+def test_rollout_leaves_out_delimiters_by_chance_in_the_place_of_the_trigger(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "imported"
+    import_authors(GOLDEN / "a" / "checkpoint", get_preset(TINY), folder, home, Monitor(None))
+
+    def insertions(**given: Any) -> tuple[float, bool]:
+        config = config_of(stage="weaver_grpo", checkpoint=str(folder), num_questions=4, batch_size=8,
+                           num_generations=4, max_steps=1, max_completion_length=48, **given)  # fmt: skip
+        out = tmp_path / "-".join(map(str, given.values()))
+        run(home, out, config)
+        return metric(out, "train/insertions")[1], bool(metric(out, "train/insert_rate"))
+
+    few, asked = insertions(skip_probability=0.9)
+    more, asked_too = insertions(skip_probability=0.01)
+    assert 1 <= few < more
+    assert not asked and not asked_too
+    assert insertions(seed=1)[1], "without chance the checkpoint's trigger is asked"
 
 
 def test_checkpoint_of_an_ablated_weaver_with_a_lora_is_refused(home: Path, tmp_path: Path, base: BaseModel) -> None:
