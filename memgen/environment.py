@@ -23,13 +23,15 @@ from memgen.parallel.team import Team
 from memgen.scoring import SCORER_VERSIONS
 
 ROWS = "rows_hash"
+REFERENCE_IDS, REFERENCES = "reference_questions", "reference_rows"
+"""Training rows whose latents an evaluation inserts: their ids, and the hash of these with their solutions."""
 _WORK = ("config_hash", "model", "checkpoint", "prompt_hash")
 # What must be equal before a training goes on from a checkpoint of it.
 TRAINING_CONDITIONS = (*_WORK, ROWS)
 # What must be equal where the training's rewards are scores, too.
 REWARD_CONDITIONS = (*TRAINING_CONDITIONS, "scorer_version")
 # What must be equal before answers of two attempts may stand in one file; each answer says itself to which solution.
-CONDITIONS = (*_WORK, "scorer_version", "dtype", "device", "torch", "transformers")
+CONDITIONS = (*_WORK, REFERENCES, "scorer_version", "dtype", "device", "torch", "transformers")
 
 
 def describe(
@@ -84,7 +86,11 @@ def same_conditions(now: dict[str, Any], earlier: RunDir, conditions: tuple[str,
         ) from error
     before["scorer_version"] = scorer_version(before)
     before.setdefault(ROWS, now[ROWS])  # versions before did not write it down
-    differing = [f"{key} {before.get(key)!r} -> {now[key]!r}" for key in conditions if before.get(key) != now[key]]
+    if before.get(REFERENCE_IDS) == now.get(REFERENCE_IDS):
+        before.setdefault(REFERENCES, now.get(REFERENCES))  # of these neither, but which questions they were
+    differing = [
+        f"{key} {before.get(key)!r} -> {now.get(key)!r}" for key in conditions if before.get(key) != now.get(key)
+    ]
     if differing:
         raise BadInput(
             "resume_mismatch",

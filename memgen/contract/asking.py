@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from memgen.contract.data_sets.record import DataSet
+from memgen.contract.errors import BadInput
 
 STEP_BY_STEP = "Let's think step by step.\n"
 """Ends the user's turn of a chain of thought (Kojima et al., arXiv 2205.11916)."""
@@ -31,3 +32,14 @@ class Asking:
 
 
 ZERO_SHOT = Asking()
+
+
+def too_few_examples(data: str, left: int, wanted: int | None) -> BadInput:
+    """The error for more worked examples than there are training questions that are not evaluated."""
+    return BadInput(
+        "too_few_examples",
+        f"{left:,} training questions of {data} are not evaluated by this run and can be examples",
+        field="num_examples",
+        value=wanted,
+        way_out="Ask for fewer, or evaluate another split or fewer questions of it.",
+    )

@@ -5,6 +5,8 @@ A weaver may help because its latents say something about the question, or becau
 
 from typing import Literal
 
+from memgen.contract.errors import BadInput
+
 CausalCheck = Literal["other_question", "mean", "noise", "none", "scaled"]
 CHECK_WORDS: dict[CausalCheck, str] = {
     "other_question": "latents of another question",
@@ -20,6 +22,17 @@ MOST_REFERENCES = 64
 def takes_from_training(check: str | None) -> bool:
     """Whether latents of training questions are inserted."""
     return check in ("other_question", "mean")
+
+
+def no_reference_questions(check: str | None) -> BadInput:
+    """The error for a check that has no training question to take latents from."""
+    return BadInput(
+        "no_reference_questions",
+        "every training question is evaluated, and none is left to take latents from",
+        field="causal_check",
+        value=check,
+        way_out="Evaluate another split or fewer questions, or choose another check.",
+    )
 
 
 def check_words(check: CausalCheck | None, factor: float | None) -> str:

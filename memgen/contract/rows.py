@@ -11,14 +11,16 @@ from memgen.contract.stages import stage_of
 
 
 def check_num_questions(config: RunConfig, folder: Path | None = None) -> None:
-    """Refuse a run on more questions than there are, or on a split or a folder that does not hold any.
+    """Refuse a run on more questions than there are, on a split or a folder that does not hold any, or that draws from
+    rows of which it evaluates all.
 
     Args:
         config: of the run.
         folder: where the rows of its data set lie, if the user named a folder.
 
     Raises:
-        BadInput: `too_many_questions`, `no_such_split`; `data_folder_incomplete` where a folder has none at all.
+        BadInput: `too_many_questions`, `no_such_split`; `data_folder_incomplete` where a folder has none at all;
+            `no_reference_questions`, `too_few_examples`.
     """
     chosen, split = data_set(config.data), split_of(config)
     if folder is not None:
@@ -45,6 +47,10 @@ def check_num_questions(config: RunConfig, folder: Path | None = None) -> None:
             value=config.num_questions,
             way_out=f"Ask for at most {size}, or leave it empty for all.",
         )
+    asked = (size if config.num_questions is None else config.num_questions) if split == "train" else 0
+    problem = stage_of(config).work.lacks(config, sizes.get("train", 0) - asked)
+    if problem is not None:
+        raise problem
 
 
 def split_of(config: RunConfig) -> str:

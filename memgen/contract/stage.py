@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from memgen.contract.checkpoint_kinds import least
+from memgen.contract.errors import BadInput
 from memgen.contract.planner.moments import Moment
 from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.shapes import Shape
@@ -51,6 +52,9 @@ class Work(Generic[Read]):
     """Config fields that decide how long one question (of a training: one step) takes."""
     steps: Callable[[Read, int], int] | None = None
     """Steps of a training on so many questions."""
+    lacks: Callable[[Read, int], BadInput | None] = lambda _config, _left: None
+    """Given how many training rows are not among the questions of an evaluation, why they are too few for what is drawn
+    from them."""
     reads_solutions: bool = False
     """Whether rows are prompts with their solutions, and those that are too long are left out; else one prompt that is
     too long fails the run."""

@@ -16,6 +16,7 @@ from memgen.contract.asking import ZERO_SHOT, Asking
 from memgen.contract.data_sets.field import DataName
 from memgen.contract.data_sets.record import Split
 from memgen.contract.data_sets.registry import DEFAULT
+from memgen.contract.errors import BadInput
 from memgen.contract.names import MOST_REVISION, REVISION
 from memgen.contract.titles import title_of
 
@@ -173,6 +174,10 @@ class Evaluation(StageConfig):
     def uses_training_rows(self) -> bool:
         """Whether the stage is given training rows beside its questions."""
         return False
+
+    def lacks(self, left: int) -> BadInput | None:  # noqa: ARG002
+        """Why so many training rows, those that are not evaluated, are too few for what is drawn from them."""
+        return None
 
 
 class Training(StageConfig):

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from memgen.contract.answers import Message
-from memgen.contract.asking import STEP_BY_STEP, ZERO_SHOT, Asking
+from memgen.contract.asking import STEP_BY_STEP, ZERO_SHOT, Asking, too_few_examples
 from memgen.contract.data_sets.record import DataSet
-from memgen.contract.errors import BadInput
 from memgen.data.draw import draw
 from memgen.data.questions import Question
 
@@ -98,11 +97,5 @@ def make_prompt(
     """
     examples = draw(training, questions, seed=seed, purpose="example") if asking.num_examples else []
     if len(examples) < asking.num_examples:
-        raise BadInput(
-            "too_few_examples",
-            f"{len(examples):,} training questions of {chosen.name} are not evaluated by this run and can be examples",
-            field="num_examples",
-            value=asking.num_examples,
-            way_out="Ask for fewer, or evaluate another split or fewer questions of it.",
-        )
+        raise too_few_examples(chosen.name, len(examples), asking.num_examples)
     return Prompt(chosen, asking, tuple(examples[: asking.num_examples]))

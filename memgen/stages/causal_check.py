@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import cosine_similarity, normalize
 
 from memgen.contract.answers import CheckedLatents, ReplacedLatents
-from memgen.contract.causal_check import MOST_REFERENCES, check_words, takes_from_training
+from memgen.contract.causal_check import MOST_REFERENCES, check_words, no_reference_questions, takes_from_training
 from memgen.contract.errors import BadInput
 from memgen.contract.stages.evaluate import EvaluateConfig
 from memgen.data.draw import draw
@@ -35,13 +35,7 @@ def draw_references(
         return []
     drawn = draw(training, questions, seed=config.seed, purpose="latents")[:MOST_REFERENCES]
     if not drawn:
-        raise BadInput(
-            "no_reference_questions",
-            "every training question is evaluated, and none is left to take latents from",
-            field="causal_check",
-            value=config.causal_check,
-            way_out="Evaluate another split or fewer questions, or choose another check.",
-        )
+        raise no_reference_questions(config.causal_check)
     return drawn
 
 

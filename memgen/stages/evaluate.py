@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.stages.evaluate import EvaluateConfig
 from memgen.data.prompt import make_prompt
-from memgen.data.questions import Question
+from memgen.data.questions import Question, rows_hash
+from memgen.environment import REFERENCE_IDS, REFERENCES
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.woven_generation import Choose
 from memgen.stages.answering import answer_all
@@ -35,7 +36,7 @@ def evaluate(
     def check(model: MemGenModel) -> LatentsCheck | None:
         return LatentsCheck(config, model, references, prompt, context.stop) if config.causal_check else None
 
-    facts = {"reference_questions": [one.id for one in references]} if references else {}
+    facts = {REFERENCE_IDS: [one.id for one in references], REFERENCES: rows_hash(references)} if references else {}
     return answer_all(
         config, context, questions, prompt=prompt, facts=facts, choose=lambda ids: _choose(config, ids), check=check
     )

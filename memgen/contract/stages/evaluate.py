@@ -9,9 +9,16 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from memgen.contract.added_fields import Added
-from memgen.contract.asking import Asking
-from memgen.contract.causal_check import CHECK_WORDS, CausalCheck, check_words, takes_from_training
+from memgen.contract.asking import Asking, too_few_examples
+from memgen.contract.causal_check import (
+    CHECK_WORDS,
+    CausalCheck,
+    check_words,
+    no_reference_questions,
+    takes_from_training,
+)
 from memgen.contract.data_sets.field import WORDS
+from memgen.contract.errors import BadInput
 from memgen.contract.planner.gold import gold_moments
 from memgen.contract.planner.moments import Moment, generation
 from memgen.contract.planner.parts import Parts
@@ -134,6 +141,14 @@ class EvaluateConfig(Evaluation):
     def uses_training_rows(self) -> bool:
         """Whether the stage is given training rows beside its questions."""
         return self.num_examples is not None or takes_from_training(self.causal_check)
+
+    def lacks(self, left: int) -> BadInput | None:
+        """Why so many training rows, those that are not evaluated, are too few for what is drawn from them."""
+        if takes_from_training(self.causal_check) and not left:
+            return no_reference_questions(self.causal_check)
+        if left < (self.num_examples or 0):
+            return too_few_examples(self.data, left, self.num_examples)
+        return None
 
 
 def _moments(

@@ -15,6 +15,7 @@ WORK: Work[Evaluation] = Work(
     rows=lambda size: size,
     at_once=lambda _config, rows: rows,
     pace=("max_completion_length",),
+    lacks=lambda config, left: config.lacks(left),
 )
 FIGURES = (
     Figure("accuracy", "Accuracy", "%", so_far=True),

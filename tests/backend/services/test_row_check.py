@@ -53,6 +53,30 @@ def test_training_whose_every_example_is_too_long_is_refused_before_it_starts(ba
     check_problem(backend.user("POST", "/runs", json={"config": config}), 422, "examples_too_long")
 
 
+@pytest.mark.parametrize("check", ["mean", "other_question"])
+def test_check_that_has_no_training_question_left_is_refused_before_it_starts(backend: Backend, check: str) -> None:
+    backend.submit(stage="weaver_sft", num_questions=8, batch_size=4)
+    backend.work()
+    config = backend.config | {"setting": "weaver", "checkpoint": "1", "causal_check": check, "split": "train"}
+    for count in (None, 3600):
+        (problem,) = preflight(backend, **config | {"num_questions": count})["problems"]
+        assert (problem["code"], problem["field"]) == ("no_reference_questions", "causal_check")
+    check_problem(
+        backend.user("POST", "/runs", json={"config": config | {"num_questions": None}}), 422, problem["code"]
+    )
+    assert preflight(backend, **config | {"num_questions": 3599})["ok"]
+    assert preflight(backend, **config | {"num_questions": None, "split": "test"})["ok"]
+    assert preflight(backend, **config | {"num_questions": None, "causal_check": "noise"})["ok"]
+
+
+def test_more_worked_examples_than_questions_that_are_left_are_refused_before_it_starts(backend: Backend) -> None:
+    asking = {"split": "train", "prompt_style": "worked_examples", "num_examples": 4}
+    (problem,) = preflight(backend, **EVALUATION, **asking, num_questions=3597)["problems"]
+    assert (problem["code"], problem["field"]) == ("too_few_examples", "num_examples")
+    assert "3 training questions" in problem["message"]
+    assert preflight(backend, **EVALUATION, **asking, num_questions=3596)["ok"]
+
+
 def test_step_of_a_pipeline_whose_every_example_is_too_long_is_named(backend: Backend) -> None:
     spec = backend.spec()
     spec["shared"] |= {"preset": DEMO_PRESET, "max_completion_length": 2}

@@ -263,6 +263,39 @@ def test_no_training_question_is_left_where_all_are_evaluated(checkpoint: str) -
     assert {one.id for one in draw_references(config, rows[:-3], rows)} == {one.id for one in rows[-3:]}  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("check", ["mean", "other_question"])
+def test_resume_is_refused_where_the_rows_that_latents_are_taken_from_have_changed(
+    home: Path, tmp_path: Path, checkpoint: str, check: str
+) -> None:
+    config = evaluation(checkpoint, causal_check=check, num_questions=3, batch_size=1)
+    questions, training = (
+        load_questions("wordproblems", split, limit=limit) for split, limit in (("test", 3), ("train", 8))
+    )
+    first = RunDir(tmp_path / "first")
+
+    def attempt(name: str, rows: list[Question], stop: StopRequest | None = None) -> dict[str, float]:
+        run_dir, earlier = RunDir(tmp_path / name), None if stop else first
+        run_dir.path.mkdir()
+        context = Context(run_dir, earlier, home, None, Monitor(run_dir.events), stop or StopRequest(), Team())
+        return evaluate(config, context, questions, rows)  # type: ignore[arg-type]
+
+    with pytest.raises(Stopped):
+        attempt("first", training, StopWhen(lambda: first.answers.exists() and bool(first.answers.read_bytes())))
+    environment = json.loads(first.environment.read_text())
+    assert attempt("as it was", training)["num_questions"] == 3
+    changed = [replace(training[0], solution=rf"None, then.\boxed{{{training[0].answer}}}"), *training[1:]]
+    for name, rows in (("another solution", changed), ("one row less", training[1:])):
+        with pytest.raises(BadInput, match="reference_rows") as caught:
+            attempt(name, rows)
+        assert caught.value.code == "resume_mismatch"
+
+    del environment["reference_rows"]  # as versions before wrote it
+    first.environment.write_text(json.dumps(environment))
+    assert attempt("of a version before", training)["num_questions"] == 3
+    with pytest.raises(BadInput, match="reference_rows"):
+        attempt("of a version before, one row less", training[1:])
+
+
 def test_solution_without_a_delimiter_gives_the_latents_at_its_end(home: Path, tmp_path: Path, checkpoint: str) -> None:
     config = evaluation(checkpoint, causal_check="mean")
     questions, training = (
