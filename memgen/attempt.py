@@ -8,6 +8,7 @@ import traceback
 
 from pydantic import BaseModel, ConfigDict
 
+from memgen.card_errors import CARD_FAILED, ERROR, OUT_OF_MEMORY, failure_code
 from memgen.contract.config import RunConfig
 from memgen.contract.data_sets.folders import folder_of
 from memgen.contract.data_sets.registry import data_set
@@ -21,6 +22,11 @@ from memgen.parallel.team import Team
 from memgen.stages.context import Context
 from memgen.stages.stages import run_stage
 from memgen.stop import Stopped, StopRequest
+
+WAYS_OUT = {
+    OUT_OF_MEMORY: "Lower batch_size or the lengths, or end other programs that hold memory, then resume.",
+    CARD_FAILED: "`python -m memgen probe` tells whether the GPU works; `nvidia-smi` and `dmesg` tell more.",
+}
 
 
 class Ending(BaseModel):
@@ -66,12 +72,18 @@ def fetch(config: RunConfig, run_dir: RunDir, monitor: Monitor) -> Ending:
 
 
 def _failure(error: Exception) -> Ending:
-    if isinstance(error, BadInput | Diverged):
+    code = failure_code(error)
+    if isinstance(error, BadInput | Diverged) and code == ERROR:
         exit_code = EXIT_BAD_INPUT if isinstance(error, BadInput) else EXIT_ERROR
         return Ending(exit_code=exit_code, failed=Failed(time=time.time(), **dict(error.problem)))
     text = "".join(traceback.format_exception(error))
-    code = "out_of_memory" if "OutOfMemory" in type(error).__name__ or isinstance(error, MemoryError) else "error"
-    failed = Failed(time=time.time(), code=code, message=f"{type(error).__name__}: {error}", traceback=text[-20_000:])
+    failed = Failed(
+        time=time.time(),
+        code=code,
+        message=f"{type(error).__name__}: {error}",
+        way_out=WAYS_OUT.get(code, ""),
+        traceback=text[-20_000:],
+    )
     return Ending(exit_code=EXIT_ERROR, failed=failed)
 
 

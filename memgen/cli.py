@@ -21,7 +21,7 @@ from memgen.contract.json_file import Unreadable, read_json
 from memgen.contract.planner.memory import weights_bytes
 from memgen.contract.presets import DEMO_PRESET, load_presets
 from memgen.contract.process import begin_process
-from memgen.contract.rundir import EXIT_BAD_INPUT, RunDir, write_json
+from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_ERROR, RunDir, write_json
 from memgen.contract.stages import STAGES, stage_names
 from memgen.contract.threads import threads_setting
 from memgen.data_set_cli import commands
@@ -80,6 +80,20 @@ def fetch(
     except BadInput as error:
         _refuse(error)
     raise typer.Exit(_fetch(parsed, RunDir(out, parsed.stage)))
+
+
+@app.command()
+def probe() -> None:
+    """Ask whether the GPUs that CUDA_VISIBLE_DEVICES names work: their driver, and one small product on each.
+
+    Prints a JSON object with the reason and ends with 1 where one does not.
+    """
+    from memgen.probe import trouble
+
+    problem = trouble()
+    if problem is not None:
+        typer.echo(problem.model_dump_json())
+        raise typer.Exit(EXIT_ERROR)
 
 
 @app.command()

@@ -94,6 +94,7 @@ class Cause(StrEnum):
     INVALID_CONFIG = "invalid_config"
     ERROR = "error"
     OUT_OF_MEMORY = "out_of_memory"
+    CARD = "card"
     KILLED = "killed"
     LOST = "lost"
     PARENT = "parent"
@@ -105,7 +106,16 @@ CAUSE_TEXT: dict[Cause, str] = {
     Cause.INVALID_CONFIG: "the config or its data can't be used",
     Cause.ERROR: "the trainer ended with an error",
     Cause.OUT_OF_MEMORY: "memory ran out",
+    Cause.CARD: "the GPU or its driver failed",
     Cause.KILLED: "the trainer was killed by a signal",
     Cause.LOST: "the machine or the process that ran it was not heard of within its lease",
     Cause.PARENT: "the run whose checkpoint it needs did not succeed",
 }
+
+CAUSE_OF_CODE: dict[str, Cause] = {
+    "out_of_memory": Cause.OUT_OF_MEMORY,
+    "card_failed": Cause.CARD,
+    "no_cuda": Cause.CARD,
+    "killed": Cause.KILLED,  # one of several ranks
+}
+"""What a trainer's own word for its failure says of the cause; other words say nothing of it."""
