@@ -59,11 +59,11 @@ class Settings(RedisVariables):
     stop_grace_seconds: Pause = 30.0
     """Time that a trainer has to end by itself after a stop before it is terminated, then killed."""
     max_retries: int = Field(default=2, ge=0, le=1000)
-    """How often a lost attempt is tried again."""
+    """How often a run is tried again by itself: one that was lost, or that its card or a lack of memory ended."""
     upload_bytes: int = Field(default=512 * 2**20, ge=2**20, le=2**40)
     """Most bytes of a file that a user sends to make a data set of."""
     retry_pause_seconds: Pause = 5.0
-    """Pause before the first retry of a lost attempt; doubles with each, up to an hour."""
+    """Pause before the first retry of a run that was lost or ran out of memory; doubles with each, up to an hour."""
 
     @cached_property
     def data_folders(self) -> dict[str, Path]:
@@ -105,6 +105,10 @@ class Settings(RedisVariables):
     def retry_pause(self, retries: int) -> float:
         """Seconds that a lost attempt rests after so many retries of its run."""
         return min(max(3600.0, self.retry_pause_seconds), self.retry_pause_seconds * 2.0 ** min(retries, 60))
+
+    def pause_before_retry(self, retries_left: int) -> float:
+        """Seconds that a run rests before its next attempt, by the retries that it has left."""
+        return self.retry_pause(self.max_retries - retries_left)
 
     @property
     def database(self) -> Path:

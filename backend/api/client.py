@@ -407,6 +407,10 @@ class Client:
         """Say that a worker is alive; the reply says when to say so again."""
         return self._post("/worker/announce", s.AnnounceReply, announce.model_dump(mode="json"))
 
+    def look(self, request: s.ClaimRequest) -> s.LookReply:
+        """Whether a claim would get something now."""
+        return self._post("/worker/look", s.LookReply, request.model_dump(mode="json"))
+
     def claim(self, request: s.ClaimRequest) -> s.ClaimReply:
         """Ask for work."""
         return self._post("/worker/claim", s.ClaimReply, request.model_dump(mode="json"))

@@ -293,6 +293,9 @@ def queue(
         found = api.queue() if pause is None else api.pause_queue(pause)
         if found.paused:
             say("the queue is paused")
+        for one in found.sick_slots:
+            say(f"slot {one.slot} of {one.host} takes no work: {one.reason}")
+            say(f"  asked again in {one.asked_again_in:.0f} s")
         if not found.items:
             say("no run is queued")
             return

@@ -137,15 +137,13 @@ def pause(session: Session, value: bool) -> None:
 
 def claim(session: Session, request: ClaimRequest, patience: Patience, *, at: float, free_disk: int) -> Claim | None:
     """Give the best waiting attempt that fits to a slot, and whose output fits on the disk."""
-    if paused(session):
-        return None
-    for attempt, run in queued(session):
-        if attempt.not_before > at or disk_of(session, run) > free_disk:
-            continue
-        placement = fit.place_run(session, run, request.slot.device, request.free_device_memory)
-        if placement is not None:
-            return _hand_out(session, attempt, run, request, placement, patience, at)
-    return None
+    chosen = _choose(session, request, at, free_disk)
+    return None if chosen is None else _hand_out(session, *chosen, request, patience, at)
+
+
+def has_work(session: Session, request: ClaimRequest, *, at: float, free_disk: int) -> bool:
+    """Whether `claim` would give a slot something now."""
+    return _choose(session, request, at, free_disk) is not None
 
 
 def busy_slots(session: Session) -> dict[tuple[str, str], int]:
@@ -159,12 +157,26 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def _choose(
+    session: Session, request: ClaimRequest, at: float, free_disk: int
+) -> tuple[Attempt, Run, Placement] | None:
+    if paused(session):
+        return None
+    for attempt, run in queued(session):
+        if attempt.not_before > at or disk_of(session, run) > free_disk:
+            continue
+        placement = fit.place_run(session, run, request.slot.device, request.free_device_memory)
+        if placement is not None:
+            return attempt, run, placement
+    return None
+
+
 def _hand_out(
     session: Session,
     attempt: Attempt,
     run: Run,
-    request: ClaimRequest,
     placement: Placement,
+    request: ClaimRequest,
     patience: Patience,
     at: float,
 ) -> Claim:

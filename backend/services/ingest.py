@@ -3,7 +3,7 @@
 import hmac
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 
 from backend.api.schemas import FinishRequest
 from backend.errors import LARGEST_INTEGER, Stale, Unauthorized, WrongOffset
-from backend.services import checkpoints, children, lifecycle
+from backend.services import checkpoints, children, lifecycle, retries
 from backend.services.claim import hash_token
 from backend.store.models import Answer, Attempt, Metric, Run
 from memgen.contract import events as ev
@@ -191,7 +191,16 @@ def checked(stage: str, folder: RunDir, request: FinishRequest) -> FinishRequest
     )
 
 
-def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: float, home: Path, actor: str) -> bool:
+def finish(
+    session: Session,
+    attempt: Attempt,
+    request: FinishRequest,
+    *,
+    at: float,
+    home: Path,
+    actor: str,
+    retry_pause: Callable[[int], float],
+) -> bool:
     """End an attempt and its run; with a training's success its checkpoint is known and its children are queued.
 
     Args:
@@ -201,11 +210,14 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
         at: seconds since 1970.
         home: folder of everything.
         actor: who tells of it, for the history.
+        retry_pause: seconds before the next attempt of a run that has so many retries left.
 
     Returns:
         Whether the run has succeeded.
     """
     run = session.get_one(Run, attempt.run_id)
+    is_tried_again = retries.is_tried_again(session, run, attempt, request)
+    request = retries.last_word(session, attempt, request)
     end = AttemptStatus(request.outcome)
     run.environment = _sendable(request.environment)
     run.failure = request.failure
@@ -228,6 +240,9 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
             session, run, RunStatus.QUEUED, actor=actor, at=at, cause=request.cause, detail=f"starts anew: {detail}"
         )
         lifecycle.add_attempt(session, run, at=at)
+    elif is_tried_again:
+        pause = retries.pause_after(run, request.cause, retry_pause)
+        retries.try_again(session, run, request.cause, at=at, actor=actor, pause=pause, why=detail)
     else:
         to = RunStatus.SUCCEEDED if end is AttemptStatus.SUCCEEDED else RunStatus.FAILED
         lifecycle.change_run(session, run, to, actor=actor, at=at, cause=request.cause, detail=detail)
@@ -239,11 +254,10 @@ def finish(session: Session, attempt: Attempt, request: FinishRequest, *, at: fl
 
 
 def _resumed_in_vain(session: Session, attempt: Attempt, request: FinishRequest) -> bool:
-    """Whether nobody but the reconciler wanted an attempt to go on with a lost one, and that can't be done here."""
+    """Whether an attempt that nobody asked for was to go on with an earlier one, and that can't be done here."""
     if request.failure is None or request.failure.code != "resume_mismatch":
         return False
-    before = lifecycle.attempts_of(session, attempt.run_id)[attempt.number - 2]
-    return attempt.resumes is not None and before.status == AttemptStatus.LOST
+    return attempt.resumes is not None and retries.started_by_itself(session, attempt)
 
 
 def live_attempts(session: Session) -> list[Attempt]:

@@ -10,13 +10,12 @@ from pathlib import Path
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from backend.services import children, ingest, lifecycle
+from backend.services import children, ingest, lifecycle, retries
 from backend.services.apart import apart
 from backend.services.claim import came_up_anew, paused
 from backend.services.disk import SpareDisk
 from backend.services.ingest import live_attempts
 from backend.services.outputs import Publisher
-from backend.services.runs import resume_source
 from backend.settings import Settings
 from backend.store.db import Database
 from backend.store.models import Attempt, Run, Worker
@@ -164,21 +163,8 @@ class Reconciler:
                 detail="lost while stopping",
             )
         elif run.retries_left > 0:
-            pause = self._settings.retry_pause(self._settings.max_retries - run.retries_left)
-            run.retries_left -= 1
-            session.add(run)
-            session.flush()
-            resumes, _ = resume_source(lifecycle.attempts_of(session, attempt.run_id))
-            lifecycle.change_run(
-                session,
-                run,
-                RunStatus.QUEUED,
-                actor=ACTOR,
-                at=now,
-                cause=Cause.LOST,
-                detail=f"tried again in {pause:.0f} s",
-            )
-            lifecycle.add_attempt(session, run, at=now, resumes=resumes, not_before=now + pause)
+            pause = self._settings.pause_before_retry(run.retries_left)
+            retries.try_again(session, run, Cause.LOST, at=now, actor=ACTOR, pause=pause)
         else:
             lifecycle.change_run(session, run, RunStatus.FAILED, actor=ACTOR, at=now, cause=Cause.LOST, detail=heard)
 

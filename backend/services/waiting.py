@@ -84,11 +84,14 @@ class Waiting:
             start = start_of(self._session, run.parent_id)
             said = fit.too_large(parse_config(run.config), [slot for _, slot in self._slots], start)
             return f"{said[:1].upper()}{said[1:]} {fit.LOWER}"
-        free = [(host, slot) for host, slot in fitting if (host, slot.name) not in self._busy]
+        well = [(host, slot) for host, slot in fitting if slot.sick is None]
+        if not well:
+            return _sick(*fitting[0])
+        free = [(host, slot) for host, slot in well if (host, slot.name) not in self._busy]
         ahead = self._ahead[run.id]
         before = f"{ahead} run{'' if ahead == 1 else 's'} {'stands' if ahead == 1 else 'stand'} before it"
         if not free:
-            host, slot = fitting[0]
+            host, slot = well[0]
             said = f"Slot {slot.name} of {host} is busy with run {self._busy[host, slot.name]}"
             return f"{said}, and {before}." if ahead else f"{said}."
         if ahead:
@@ -114,6 +117,13 @@ class Waiting:
             f"Slot {slot.name} of {host} is about to take it. If that lasts, the slot has less memory free than the "
             "run needs."
         )
+
+
+def _sick(host: str, slot: SlotReport) -> str:
+    assert slot.sick is not None
+    reason = slot.sick.reason
+    again = f"It is asked again in {slot.sick.asked_again_in:.0f} s."
+    return f"Slot {slot.name} of {host} takes no work: {reason.message.rstrip('.')}. {again} {reason.way_out}".rstrip()
 
 
 def _last_end(session: Session, host: str, slot: str) -> float:

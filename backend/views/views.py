@@ -1,5 +1,7 @@
 """Rows as the API shows them."""
 
+from collections.abc import Iterable
+
 from sqlmodel import Session, col, func, select
 
 from backend.api import schemas as s
@@ -101,6 +103,17 @@ def worker_out(worker: Worker, busy: dict[tuple[str, str], int], around: Surroun
         last_seen=when(worker.last_seen),
         slots=slots,
     )
+
+
+def sick_slots(workers: Iterable[Worker], around: Surroundings) -> list[s.SickSlotOut]:
+    """Slots of the workers that are alive, which take no work, and why."""
+    return [
+        s.SickSlotOut(host=worker.host, slot=slot.name, **dict(slot.sick))
+        for worker in workers
+        if around.is_alive(worker)
+        for slot in claim.slots_of(worker)
+        if slot.sick is not None
+    ]
 
 
 def _run(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Scores) -> s.RunOut:

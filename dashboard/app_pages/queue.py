@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from backend.api.schemas import QueueOut, RunOut, WorkerOut
+from backend.api.schemas import QueueOut, RunOut, Sickness, WorkerOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, sentence
-from dashboard.parts.text import size
+from dashboard.parts.text import duration, size
 
 REFRESH_SECONDS = 3
 SHOWN = 50  # rows with buttons; a longer queue says how many follow
@@ -37,12 +37,21 @@ def show_slots(workers: list[WorkerOut]) -> None:
         for number, (column, (host, slot)) in enumerate(row, start=start):
             with column.container(border=True, key=f"slot_{number}"):  # names may repeat, and keys may not
                 st.markdown(f"**{escape_markdown(host)}**, slot {escape_markdown(slot.name)}")
-                if slot.run_id is None:
+                if slot.sick is not None:
+                    show_sickness(slot.sick)
+                if slot.run_id is None and slot.sick is None:
                     st.caption(
                         f"free · {size(sum(slot.free) or slot.total_memory)} of {size(slot.total_memory)} unused"
                     )
-                else:
+                elif slot.run_id is not None:
                     open_run(slot.run_id, f"works on run {slot.run_id}")
+
+
+def show_sickness(sick: Sickness) -> None:
+    """Why a slot takes no work, and when it is asked again."""
+    st.badge("takes no work", color="orange", icon=":material/healing:")
+    st.caption(sentence(str(sick.reason.in_sentences())))
+    st.caption(f"Asked again in {duration(sick.asked_again_in)}.")
 
 
 def show_head(queue: QueueOut) -> None:

@@ -60,6 +60,7 @@ def health_troubles(health: HealthOut) -> list[str]:
         troubles.append(f"The reconciler {since}: lost runs are not noticed.")
     if not health.workers_alive:
         troubles.append("No worker is alive: runs wait until one is. `make up` starts one.")
+    troubles += [f"Slot {one.slot} of {one.host} takes no work: {one.reason}" for one in health.sick_slots]
     if health.home_free_bytes < _LITTLE_DISK_BYTES:
         troubles.append(f"Only {size(health.home_free_bytes)} are free on the disk.")
     return troubles

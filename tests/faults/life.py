@@ -110,7 +110,14 @@ class Life(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         end=st.sampled_from(
-            [("succeeded", Cause.DONE), ("failed", Cause.ERROR), ("failed", Cause.KILLED), ("stopped", Cause.STOPPED)]
+            [
+                ("succeeded", Cause.DONE),
+                ("failed", Cause.ERROR),
+                ("failed", Cause.KILLED),
+                ("failed", Cause.CARD),
+                ("failed", Cause.OUT_OF_MEMORY),
+                ("stopped", Cause.STOPPED),
+            ]
         ),
     )
     def finish(self, data: st.DataObject, end: tuple[Any, Cause]) -> None:
@@ -118,7 +125,8 @@ class Life(RuleBasedStateMachine):
         request = FinishRequest(outcome=outcome, cause=cause, exit_code=0)
 
         def take(session: Session, attempt: Attempt) -> None:
-            if ingest.finish(session, attempt, request, at=self.now, home=self.configuration.home, actor="worker"):
+            home, pause = self.configuration.home, self.configuration.pause_before_retry
+            if ingest.finish(session, attempt, request, at=self.now, home=home, actor="worker", retry_pause=pause):
                 self.succeeded.append(attempt.run_id)
 
         self._report(data, take)

@@ -21,7 +21,7 @@ from backend.api.schemas.data_sets import (
     GivenFile,
     UploadOut,
 )
-from backend.api.schemas.house import HealthOut, PauseRequest, QueueOut, SlotOut, WorkerList, WorkerOut
+from backend.api.schemas.house import HealthOut, PauseRequest, QueueOut, SickSlotOut, SlotOut, WorkerList, WorkerOut
 from backend.api.schemas.launch import (
     BrokenPluginOut,
     DataSetList,
@@ -66,6 +66,8 @@ from backend.api.schemas.workers import (
     FinishReply,
     FinishRequest,
     HeartbeatReply,
+    LookReply,
+    Sickness,
     SlotReport,
     StreamReply,
 )
@@ -116,6 +118,7 @@ __all__ = [
     "LogLine",
     "LogLines",
     "LogOut",
+    "LookReply",
     "MetricSeries",
     "MetricsOut",
     "NoteRequest",
@@ -139,6 +142,8 @@ __all__ = [
     "RunList",
     "RunOut",
     "ScoringOut",
+    "SickSlotOut",
+    "Sickness",
     "SlotOut",
     "SlotReport",
     "StopRequest",

@@ -7,6 +7,7 @@ from pydantic import Field, StrictBool
 
 from backend.api.schemas.base import ApiReply, ApiRequest
 from backend.api.schemas.runs import RunOut
+from backend.api.schemas.workers import Sickness
 
 
 class SlotOut(ApiReply):
@@ -21,8 +22,17 @@ class SlotOut(ApiReply):
     """Bytes of each of its GPUs; empty on a CPU."""
     free: list[int] = Field(default_factory=list)
     """Bytes free on each of its devices a few seconds ago."""
+    sick: Sickness | None = None
+    """Why it takes no work now; None where it does."""
     run_id: int | None
     """Run that it works on."""
+
+
+class SickSlotOut(Sickness):
+    """A slot of a worker that is alive, which takes no work."""
+
+    host: str
+    slot: str
 
 
 class WorkerOut(ApiReply):
@@ -49,6 +59,8 @@ class QueueOut(ApiReply):
 
     paused: bool
     items: list[RunOut]
+    sick_slots: list[SickSlotOut] = Field(default_factory=list)
+    """Slots that take none of them now, and why."""
     next_cursor: str | None = None
 
 
@@ -69,4 +81,6 @@ class HealthOut(ApiReply):
     reconciler_age_seconds: float | None
     """Seconds since the reconciler's last round."""
     workers_alive: int
+    sick_slots: list[SickSlotOut] = Field(default_factory=list)
+    """Slots that take no work now, and why."""
     home_free_bytes: int

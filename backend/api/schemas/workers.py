@@ -15,9 +15,20 @@ INSTANCE_HEADER = "X-MemGen-Instance"
 
 
 Bytes = Annotated[int, Field(ge=0, le=2**60)]
+Span = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 Pid = Annotated[int, Field(ge=0, le=2**31)]
 Host = Annotated[str, Field(min_length=1, max_length=200)]
 MOST_GPUS, MOST_SLOTS = 64, 128  # of a slot, of a worker
+
+
+class Sickness(ApiReply):
+    """Why a slot takes no work, as its worker tells it."""
+
+    reason: Problem
+    seconds: Span
+    """How long that has been so, when it was told."""
+    asked_again_in: Span
+    """Seconds until its worker looks again, when it was told."""
 
 
 class SlotReport(ApiRequest):
@@ -32,6 +43,8 @@ class SlotReport(ApiRequest):
     """Bytes of each of its GPUs; empty on a CPU."""
     free: list[Bytes] = Field(default_factory=list, max_length=MOST_GPUS)
     """Bytes free on each of its devices when it was told; empty if it was not."""
+    sick: Sickness | None = None
+    """Why it takes no work now; None where it does."""
 
     @model_validator(mode="after")
     def _one_figure_for_each_device(self) -> Self:
@@ -102,6 +115,12 @@ class ClaimRequest(ApiRequest):
     def free_device_memory(self) -> list[int]:
         """Bytes free now on each device of the slot."""
         return self.free_gpu_memory or [self.free_memory]
+
+
+class LookReply(ApiReply):
+    """Whether a claim would get something now."""
+
+    has_work: bool
 
 
 class ClaimedAttempt(ApiReply):

@@ -23,15 +23,17 @@ def health(context: ContextDep) -> s.HealthOut:
     with context.database.read() as session:
         workers = list(session.exec(select(Worker)))
     alive = sum(map(around.is_alive, workers))
+    sick_slots = views.sick_slots(workers, around)
     late = age is not None and age > 10 * context.settings.reconcile_seconds
     return s.HealthOut(
-        status="ok" if around.broker == "ok" and alive and not late else "degraded",
+        status="ok" if around.broker == "ok" and alive and not late and not sick_slots else "degraded",
         version=__version__,
         database="ok",
         broker=around.broker,
         reconciler_age_seconds=age,
         workers_alive=alive,
         home_free_bytes=context.disk.free,
+        sick_slots=sick_slots,
     )
 
 
@@ -64,5 +66,7 @@ def pause(body: s.PauseRequest, context: ContextDep) -> s.QueueOut:
 def _queue(context: Context) -> s.QueueOut:
     with context.database.read() as session:
         rows = [run for _, run in claim.queued(session)]
-        items = views.runs_out(session, rows, context.look_around())
-        return s.QueueOut(paused=claim.paused(session), items=items)
+        around = context.look_around()
+        items = views.runs_out(session, rows, around)
+        sick_slots = views.sick_slots(session.exec(select(Worker)), around)
+        return s.QueueOut(paused=claim.paused(session), items=items, sick_slots=sick_slots)

@@ -43,6 +43,14 @@ def claim_work(body: s.ClaimRequest, context: ContextDep) -> s.ClaimReply:
     return s.ClaimReply(attempt=attempt, instance=context.instance)
 
 
+@router.post("/look", dependencies=[Depends(require_worker)])
+def look_for_work(body: s.ClaimRequest, context: ContextDep) -> s.LookReply:
+    """Whether a claim would get something now; nothing is claimed."""
+    with context.database.read() as session:
+        free_disk = context.disk.spare(session)
+        return s.LookReply(has_work=claim.has_work(session, body, at=context.clock(), free_disk=free_disk))
+
+
 @router.post("/attempts/{attempt_id}/heartbeat")
 def heartbeat(attempt_id: int, token: AttemptToken, context: ContextDep) -> s.HeartbeatReply:
     """Extend the lease; the reply carries a stop request."""
@@ -95,7 +103,15 @@ def finish(attempt_id: int, body: s.FinishRequest, token: AttemptToken, context:
             return s.FinishReply()
         attempt = ingest.authorize(session, attempt_id, token)
         actor = f"worker {attempt.host}"
-        has_succeeded = ingest.finish(session, attempt, end, at=context.clock(), home=context.home, actor=actor)
+        has_succeeded = ingest.finish(
+            session,
+            attempt,
+            end,
+            at=context.clock(),
+            home=context.home,
+            actor=actor,
+            retry_pause=context.settings.pause_before_retry,
+        )
     if has_succeeded:
         context.publisher.publish(attempt.run_id)
     context.doorbell.ring()  # its slot is free, and children may have been queued

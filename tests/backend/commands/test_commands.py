@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from backend.api.client import Client
 from backend.commands import cli, data_set_cli, pipeline_cli, pipeline_text
-from tests.backend.conftest import Backend
+from tests.backend.conftest import SLOT, Backend
 
 Command = Callable[..., tuple[int, str]]
 Meanwhile = Callable[[Iterable[Callable[[], object]]], None]
@@ -125,6 +125,21 @@ def test_queue_is_shown_in_its_order_paused_and_let_go_on(backend: Backend, comm
     assert backend.claim() is None
     assert "paused" not in command("queue", "--go-on")[1]
     assert backend.held().run_id == 2
+
+
+def test_queue_names_slots_that_take_no_work(backend: Backend, command: Command) -> None:
+    reason = {"code": "card_lost", "message": "GPU 0 does not answer", "way_out": "Restart the machine."}
+    sick = {"reason": reason, "seconds": 3.0, "asked_again_in": 20.0}
+    backend.announce(slots=[SLOT | {"name": "cpu0", "sick": sick}, SLOT | {"name": "cpu1"}])
+    code, said = command("queue")
+    assert (code, said.splitlines()) == (
+        0,
+        [
+            "slot cpu0 of lab takes no work: GPU 0 does not answer. Restart the machine.",
+            "  asked again in 20 s",
+            "no run is queued",
+        ],
+    )
 
 
 def places(table: str) -> list[str]:

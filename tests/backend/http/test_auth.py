@@ -21,7 +21,7 @@ USER_ROUTES = [
     ("POST", "/data-sets/preview"), ("POST", "/data-sets"), ("GET", "/data-sets/wordproblems"),
     ("DELETE", "/data-sets/wordproblems"),
 ]  # fmt: skip
-WORKER_ROUTES = [("POST", "/worker/announce"), ("POST", "/worker/claim")]
+WORKER_ROUTES = [("POST", "/worker/announce"), ("POST", "/worker/claim"), ("POST", "/worker/look")]
 ATTEMPT_ROUTES = [("POST", f"/worker/attempts/1/{name}") for name in ("heartbeat", "log", "events", "answers")]
 FINISH = ("POST", "/worker/attempts/1/finish")
 ENDED = {"outcome": "failed", "cause": "error", "exit_code": 1}

@@ -296,3 +296,45 @@ def test_claim_leaves_room_for_what_running_runs_may_still_write(backend: Backen
     assert backend.claim(slot="cpu1") is None  # nobody has looked since
     backend.reconciler.round()
     assert backend.held(slot="cpu1").run_id == second
+
+
+SICK = {
+    "reason": {"code": "card_lost", "message": "GPU 0 does not answer", "way_out": "Restart the machine."},
+    "seconds": 3.0,
+    "asked_again_in": 20.0,
+}
+SICK_SAYS = "Slot cpu0 of lab takes no work: GPU 0 does not answer. It is asked again in 20 s. Restart the machine."
+
+
+def test_run_waits_for_a_sick_slot_and_says_what_is_wrong_with_it(backend: Backend, monkeypatch) -> None:
+    monkeypatch.setattr(backend.context.doorbell, "state", lambda: "ok")
+    run_id = backend.submit()
+    sick, well = SLOT | {"name": "cpu0", "sick": SICK}, SLOT | {"name": "cpu1"}
+    backend.announce(slots=[sick])
+    assert waits_for(backend, run_id) == SICK_SAYS
+    backend.announce(slots=[sick, well])
+    assert waits_for(backend, run_id).startswith("Slot cpu1 of lab is about to take it.")
+    held = backend.held(slot="cpu1")
+    second = backend.submit()
+    assert waits_for(backend, second) == f"Slot cpu1 of lab is busy with run {held.run_id}."
+    backend.announce(slots=[SLOT | {"name": "cpu0"}, well])
+    assert "Slot cpu0 of lab is about to take it" in waits_for(backend, second)
+
+
+def test_sick_slots_of_live_workers_stand_in_queue_health_workers_and_preflight(backend: Backend, monkeypatch) -> None:
+    monkeypatch.setattr(backend.context.doorbell, "state", lambda: "ok")
+    backend.reconciler.round()
+    backend.announce(slots=[SLOT | {"name": "cpu0", "sick": SICK}, SLOT | {"name": "cpu1"}])
+    told = SICK | {"host": "lab", "slot": "cpu0", "reason": SICK["reason"] | {"field": None, "value": None}}
+    assert backend.get("/queue")["sick_slots"] == [told]
+    health = backend.get("/health")
+    assert (health["status"], health["sick_slots"]) == ("degraded", [told])
+    slots = backend.get("/workers")["items"][0]["slots"]
+    assert [slot["sick"] and slot["sick"]["reason"]["code"] for slot in slots] == ["card_lost", None]
+    reply = backend.user("POST", "/preflight", json={"config": backend.config}).json()
+    assert "Slot cpu0 takes no work now: GPU 0 does not answer. Restart the machine." in reply["warnings"]
+    backend.clock.pass_time(1000)
+    assert backend.get("/queue")["sick_slots"] == []
+    backend.announce()
+    backend.reconciler.round()
+    assert (backend.get("/health")["status"], backend.get("/health")["sick_slots"]) == ("ok", [])

@@ -1,5 +1,7 @@
 """The queue page: order, reasons, slots, the pause, and moving runs."""
 
+from dashboard.parts.health import health_troubles
+from tests.backend.conftest import SLOT
 from tests.dashboard.pages import open_page, said, shown
 from tests.dashboard.studio import Studio
 
@@ -62,3 +64,19 @@ def test_backend_that_is_away_is_said(studio: Studio) -> None:
     text = shown(open_page("queue"))
     assert "does not answer" in text
     assert "queued run" not in text
+
+
+def test_sick_slot_says_why_and_when_it_is_asked_again_here_and_in_the_sidebar(studio: Studio) -> None:
+    queue_of(studio, 0)
+    reason = {"code": "card_lost", "message": "GPU 0 does *not* answer", "way_out": "Restart `the machine`."}
+    sick = {"sick": {"reason": reason, "seconds": 3.0, "asked_again_in": 90.0}}
+    studio.announce(slots=[SLOT | {"name": "cpu0"} | sick, SLOT | {"name": "cpu1"}])
+    app = open_page("queue")
+    text = shown(app)
+    assert "takes no work" in text
+    assert "GPU 0 does \\*not\\* answer" in text
+    assert "`the machine`" in text
+    assert "Asked again in 1 min 30 s" in text
+    assert "free" in text  # the other slot
+    [trouble] = [one for one in health_troubles(studio.client.health()) if "cpu0" in one]
+    assert trouble == "Slot cpu0 of lab takes no work: GPU 0 does *not* answer. Restart `the machine`."

@@ -74,11 +74,11 @@ def test_running_pipeline_can_be_stopped_and_not_continued(studio: Studio) -> No
 
 def test_failed_pipeline_continues_with_the_reason_on_the_page(studio: Studio) -> None:
     failure = {"code": "oom", "message": "no memory", "way_out": ""}
-    mixed(studio).finish("failed", "out_of_memory", failure=failure)
+    mixed(studio).finish("failed", "killed", failure=failure)
     studio.reconciler.round()
     app = open_page("pipeline", pipeline="1")
     assert "Goes on with Weaver SFT" in shown(app)
-    assert "Failed: memory ran out.] no memory" in shown(app)
+    assert "Failed: the trainer was killed by a signal.] no memory" in shown(app)
     assert "stop" not in button_keys(app)
     app.button(key="continue").click().run()
     assert studio.get("/pipelines/1")["status"] == "running"

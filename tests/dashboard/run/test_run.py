@@ -21,12 +21,12 @@ def test_run_that_does_not_exist_is_said(studio: Studio) -> None:
 def test_failed_run_shows_cause_field_and_traceback(studio: Studio) -> None:
     failure = {"code": "oom", "message": "no memory", "field": "batch_size", "value": "64", "way_out": "Halve it."}
     studio.claimed().finish(
-        "failed", "out_of_memory", failure=failure, exit_code=-9, traceback="Traceback: $x$ *y*"
+        "failed", "killed", failure=failure, exit_code=-9, traceback="Traceback: $x$ *y*"
     )  # fmt: skip
     app = open_page("run", run="1")
     text = shown(app)
     for part in (
-        "memory ran out",
+        "killed by a signal",
         "batch\\_size",
         "Halve",
         "signal 9",
