@@ -60,8 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_BAD_INPUT
     os.environ["MEMGEN_WORKER_TOKEN"] = token  # supervisors inherit it
     remove_old_locks(settings.home)
-    runners = [SlotRunner(slot, settings, threads_per_trainer(len(slots))) for slot in slots]
-    announcer = threading.Thread(target=_announce, args=(settings, token, slots), daemon=True)
+    news = threading.Event()
+    threads = threads_per_trainer(len(slots))
+    runners = [SlotRunner(slot, settings, threads, changed=news.set) for slot in slots]
+    announcer = threading.Thread(target=_announce, args=(settings, token, runners, news), daemon=True)
     announcer.start()
     for runner in runners:
         runner.start()
@@ -87,21 +89,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _announce(settings: Settings, token: str, slots: list[Slot]) -> None:
+def _announce(settings: Settings, token: str, runners: list[SlotRunner], news: threading.Event) -> None:
     said = ""
     with Client(settings.backend_url, token) as client:
         while True:
-            pause, trouble = announce_once(client, settings, slots)
+            news.clear()
+            pause, trouble = announce_once(client, settings, runners)
             if (now := "; ".join(trouble)) != said:  # once per reason, not every few seconds
                 said = now
                 if said:
                     log.warning("%s", said)
-            threading.Event().wait(pause)
+            news.wait(pause)
 
 
-def announce_once(client: Client, settings: Settings, slots: list[Slot]) -> tuple[float, list[str]]:
+def announce_once(client: Client, settings: Settings, runners: list[SlotRunner]) -> tuple[float, list[str]]:
     """Say that this worker is alive; returns the seconds until it is to be said again, and what went wrong."""
-    reports, trouble = reports_of(slots)  # anew: with what is free now
+    reports, trouble = reports_of(runners)  # anew: with what is free now
     try:
         sign = Announce(host=machine_name(), boot_id=this_boot(), pid=os.getpid(), slots=reports)
         pause = client.announce(sign).announce_seconds
@@ -120,14 +123,14 @@ def was_heard_lately(settings: Settings) -> bool:
         return False
 
 
-def reports_of(slots: list[Slot]) -> tuple[list[SlotReport], list[str]]:
-    """How the backend is to see the slots; one that can't be looked at, as its GPU is gone, is left out, and why."""
+def reports_of(runners: list[SlotRunner]) -> tuple[list[SlotReport], list[str]]:
+    """How the backend is to see the slots; one that can't be told of is left out, and why."""
     reports, trouble = [], []
-    for slot in slots:
+    for runner in runners:
         try:
-            reports.append(slot.report())
-        except Exception as error:  # NVML's errors have no common ground; the other slots go on working
-            trouble.append(f"slot {slot.name} can't be used now: {error}")
+            reports.append(runner.report())
+        except (BadInput, ValueError) as error:  # the other slots go on working
+            trouble.append(f"slot {runner.name} can't be used now: {error}")
     return reports, trouble
 
 

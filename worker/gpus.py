@@ -1,13 +1,21 @@
 """The GPUs of this machine, by NVML: whole ones, and the instances of those that are partitioned (MIG)."""
 
 import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from queue import Empty, Queue
+from typing import Any, TypeVar
 
 from memgen.contract.errors import BadInput
 from memgen.contract.gpus import VARIABLE, visible_devices
 
 log = logging.getLogger(__name__)
+PATIENCE = 10.0  # seconds until a driver that does not answer counts as sick
+MOST_UNANSWERED = 16  # questions that may wait for such a driver at once; each holds a thread
+_T = TypeVar("_T")
+_unanswered: list[threading.Thread] = []
 
 
 @dataclass(frozen=True)
@@ -23,21 +31,77 @@ class Gpu:
     """Numbers of the GPU instance and the compute instance."""
 
 
+@contextmanager
+def open_nvml() -> Iterator[Any]:
+    """NVML, open as long as it is read: a driver can't be renewed, nor a GPU be reset, while a process has it open."""
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        yield pynvml
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def answered(read: Callable[[], _T], patience: float = PATIENCE) -> _T:
+    """What a driver answers; the thread that asked one that never does is left behind.
+
+    Args:
+        read: asks NVML.
+        patience: seconds.
+
+    Raises:
+        BadInput: `card_unreadable`, if there is no answer in time or an error of NVML.
+    """
+    _unanswered[:] = [thread for thread in _unanswered if thread.is_alive()]
+    answers: Queue[_T | Exception] = Queue()
+
+    def ask() -> None:
+        try:
+            answers.put(read())
+        except Exception as error:  # NVML's errors have no common ground; whoever waits raises it
+            answers.put(error)
+
+    thread = threading.Thread(target=ask, name="nvml", daemon=True)
+    try:
+        if len(_unanswered) >= MOST_UNANSWERED:
+            raise Empty
+        thread.start()
+        answer = answers.get(timeout=patience)
+    except Empty:
+        _unanswered.append(thread)
+        raise _unreadable(f"the driver has not answered within {patience:g} s") from None
+    if isinstance(answer, Exception):
+        raise _unreadable(f"its memory can't be read: {answer}") from answer
+    return answer
+
+
+def _unreadable(message: str) -> BadInput:
+    return BadInput("card_unreadable", message, way_out="`nvidia-smi` and `dmesg` tell more of the GPU and its driver.")
+
+
 def machine_gpus() -> list[Gpu]:
-    """All GPUs of this machine; those that are partitioned by their instances. Empty without a driver."""
+    """All GPUs of this machine; those that are partitioned by their instances. Empty without a driver.
+
+    Raises:
+        BadInput: `card_unreadable`, if the driver never answers.
+    """
+    return answered(_machine_gpus)
+
+
+def _machine_gpus() -> list[Gpu]:
     try:
         import pynvml
     except ImportError:
         return []
     try:
-        pynvml.nvmlInit()
-        count = int(pynvml.nvmlDeviceGetCount())
+        with open_nvml() as nvml:
+            return [gpu for index in range(int(nvml.nvmlDeviceGetCount())) for gpu in _gpus_at(nvml, index)]
     except pynvml.NVMLError as error:
         usual = {pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED}
         if getattr(error, "value", None) not in usual:  # e.g. a driver that was renewed and not loaded again
             log.warning("the GPUs of this machine can't be used: %s", error)
         return []
-    return [gpu for index in range(count) for gpu in _gpus_at(pynvml, index)]
 
 
 def visible_gpus(value: str | None) -> list[Gpu]:

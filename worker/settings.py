@@ -27,6 +27,14 @@ class Settings(RedisVariables):
     """Slots to serve; empty for one per GPU."""
     trainer: Annotated[str, AfterValidator(_check_command)] = ""
     """Command of the trainer; empty is `python -m memgen`. Tests put a scripted one here."""
+    probe: Annotated[str, AfterValidator(_check_command)] = ""
+    """Command that asks whether a slot can work, before each claim and after a run that failed; empty is
+    `python -m memgen probe` for slots of GPUs, and none for the processor. It ends with 0 where all is well, else its
+    last line is a JSON object with `code`, `message` and `way_out`."""
+    probe_seconds: Seconds = 60.0
+    """Time that this command may take."""
+    sick_pause_seconds: Seconds = 10.0
+    """Time until a slot that can't work is asked again; doubles each time, up to ten minutes."""
     poll_seconds: Annotated[Seconds, Field(le=60)] = 0.5
     """Time between two looks of a supervisor at its trainer's files."""
 
@@ -39,6 +47,12 @@ class Settings(RedisVariables):
     def trainer_command(self) -> list[str]:
         """The trainer's command as words."""
         return shlex.split(self.trainer) if self.trainer else [sys.executable, "-m", "memgen"]
+
+    def probe_words(self, *, has_gpus: bool) -> list[str]:
+        """The command that asks whether a slot can work, as words; none where there is nothing to ask."""
+        if self.probe:
+            return shlex.split(self.probe)
+        return [sys.executable, "-m", "memgen", "probe"] if has_gpus else []
 
     @property
     def fetcher_command(self) -> list[str]:

@@ -15,7 +15,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.gpus import VARIABLE
 from memgen.contract.machine import machine_name, slots_dir, slots_dir_by_name, this_boot
 from memgen.contract.service_files import slot_lock, slot_locks, worker_dir
-from worker.gpus import visible_gpus
+from worker.gpus import answered, open_nvml, visible_gpus
 
 CPU = re.compile(r"cpu[0-9]*")
 GPUS = re.compile(r"[0-9]{1,4}(,[0-9]{1,4})*")
@@ -68,52 +68,62 @@ class Slot:
         return "cuda" if self.devices else "cpu"
 
     def report(self) -> SlotReport:
-        """How the backend sees this slot."""
-        free, total = self.memory()
-        return SlotReport(
-            name=self.name,
-            device=self.device,
-            gpus=self.gpus,
-            total_memory=sum(total),
-            gpu_memory=total if self.devices else [],
-            free=free,
-        )
+        """How the backend sees this slot, with what is free now.
+
+        Raises:
+            BadInput: `card_unreadable`.
+        """
+        if self.devices:
+            return answered(self._gpu_report)
+        memory = psutil.virtual_memory()
+        return SlotReport(name=self.name, device="cpu", total_memory=int(memory.total), free=[int(memory.available)])
+
+    def unread_report(self) -> SlotReport:
+        """The same where nothing can be read of its GPUs.
+
+        Raises:
+            BadInput: `card_unreadable`, for an instance of a GPU: which GPU it is of, only the driver tells.
+        """
+        return SlotReport(name=self.name, device=self.device, gpus=answered(lambda: self.gpus), total_memory=0)
 
     def claim(self) -> ClaimRequest:
-        """The question for work on this slot."""
-        free, _ = self.memory()
+        """The question for work on this slot.
+
+        Raises:
+            BadInput: `card_unreadable`.
+        """
+        report = self.report()
         return ClaimRequest(
             host=machine_name(),
             boot_id=this_boot(),
             pid=os.getpid(),
-            slot=self.report(),
-            free_memory=sum(free),
-            free_gpu_memory=free if self.devices else [],
+            slot=report,
+            free_memory=sum(report.free),
+            free_gpu_memory=report.free if self.devices else [],
         )
 
-    def memory(self) -> tuple[list[int], list[int]]:
-        """Free and total bytes of each of the slot's GPUs now; of the machine where it has none."""
-        if not self.devices:
-            memory = psutil.virtual_memory()
-            return [int(memory.available)], [int(memory.total)]
-        import pynvml
+    def _gpu_report(self) -> SlotReport:
+        with open_nvml() as nvml:
+            infos = [nvml.nvmlDeviceGetMemoryInfo(_handle(nvml, name)) for name in self.devices]
+            total = [int(info.total) for info in infos]
+            return SlotReport(
+                name=self.name,
+                device="cuda",
+                gpus=self.gpus,
+                total_memory=sum(total),
+                gpu_memory=total,
+                free=[int(info.free) for info in infos],
+            )
 
-        pynvml.nvmlInit()
-        infos = [pynvml.nvmlDeviceGetMemoryInfo(_handle(name)) for name in self.devices]
-        return [int(info.free) for info in infos], [int(info.total) for info in infos]
 
-
-def _handle(name: str) -> Any:
-    import pynvml
-
-    return pynvml.nvmlDeviceGetHandleByIndex(int(name)) if name.isdecimal() else pynvml.nvmlDeviceGetHandleByUUID(name)
+def _handle(nvml: Any, name: str) -> Any:
+    return nvml.nvmlDeviceGetHandleByIndex(int(name)) if name.isdecimal() else nvml.nvmlDeviceGetHandleByUUID(name)
 
 
 def _parent_of(instance: str) -> int:
-    import pynvml
-
-    pynvml.nvmlInit()
-    return int(pynvml.nvmlDeviceGetIndex(pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(_handle(instance))))
+    with open_nvml() as nvml:
+        handle = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(_handle(nvml, instance))
+        return int(nvml.nvmlDeviceGetIndex(handle))
 
 
 def find_slots() -> list[Slot]:

@@ -2,7 +2,7 @@
 
 It holds the slot, claims, starts the trainer, reports, beats, obeys a stop and finishes. The worker only
 waits for it, so a restart of worker, backend or dashboard does not touch a running trainer.
-Exit codes: 0 nothing to do, 10 an attempt was worked on, else an error.
+Exit codes: 0 nothing to do, 10 an attempt was worked on, 11 the same and its GPU or driver ended it, else an error.
 """
 
 import argparse
@@ -21,7 +21,6 @@ from backend.serving.variables import check_url
 from memgen.contract.config import stored_config
 from memgen.contract.data_sets.folders import as_settings, data_folders
 from memgen.contract.errors import BadInput
-from memgen.contract.gpus import VARIABLE
 from memgen.contract.machine import machine_name, this_boot
 from memgen.contract.presets import load_presets
 from memgen.contract.process import begin_process
@@ -29,16 +28,17 @@ from memgen.contract.publish import link_log
 from memgen.contract.rows import rows_to_share
 from memgen.contract.rundir import EXIT_DONE, RunDir, attempt_dir, write_init_from, write_json
 from memgen.contract.service_files import backend_url_file
-from memgen.contract.status import StopMode
+from memgen.contract.status import Cause, StopMode
+from worker.card import card_of
 from worker.reporter import REFUSED, AttemptStale, Reporter, stale_or
 from worker.settings import Settings
 from worker.slots import Slot, SlotLock
 from worker.strays import MARK, end_strays
-from worker.trainer import Trainer
-from worker.verdict import could_not_start, judge, unheard
+from worker.trainer import Trainer, gpu_variables
+from worker.verdict import card_failed, could_not_start, judge, unheard
 
 log = logging.getLogger("supervisor")
-EXIT_IDLE, EXIT_WORKED = 0, 10
+EXIT_IDLE, EXIT_WORKED, EXIT_CARD = 0, 10, 11
 
 
 @dataclass
@@ -82,6 +82,9 @@ class Supervisor:
         self._stop: _Stop | None = None
         self._next_beat = 0.0
         self._signalled = False
+        self._card = card_of(slot, settings)
+        self.card_failed = False
+        """Whether the slot's GPUs or their driver ended the attempt."""
 
     def work(self) -> None:
         """Run the attempt to its end, whatever that is."""
@@ -170,11 +173,9 @@ class Supervisor:
             "OMP_NUM_THREADS": str(self._threads),
             "MEMGEN_HOME": str(self._settings.home),
             MARK: str(self._lock.path),
-            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as the slots' memory was read
-            VARIABLE: ",".join(devices),
             "TQDM_DISABLE": "1",  # progress bars of libraries fill a log file; ours goes through events
         }
-        return environment | as_settings(data_folders(os.environ))
+        return environment | gpu_variables(devices) | as_settings(data_folders(os.environ))
 
     def _earlier(self) -> RunDir | None:
         if self._attempt.resumes is None:
@@ -243,7 +244,23 @@ class Supervisor:
         except Exception as error:  # the folder is the trainer's, who may have left anything there
             log.exception("the folder of run %s defies reading", self._attempt.run_id)
             verdict = unheard(exit_code, error)
+        verdict = self._blamed(verdict)
+        self.card_failed = verdict.cause is Cause.CARD
         self._deliver(verdict)
+
+    def _blamed(self, verdict: FinishRequest) -> FinishRequest:
+        """The same, put down to the slot's GPUs where those do not work now: a trainer may not know why it fails."""
+        is_open = verdict.outcome == "failed" and verdict.cause not in {Cause.CARD, Cause.OUT_OF_MEMORY}
+        if self._card is None or not is_open or self._trainer is None or self._trainer.kind == "fetcher":
+            return verdict
+        reason = self._card.ask(meanwhile=self._beat_if_due)
+        return verdict if reason is None else card_failed(verdict, reason, self._slot.name)
+
+    def _beat_if_due(self) -> None:
+        if (now := time.monotonic()) >= self._next_beat:
+            self._next_beat = now + self._attempt.beat_seconds
+            with suppress(Unreachable):
+                self._beat(now)
 
     def _deliver(self, verdict: FinishRequest) -> None:
         """Report the end."""
@@ -323,8 +340,9 @@ def supervise(settings: Settings, slot: Slot, threads: int) -> int:
             return EXIT_IDLE
         log.info("attempt %s of run %s on slot %s", attempt.number, attempt.run_id, slot.name)
         with Client(settings.backend_url, attempt.token, instance=reply.instance) as client:
-            Supervisor(settings, slot, lock, attempt, client, threads).work()
-        return EXIT_WORKED
+            supervisor = Supervisor(settings, slot, lock, attempt, client, threads)
+            supervisor.work()
+        return EXIT_CARD if supervisor.card_failed else EXIT_WORKED
     finally:
         lock.release()
 

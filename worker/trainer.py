@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from memgen.contract.gpus import VARIABLE
 from memgen.contract.inheritance import inherited
+
+
+def gpu_variables(devices: list[str]) -> dict[str, str]:
+    """What lets a process see these GPUs alone."""
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", VARIABLE: ",".join(devices)}  # the order in which memory is read
 
 
 class Trainer:

@@ -20,7 +20,7 @@ from memgen.contract.plain_file import kind_of, open_plain
 from memgen.contract.problem import Problem
 from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_DONE, EXIT_STOPPED, RunDir
 from memgen.contract.stages import trains
-from memgen.contract.status import Cause
+from memgen.contract.status import CAUSE_OF_CODE, Cause
 
 TAIL = 256 * 2**10  # bytes of events and log that are looked at
 LARGEST_JSON = 64 * 2**10  # bytes of a result or an environment: both are a page of numbers and names
@@ -77,9 +77,8 @@ def judge(
     if exit_code > 0 and (full := _full_disk(folder.path)) is not None:  # the log may not hold it any more
         return end("failed", Cause.ERROR, full, _cut(said.traceback) if said else _last_traceback(folder.log))
     if said is not None and exit_code > 0:
-        known = {"out_of_memory": Cause.OUT_OF_MEMORY, "killed": Cause.KILLED}  # killed: one of several ranks
-        cause = known.get(said.code, Cause.ERROR)
-        return end("failed", Cause.INVALID_CONFIG if exit_code == EXIT_BAD_INPUT else cause, said, _cut(said.traceback))
+        cause = CAUSE_OF_CODE.get(said.code, Cause.INVALID_CONFIG if exit_code == EXIT_BAD_INPUT else Cause.ERROR)
+        return end("failed", cause, said, _cut(said.traceback))
     if exit_code < 0:
         return end("failed", Cause.KILLED, _killed(-exit_code))
     message = "the trainer said nothing of its result" if exit_code == EXIT_DONE else _last_line(folder.log)
@@ -96,6 +95,17 @@ def unheard(exit_code: int, error: Exception) -> FinishRequest:
         way_out="Look at the attempt's folder.",
     )
     return FinishRequest(outcome="failed", cause=Cause.ERROR, exit_code=exit_code, failure=item)
+
+
+def card_failed(verdict: FinishRequest, reason: Problem, slot: str) -> FinishRequest:
+    """The end of an attempt after which the slot's GPUs do not work."""
+    said = f" The trainer said: {verdict.failure.message}" if verdict.failure is not None else ""
+    item = Problem(
+        code="card_failed",
+        message=f"The GPUs of slot {slot} of {machine_name()} stopped working: {reason.message.rstrip('.')}.{said}",
+        way_out=reason.way_out,
+    )
+    return verdict.model_copy(update={"cause": Cause.CARD, "failure": item})
 
 
 def could_not_start(error: OSError | BadInput, folder: RunDir) -> FinishRequest:

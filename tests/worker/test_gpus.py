@@ -46,6 +46,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, *devices: Device) -> None:
 
     calls: dict[str, Any] = {
         "nvmlInit": lambda: None,
+        "nvmlShutdown": lambda: None,
         "nvmlDeviceGetCount": lambda: len(devices),
         "nvmlDeviceGetHandleByIndex": lambda index: devices[index],
         "nvmlDeviceGetHandleByUUID": lambda uuid: next(one for one in every if one.uuid == uuid),

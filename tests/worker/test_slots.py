@@ -1,15 +1,19 @@
 import errno
 import fcntl
 import threading
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pynvml
 import pytest
 
 from backend.launcher.stack import busy_slots
 from memgen.contract.errors import BadInput
+from worker import gpus
 from worker.__main__ import reports_of
+from worker.gpus import answered
 from worker.runners import SlotRunner
 from worker.settings import Settings
 from worker.slots import Slot, SlotLock, check_slots, remove_old_locks, threads_per_trainer
@@ -64,34 +68,65 @@ def test_gpu_that_is_not_there_is_refused() -> None:
 
 def test_cpu_slot_reports_memory() -> None:
     report = Slot("cpu").report()
-    free, total = Slot("cpu").memory()
-    assert 0 < free[0] <= total[0] == report.total_memory
-    assert (report.gpu_memory, report.device_memory) == ([], total)
+    assert 0 < report.free[0] <= report.total_memory == psutil.virtual_memory().total
+    assert (report.gpu_memory, report.device_memory) == ([], [report.total_memory])
     claim = Slot("cpu").claim()
-    assert (claim.free_gpu_memory, claim.slot) == ([], report)
-    assert claim.free_device_memory == [claim.free_memory]
+    assert (claim.free_gpu_memory, claim.slot.total_memory) == ([], report.total_memory)
+    assert claim.free_device_memory == [claim.free_memory] == claim.slot.free
 
 
-def test_gpu_slot_reports_memory_of_each_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """NVML that can be opened; counts how often it was opened and closed."""
+    calls: Counter[str] = Counter()
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: calls.update(["opened"]))
+    monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: calls.update(["closed"]))
+    return calls
+
+
+def test_gpu_slot_reports_memory_of_each_gpu_and_lets_go_of_the_driver(driver, monkeypatch) -> None:
     infos = {0: SimpleNamespace(free=5, total=8), 2: SimpleNamespace(free=7, total=9)}
-    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda gpu: gpu)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", infos.get)
     claim = Slot("0,2").claim()
     assert (claim.free_memory, claim.free_gpu_memory) == (12, [5, 7])
     assert (claim.slot.total_memory, claim.slot.gpu_memory, claim.slot.device_memory) == (17, [8, 9], [8, 9])
+    assert driver == {"opened": 1, "closed": 1}
 
 
-def test_gpu_that_is_gone_leaves_the_other_slots_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_that_is_gone_is_announced_as_sick_with_the_memory_it_had(home: Path, driver, monkeypatch) -> None:
     def lost(gpu: int) -> int:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
 
-    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+    info = SimpleNamespace(free=5, total=8)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", lambda gpu: info)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda gpu: gpu)
+    runners = [SlotRunner(Slot(name), Settings(), 1) for name in ("0", "1", "cpu")]
+    assert [report.sick for report in reports_of([runners[0], runners[2]])[0]] == [None, None]
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lost)
-    reports, trouble = reports_of([Slot("0"), Slot("cpu")])
-    assert [report.name for report in reports] == ["cpu"]
-    assert len(trouble) == 1
-    assert trouble[0].startswith("slot 0 can't be used now")
+    reports, trouble = reports_of(runners)
+    assert trouble == []
+    assert [(report.name, report.total_memory, report.gpus) for report in reports[:2]] == [("0", 8, [0]), ("1", 0, [1])]
+    for report in reports[:2]:
+        assert report.sick is not None
+        assert report.sick.reason.code == "card_unreadable"
+        assert "GPU is lost" in report.sick.reason.message
+    assert reports[2].sick is None
+
+
+def test_driver_that_never_answers_holds_nobody_up(driver, monkeypatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda gpu: over.wait(30))
+    try:
+        for _ in range(gpus.MOST_UNANSWERED + 2):
+            with pytest.raises(BadInput, match="has not answered within"):
+                answered(Slot("0")._gpu_report, 0.01)
+        waiting = [thread for thread in threading.enumerate() if thread.name == "nvml"]
+        assert len(waiting) == gpus.MOST_UNANSWERED
+    finally:
+        over.set()
+    for thread in waiting:
+        thread.join(10)
 
 
 def test_lock_is_held_by_one_and_free_after_release(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.api.schemas import RunDetail
+from backend.api.schemas import RunDetail, SlotReport
 from backend.services import fit
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
@@ -115,7 +115,13 @@ def test_one_process_per_gpu_where_each_gpu_holds_the_run_and_has_a_row(
     tiny_config: dict[str, object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Slot, "memory", lambda own: ([2**40] * len(own.gpus), [2**40] * len(own.gpus)))
+    def report(own: Slot) -> SlotReport:
+        each = [2**40] * len(own.gpus)
+        return SlotReport(
+            name=own.name, device="cuda", gpus=own.gpus, total_memory=sum(each), gpu_memory=each, free=each
+        )
+
+    monkeypatch.setattr(Slot, "report", report)
     monkeypatch.setattr(fit, "place", lambda *_: placement)
     house.write_script("print(sys.argv, os.environ['CUDA_VISIBLE_DEVICES'])\nanswer(0)\nanswer(1)\nfinish()\n")
     run_id = submit(house, tiny_config)
