@@ -19,7 +19,7 @@ from dashboard.parts import api
 from dashboard.parts.components import facts
 from dashboard.parts.foreign_text import sentence
 from dashboard.parts.rescoring import REFUSED, offer_rescoring
-from dashboard.parts.row_clicks import clicked
+from dashboard.parts.row_clicks import open_column, opened
 from memgen.contract.titles import title_of
 
 ROW_PIXELS = 36
@@ -31,18 +31,16 @@ def show_results(reply: CompareOut) -> None:
         facts({title_of(name): value for name, value in reply.conditions.items()})
     for warning in reply.warnings:
         st.warning(sentence(warning), icon=":material/warning:")
-    event = st.dataframe(
+    st.dataframe(
         result_frame(reply),
-        column_config=RESULT_COLUMNS,
+        column_config={**RESULT_COLUMNS, "run": open_column("compare_results", "Run", width=60)},
         hide_index=True,
         row_height=ROW_PIXELS,
         placeholder="",
-        on_select="rerun",
-        selection_mode="single-cell",
         key="compare_results",
-        alt="Accuracy of each evaluation and its change against the base; selecting a cell opens the run of its row",
+        alt="Accuracy of each evaluation and its change against the base; the number of a run opens it",
     )
-    wanted = clicked("compare_results", event, [one.run_id for one in reply.items])
+    wanted = opened("compare_results", [one.run_id for one in reply.items])
     if wanted is not None:
         st.switch_page("app_pages/run.py", query_params={"run": str(wanted)})
     show_verdicts(reply)

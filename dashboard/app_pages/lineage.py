@@ -10,7 +10,7 @@ from dashboard.lineage.table import COLUMNS, lineage_frame
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.link_row import link_row
-from dashboard.parts.row_clicks import clicked
+from dashboard.parts.row_clicks import open_column, opened
 
 RUNS_IN_A_GRAPH = 40
 ROW_PIXELS, ROWS_IN_SIGHT = 36, 20
@@ -92,23 +92,22 @@ def show_graph(nodes: list[LineageNode], marked: int | None) -> list[LineageNode
 
 
 def show_table(nodes: list[LineageNode]) -> None:
-    """The same as a table; a click on a row opens its run."""
-    event = st.dataframe(
+    """The same as a table."""
+    ids = [one.run_id for one in nodes]
+    st.dataframe(
         lineage_frame(nodes),
-        column_config=COLUMNS,
+        column_config={"run": open_column("lineage_table", "Run", width=64), **COLUMNS},
         hide_index=True,
         height=TABLE_PIXELS if len(nodes) > ROWS_IN_SIGHT else "content",
         row_height=ROW_PIXELS,
         placeholder="",
-        on_select="rerun",
-        selection_mode="single-cell",
         key="lineage_table",
-        alt="Table of the runs; selecting a cell opens the run of its row",
+        alt="Table of the runs; the number of a run opens it",
     )
-    wanted = clicked("lineage_table", event, [one.run_id for one in nodes])
+    wanted = opened("lineage_table", ids)
     if wanted is not None:
         st.switch_page("app_pages/run.py", query_params={"run": str(wanted)})
-    st.caption("Click a row, or a box of the graph, to open its run.")
+    st.caption("A run's number, or a box of the graph, opens it; a click on a column's header sorts the table.")
 
 
 asked_run = asked_for("run")

@@ -1,69 +1,77 @@
-"""Pipelines: all of them, newest first, with what each has measured so far."""
+"""Pipelines: all of them with what each has measured so far, in an order that stays in the address."""
 
 from datetime import UTC, datetime
 
 import streamlit as st
 
-from backend.api.schemas import PipelineOut
+from backend.api.schemas import PipelineList, PipelineOut
 from dashboard.parts import api
 from dashboard.parts.demo_offer import demo_offer
-from dashboard.parts.row_clicks import clicked
-from dashboard.pipeline.table import COLUMNS, any_moving, pipelines_frame
+from dashboard.parts.order import Order
+from dashboard.parts.pager import cursors_of, pager
+from dashboard.parts.rows_table import MOST_COMPARED, rows_table
+from dashboard.pipeline.actions import finished_evaluations
+from dashboard.pipeline.table import COLUMNS, RISING, SORTED_BY, any_moving, pipelines_frame
 
-PAGE_SIZE = 20
+PAGE_SIZE = 50
 REFRESH_SECONDS = 3
-ROW_PIXELS = 36
-PAGES = "pipelines_pages"
+TABLE = "pipelines_table"
+ORDER = Order("pipelines", SORTED_BY, RISING)
 
 
-def load(pages: int) -> tuple[list[PipelineOut], bool]:
-    """The first pages of pipelines, and whether there are more."""
-    found: list[PipelineOut] = []
-    cursor = None
-    for _ in range(pages):
-        reply = api.client().pipelines(cursor=cursor, limit=PAGE_SIZE)
-        found += reply.items
-        cursor = reply.next_cursor
-        if cursor is None:
-            break
-    return found, cursor is not None
+def cursors() -> list[str | None]:
+    """Cursors of the pages up to the shown one."""
+    return cursors_of("pipelines", ORDER.sort)
 
 
-def show_pipelines(moving: bool, loaded: list[tuple[list[PipelineOut], bool]]) -> None:
-    """The table; a click on a row opens its pipeline."""
+def load() -> PipelineList:
+    """The shown page of pipelines."""
+    return api.client().pipelines(sort=ORDER.sort, cursor=cursors()[-1], limit=PAGE_SIZE)
+
+
+def show_pipelines(moving: bool, loaded: list[PipelineList]) -> None:
+    """The table with its order."""
     with api.part_errors():
-        found, more = api.once(loaded, lambda: load(st.session_state[PAGES]))
-        if not found:
+        bar = st.container(horizontal=True, vertical_alignment="bottom", key="pipelines_bar")
+        with bar:
+            ORDER.choose()
+        page = api.once(loaded, load)
+        if not page.items:
             with st.container(border=True, key="no_pipelines"):
                 st.subheader("No pipelines yet", anchor=False)
                 demo_offer()
         else:
-            show_table(found, more)
-        if any_moving(found) != moving:  # starts or ends the refreshing
+            picked = rows_table(
+                TABLE, pipelines_frame(page.items, datetime.now(UTC)), [one.id for one in page.items], COLUMNS, ORDER,
+                alt="Table of pipelines; a pipeline's number opens it, a click on a column's header sorts all by it",
+            )  # fmt: skip
+            if picked.opened is not None:
+                st.switch_page("app_pages/pipeline.py", query_params={"pipeline": str(picked.opened)})
+            with bar:
+                bulk_bar([one for one in page.items if one.id in picked.selected])
+            pager(
+                "pipelines", cursors(), page_size=PAGE_SIZE, shown=len(page.items),
+                total=page.total if page.total is not None else len(page.items), next_cursor=page.next_cursor,
+            )  # fmt: skip
+        if any_moving(page.items) != moving:  # starts or ends the refreshing
             st.rerun(scope="app")
 
 
-def show_table(found: list[PipelineOut], more: bool) -> None:
-    """The rows, and the button for older ones."""
-    event = st.dataframe(
-        pipelines_frame(found, datetime.now(UTC)),
-        column_config=COLUMNS,
-        hide_index=True,
-        height=min(len(found) + 1, 20) * ROW_PIXELS + 3,
-        row_height=ROW_PIXELS,
-        placeholder="",
-        on_select="rerun",
-        selection_mode="single-cell",
-        key="pipelines_table",
-        alt="Table of pipelines; selecting a cell opens the pipeline of its row",
-    )
-    wanted = clicked("pipelines_table", event, [one.id for one in found])
-    if wanted is not None:
-        st.switch_page("app_pages/pipeline.py", query_params={"pipeline": str(wanted)})
-    st.caption("Click a row to open its pipeline.")
-    if more and st.button("Load more", key="load_more", icon=":material/expand_more:"):
-        st.session_state[PAGES] += 1
-        st.rerun(scope="app")
+def bulk_bar(pipelines: list[PipelineOut]) -> None:
+    """What can be done with the ticked pipelines: their evaluations side by side."""
+    if not pipelines:
+        st.caption("Tick rows to compare their evaluations.", width="content")
+        return
+    st.caption(f"**{len(pipelines)} selected**", width="content")
+    finished = sorted({run_id for one in pipelines for run_id in finished_evaluations(one)})
+    if st.button(
+        f"Compare {len(finished)} evaluations",
+        key="bulk_compare",
+        icon=":material/compare_arrows:",
+        disabled=not 2 <= len(finished) <= MOST_COMPARED,
+        help=f"Finished evaluations of these pipelines, 2 to {MOST_COMPARED} of them.",
+    ):
+        st.switch_page("app_pages/compare.py", query_params={"runs": ",".join(map(str, finished))})
 
 
 st.query_params.pop("pipeline", None)  # the browser's way back leaves it
@@ -71,8 +79,8 @@ heading, action = st.columns([4, 1], vertical_alignment="bottom")
 heading.title("Pipelines", anchor=False)
 if action.button("Run all", key="to_run_all", icon=":material/rocket_launch:", width="stretch"):
     st.switch_page("app_pages/launch.py", query_params={"what": "all"})
-st.session_state.setdefault(PAGES, 1)
+ORDER.start()
 with api.page_errors():
-    page = load(st.session_state[PAGES])
-is_moving = any_moving(page[0])
-st.fragment(show_pipelines, run_every=REFRESH_SECONDS if is_moving else None)(is_moving, [page])
+    first = load()
+is_moving = any_moving(first.items)
+st.fragment(show_pipelines, run_every=REFRESH_SECONDS if is_moving else None)(is_moving, [first])

@@ -1,23 +1,26 @@
-"""Runs: all runs, newest first, with filters that stay in the address."""
+"""Runs: all runs, with filters and an order that stay in the address, and what can be done with many at once."""
 
 from datetime import UTC, datetime
 
 import streamlit as st
 
-from backend.api.schemas import RunOut
+from backend.api.schemas import RunList
 from dashboard.parts import api
 from dashboard.parts.demo_offer import demo_offer
 from dashboard.parts.foreign_text import escape_markdown, one_line
-from dashboard.parts.row_clicks import clicked
+from dashboard.parts.order import Order
+from dashboard.parts.pager import cursors_of, pager
+from dashboard.parts.rows_table import rows_table
 from dashboard.parts.run_actions import LEFT_BEHIND
 from dashboard.parts.url_state import keep_in_url, start_from_url
-from dashboard.run.runs_table import COLUMNS, any_live, runs_frame
+from dashboard.run.bulk import bulk_bar, bulk_dialog
+from dashboard.run.runs_table import COLUMNS, RISING, SORTED_BY, any_live, runs_frame
 from memgen.contract.status import RunStatus
 
-PAGE_SIZE = 50
+PAGE_SIZES = (50, 100, 200)
 REFRESH_SECONDS = 3
-ROW_PIXELS = 36
-PAGES, FILTER = "runs_pages", "runs_filter"
+TABLE, SIZE = "runs_table", "runs_page_size"
+ORDER = Order("runs", SORTED_BY, RISING)
 
 Filters = tuple[str | None, str | None, str | None]
 
@@ -53,53 +56,60 @@ def choose_filters() -> Filters:
     return status, model, (text or "").strip() or None
 
 
-def load(filters: Filters, pages: int) -> tuple[list[RunOut], bool]:
-    """The first pages of runs, and whether there are more."""
+def page_size() -> int:
+    """Rows of a page."""
+    chosen: int = st.session_state.get(SIZE, PAGE_SIZES[0])
+    return chosen
+
+
+def cursors(filters: Filters) -> list[str | None]:
+    """Cursors of the pages up to the shown one."""
+    return cursors_of("runs", (filters, ORDER.sort, page_size()))
+
+
+def load(filters: Filters) -> RunList:
+    """The shown page of runs."""
     status, model, text = filters
-    runs: list[RunOut] = []
-    cursor = None
-    for _ in range(pages):
-        reply = api.client().runs(status=status, preset=model, text=text, cursor=cursor, limit=PAGE_SIZE)
-        runs += reply.items
-        cursor = reply.next_cursor
-        if cursor is None:
-            break
-    return runs, cursor is not None
+    return api.client().runs(
+        status=status, preset=model, text=text, sort=ORDER.sort, cursor=cursors(filters)[-1], limit=page_size()
+    )
 
 
-def show_runs(filters: Filters, live: bool, loaded: list[tuple[list[RunOut], bool]]) -> None:
-    """The table; a click on a row opens its run."""
+def show_runs(filters: Filters, live: bool, loaded: list[RunList]) -> None:
+    """The table with its order and what can be done with the ticked rows."""
     with api.part_errors():
-        runs, more = api.once(loaded, lambda: load(filters, st.session_state[PAGES]))
-        if not runs:
+        bar = st.container(horizontal=True, vertical_alignment="bottom", key="runs_bar")
+        with bar:
+            ORDER.choose()
+        page = api.once(loaded, lambda: load(filters))
+        if not page.items:
             show_none(filters)
         else:
-            show_table(runs, more)
-        if any_live(runs) != live:  # starts or ends the refreshing
+            picked = rows_table(
+                TABLE, runs_frame(page.items, datetime.now(UTC)), [run.id for run in page.items], COLUMNS, ORDER,
+                alt="Table of runs; the number of a run opens it, a click on a column's header sorts all runs by it",
+            )  # fmt: skip
+            if picked.opened is not None:
+                st.switch_page("app_pages/run.py", query_params={"run": str(picked.opened)})
+            with bar:
+                bulk_bar([run for run in page.items if run.id in picked.selected])
+            show_pager(filters, page)
+        if any_live(page.items) != live:  # starts or ends the refreshing
             st.rerun(scope="app")
 
 
-def show_table(runs: list[RunOut], more: bool) -> None:
-    """The rows, and the button for older ones."""
-    event = st.dataframe(
-        runs_frame(runs, datetime.now(UTC)),
-        column_config=COLUMNS,
-        hide_index=True,
-        height=min(len(runs) + 1, 20) * ROW_PIXELS + 3,
-        row_height=ROW_PIXELS,
-        placeholder="",
-        on_select="rerun",
-        selection_mode="single-cell",
-        key="runs_table",
-        alt="Table of runs; selecting a cell opens the run of its row",
+def show_pager(filters: Filters, page: RunList) -> None:
+    """The way to other pages, and how long a page is."""
+    pager(
+        "runs",
+        cursors(filters),
+        page_size=page_size(),
+        shown=len(page.items),
+        total=page.total if page.total is not None else len(page.items),
+        next_cursor=page.next_cursor,
     )
-    wanted = clicked("runs_table", event, [one.id for one in runs])
-    if wanted is not None:
-        st.switch_page("app_pages/run.py", query_params={"run": str(wanted)})
-    st.caption("Click a row to open its run.")
-    if more and st.button("Load more", key="load_more", icon=":material/expand_more:"):
-        st.session_state[PAGES] += 1
-        st.rerun(scope="app")
+    if (page.total or 0) > PAGE_SIZES[0]:
+        st.segmented_control("Rows of a page", PAGE_SIZES, key=SIZE, default=PAGE_SIZES[0], required=True)
 
 
 def show_none(filters: Filters) -> None:
@@ -120,11 +130,11 @@ if action.button("Launch a run", key="to_launch", icon=":material/rocket_launch:
     st.switch_page("app_pages/launch.py")
 if left_behind := st.session_state.pop(LEFT_BEHIND, None):
     lines = "\n".join(f"- {escape_markdown(line)}" for line in left_behind)
-    st.warning(f"The run is deleted, but these of its files could not be removed:\n{lines}", icon=":material/warning:")
+    st.warning(f"Deleted, but these files could not be removed:\n{lines}", icon=":material/warning:")
 chosen = choose_filters()
-if st.session_state.get(FILTER) != chosen or PAGES not in st.session_state:
-    st.session_state[FILTER], st.session_state[PAGES] = chosen, 1
+ORDER.start()
+bulk_dialog()
 with api.page_errors():
-    page = load(chosen, st.session_state[PAGES])
-is_live = any_live(page[0])
-st.fragment(show_runs, run_every=REFRESH_SECONDS if is_live else None)(chosen, is_live, [page])
+    first = load(chosen)
+is_live = any_live(first.items)
+st.fragment(show_runs, run_every=REFRESH_SECONDS if is_live else None)(chosen, is_live, [first])

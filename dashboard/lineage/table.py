@@ -14,7 +14,7 @@ from dashboard.parts.foreign_text import plain_frame
 
 def lineage_frame(nodes: Sequence[LineageNode]) -> pd.DataFrame:
     """One row per run, in the given order."""
-    return plain_frame([_row(node) for node in nodes], list(COLUMNS))
+    return plain_frame([_row(node) for node in nodes], ["run", *COLUMNS])
 
 
 def _row(node: LineageNode) -> dict[str, Any]:
@@ -46,7 +46,6 @@ def attempts_words(node: LineageNode) -> str:
 
 
 COLUMNS: dict[str, Any] = {
-    "run": st.column_config.NumberColumn("Run", format="%d", width=48),
     "status": st.column_config.MultiselectColumn(
         "Status",
         options=list(STATUS_LOOK),

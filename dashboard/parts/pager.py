@@ -11,7 +11,7 @@ def cursors_of(name: str, chosen: object) -> list[str | None]:
         chosen: what decides which list it is, e.g. run and filter.
     """
     place, filtered = f"{name}_cursors", f"{name}_filter"
-    if st.session_state.get(filtered) != chosen:
+    if place not in st.session_state or st.session_state.get(filtered) != chosen:
         st.session_state[filtered], st.session_state[place] = chosen, [None]
     cursors: list[str | None] = st.session_state[place]
     return cursors
@@ -23,10 +23,16 @@ def pager(
     """Buttons to the previous and next page, and which part of the list this is."""
     first = (len(cursors) - 1) * page_size + 1
     with st.container(horizontal=True, vertical_alignment="center", key=f"{name}_pager"):
-        if st.button("Previous", key=f"{name}_previous", icon=":material/chevron_left:", disabled=len(cursors) < 2):
-            cursors.pop()
-            st.rerun(scope="fragment")
-        if st.button("Next", key=f"{name}_next", icon=":material/chevron_right:", disabled=not next_cursor):
-            cursors.append(next_cursor)
-            st.rerun(scope="fragment")
+        st.button(
+            "Previous", key=f"{name}_previous", icon=":material/chevron_left:", disabled=len(cursors) < 2,
+            on_click=_back, args=(cursors,),
+        )  # fmt: skip
+        st.button(
+            "Next", key=f"{name}_next", icon=":material/chevron_right:", disabled=not next_cursor,
+            on_click=cursors.append, args=(next_cursor,),
+        )  # fmt: skip
         st.caption(f"{first:,} to {first + shown - 1:,} of {total:,}", width="content")
+
+
+def _back(cursors: list[str | None]) -> None:
+    cursors.pop()

@@ -24,7 +24,7 @@ EVALUATED: dict[StepName, str] = {
 
 def pipelines_frame(pipelines: Sequence[PipelineOut], now: datetime) -> pd.DataFrame:
     """One row per pipeline, in the given order."""
-    return plain_frame([_row(one, now) for one in pipelines], list(COLUMNS))
+    return plain_frame([_row(one, now) for one in pipelines], ["pipeline", *COLUMNS])
 
 
 def _row(pipeline: PipelineOut, now: datetime) -> dict[str, Any]:
@@ -61,7 +61,6 @@ def any_moving(pipelines: Sequence[PipelineOut]) -> bool:
 
 
 COLUMNS: dict[str, Any] = {
-    "pipeline": st.column_config.NumberColumn("Pipeline", format="%d", width=74),
     "status": st.column_config.MultiselectColumn(
         "Status",
         options=list(STATUS_LOOK),
@@ -78,3 +77,12 @@ COLUMNS: dict[str, Any] = {
     "submitted": st.column_config.TextColumn("Submitted", width=94),
     "note": st.column_config.TextColumn("Note"),
 }
+SORTED_BY: dict[str, str] = {
+    "pipeline": "Pipeline",
+    "model": "Model",
+    "data": "Data",
+    **{name: f"Accuracy, {label.removeprefix('+ ').lower()}" for name, label in EVALUATED.items()},
+    "note": "Note",
+}
+"""What the backend can sort the list by."""
+RISING = frozenset({"model", "data", "note"})

@@ -17,7 +17,7 @@ from memgen.contract.status import RUN_ENDED, RunStatus
 def runs_frame(runs: Sequence[RunOut], now: datetime) -> pd.DataFrame:
     """One row per run, in the given order."""
     rows = [_row(run, now) for run in runs]
-    return plain_frame(rows, list(COLUMNS))
+    return plain_frame(rows, ["run", *COLUMNS])
 
 
 def _row(run: RunOut, now: datetime) -> dict[str, Any]:
@@ -26,12 +26,12 @@ def _row(run: RunOut, now: datetime) -> dict[str, Any]:
     return {
         "run": run.id,
         "status": [run.status.value],
-        "stage": f"{run.stage}, {run.setting}",
+        "stage": f"{run.stage}, {run.setting}" if run.setting else run.stage,
         "model": run.preset,
         "data": run.data,
         "progress": 100.0 if ended_well else _percent(progress_share(run.progress)),
         "accuracy": _percent(run.summary.get("accuracy")),
-        "n": None if answered is None else int(answered),
+        "questions": None if answered is None else int(answered),
         "scorer": run.scorer_version,
         "started": ago(run.started_at, now) if run.started_at else "",
         "duration": duration(seconds) if (seconds := run_seconds(run, now)) is not None else "",
@@ -45,7 +45,6 @@ def _percent(share: float | None) -> float | None:
 
 
 COLUMNS: dict[str, Any] = {
-    "run": st.column_config.NumberColumn("Run", format="%d", width=52),
     "status": st.column_config.MultiselectColumn(
         "Status",
         options=list(STATUS_LOOK),
@@ -57,12 +56,19 @@ COLUMNS: dict[str, Any] = {
     "data": st.column_config.TextColumn("Data", width=88),
     "progress": st.column_config.ProgressColumn("Progress", min_value=0, max_value=100, format="%.0f %%", width=110),
     "accuracy": st.column_config.NumberColumn("Accuracy", format="%.1f %%", width=78),
-    "n": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=52),
+    "questions": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=52),
     "scorer": st.column_config.NumberColumn("Scorer", help="Version of the scorer that gave the accuracy", width=58),
     "started": st.column_config.TextColumn("Started", width=88),
     "duration": st.column_config.TextColumn("Duration", width=94),
     "note": st.column_config.TextColumn("Note"),
 }
+SORTED_BY: dict[str, str] = {
+    "run": "Run", "status": "Status", "stage": "Stage, setting", "model": "Model", "data": "Data",
+    "accuracy": "Accuracy", "questions": "Questions answered", "started": "Started", "ended": "Ended",
+    "duration": "Duration", "note": "Note",
+}  # fmt: skip
+"""What the backend can sort the list by."""
+RISING = frozenset({"status", "stage", "model", "data", "note"})
 
 
 def any_live(runs: Sequence[RunOut]) -> bool:
