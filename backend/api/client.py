@@ -389,6 +389,10 @@ class Client:
 
     # the house
 
+    def home(self) -> s.HomeOut:
+        """What runs, what needs attention, what waits, what came out, what is free."""
+        return self._get("/home", s.HomeOut)
+
     def workers(self) -> s.WorkerList:
         """Workers and their slots."""
         return self._get("/workers", s.WorkerList)

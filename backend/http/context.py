@@ -13,6 +13,7 @@ from backend.services.claim import Patience
 from backend.services.deletion import Deleter
 from backend.services.disk import SpareDisk
 from backend.services.enqueue import Doorbell
+from backend.services.gains import Gains
 from backend.services.outputs import Publisher
 from backend.services.reconcile import Reconciler
 from backend.services.surroundings import Surroundings
@@ -38,6 +39,8 @@ class Context:
     clock: Callable[[], float] = field(default=time.time)
     wrong_tokens: WrongTokens = field(default_factory=WrongTokens)
     """Holds answers to wrong tokens back."""
+    gains: Gains = field(default_factory=Gains)
+    """What evaluations have gained over their bases."""
 
     @property
     def home(self) -> Path:

@@ -59,6 +59,11 @@ class SpareDisk:
         """Bytes that are free."""
         return shutil.disk_usage(self._home).free
 
+    @property
+    def total(self) -> int:
+        """Bytes of the whole disk."""
+        return shutil.disk_usage(self._home).total
+
     def measure(self, database: Database) -> None:
         """Walk the folders of the attempts under way."""
         query = (

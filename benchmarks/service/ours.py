@@ -197,6 +197,8 @@ class Ours:
             "list_runs": "/runs",
             "list_filtered": "/runs?status=failed&stage=weaver_sft",
             "list_searched": "/runs?text=number+{n}",
+            "list_sorted": "/runs?sort=-accuracy",
+            "home": "/home",
             "run": "/runs/{n}",
             "queued_run": "/runs/{back}",
             "read_metric": f"/runs/1/metrics?name=train/m0&max_points={SHOWN}",

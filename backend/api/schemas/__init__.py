@@ -21,6 +21,7 @@ from backend.api.schemas.data_sets import (
     GivenFile,
     UploadOut,
 )
+from backend.api.schemas.home import AttentionOut, GainOut, HomeOut, ResultOut, RunningOut
 from backend.api.schemas.house import HealthOut, PauseRequest, QueueOut, SickSlotOut, SlotOut, WorkerList, WorkerOut
 from backend.api.schemas.launch import (
     BrokenPluginOut,
@@ -82,6 +83,7 @@ __all__ = [
     "AnswersOut",
     "AttemptBrief",
     "AttemptOut",
+    "AttentionOut",
     "BrokenPluginOut",
     "BulkDelete",
     "BulkItem",
@@ -107,9 +109,11 @@ __all__ = [
     "Estimate",
     "FinishReply",
     "FinishRequest",
+    "GainOut",
     "GivenFile",
     "HealthOut",
     "HeartbeatReply",
+    "HomeOut",
     "InsertionGroup",
     "InsertionGroups",
     "LineageNode",
@@ -135,12 +139,14 @@ __all__ = [
     "ProblemReply",
     "ProgressOut",
     "QueueOut",
+    "ResultOut",
     "RunCreate",
     "RunDetail",
     "RunEventList",
     "RunEventOut",
     "RunList",
     "RunOut",
+    "RunningOut",
     "ScoringOut",
     "SickSlotOut",
     "Sickness",

@@ -10,6 +10,7 @@ from backend.http.routes.route import Route
 from backend.services import claim
 from backend.store.models import Worker
 from backend.views import views
+from backend.views.home import home as state_of_everything
 from memgen import __version__
 
 router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags=["house"])
@@ -35,6 +36,14 @@ def health(context: ContextDep) -> s.HealthOut:
         home_free_bytes=context.disk.free,
         sick_slots=sick_slots,
     )
+
+
+@router.get("/home")
+def home(context: ContextDep) -> s.HomeOut:
+    """What runs, what needs attention, what waits and why, what came out, and what is free."""
+    around = context.look_around()
+    with context.database.read() as session:
+        return state_of_everything(session, context.gains, around)
 
 
 @router.get("/workers")

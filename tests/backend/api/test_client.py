@@ -88,6 +88,7 @@ def speak_of_launches(user: Client, config: dict[str, object]) -> None:
     assert user.schema("evaluate")["properties"]["seed"]["description"]
     assert user.preflight(config).ok
     assert user.health().workers_alive == 0
+    assert user.home().num_runs == 0
 
 
 def speak_of_data_sets(user: Client) -> None:

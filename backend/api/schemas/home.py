@@ -1,0 +1,76 @@
+"""What a page shows first: what runs, what needs attention, what waits, what came out."""
+
+from typing import Literal
+
+from backend.api.schemas.base import ApiReply
+from backend.api.schemas.house import WorkerOut
+from backend.api.schemas.runs import MetricSeries, RunOut
+
+
+class GainOut(ApiReply):
+    """An evaluation against its base on the questions that both answered, in percentage points."""
+
+    base_id: int
+    num_questions: int
+    points: float
+    low: float
+    high: float
+    """95 % interval from `low` to `high`."""
+    p_value: float
+    verdict: Literal["better", "worse", "no_difference", "too_few_questions"]
+
+
+class ResultOut(ApiReply):
+    """A finished evaluation."""
+
+    run: RunOut
+    gain: GainOut | None
+    """Null for a base, and where there is none that it may be compared with."""
+
+
+class RunningOut(ApiReply):
+    """A run under way."""
+
+    run: RunOut
+    metric: MetricSeries | None
+    """What says most about it, at a few dozen of its steps."""
+    warnings: list[str]
+
+
+class AttentionOut(ApiReply):
+    """A run that somebody should look at."""
+
+    kind: Literal["failed", "warning"]
+    run: RunOut
+    text: str
+    """What is wrong."""
+    way_out: str
+
+
+class HomeOut(ApiReply):
+    """The state of everything, in one reply."""
+
+    num_runs: int
+    """Of all statuses."""
+    num_running: int
+    running: list[RunningOut]
+    """The newest of them."""
+    num_failed: int
+    """Runs that failed within the last week and were not started again."""
+    attention: list[AttentionOut]
+    paused: bool
+    """Whether the queue hands out nothing."""
+    num_queued: int
+    num_waiting: int
+    """Runs that wait for the checkpoint of another."""
+    waiting: list[RunOut]
+    """Those that start next."""
+    results: list[ResultOut]
+    """The evaluations that finished last."""
+    workers: list[WorkerOut]
+    """Those that are alive."""
+    disk_bytes: int
+    """Of the home folder's disk."""
+    disk_free_bytes: int
+    disk_spare_bytes: int
+    """Free, and not needed by what runs."""

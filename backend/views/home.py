@@ -1,0 +1,144 @@
+"""The state of everything, in one reply."""
+
+from collections.abc import Iterable
+
+from sqlmodel import Session, col, func, select
+
+from backend.api import schemas as s
+from backend.services import claim, lifecycle
+from backend.services.gains import Gains
+from backend.services.surroundings import Surroundings
+from backend.store.models import Run, RunEvent, Worker
+from backend.views import series, views
+from memgen.contract.stages import evaluation_names, find_stage
+from memgen.contract.status import CAUSE_TEXT, RUN_UNDER_WAY, Cause, RunStatus
+
+MOST_RUNNING, MOST_FAILED, MOST_WARNED, MOST_WAITING, MOST_RESULTS = 8, 6, 4, 5, 6
+WEEK, DAY = 7 * 86_400.0, 86_400.0
+LOOKED_AT = 40  # runs of the last day that are asked for warnings
+POINTS = 40  # of a sparkline
+ACCURACY = "eval/accuracy"
+
+
+def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
+    """What runs, what needs attention, what waits, what came out.
+
+    Args:
+        session: a transaction.
+        gains: of evaluations against their bases.
+        around: what the reply depends on beside the database.
+    """
+    counts = dict(session.exec(select(Run.status, func.count()).group_by(Run.status)).all())
+    failed = _newest(session, [RunStatus.FAILED], since=around.at - WEEK, limit=MOST_FAILED)
+    queued = claim.queued_ids(session)
+    following = _in_order(session, queued[:MOST_WAITING])
+    busy = claim.busy_slots(session)
+    workers = [worker for worker in session.exec(select(Worker)) if around.is_alive(worker)]
+    running = list(
+        session.exec(
+            select(Run).where(col(Run.status).in_(RUN_UNDER_WAY)).order_by(col(Run.id).desc()).limit(MOST_RUNNING)
+        )
+    )
+    return s.HomeOut(
+        num_runs=sum(counts.values()),
+        num_running=sum(counts.get(status, 0) for status in RUN_UNDER_WAY),
+        running=_running(session, running, around),
+        num_failed=_number_failed(session, since=around.at - WEEK),
+        attention=[*_failures(session, failed, around), *_warned(session, around)],
+        paused=claim.paused(session),
+        num_queued=len(queued),
+        num_waiting=counts.get(RunStatus.WAITING, 0),
+        waiting=views.runs_out(session, following, around),
+        results=results(session, _evaluations(session), gains, around),
+        workers=[views.worker_out(worker, busy, around) for worker in workers],
+        disk_bytes=around.disk.total,
+        disk_free_bytes=around.disk.free,
+        disk_spare_bytes=around.disk.spare(session),
+    )
+
+
+def results(session: Session, runs: list[Run], gains: Gains, around: Surroundings) -> list[s.ResultOut]:
+    """Finished evaluations, each with its change against its base."""
+    changes = {
+        run_id: s.GainOut(
+            base_id=base_id,
+            num_questions=number,
+            points=change.points,
+            low=change.low,
+            high=change.high,
+            p_value=change.p_value,
+            verdict=change.verdict,
+        )
+        for run_id, (base_id, number, change) in gains.of(session, runs).items()
+    }
+    return [s.ResultOut(run=out, gain=changes.get(out.id)) for out in views.runs_out(session, runs, around)]
+
+
+def _newest(session: Session, statuses: list[RunStatus], *, since: float, limit: int) -> list[Run]:
+    """Runs that have ended since then, the last first."""
+    query = select(Run).where(col(Run.status).in_(statuses), col(Run.ended_at) > since)
+    return list(session.exec(query.order_by(col(Run.ended_at).desc(), col(Run.id).desc()).limit(limit)))
+
+
+def _number_failed(session: Session, *, since: float) -> int:
+    query = select(func.count()).select_from(Run).where(Run.status == RunStatus.FAILED, col(Run.ended_at) > since)
+    return session.exec(query).one()
+
+
+def _evaluations(session: Session) -> list[Run]:
+    query = select(Run).where(col(Run.status) == RunStatus.SUCCEEDED, col(Run.stage).in_(evaluation_names()))
+    return list(session.exec(query.order_by(col(Run.ended_at).desc(), col(Run.id).desc()).limit(MOST_RESULTS)))
+
+
+def _in_order(session: Session, numbers: list[int]) -> list[Run]:
+    rows = {run.id: run for run in session.exec(select(Run).where(col(Run.id).in_(numbers)))}
+    return [rows[number] for number in numbers]
+
+
+def _running(session: Session, runs: list[Run], around: Surroundings) -> list[s.RunningOut]:
+    return [
+        s.RunningOut(run=out, metric=_telling(session, run), warnings=lifecycle.warnings_of(session, run.id))
+        for run, out in zip(runs, views.runs_out(session, runs, around), strict=True)
+    ]
+
+
+def _telling(session: Session, run: Run) -> s.MetricSeries | None:
+    """The metric that says most about a run: the first that its stage's charts show, of evaluations the accuracy."""
+    stage = find_stage(run.stage)
+    panels = stage.charts.panels if stage is not None and stage.trains else ()
+    names: Iterable[str] = (name for row in panels for panel in row for name in panel.names) if panels else [ACCURACY]
+    for name in names:
+        found = series.metrics(session, run.id, name=name, since=None, max_points=POINTS)
+        if found:
+            return found[0]
+    return None
+
+
+def _failures(session: Session, runs: list[Run], around: Surroundings) -> list[s.AttentionOut]:
+    return [
+        s.AttentionOut(
+            kind="failed",
+            run=out,
+            text=run.failure.message if run.failure else CAUSE_TEXT[Cause(run.cause)] if run.cause else "It failed.",
+            way_out=run.failure.way_out if run.failure else "Look at its log.",
+        )
+        for run, out in zip(runs, views.runs_out(session, runs, around), strict=True)
+    ]
+
+
+def _warned(session: Session, around: Surroundings) -> list[s.AttentionOut]:
+    """Runs that ended well within a day, and whose trainers warned of something."""
+    ended = _newest(session, [RunStatus.SUCCEEDED], since=around.at - DAY, limit=LOOKED_AT)
+    of_them = select(RunEvent.run_id).where(
+        col(RunEvent.run_id).in_([run.id for run in ended]), col(RunEvent.kind) == "warning"
+    )
+    warned = set(session.exec(of_them.distinct()))
+    runs = [run for run in ended if run.id in warned][:MOST_WARNED]
+    return [
+        s.AttentionOut(kind="warning", run=out, text=" ".join(_sentences(session, run.id)), way_out="")
+        for run, out in zip(runs, views.runs_out(session, runs, around), strict=True)
+    ]
+
+
+def _sentences(session: Session, run_id: int) -> list[str]:
+    return [f"{one[:1].upper()}{one[1:].rstrip('.')}." for one in lifecycle.warnings_of(session, run_id)]
