@@ -86,9 +86,10 @@ def kept(
 def widest(dims: Dimensions, size: int, rows: int, one: Pass) -> int:
     """Bytes at the widest moment of a layer of which nothing is kept: in its MLP or in its attention."""
     q_width, kv_width = dims.num_heads * dims.head_dim, dims.num_kv_heads * dims.head_dim
-    stream = 2 * dims.hidden_size * size  # what goes around the layer, and its normed copy
-    mlp = one.new * (stream + 3 * dims.intermediate_size * size)
-    attention = one.new * (stream + (2 * q_width + 2 * kv_width) * size)
+    stream = dims.hidden_size * size
+    # the model's and the layer's inputs; in the MLP what the attention has added to it; and the normed copy
+    mlp = one.new * (4 * stream + 3 * dims.intermediate_size * size)
+    attention = one.new * (3 * stream + (2 * q_width + 2 * kv_width) * size)
     attention += one.seen * 2 * kv_width * size
     norm = one.new * (dims.hidden_size * size + 3 * dims.hidden_size * FLOAT)
     return max(rows * mlp, rows * attention + mask(dims, size, rows, one), rows * norm)

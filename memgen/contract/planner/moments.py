@@ -32,26 +32,35 @@ class Moment:
 
 def generation(
     config: StageConfig, dims: Dimensions, size: int, shape: Shape, *, shared_prompt: bool = False
-) -> Moment:
-    """Answers under way: a cache per role, and the prompts' way through a layer or the next tokens' logits.
+) -> list[Moment]:
+    """Prompts on their way through a layer, and full caches beside the next tokens' logits.
 
-    Reasoner and weaver read the prompts in one pass; rows that share a prompt read it once, in less room.
+    Reasoner and weaver read the prompts in one pass; rows that share a prompt read it once, in less room. The caches of
+    a batch whose rows begin together are then as long as the prompts. Where a prompt takes the place of an answer that
+    has ended, as in an evaluation with latents, they are as long as they ever get: all answers may end at one token.
     """
     first = Pass(shape.prompt, shape.prompt)
-    positions = shape.positions
+    begun, full = shape.prompt, shape.positions
     if config.has_latents:
-        positions = _room(shape.prompt - 1, shape.positions)
+        begun, full = _room(shape.prompt, shape.prompt), _room(shape.prompt - 1, shape.positions)
         woven = weaver_passes(shape)
         if woven:
             first = woven[0]
-            positions += _room(first.seen, woven[-1].seen)
+            begun += _room(first.seen, first.seen)
+            full += _room(first.seen, woven[-1].seen)
             if shape.prompt_insertions and not shared_prompt:
                 first = Pass(shape.prompt + first.new, first.seen)
         if config.uses_trigger:
-            positions += _room(shape.prompt, shape.prompt + shape.completion)
+            begun += _room(shape.prompt, shape.prompt)
+            full += _room(shape.prompt, shape.prompt + shape.completion)
+        begun = begun if shared_prompt else full
     logits = shape.rows * dims.vocab_size * (size + FLOAT)
-    transient = max(widest(dims, size, shape.rows, first), logits)
-    return Moment("generation", shape.rows * positions * keys_and_values(dims, size), transient)
+    position = shape.rows * keys_and_values(dims, size)
+    grown = position * full // dims.num_layers // 2  # the longer keys or values of a layer, beside what they replace
+    return [
+        Moment("prompts", position * begun, max(widest(dims, size, shape.rows, first), logits)),
+        Moment("generation", position * full, max(grown, logits)),
+    ]
 
 
 def learning_from_tokens(

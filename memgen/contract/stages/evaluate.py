@@ -155,7 +155,7 @@ def _moments(
     config: EvaluateConfig, _parts: Parts, dims: Dimensions, size: int, _device: str, shape: Shape
 ) -> list[Moment]:
     answering = generation(config, dims, size, shape)
-    return [answering, *gold_moments(config, dims, size, shape, answering.caches)] if config.nll else [answering]
+    return [*answering, *gold_moments(config, dims, size, shape, answering[-1].caches)] if config.nll else answering
 
 
 STAGE: Stage[EvaluateConfig] = Stage(

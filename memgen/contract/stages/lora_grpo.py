@@ -69,7 +69,7 @@ def _moments(
 ) -> list[Moment]:
     step = Shape(shape.rows * config.gradient_accumulation_steps, shape.prompt, shape.completion, 0, 0)
     learning = backward(config, dims, size, device, shape, dropout=config.lora_dropout > 0)
-    return [generation(config, dims, size, step), learning]
+    return [*generation(config, dims, size, step), learning]
 
 
 STAGE: Stage[LoraGrpoConfig] = Stage(

@@ -80,7 +80,8 @@ def _moments(
     config: LtpoEvaluateConfig, _parts: Parts, dims: Dimensions, size: int, _device: str, shape: Shape
 ) -> list[Moment]:
     answering = generation(config, dims, size, shape)
-    return [answering, _latent_search(config, dims, size, shape, answering.caches)] if config.max_steps else [answering]
+    search = [_latent_search(config, dims, size, shape, answering[-1].caches)] if config.max_steps else []
+    return [*answering, *search]
 
 
 def _latent_search(config: LtpoEvaluateConfig, dims: Dimensions, size: int, shape: Shape, caches: int) -> Moment:

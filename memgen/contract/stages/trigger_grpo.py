@@ -86,7 +86,7 @@ def _moments(
     config: TriggerGrpoConfig, parts: Parts, dims: Dimensions, size: int, _device: str, shape: Shape
 ) -> list[Moment]:
     learning = _backward(config, parts.loras["trigger"], dims, size, shape)
-    return [generation(config, dims, size, shape, shared_prompt=True), learning]
+    return [*generation(config, dims, size, shape, shared_prompt=True), learning]
 
 
 def _backward(config: TriggerGrpoConfig, lora: Lora, dims: Dimensions, size: int, shape: Shape) -> Moment:

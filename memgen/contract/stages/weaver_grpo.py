@@ -103,7 +103,7 @@ def _moments(
     adapter = weaver_trainings.adapter(parts, device, dropout=False)
     checkpointing = config.gradient_checkpointing
     learning = learning_from_tokens(dims, size, shape, adapter, checkpointing=checkpointing, reads=parts.weaver.reads)
-    return [generation(config, dims, size, shape, shared_prompt=True), learning]
+    return [*generation(config, dims, size, shape, shared_prompt=True), learning]
 
 
 STAGE: Stage[WeaverGrpoConfig] = Stage(

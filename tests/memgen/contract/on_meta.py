@@ -119,6 +119,11 @@ class Peak(TorchDispatchMode):
                 self._count(one.untyped_storage())
         return out
 
+    def add(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Count what was there before, too."""
+        for one in tensors:
+            self._count(one.untyped_storage())
+
     def _count(self, storage: torch.UntypedStorage) -> None:
         if storage._cdata in self._alive:
             return

@@ -222,6 +222,34 @@ def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset,
     assert moment.total - moment.caches == near(peak.most)
 
 
+@pytest.mark.parametrize("rows", [8, 64, 256])
+def test_base_generation_holds_what_the_planner_says_however_wide_it_is(rows: int) -> None:
+    preset, shape = get_preset("Qwen/Qwen2.5-1.5B-Instruct"), Shape(rows, 160, 256, 0, 0)
+    with torch.device("meta"):
+        base = plain_model_of(preset, torch.bfloat16)
+    cache = DynamicCache()
+
+    def pass_of(new: int, seen: int) -> None:
+        ids = torch.empty((rows, new), dtype=torch.long, device="meta")
+        mask = torch.ones((rows, 1, new, seen), dtype=torch.bool, device="meta")
+        base(input_ids=ids, attention_mask=mask, past_key_values=cache, logits_to_keep=1).logits[:, -1].float()
+
+    with Peak(base.parameters()) as prompts, torch.inference_mode():
+        pass_of(shape.prompt, shape.prompt)
+    for layer in cache.layers:  # as long as in front of the last token
+        grown = (rows, preset.dimensions.num_kv_heads, shape.positions - 1, preset.dimensions.head_dim)
+        layer.keys, layer.values = (torch.empty(grown, dtype=torch.bfloat16, device="meta") for _ in range(2))
+    held = [one for layer in cache.layers for one in (layer.keys, layer.values)]
+    with Peak(base.parameters()) as last, torch.inference_mode():
+        last.add(held)
+        held.clear()
+        pass_of(1, shape.positions)
+    _, first = said(EvaluateConfig(), preset, "prompts", shape)
+    _, end = said(EvaluateConfig(), preset, "generation", shape)
+    assert first.total == pytest.approx(prompts.most, rel=0.05)
+    assert end.total == pytest.approx(last.most, rel=0.05)
+
+
 def test_likelihood_of_solutions_holds_what_the_planner_says(monkeypatch: pytest.MonkeyPatch) -> None:
     preset = get_preset("Qwen/Qwen2.5-1.5B-Instruct")
     model = model_of(preset, "meta", torch.bfloat16)
