@@ -25,7 +25,7 @@ from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_ERROR, RunDir, write_jso
 from memgen.contract.stages import STAGES, stage_names
 from memgen.contract.threads import threads_setting
 from memgen.data_set_cli import commands
-from memgen.doctor.options import Gpu, JsonFile, Minutes
+from memgen.doctor.command import Gpu, JsonFile, Minutes, check_json_file, tell
 
 if TYPE_CHECKING:
     from memgen.data.registered.registering import Registering
@@ -159,7 +159,7 @@ def doctor(
     Exit codes: 0 all is well, 1 something does not work, 3 all is well but something, e.g. a card that is not here,
     could not be looked at.
     """
-    from memgen.doctor.visit import check_json_file, tell, visit
+    from memgen.doctor.visit import visit
 
     try:
         check_json_file(json_file)

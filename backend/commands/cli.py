@@ -22,6 +22,7 @@ from memgen.contract.process import begin_process
 from memgen.contract.stage_configs import Evaluation
 from memgen.contract.stages import STAGES, find_stage
 from memgen.contract.status import RUN_ENDED, RunStatus, StopMode
+from memgen.doctor.command import Gpu, JsonFile, Minutes, check_json_file, tell
 
 app = typer.Typer(
     help="MemGen Studio: launch, watch and judge MemGen runs.",
@@ -62,6 +63,22 @@ def down() -> None:
 
     with errors():
         stack.down(settings(), say)
+
+
+@app.command()
+def doctor(gpu: Gpu = False, minutes: Minutes = 8.0, json_file: JsonFile = None) -> None:
+    """Look at this machine: what the service and its runs need, what is missing, and what to do. Changes nothing.
+
+    Exit codes: 0 all is well, 1 something does not work, 3 all is well but something, e.g. a card that is not here,
+    could not be looked at.
+    """
+    from backend.commands.doctor.visit import visit
+
+    with errors():
+        check_json_file(json_file)
+        made = visit(gpu=gpu, minutes=minutes)
+        tell(made, json_file)
+    raise typer.Exit(made.exit_code)
 
 
 @app.command()

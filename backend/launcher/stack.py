@@ -127,8 +127,7 @@ class Stack:
     def _specs(self) -> list[ServiceSpec]:
         s = self._settings
         self._check_names()
-        own_redis = "redis_url" not in s.model_fields_set
-        redis_url = redis_address.of_socket(socket_path(s.home)) if own_redis else s.redis_url
+        redis_url = s.redis_url if s.names_redis else redis_address.of_socket(socket_path(s.home))
         host, port = self._dashboard
         place = {"MEMGEN_HOME": str(s.home), "MEMGEN_BACKEND_URL": s.url}
         place |= as_settings(s.data_folders)
@@ -141,9 +140,9 @@ class Stack:
         specs = [
             ServiceSpec("backend", [*python, "backend", "serve"], backend | doorbell, self._backend_ready),
             ServiceSpec("worker", [*python, "worker", *slots], place | worker | doorbell, self._worker_ready),
-            ServiceSpec("dashboard", shown, place | user, lambda: _answers(f"{url_of(host, port)}/healthz")),
+            ServiceSpec("dashboard", shown, place | user, lambda: answers(f"{url_of(host, port)}/healthz")),
         ]
-        if own_redis:
+        if not s.names_redis:
             specs.insert(
                 0,
                 ServiceSpec(
@@ -156,7 +155,7 @@ class Stack:
                 ),
             )
         else:
-            _check_redis(redis_url)
+            check_redis(redis_url)
         return specs
 
     def _check_names(self) -> None:
@@ -275,16 +274,31 @@ def end_left_over(home: Path, say: Say) -> None:
     if not path.exists():
         return
     try:
-        services = dict(json.loads(path.read_text(encoding="utf-8"))["services"])
-    except (ValueError, KeyError, TypeError):  # cut short by a power cut, which ended the services as well
+        services = started_services(home)
+    except ValueError:  # cut short by a power cut, which ended the services as well
         say(f"{path} is damaged and thrown away")
         services = {}
-    for name, identity in services.items():
-        process = find_process(identity)
-        if process is not None:
-            say(f"ending {name} that was left over")
-            end_process(process.pid, 10.0, wait=lambda seconds, p=process: _gone(p, seconds))  # type: ignore[misc]
+    for name, process in services.items():
+        say(f"ending {name} that was left over")
+        end_process(process.pid, 10.0, wait=lambda seconds, p=process: _gone(p, seconds))  # type: ignore[misc]
     path.unlink(missing_ok=True)
+
+
+def started_services(home: Path) -> dict[str, psutil.Process]:
+    """Services of this home that a launcher started and that still live, by name.
+
+    Raises:
+        ValueError: the file that names them is damaged.
+    """
+    path = stack_file(home)
+    if not path.exists():
+        return {}
+    try:
+        identities = dict(json.loads(path.read_text(encoding="utf-8"))["services"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged") from error
+    processes = {name: find_process(identity) for name, identity in identities.items()}
+    return {name: process for name, process in processes.items() if process is not None}
 
 
 def check_port(host: str, port: int, setting: str) -> None:
@@ -322,7 +336,8 @@ def check_port(host: str, port: int, setting: str) -> None:
             ) from error
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether something serves this page."""
     try:
         return httpx.get(url, timeout=3, trust_env=False).is_success
     except httpx.HTTPError:
@@ -339,7 +354,12 @@ def _backend_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def _check_redis(url: str) -> None:
+def check_redis(url: str) -> None:
+    """Refuse an address where no Redis server lets us in.
+
+    Raises:
+        BadInput: `redis_password`, `redis_unreachable`.
+    """
     redis_address.refuse_wrong_password(url)
     state = redis_address.state(url)
     if state != "ok":

@@ -178,9 +178,14 @@ class RedisVariables(Variables):
     redis_password: str = Field(default="", repr=False)
     """Password of that server, if REDIS_URL does not hold one."""
 
+    @property
+    def names_redis(self) -> bool:
+        """Whether REDIS_URL is set; else `up` starts a server of its own."""
+        return "redis_url" in self.model_fields_set
+
     @model_validator(mode="after")
     def _put_in_password(self) -> Self:
-        if self.redis_password and "redis_url" in self.model_fields_set:
+        if self.redis_password and self.names_redis:
             self.redis_url = redis_address.with_password(self.redis_url, self.redis_password)
         return self
 

@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,6 +37,8 @@ _DIRS = (
 )
 PRIVATE = (*(str(make(Path())) for make in _DIRS), LAUNCHER_LOCK, BACKEND_LOCK)
 """What else lies directly in a home."""
+GROUP_MODE = 0o050
+"""What the operator's group may do in the home itself."""
 SYSTEM = (
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/media", "/mnt", "/opt", "/proc", "/run", "/sbin", "/srv", "/sys"),
     *("/usr", "/var/lib", "/var/log", "/var/tmp"),
@@ -101,19 +103,46 @@ def open_home(home: Path, group: str = "") -> None:
         BadInput: `bad_home`, `bad_group`.
     """
     gid = group_id(group) if group else None
-    users_folder = _users_folder()
-    for place in (users_folder, *map(Path, (sys.base_prefix, *SYSTEM))):
-        if place is not None and (home in place.parents or (home == place and place != users_folder)):
-            raise _bad_home("it is there for other things", home, "Name a folder of its own.")
+    _check_place(home)
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_owner(home)
-        if home.stat().st_mode & stat.S_ISVTX:
-            raise _bad_home("everybody may write into it", home, "Name a folder of its own.")
+        _check_sticky(home)
         _set_access(home, gid)
-        _check_room(home)
+        check_room(home)
     except OSError as error:
         raise home_error(home, error) from error
+
+
+def check_home(home: Path, *, user: int | None = None, write: Callable[[Path], object] | None = None) -> None:
+    """See that a home that is there could be opened, and change nothing.
+
+    Args:
+        home: an absolute path.
+        user: id of the user who would open it; None for this one.
+        write: writes something into it, and leaves nothing there; None for `check_room`.
+
+    Raises:
+        BadInput: `bad_home`.
+    """
+    _check_place(home)
+    try:
+        next(home.iterdir(), None)
+        _check_owner(home, user)
+        _check_sticky(home)
+        (write or check_room)(home)
+    except OSError as error:
+        raise home_error(home, error) from error
+
+
+def open_to_others(home: Path, group: str = "") -> int:
+    """The rights that others have in a home and should not: bits of its mode, 0 if all is well.
+
+    Args:
+        home: a folder that is there.
+        group: as in `open_home`.
+    """
+    return home.stat().st_mode & 0o077 & ~(GROUP_MODE if group else 0)
 
 
 def home_error(home: Path, error: OSError) -> BadInput:
@@ -177,14 +206,31 @@ def _output_of(home: Path, link: Path) -> Path | None:
     return output if len(inside) == 4 and (inside[0], inside[1], inside[3]) == (run, "attempts", name) else None
 
 
-def _check_owner(home: Path) -> None:
-    owner = home.stat().st_uid
-    if owner != os.geteuid():
-        reason = f"it belongs to the user with id {owner}, and this is {os.geteuid()}"
+def _check_place(home: Path) -> None:
+    users_folder = _users_folder()
+    for place in (users_folder, *map(Path, (sys.base_prefix, *SYSTEM))):
+        if place is not None and (home in place.parents or (home == place and place != users_folder)):
+            raise _bad_home("it is there for other things", home, "Name a folder of its own.")
+
+
+def _check_owner(home: Path, user: int | None = None) -> None:
+    owner, user = home.stat().st_uid, os.geteuid() if user is None else user
+    if owner != user:
+        reason = f"it belongs to the user with id {owner}, and this is {user}"
         raise _bad_home(reason, home, "Do this as its owner, or name another folder.")
 
 
-def _check_room(home: Path) -> None:
+def _check_sticky(home: Path) -> None:
+    if home.stat().st_mode & stat.S_ISVTX:
+        raise _bad_home("everybody may write into it", home, "Name a folder of its own.")
+
+
+def check_room(home: Path) -> None:
+    """Write a little into a folder, as on a full or read-only disk that alone tells.
+
+    Raises:
+        OSError: it can't be done.
+    """
     try:
         with tempfile.TemporaryFile(dir=home) as probe:
             probe.write(bytes(4096))
@@ -199,7 +245,7 @@ def _set_access(home: Path, gid: int | None) -> None:
     before = home.stat()
     if gid is not None and gid != before.st_gid:
         os.chown(home, -1, gid)
-    home.chmod(before.st_mode & 0o700 | (0 if gid is None else 0o050))  # a read-only one stays so
+    home.chmod(before.st_mode & 0o700 | (0 if gid is None else GROUP_MODE))  # a read-only one stays so
     for name in (*PRIVATE, *AREAS):
         path = home / name
         if not path.is_symlink() and path.exists() and path.stat().st_uid == os.geteuid():

@@ -8,15 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from memgen.contract.errors import BadInput
 from memgen.contract.json_file import Unreadable, read_object
-from memgen.contract.rundir import write_whole
 from memgen.doctor import measured
 from memgen.doctor.core import examine, read_driver_here, read_torch_here
 from memgen.doctor.finding import ok
-from memgen.doctor.report import Report, as_json, page, report
+from memgen.doctor.report import Report, report
 
 MOST_BYTES = 2**24  # of a file of measurements
 
@@ -54,25 +50,6 @@ def measurements(minutes: float, device: str, say: Callable[[str], object]) -> d
             return read_object(file, MOST_BYTES)
         except Unreadable:
             return {}
-
-
-def check_json_file(path: Path | None) -> None:
-    """Refuse a file that can't be written, before minutes go by.
-
-    Raises:
-        BadInput: `no_such_folder`.
-    """
-    if path is not None and not path.absolute().parent.is_dir():
-        raise BadInput(
-            "no_such_folder", "its folder is not there", field="--json", value=path, way_out="Name a file in a folder."
-        )
-
-
-def tell(made: Report, json_file: Path | None) -> None:
-    """Print the page, and write the JSON where that was asked for."""
-    typer.echo(page(made))
-    if json_file is not None:
-        write_whole(json_file.absolute(), as_json(made))
 
 
 def _progress(line: str) -> None:

@@ -9,12 +9,12 @@ import torch
 from typer.testing import CliRunner
 
 from memgen.cli import app
-from memgen.doctor.card.bench import LEFT_OUT, NO_TIME, Bench
+from memgen.doctor.card.__main__ import main
+from memgen.doctor.card.bench import DONE, LEFT_OUT, NO_TIME, Bench
 from memgen.doctor.card.large import run as large
 from memgen.doctor.card.measure import STEPS, in_a_process, measure
 from memgen.doctor.card.random_model import random_base
 from memgen.doctor.card.sizes import full, tiny
-from memgen.doctor.visit import measurements
 
 CPU = torch.device("cpu")
 
@@ -84,9 +84,9 @@ def test_process_that_keeps_failing_is_started_again_until_the_time_is_up(tmp_pa
     assert len(said) == 6
 
 
-def test_measurements_for_which_no_time_was_given_are_kept_as_such() -> None:
-    card = measurements(0.0, "cpu", lambda _: None)
-    assert {entry["status"] for entry in card["card"].values()} == {NO_TIME}
+def test_measurements_for_which_no_time_was_given_are_kept_as_such(tmp_path: Path) -> None:
+    main([str(tmp_path / "gpu.json"), "--until", "0", "--work", str(tmp_path), "--device", "cpu"])
+    assert {entry["status"] for entry in kept(tmp_path)["card"].values()} == {NO_TIME}
 
 
 @pytest.mark.long
@@ -109,8 +109,9 @@ def test_doctor_measures_every_step_in_its_reduced_form(tmp_path: Path, monkeypa
 
 def test_second_measurement_with_the_same_file_measures_nothing_again(tmp_path: Path) -> None:
     steps = {"card": STEPS["card"]}
-    bench = Bench(tmp_path / "gpu.json", CPU, tiny(), time.time() + 60, tmp_path)
-    measure(bench, steps)
-    first = kept(tmp_path)
-    measure(Bench(tmp_path / "gpu.json", CPU, tiny(), time.time() + 60, tmp_path), steps)
+    for number in range(2):
+        measure(Bench(tmp_path / "gpu.json", CPU, tiny(), time.time() + 600, tmp_path), steps)
+        if number == 0:
+            first = kept(tmp_path)
+    assert {entry["status"] for entry in first["card"].values()} == {DONE}
     assert kept(tmp_path) == first
