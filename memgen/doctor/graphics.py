@@ -117,7 +117,11 @@ def _torch(driver: Driver, torch: Torch, visible: str | None) -> Finding:
     if torch.cuda is None:
         way_out = "Install the build for CUDA that PyTorch's download page names for this machine."
         return error("torch", f"{seen}, and there is a GPU", way_out)
-    if visible is not None and not visible_devices(visible).names:
+    named = visible_devices(visible) if visible is not None else None
+    if named is not None and named.stray:
+        seen = f"{seen}, and {VARIABLE} names {named.stray!r}, which is no GPU"
+        return error("torch", seen, f"Set {VARIABLE} to numbers or ids of GPUs, or unset it.")
+    if named is not None and not named.names:
         return warning("torch", f"{seen}, and {VARIABLE} hides every GPU", f"Unset {VARIABLE} to use them.")
     if driver.cuda is not None and driver.cuda < _version(torch.cuda):
         way_out = "Install a newer driver, or a torch that is built for an older CUDA."

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from memgen.doctor.card_words import ENDED, FAILED, LEFT_OUT, NO_TIME, RUNNING
 from memgen.doctor.finding import Finding, error, not_looked_at, ok, warning
 
 MOST_OFF = 0.1  # share by which a plan may miss the peak
+HUNG = "it took far too long, or ended the process that measured"
 TELL = "Tell the project, with the JSON of this visit (docs/gpu/README.md)."
 
 Card = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -128,16 +130,16 @@ def _called(step: str, name: str) -> str:
 def _failed(card: Card) -> Iterator[Finding]:
     for step, entries in card.items():
         for name, entry in entries.items():
-            if entry["status"] in ("failed", "ended the process", "running"):
-                why = str(entry.get("error", "it ended the process that measured")).strip().splitlines()[-1]
-                yield error(f"measuring {step}", f"{name}: {why}", TELL)
+            if entry["status"] in (FAILED, ENDED, RUNNING):
+                why = str(entry.get("error", HUNG)).strip().splitlines()[-1]
+                yield error("measuring", f"{step}/{name}: {why}", TELL)
 
 
 def _unmade(card: Card, minutes: float) -> Iterator[Finding]:
-    late = [f"{step}/{name}" for step, all_ in card.items() for name, one in all_.items() if one["status"] == "no time"]
+    late = [f"{step}/{name}" for step, all_ in card.items() for name, one in all_.items() if one["status"] == NO_TIME]
     if late:
         seen = f"not measured in {minutes:g} minutes: {', '.join(late)}"
         yield not_looked_at("rest", seen, f"Give it more: `--minutes {2 * minutes:g}`.")
-    large = {name: one["error"] for all_ in card.values() for name, one in all_.items() if one["status"] == "left out"}
+    large = {name: one["error"] for all_ in card.values() for name, one in all_.items() if one["status"] == LEFT_OUT}
     if large:
         yield ok("too large", "; ".join(f"{name}: {why}" for name, why in large.items()))

@@ -19,13 +19,9 @@ import torch
 
 from memgen.contract.rundir import write_json
 from memgen.doctor.card.sizes import Sizes
+from memgen.doctor.card_words import DONE, ENDED, FAILED, LEFT_OUT, NO_TIME, RUNNING
 
 AGAIN = 75  # exit code: start the process again, the GPU can't be used from this one any more
-DONE, RUNNING, FAILED = "done", "running", "failed"
-NO_TIME = "no time"
-LEFT_OUT = "left out"
-ENDED = "ended the process"
-"""What becomes of a measurement."""
 SHORTEST = 30.0  # seconds that the last measurement may take beyond the end
 WITHOUT_GPU = 8 * 2**30  # bytes
 LONGEST_TRACEBACK = 3000  # characters

@@ -23,7 +23,7 @@ def run(bench: Bench) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     for name in ("a", "b", "c"):
-        bench.measure(f"golden {name}", lambda folder=GOLDEN / name: golden(folder))  # type: ignore[misc]
+        bench.measure(f"golden {name}", lambda folder=GOLDEN / name: golden(folder), limit=120)  # type: ignore[misc]
     bench.measure("noise", lambda: noise(bench), limit=90)
 
 

@@ -10,11 +10,12 @@ from typer.testing import CliRunner
 
 from memgen.cli import app
 from memgen.doctor.card.__main__ import main
-from memgen.doctor.card.bench import DONE, LEFT_OUT, NO_TIME, Bench
+from memgen.doctor.card.bench import Bench
 from memgen.doctor.card.large import run as large
 from memgen.doctor.card.measure import STEPS, in_a_process, measure
 from memgen.doctor.card.random_model import random_base
 from memgen.doctor.card.sizes import full, tiny
+from memgen.doctor.card_words import DONE, LEFT_OUT, NO_TIME
 
 CPU = torch.device("cpu")
 

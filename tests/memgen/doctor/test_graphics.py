@@ -37,6 +37,7 @@ def test_machine_without_a_card_says_what_was_not_looked_at() -> None:
         (DRIVER, Torch("2.13.0+cpu"), None, "built for the CPU, and there is a GPU"),
         (Driver("535.54", (12, 2), [H100]), Torch("2.13.0+cu130", "13.0"), None, "knows CUDA only up to 12.2"),
         (DRIVER, Torch("2.13.0+cu130", "13.0"), None, "it can't use the GPU"),
+        (DRIVER, Torch("2.13.0+cu130", "13.0"), "gpu0", "names 'gpu0', which is no GPU"),
         (DRIVER, Torch("2.13.0", trouble="libcudart.so.13: not found"), None, "libcudart.so.13: not found"),
         (Driver(), Torch(), None, "it is not installed"),
     ],

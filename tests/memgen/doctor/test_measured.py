@@ -42,7 +42,8 @@ def test_what_was_not_measured_in_time_is_not_looked_at_with_the_option_that_giv
 
 
 def test_measurement_that_ended_its_process_is_an_error(card: dict[str, Any]) -> None:
-    assert by_subject(card)["measuring command"].verdict is Verdict.ERROR
+    said = by_subject(card)["measuring"]
+    assert (said.verdict, said.seen.partition(":")[0]) == (Verdict.ERROR, "command/train and evaluate")
     assert exit_code(findings(card, 8)) == 1
 
 

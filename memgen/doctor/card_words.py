@@ -1,0 +1,11 @@
+"""What becomes of a measurement of a card: its `status` in the JSON."""
+
+DONE = "done"
+RUNNING = "running"
+"""It began; where that stands at the end, the process ended with it."""
+FAILED = "failed"
+NO_TIME = "no time"
+LEFT_OUT = "left out"
+"""It can't be made on this card, e.g. as the model is too large; `error` says why."""
+ENDED = "ended the process"
+"""It took longer than its limit, or left a card that the process could not use any more."""
