@@ -33,6 +33,11 @@ class BaseModel:
     pad_id: int
     """Fills rows of a batch; may equal `eos_id`, so masks come from lengths, never from comparing ids."""
 
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Next-token logits (..., V) in float32 of hidden states (..., D)."""
+        logits: torch.Tensor = self.model.get_output_embeddings()(hidden)
+        return logits.to(self.device).float()  # the head may be on another GPU
+
 
 def load_base(source: LocalModel, dtype: str, *, plain: bool = False) -> BaseModel:
     """Load weights and tokenizer onto the GPU, if there is one, else the CPU.

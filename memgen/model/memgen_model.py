@@ -16,6 +16,7 @@ from memgen.contract.insertion import DELIMITERS, Limits
 from memgen.contract.weaver_variants import VARIANTS, VariantName
 from memgen.model.adapters import Adapter, Adapters
 from memgen.model.base import BaseModel
+from memgen.model.label_logprobs import label_logprobs
 from memgen.model.recompute import recompute_layers
 from memgen.model.row_cache import Reading, RowStream, read_together
 from memgen.model.stream import Stream
@@ -101,8 +102,7 @@ class MemGenModel(nn.Module):
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Next-token logits (..., V) in float32 of hidden states (..., D)."""
-        logits: torch.Tensor = self.base.model.get_output_embeddings()(hidden)
-        return logits.to(self.base.device).float()  # the head may be on another GPU
+        return self.base.logits(hidden)
 
     def stream(self, rows: int) -> Stream:
         """An empty cache for this many rows that read together; gradients run through it."""
@@ -314,9 +314,7 @@ class MemGenModel(nn.Module):
             predictors = (torch.arange(len(row.ids)) + shift - 1)[row.first_label :]
             wanted.append(hidden[predictors.to(hidden.device)])
         labels = torch.cat([row.ids[row.first_label :] for row in rows])
-        logits = self.logits(torch.cat(wanted))
-        logits = logits if temperature == 1 else logits / temperature
-        logprobs = -nn.functional.cross_entropy(logits, labels, reduction="none")
+        logprobs = label_logprobs(self.logits, torch.cat(wanted), labels, temperature)
         return list(torch.split(logprobs, [len(hidden) for hidden in wanted]))
 
     def decision_logprobs(self, rows: Sequence[Row]) -> list[torch.Tensor]:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
-from torch import nn
 
 from memgen.contract.errors import Diverged
 from memgen.contract.planner.gold import MOST_LABELS
@@ -17,6 +16,7 @@ from memgen.contract.stage_configs import Evaluation
 from memgen.data.prompt import answer_text
 from memgen.data.questions import Question
 from memgen.model.base import BaseModel
+from memgen.model.label_logprobs import label_logprobs
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.model.woven_generation import Choose
 
@@ -125,10 +125,9 @@ def plain(base: BaseModel) -> Logprobs:
         wanted = [
             own[prompt - 1 : len(row) - 1] for own, row, prompt in zip(hidden, rows, prompts, strict=True)
         ]  # a token predicts the next one
-        logits = base.model.get_output_embeddings()(torch.cat(wanted)).to(base.device).float()
         labels = torch.cat([row[prompt:] for row, prompt in zip(rows, prompts, strict=True)])
-        found = -nn.functional.cross_entropy(logits, labels, reduction="none")
-        return list(torch.split(found, [len(own) for own in wanted]))
+        said = label_logprobs(base.logits, torch.cat(wanted), labels)
+        return list(torch.split(said, [len(own) for own in wanted]))
 
     return logprobs
 

@@ -1,14 +1,14 @@
 """What measuring the likelihood of solutions holds: one pass over rows with their solutions, without gradients."""
 
 from memgen.contract.data_sets.registry import data_set
-from memgen.contract.planner.activations import FLOAT, widest
-from memgen.contract.planner.moments import Moment, keys_and_values
+from memgen.contract.planner.activations import widest
+from memgen.contract.planner.moments import Moment, keys_and_values, label_logits
 from memgen.contract.planner.shapes import Pass, Shape, answer_pass, weaver_passes
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage_configs import Evaluation
 
 MOST_LABELS = 1024
-"""Tokens of solutions in a batch of several rows: each takes a row of the vocabulary's size, twice in float32."""
+"""Tokens of solutions in a batch of several rows."""
 
 
 def gold_moments(config: Evaluation, dims: Dimensions, size: int, shape: Shape, held: int) -> list[Moment]:
@@ -42,7 +42,7 @@ def gold_moment(dims: Dimensions, size: int, shape: Shape, held: int) -> Moment:
     seen = max([shape.positions, *(one.seen for one in passes)])
     whole = Pass(shape.prompt, shape.prompt)
     read = [*passes, whole, answer_pass(shape)] if passes else [Pass(shape.positions, shape.positions)]
-    logits = shape.rows * shape.completion * dims.vocab_size * (size + 2 * FLOAT)
+    logits = 2 * label_logits(dims, shape.rows * shape.completion)  # and their log-probabilities
     transient = max(logits, *(widest(dims, size, shape.rows, one) for one in read))
     hidden = 2 * shape.rows * shape.positions * dims.hidden_size * size  # of all positions, and those of the labels
     caches = 2 * shape.rows * seen * keys_and_values(dims, size)  # what a pass has read stands beside the new copy

@@ -8,6 +8,8 @@ from memgen.contract.presets import Dimensions
 from memgen.contract.stage_configs import StageConfig
 
 CACHE_GROWTH = 256  # positions by which a key-value buffer of generation grows at least
+LABELS_AT_ONCE = 128
+"""Labels whose logits are there at a time where log-probabilities of given tokens are computed."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def generation(
 def learning_from_tokens(
     dims: Dimensions, size: int, shape: Shape, adapter: Adapter | None, *, checkpointing: bool, reads: bool = True
 ) -> Moment:
-    """A weaver learns from an answer's tokens: all passes are kept, and log-probabilities at the labels.
+    """A weaver learns from an answer's tokens: all passes are kept, and the slopes of the labels' log-probabilities.
 
     Args:
         dims: of the model.
@@ -79,16 +81,22 @@ def learning_from_tokens(
     rows, woven, answer = shape.rows, weaver_passes(shape) if reads else [], answer_pass(shape)
     layers = kept(dims, size, rows, woven, adapter, checkpointing=checkpointing)
     layers += kept(dims, size, rows, [answer], None, checkpointing=checkpointing)
-    logits = rows * shape.completion * dims.vocab_size * FLOAT
     # inputs, in float32, of the final norm after each pass, and of the projections before and after the weaver
     inputs = answer.new + 2 * sum(one.new for one in woven)
-    ends = logits + rows * inputs * dims.hidden_size * FLOAT
-    transient = max(2 * logits, widest(dims, size, rows, answer))  # gradients of log-probabilities and of logits
+    ends = rows * (shape.completion * size + inputs * FLOAT) * dims.hidden_size
+    # beside a slice's logits: their log-probabilities, and the gradient
+    logits = 3 * label_logits(dims, rows * shape.completion)
+    transient = max(logits, widest(dims, size, rows, answer))
     if checkpointing:
         again = max(kept_by_layer(dims, size, rows, one, adapter) for one in [*woven, answer])
         transient = max(transient, again + widest(dims, size, rows, answer))
     caches = rows * shape.positions * keys_and_values(dims, size)  # of the reasoner; the weaver's is gone by then
     return Moment("backward", caches, transient, layers - caches, ends)
+
+
+def label_logits(dims: Dimensions, labels: int) -> int:
+    """Bytes, in float32, of the logits that are there at a time for so many labels."""
+    return min(labels, LABELS_AT_ONCE) * dims.vocab_size * FLOAT
 
 
 def keys_and_values(dims: Dimensions, size: int) -> int:

@@ -79,24 +79,20 @@ def rows_on_meta(prompts: Sequence[int], answers: Sequence[int], points: Sequenc
 
 
 class Saved(torch.autograd.graph.saved_tensors_hooks):
-    """Inside the block: storages that autograd saves for backward, those of parameters apart."""
+    """Inside the block: storages that autograd saves for backward and has not let go of, those of parameters apart."""
 
     def __init__(self, model: MemGenModel) -> None:
         super().__init__(self._pack, lambda tensor: tensor)
         self._apart = {one.untyped_storage()._cdata for one in parameters_of(model)}
-        self._tensors: list[torch.Tensor] = []
+        self._tensors: list[weakref.ref[torch.Tensor]] = []
 
     def _pack(self, tensor: torch.Tensor) -> torch.Tensor:
         if tensor.untyped_storage()._cdata not in self._apart:
-            self._tensors.append(tensor)
+            self._tensors.append(weakref.ref(tensor))
         return tensor
 
     def size(self) -> int:
-        return size_of(self._tensors)
-
-    def forget(self) -> None:
-        """Let go, so that backward can free them."""
-        self._tensors.clear()
+        return size_of(one for one in (ref() for ref in self._tensors) if one is not None)
 
 
 class Peak(TorchDispatchMode):

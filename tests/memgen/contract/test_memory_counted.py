@@ -106,7 +106,6 @@ def test_training_step_holds_what_the_planner_says(
         with saved:
             logprobs = model.token_logprobs(rows) if is_weaver else model.decision_logprobs(rows)
         kept, caches = saved.size(), size_of(cached(streams.pop()))
-        saved.forget()
         streams.clear()
         torch.cat(logprobs).sum().backward()  # type: ignore[no-untyped-call]
     gradients = size_of(parameter.grad for parameter in trained if parameter.grad is not None)
@@ -169,7 +168,6 @@ def test_step_of_an_ablated_weaver_holds_what_the_planner_says(config: WeaverSft
         with saved:
             logprobs = model.token_logprobs(rows_on_meta(PROMPTS, ANSWERS, POINTS))
         kept = saved.size()
-        saved.forget()
         torch.cat(logprobs).sum().backward()  # type: ignore[no-untyped-call]
     whole, moment = said(config, preset, "backward")
     assert whole.weights + whole.trainables == near(size_of(parameters_of(model)))
@@ -215,7 +213,6 @@ def test_generation_and_latent_search_hold_what_the_planner_says(preset: Preset,
             hidden = reasoner.prefix(list(everyone)).peek(candidate.to(torch.bfloat16))
             score = score_logits(model.logits(hidden), 10)
         kept = saved.size()
-        saved.forget()
         torch.autograd.grad(score.reward.sum(), candidate)
     _, moment = said(LtpoEvaluateConfig(checkpoint="x", batch_size=4), preset, "latent search")
     assert moment.kept_by_layers + moment.kept_by_ends == near(kept)
