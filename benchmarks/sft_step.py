@@ -2,6 +2,7 @@
 
 import torch
 from peft import LoraConfig, get_peft_model
+from torch import nn
 
 from benchmarks.ratio import Ratio, Side, measure, seconds
 from benchmarks.setup import LORA_ALPHA, LORA_DROPOUT, LORA_R, answer_ids, plain, prompt_ids, questions, woven
@@ -9,6 +10,7 @@ from memgen.model.base import BaseModel
 from memgen.model.checkpoint import TARGETS
 from memgen.model.generation import pad_left
 from memgen.model.memgen_model import Row
+from memgen.stages.training import has_fused_adamw
 
 ROWS, ROUNDS, LIMIT = 4, 5, 2.4
 IGNORED = -100
@@ -17,6 +19,11 @@ IGNORED = -100
 def run(name: str) -> Ratio:
     """Measure."""
     return measure(weaver_step(name), lora_step(name), ROUNDS, LIMIT)
+
+
+def adamw(trained: list[nn.Parameter], base: BaseModel) -> torch.optim.Optimizer:
+    """The optimizer of both sides."""
+    return torch.optim.AdamW(trained, lr=1e-5, fused=has_fused_adamw(base.device))
 
 
 def examples(base: BaseModel) -> list[tuple[list[int], list[int]]]:
@@ -28,7 +35,7 @@ def weaver_step(name: str) -> Side:
     """Ours: latents at each point, the loss on the answers alone."""
     model = woven(name)
     groups = model.train_part("weaver")
-    optimizer = torch.optim.AdamW([parameter for group in groups.values() for parameter in group], lr=1e-5)
+    optimizer = adamw([parameter for group in groups.values() for parameter in group], model.base)
     rows = [
         Row(
             torch.tensor(prompt + answer, device=model.base.device),
@@ -65,7 +72,7 @@ def lora_step(name: str) -> Side:
         task_type="CAUSAL_LM",
     )
     model = get_peft_model(base.model, config).train()
-    optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=1e-5)
+    optimizer = adamw([one for one in model.parameters() if one.requires_grad], base)
     batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
     batch = {key: value.to(base.device) for key, value in batch.items()}
 

@@ -14,6 +14,7 @@ from memgen.model.memgen_model import MemGenModel
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
 from memgen.stages.context import Context
+from memgen.stages.training import has_fused_adamw
 from memgen.stages.trigger_grpo import Learner, trigger_parameters
 from memgen.stop import StopRequest
 
@@ -32,7 +33,7 @@ def run(name: str) -> Ratio:
     )
     model = endless(name)
     trained = [one for group in model.train_part("trigger").values() for one in group]
-    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate)
+    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, fused=has_fused_adamw(model.base.device))
     asked = questions(QUESTIONS)
     prompts = [prompt_ids(model.base, one) for one in asked]
     context = Context(RunDir(Path("nowhere")), None, Path("nowhere"), None, Monitor(None), StopRequest(), Team())

@@ -16,6 +16,7 @@ from memgen.parallel.team import Team
 from memgen.stages.context import Context
 from memgen.stages.grpo import copies
 from memgen.stages.rollout import Rollout
+from memgen.stages.training import has_fused_adamw
 from memgen.stages.weaver_grpo import Learner, weaver_parameters
 from memgen.stop import StopRequest
 
@@ -38,7 +39,7 @@ def run(name: str) -> Ratio:
     )
     model = endless(name)
     trained = [one for group in model.train_part("weaver").values() for one in group]
-    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate)
+    optimizer = torch.optim.AdamW(trained, lr=config.learning_rate, fused=has_fused_adamw(model.base.device))
     asked = questions(QUESTIONS)
     prompts = [prompt_ids(model.base, one) for one in asked]
     context = Context(RunDir(Path("nowhere")), None, Path("nowhere"), None, Monitor(None), StopRequest(), Team())

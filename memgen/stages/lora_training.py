@@ -44,7 +44,7 @@ from memgen.model.lora import (
 )
 from memgen.stages.context import Context
 from memgen.stages.loading import Loaded
-from memgen.stages.training import KEPT, LOWER, tell_step
+from memgen.stages.training import KEPT, LOWER, has_fused_adamw, tell_step
 from memgen.stop import Stopped
 
 NOTES = "notes.json"
@@ -109,7 +109,7 @@ def arguments(config: LoraTraining, context: Context, loaded: Loaded, total_step
         "weight_decay": config.weight_decay,
         "max_grad_norm": config.max_grad_norm,
         "gradient_checkpointing": config.gradient_checkpointing,
-        "optim": "adamw_torch",
+        "optim": "adamw_torch_fused" if has_fused_adamw(loaded.base.device) else "adamw_torch",
         "bf16": False,  # the weights have their number format, the LoRA is in float32
         "use_cpu": loaded.base.device.type == "cpu",
         "seed": config.seed,

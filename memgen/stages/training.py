@@ -53,6 +53,11 @@ Step = Callable[[int], dict[str, float]]
 without `train/`, with `loss`. The losses of the ranks, and so their gradients, add up to those of the step."""
 
 
+def has_fused_adamw(device: torch.device) -> bool:
+    """Whether torch has AdamW for this device as one operation over all parameters."""
+    return device.type in ("cpu", "cuda")
+
+
 def seed_of(seed: int, *what: object) -> int:
     """A seed for one purpose of a run, e.g. `seed_of(42, "step", 7)`."""
     text = ":".join(map(str, (seed, *what)))
@@ -145,6 +150,7 @@ class TrainingLoop:
         self._optimizer = torch.optim.AdamW(
             [{"params": own, "lr": rates.get(name) or config.learning_rate} for name, own in groups.items()],
             weight_decay=config.weight_decay,
+            fused=has_fused_adamw(model.base.device),  # a resumed training keeps what its checkpoint's state says
         )
         self._scheduler = get_scheduler(
             config.lr_scheduler_type if config.lr_scheduler_type != "constant" else "constant_with_warmup",

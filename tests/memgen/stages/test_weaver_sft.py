@@ -14,10 +14,11 @@ from memgen.contract.presets import get_preset
 from memgen.contract.rundir import RunDir
 from memgen.contract.status import StopMode
 from memgen.model.base import BaseModel, load_base
-from memgen.model.checkpoint import load_checkpoint, new_model
+from memgen.model.checkpoint import load_checkpoint, load_optimizer, new_model
 from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.monitor import Monitor
+from memgen.stages import training
 from memgen.stages.training import batch_of, epochs_after
 from memgen.stop import Stopped
 from tests.conftest import TINY
@@ -71,6 +72,31 @@ def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
         assert {**first, **second} == whole
     hashes = [read_manifest(tmp_path / part / "weaver_sft").files for part in ("whole", "second")]
     assert hashes[0] == hashes[1], "the last weights are the same, bit by bit"
+
+
+def test_training_whose_optimizer_was_not_fused_goes_on_so_and_a_new_one_is(
+    home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "has_fused_adamw", lambda _: None)  # as it was before
+        run(home, tmp_path / "whole", config)
+        kill_after(patch, 4)
+        with pytest.raises(Killed):
+            run(home, tmp_path / "first", config)
+    run(home, tmp_path / "second", config, resume=tmp_path / "first")
+    hashes = [read_manifest(tmp_path / part / "weaver_sft").files for part in ("whole", "second")]
+    assert hashes[0] == hashes[1], "the last weights are the same, bit by bit"
+    run(home, tmp_path / "new", config.model_copy(update={"num_train_epochs": 2}))
+    kinds = {
+        part: {group["fused"] for group in load_optimizer(newest(tmp_path / part))["optimizer"]["param_groups"]}
+        for part in ("second", "new")
+    }
+    assert kinds == {"second": {None}, "new": {True}}
+
+
+def newest(folder: Path) -> Path:
+    run_dir = RunDir(folder, "weaver_sft")
+    return run_dir.checkpoint(run_dir.saved_steps()[-1])
 
 
 def test_stop_saves_at_once_and_in_place_resume_goes_on(home: Path, tmp_path: Path, config: RunConfig) -> None:
