@@ -1,7 +1,8 @@
 """Attention over rows of different lengths that stand one after the other, without padding.
 
 Linear layers and norms read each position alone, so a pass over rows of 1, 9 and 80 positions is one sequence of 90 to
-them. Attention alone takes the rows apart: neighbours of one length attend together, each to what its cache holds.
+them. Attention alone takes the rows apart: groups of rows attend together, each row to what its cache holds. Indices
+and masks are made once for a pass, on the device.
 Registered with transformers as an attention implementation; a pass without a `layout` is left to its own sdpa.
 
 Grouped-query attention reads each key and value head once: queries that share one become further positions. No T x T
@@ -30,37 +31,71 @@ BEYOND_PLAIN = {
 }
 
 
+class Copies:
+    """A tensor on each of the devices that layers are on; it goes to each once."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._on = {tensor.device: tensor}
+        self._first = tensor
+
+    def on(self, device: torch.device) -> torch.Tensor:
+        """The tensor on this device."""
+        if device not in self._on:
+            self._on[device] = self._first.to(device)
+        return self._on[device]
+
+
 @dataclass(frozen=True)
 class Group:
-    """Neighbouring rows that attend together."""
+    """Rows that attend together."""
 
     rows: int
     positions: int
-    """New positions n of each."""
+    """New positions n of each, the padding of shorter ones included."""
     seen: torch.Tensor | None = None
     """Which of the S slots each position sees, (rows, n, S) of bool; None: the last n slots are the new ones, and each
     sees all up to its own."""
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Where groups find what they attend with, if they are not all neighbours of one length."""
+
+    taken: Sequence[torch.Tensor]
+    """Per group the places (rows * n,) of its positions in the pass; of the padding any."""
+    back: torch.Tensor
+    """Of each position of the pass, (N,), its place in what the groups give one after the other."""
 
 
 class Layout:
     """How a pass packs its rows.
 
     Args:
-        groups: all rows of the pass, in order.
+        groups: all rows of the pass; without a padding in order, and without any between them.
         decoder: who reads.
         like: an embedding, for number format and device.
+        counts: positions of each row, in order; None where no group has padding.
+        padding: where the groups' positions lie.
     """
 
-    def __init__(self, groups: Sequence[Group], decoder: nn.Module, like: torch.Tensor) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        decoder: nn.Module,
+        like: torch.Tensor,
+        counts: Sequence[int] | None = None,
+        padding: Padding | None = None,
+    ) -> None:
         config: Any = decoder.config
         self._shared = config.num_attention_heads // config.num_key_value_heads  # queries g of a key
         self.groups = groups
-        self.counts = [group.positions for group in groups for _ in range(group.rows)]
+        self.counts = list(counts or [group.positions for group in groups for _ in range(group.rows)])
         """Positions of each row."""
-        self.sizes = [group.rows * group.positions for group in groups]
-        """Positions of each group."""
-        self._made: dict[tuple[int, int], torch.Tensor] = {}
-        self._masks = [None if group.seen is None else self._mask(group.seen, like) for group in groups]
+        self._sizes = [group.rows * group.positions for group in groups]
+        self._taken = None if padding is None else [Copies(own) for own in padding.taken]
+        self._back = None if padding is None else Copies(padding.back)
+        self._made: dict[tuple[int, int], Copies] = {}
+        self._masks = [None if group.seen is None else Copies(self._mask(group.seen, like.dtype)) for group in groups]
 
     def part(self, packed: torch.Tensor) -> list[torch.Tensor]:
         """What was packed, (1, N, ...), row by row: (n_i, ...) each."""
@@ -70,8 +105,15 @@ class Layout:
         self, query: torch.Tensor, keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor], scaling: float | None
     ) -> torch.Tensor:
         """Packed heads (1, N, H, Dh) from packed queries (1, H, N, Dh) and the groups' slots (rows, H_kv, S, Dh)."""
-        parts = zip(self.groups, torch.split(query[0], self.sizes, dim=1), keys, values, self._masks, strict=True)
-        return torch.cat([self._attend(*part, scaling) for part in parts])[None]
+        parts = zip(self.groups, self._queries(query[0]), keys, values, self._masks, strict=True)
+        heads = torch.cat([self._attend(*part, scaling) for part in parts])
+        return (heads if self._back is None else heads.index_select(0, self._back.on(heads.device)))[None]
+
+    def _queries(self, packed: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Each group's, (H, rows * n, Dh), of (H, N, Dh)."""
+        if self._taken is None:
+            return torch.split(packed, self._sizes, dim=1)
+        return [packed.index_select(1, own.on(packed.device)) for own in self._taken]
 
     def _attend(
         self,
@@ -79,7 +121,7 @@ class Layout:
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        mask: torch.Tensor | None,
+        mask: Copies | None,
         scaling: float | None,
     ) -> torch.Tensor:
         sdpa = nn.functional.scaled_dot_product_attention
@@ -91,21 +133,21 @@ class Layout:
             if mask is None and n > 1:
                 mask = self._lower_right(n, slots, key)
             grouped = heads.reshape(group.rows, key.shape[1], self._shared * n, -1)
-            own = None if mask is None else mask.to(key.device)
+            own = None if mask is None else mask.on(key.device)
             out = sdpa(grouped, key, value, attn_mask=own, scale=scaling).reshape(heads.shape)
         return out.transpose(1, 2).flatten(0, 1)  # (rows * n, H, Dh)
 
-    def _lower_right(self, n: int, slots: int, like: torch.Tensor) -> torch.Tensor:
+    def _lower_right(self, n: int, slots: int, like: torch.Tensor) -> Copies:
         """The mask of n new positions after others; made once and shared by all layers."""
         if (n, slots) not in self._made:
-            seen = torch.ones(1, n, slots, dtype=torch.bool).tril(slots - n)
-            self._made[n, slots] = self._mask(seen, like)
+            seen = torch.ones(1, n, slots, dtype=torch.bool, device=like.device).tril(slots - n)
+            self._made[n, slots] = Copies(self._mask(seen, like.dtype))
         return self._made[n, slots]
 
-    def _mask(self, seen: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    def _mask(self, seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """(rows, 1, g * n, S), additive: the queries of a key are further positions."""
-        mask = torch.zeros(seen.shape, dtype=like.dtype).masked_fill_(~seen, torch.finfo(like.dtype).min)
-        return mask.repeat(1, self._shared, 1)[:, None].to(like.device)
+        mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)
+        return mask.repeat(1, self._shared, 1)[:, None]
 
 
 def read(

@@ -163,13 +163,10 @@ class MemGenModel(nn.Module):
         if not self._weaver_has.reads:
             static = {one: self._static_latents(one) for one in set(prompt)}
             return tuple(static[one] for one in prompt)
-        kinds = {one: self._queries(one) for one in set(prompt)}
-        queries = [kinds[one] for one in prompt]
+        queries = self._queries(prompt)
         with self.adapters.on(self._weaver_adapter):
-            hidden = stream.read([self._into_weaver(chunk) for chunk in chunks], queries)
-        counts = [len(own) for own in queries]
-        ends = [own[-count:] for own, count in zip(hidden, counts, strict=True)]
-        return torch.split(self._out_of_weaver(torch.cat(ends)), counts)
+            hidden = stream.read(self._into_weaver(chunks), queries)
+        return self._latents_at(hidden, queries)
 
     def read_and_weave(
         self, reasoner: Reading, weaver: Reading, *, prompt: Sequence[bool]
@@ -186,9 +183,11 @@ class MemGenModel(nn.Module):
         """
         if not self._weaver_has.reads:
             return self._read_together(reasoner, weaver)[0], [self._static_latents(one) for one in prompt]
-        queries = [self._queries(one) for one in prompt]
+        if not weaver.rows:
+            return self._read_together(reasoner, weaver)[0], []
+        queries = self._queries(prompt)
         hidden, woven = self._read_together(reasoner, replace(weaver, queries=queries))
-        return hidden, [self._out_of_weaver(own[-len(last) :]) for own, last in zip(woven, queries, strict=True)]
+        return hidden, list(self._latents_at(woven, queries))
 
     def read_ahead(self, reasoner: Reading, weaver: Reading, trigger: Reading | None) -> None:
         """Let rows of each role read embeddings (n_i, D) after which nothing is wanted yet."""
@@ -201,7 +200,7 @@ class MemGenModel(nn.Module):
         """Hidden states of both, in one pass of the base; of the reasoner alone, where the weaver reads nothing."""
         if not self._weaver_has.reads:
             return read_together([reasoner]) if reasoner.rows else [[]]
-        chunks = [self._into_weaver(chunk) for chunk in weaver.chunks]
+        chunks = self._into_weaver(weaver.chunks) if weaver.rows else []
         with self.adapters.on_from(self._weaver_adapter, sum(len(chunk) for chunk in reasoner.chunks)):
             return read_together([reasoner, replace(weaver, chunks=chunks)])
 
@@ -213,14 +212,21 @@ class MemGenModel(nn.Module):
         """Latents (K, D) of a weaver that reads nothing: its queries, as they are, take the way out of it."""
         return self._out_of_weaver(self.weaver.queries(prompt=prompt))
 
-    def _queries(self, prompt: bool) -> torch.Tensor:
-        """(K, D)"""
-        return self.weaver.queries(prompt=prompt).to(self.base.model.dtype)
+    def _queries(self, prompt: Sequence[bool]) -> list[torch.Tensor]:
+        """Queries (K, D) of each row, some of which may be at the end of their prompt."""
+        kinds = {one: self.weaver.queries(prompt=one).to(self.base.model.dtype) for one in set(prompt)}
+        return [kinds[one] for one in prompt]
 
-    def _into_weaver(self, chunk: torch.Tensor) -> torch.Tensor:
-        """Embeddings (n, D) of the reasoner in the weaver's space."""
-        projected: torch.Tensor = self.weaver.reasoner_to_weaver(chunk.float())
-        return projected.to(self.base.model.dtype)
+    def _into_weaver(self, chunks: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        """Embeddings (n_i, D) of the reasoner in the weaver's space."""
+        projected: torch.Tensor = self.weaver.reasoner_to_weaver(torch.cat(list(chunks)).float())
+        return torch.split(projected.to(self.base.model.dtype), [len(chunk) for chunk in chunks])
+
+    def _latents_at(self, hidden: Sequence[torch.Tensor], queries: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Latents (K, D) of each row from the weaver's hidden states (n_i + K, D), whose last are at the queries."""
+        counts = [len(own) for own in queries]
+        ends = [own[-count:] for own, count in zip(hidden, counts, strict=True)]
+        return torch.split(self._out_of_weaver(torch.cat(ends)), counts)
 
     def _out_of_weaver(self, hidden: torch.Tensor) -> torch.Tensor:
         """Hidden states (..., K, D) at the queries as latents in the reasoner's space."""

@@ -15,6 +15,7 @@ from transformers.cache_utils import Cache
 
 from memgen.contract.planner.moments import CACHE_GROWTH
 from memgen.model.attention import Group, Layout, read
+from memgen.model.places import PlacedRun, Places, Rows
 
 Heads = list[torch.Tensor]
 """Keys or values (r, H, S, Dh) of each run of rows."""
@@ -30,7 +31,8 @@ class RowStream:
 
     def __init__(self, decoder: nn.Module, rows: int) -> None:
         self.decoder = decoder
-        self._buffers = _Buffers(rows)
+        self.buffers = Buffers(rows)
+        """Keys and values of what they have read."""
         self.lengths = [0] * rows
         """Positions that each row has read."""
 
@@ -45,10 +47,8 @@ class RowStream:
 
         Where gradients are enabled, they reach the positions; what the rows have read has none.
         """
-        chunks = list(positions)
-        if not torch.is_grad_enabled():
-            return torch.stack(_pass(self.decoder, chunks, _Storing([self.part(rows, chunks)])))
-        return torch.stack(_pass(self.decoder, chunks, _Peeking(*self.part(rows, chunks))))
+        looking = Reading(self, rows, list(positions))
+        return torch.stack(_pass([looking], _Peeking if torch.is_grad_enabled() else _Storing))
 
     def prefix(self, rows: Sequence[int]) -> "Prefix":
         """What these rows have read, to peek after it."""
@@ -60,17 +60,13 @@ class RowStream:
 
     def copy(self, source: int, target: int) -> None:
         """Let one row have read what another has."""
-        self._buffers.copy(source, target, self.lengths[source])
+        self.buffers.copy(source, target, self.lengths[source])
         self.lengths[target] = self.lengths[source]
 
     def move(self, source: int, target: int) -> None:
         """Put what one row has read into another row's place."""
         self.copy(source, target)
         self.clear(source)
-
-    def part(self, rows: Sequence[int], chunks: Sequence[torch.Tensor]) -> "tuple[_Buffers, list[_Run]]":
-        """Where these rows keep keys and values, and which lie side by side."""
-        return self._buffers, _runs(rows, [self.lengths[row] for row in rows], [len(chunk) for chunk in chunks])
 
 
 @dataclass(frozen=True)
@@ -98,10 +94,8 @@ def read_together(readings: Sequence[Reading]) -> list[list[torch.Tensor]]:
     Returns:
         Per reading and row the hidden states (n_i + K_i, D) of its chunk and queries, in the order of the pass.
     """
-    seen = [one.seen() for one in readings]
-    parts = [one.stream.part(one.rows, chunks) for one, chunks in zip(readings, seen, strict=True)]
     with torch.no_grad():
-        hidden = iter(_pass(readings[0].stream.decoder, list(chain(*seen)), _Storing(parts)))
+        hidden = iter(_pass(readings, _Storing))
     for one in readings:
         for row, chunk in zip(one.rows, one.chunks, strict=True):
             one.stream.lengths[row] += len(chunk)
@@ -120,48 +114,7 @@ class Prefix:
         return self._stream.peek(self._rows, positions)
 
 
-@dataclass
-class _Run:
-    """Rows of a pass that lie side by side and read equally much."""
-
-    first: int
-    """Where the first of them lies."""
-    starts: list[int]
-    """Positions that each has read before."""
-    count: int
-    """New positions n of each."""
-
-    @property
-    def rows(self) -> slice:
-        return slice(self.first, self.first + len(self.starts))
-
-    @property
-    def longest(self) -> int:
-        """Positions that the longest has read before."""
-        return max(self.starts)
-
-    @property
-    def even(self) -> bool:
-        """Whether all have read equally much."""
-        return min(self.starts) == self.longest
-
-    def positions(self) -> torch.Tensor:
-        """Position ids (r, n) of the new ones."""
-        return torch.tensor(self.starts)[:, None] + torch.arange(self.count)
-
-
-def _runs(rows: Sequence[int], starts: Sequence[int], counts: Sequence[int]) -> list[_Run]:
-    runs: list[_Run] = []
-    for row, start, count in zip(rows, starts, counts, strict=True):
-        last = runs[-1] if runs else None
-        if last is not None and last.count == count and last.rows.stop == row:
-            last.starts.append(start)
-        else:
-            runs.append(_Run(row, [start], count))
-    return runs
-
-
-class _Buffers:
+class Buffers:
     """Keys and values (R, H, S, Dh), a pair per layer."""
 
     def __init__(self, rows: int) -> None:
@@ -188,100 +141,93 @@ class _Buffers:
 
 
 class _Storing(Cache):
-    """A pass that puts new keys and values into buffers, those of each part, and attends to them there."""
+    """A pass that puts new keys and values into buffers, each part's into its own, and attends to them there."""
 
-    def __init__(self, parts: Sequence[tuple[_Buffers, list[_Run]]]) -> None:
+    def __init__(self, buffers: Sequence[Buffers], places: Places) -> None:
         super().__init__(layers=[])
-        self._parts = [_Part(*part) for part in parts if part[1]]
-        self.runs = [run for part in self._parts for run in part.runs]
+        self._buffers = buffers
+        self._places = places
+        self._counts = [sum(part.counts) for part in places.parts]
 
-    def group(self, run: _Run) -> Group:
-        """How the rows of a run attend: each to its slots up to its own."""
-        seen = None
-        if not run.even:
-            seen = torch.arange(run.longest + run.count) <= run.positions()[..., None]
-        return Group(len(run.starts), run.count, seen)
+    @staticmethod
+    def seen(placed: PlacedRun) -> torch.Tensor | None:
+        """What its positions see of the slots: each its row's up to its own."""
+        if placed.run.is_even:
+            return None
+        return torch.arange(placed.run.size, device=placed.slots.device) <= placed.slots[..., None]
 
     def update(  # type: ignore[override]
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
     ) -> tuple[Heads, Heads]:
         """Store a layer's new keys and values (1, H, N, Dh); returns all slots of each run."""
-        sizes = [len(part.slots) for part in self._parts]
         shown: tuple[Heads, Heads] = [], []
-        pairs = zip(torch.split(keys, sizes, dim=2), torch.split(values, sizes, dim=2), strict=True)
-        for part, pair in zip(self._parts, pairs, strict=True):
-            for heads, own in zip(shown, part.store(layer, pair), strict=True):
-                heads += own
+        news = [torch.split(packed[0], self._counts, dim=1) for packed in (keys, values)]
+        for number, (buffers, part) in enumerate(zip(self._buffers, self._places.parts, strict=True)):
+            buffers.reserve(layer, part.size, keys)
+            rows, slots = (index.on(keys.device) for index in self._places.new[number])
+            for kind, buffer in enumerate(buffers.layers[layer]):
+                buffer[rows, :, slots] = news[kind][number].transpose(0, 1)
+                shown[kind].extend(placed.shown(buffer, placed.run.size) for placed in self._places.runs[number])
         return shown
 
     def get_seq_length(self, *_: Any, **__: Any) -> int:
         """Positions of the longest row."""
-        return max(part.size for part in self._parts)
-
-
-class _Part:
-    """Where the rows of one stream put what is new in a pass."""
-
-    def __init__(self, buffers: _Buffers, runs: list[_Run]) -> None:
-        self._buffers = buffers
-        self.runs = runs
-        self.size = max(run.longest + run.count for run in runs)
-        """Positions of the longest row."""
-        rows = [torch.arange(run.first, run.rows.stop).repeat_interleave(run.count) for run in runs]
-        self._rows = torch.cat(rows)  # (N,)
-        self.slots = torch.cat([run.positions().flatten() for run in runs])
-        """Of its row each new position gets, (N,)."""
-
-    def store(self, layer: int, pair: tuple[torch.Tensor, torch.Tensor]) -> list[Heads]:
-        """Store keys and values (1, H, N, Dh) of a layer; returns all slots of each run, of keys and of values."""
-        self._buffers.reserve(layer, self.size, pair[0])
-        shown: list[Heads] = []
-        rows, slots = self._rows.to(pair[0].device), self.slots.to(pair[0].device)
-        for buffer, new in zip(self._buffers.layers[layer], pair, strict=True):
-            buffer[rows, :, slots] = new[0].transpose(0, 1)
-            shown.append([buffer[run.rows, :, : run.longest + run.count] for run in self.runs])
-        return shown
+        return max(part.size for part in self._places.parts)
 
 
 class _Peeking(Cache):
-    """A pass with gradients after buffers that are left as they are; nothing is stored."""
+    """A pass with gradients after the buffers of one part, which are left as they are; nothing is stored.
 
-    def __init__(self, buffers: _Buffers, runs: list[_Run]) -> None:
+    All rows read equally much, so that the runs are in the order of the pass.
+    """
+
+    def __init__(self, buffers: Sequence[Buffers], places: Places) -> None:
         super().__init__(layers=[])
-        self._buffers = buffers
-        self.runs = runs
+        (self._buffers,) = buffers
+        (self._runs,) = places.runs
 
-    def group(self, run: _Run) -> Group:
-        """How the rows of a run attend: each to its own slots, and to the new ones up to its own."""
-        seen = None
-        if not run.even:
-            old = (torch.arange(run.longest) < torch.tensor(run.starts)[:, None])[:, None]  # (r, 1, S)
-            new = torch.ones(run.count, run.count, dtype=torch.bool).tril()
-            seen = torch.cat([old.expand(-1, run.count, -1), new.expand(len(run.starts), -1, -1)], dim=2)
-        return Group(len(run.starts), run.count, seen)
+    @staticmethod
+    def seen(placed: PlacedRun) -> torch.Tensor | None:
+        """What its positions see: each its row's slots, and the new ones up to its own."""
+        run, slots = placed.run, placed.slots
+        if run.is_even:
+            return None
+        old = torch.arange(run.longest, device=slots.device) < slots[:, :1, None]  # (r, 1, S)
+        new = torch.ones(run.count, run.count, dtype=torch.bool, device=slots.device).tril()
+        return torch.cat([old.expand(-1, run.count, -1), new.expand(len(run.rows), -1, -1)], dim=2)
 
     def update(  # type: ignore[override]
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
     ) -> tuple[Heads, Heads]:
         """All slots of each run, the new ones (1, H, N, Dh) after the others."""
-        sizes = [len(run.starts) * run.count for run in self.runs]
-        shown: list[Heads] = []
+        sizes = [len(placed.run.rows) * placed.run.count for placed in self._runs]
+        shown: tuple[Heads, Heads] = [], []
         for kind, packed in enumerate((keys, values)):
-            shown.append([])
-            for run, new in zip(self.runs, torch.split(packed[0], sizes, dim=1), strict=True):
+            for placed, new in zip(self._runs, torch.split(packed[0], sizes, dim=1), strict=True):
+                run = placed.run
                 own = new.reshape(len(new), -1, run.count, new.shape[-1]).transpose(0, 1)  # (r, H, n, Dh)
                 if run.longest:
-                    own = torch.cat([self._buffers.layers[layer][kind][run.rows, :, : run.longest], own], dim=2)
-                shown[-1].append(own)
-        return shown[0], shown[1]
+                    own = torch.cat([placed.shown(self._buffers.layers[layer][kind], run.longest), own], dim=2)
+                shown[kind].append(own)
+        return shown
 
     def get_seq_length(self, *_: Any, **__: Any) -> int:
         """Positions of the longest row."""
-        return max(run.longest for run in self.runs)
+        return max(placed.run.longest for placed in self._runs)
 
 
-def _pass(decoder: nn.Module, chunks: Sequence[torch.Tensor], past: _Storing | _Peeking) -> list[torch.Tensor]:
-    """Hidden states (n_i, D) of each row's chunk."""
-    layout = Layout([past.group(run) for run in past.runs], decoder, chunks[0])
-    positions = torch.cat([run.positions().flatten() for run in past.runs])
-    return layout.part(read(decoder, layout, chunks, positions, past))
+def _pass(parts: Sequence[Reading], kind: type[_Storing] | type[_Peeking]) -> list[torch.Tensor]:
+    """Hidden states (n_i, D) of what each row sees; `kind` says what becomes of its keys and values."""
+    parts = [part for part in parts if part.rows]
+    seen = [part.seen() for part in parts]
+    chunks = list(chain(*seen))
+    lying = [
+        Rows(list(part.rows), [part.stream.lengths[row] for row in part.rows], [len(chunk) for chunk in own])
+        for part, own in zip(parts, seen, strict=True)
+    ]
+    places = Places(lying, chunks[0].device)
+    past = kind([part.stream.buffers for part in parts], places)
+    groups = [Group(len(placed.run.rows), placed.run.count, past.seen(placed)) for placed in chain(*places.runs)]
+    decoder = parts[0].stream.decoder
+    layout = Layout(groups, decoder, chunks[0], places.counts, places.padding)
+    return layout.part(read(decoder, layout, chunks, places.positions, past))

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from memgen.contract.errors import BadInput
 from memgen.doctor.card.golden import compare
+from memgen.model import places
 from memgen.model.authors_layout import load_authors
 from memgen.model.base import BaseModel, load_base
 from memgen.model.fetch import LocalModel
@@ -33,6 +34,11 @@ def copy(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["a", "b", "c"])
 def test_every_quantity_holds(name: str) -> None:
     assert [one for one in compare(GOLDEN / name) if not one.holds] == []
+
+
+def test_every_quantity_holds_where_rows_attend_together_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "waits_for_launches", lambda _: True)
+    assert [one for one in compare(GOLDEN / "a") if not one.holds] == []
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ def test_likelihood_of_solutions_holds_what_the_planner_says(monkeypatch: pytest
 
 
 def buffers(stream: RowStream) -> list[torch.Tensor]:
-    return [buffer for pair in stream._buffers.layers for buffer in pair]
+    return [buffer for pair in stream.buffers.layers for buffer in pair]
 
 
 @pytest.mark.parametrize("preset", [BUILT_IN[1]], ids=lambda preset: preset.short_name)

@@ -4,12 +4,19 @@ import pytest
 import torch
 
 from memgen.contract.planner.moments import CACHE_GROWTH
+from memgen.model import places
 from memgen.model.base import BaseModel, load_base
 from memgen.model.fetch import LocalModel
 from memgen.model.row_cache import Reading, RowStream, read_together
 from tests.conftest import GOLDEN
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True, params=["as on a CPU", "as on a GPU"])
+def _device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which rows attend together."""
+    monkeypatch.setattr(places, "waits_for_launches", lambda _: request.param == "as on a GPU")
 
 
 @pytest.fixture(scope="module")
