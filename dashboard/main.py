@@ -19,18 +19,23 @@ st.set_page_config(page_title="MemGen", page_icon=ICON, layout="wide", initial_s
 st.html(STYLE)
 st.logo(ICON, size="large")
 page = st.navigation(
-    [
-        st.Page("app_pages/runs.py", title="Runs", icon=":material/list:", default=True),
-        st.Page("app_pages/pipelines.py", title="Pipelines", icon=":material/linear_scale:"),
-        st.Page("app_pages/launch.py", title="Launch", icon=":material/rocket_launch:"),
-        st.Page("app_pages/data_sets.py", title="Data sets", icon=":material/dataset:"),
-        st.Page("app_pages/queue.py", title="Queue", icon=":material/low_priority:"),
-        st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
-        st.Page("app_pages/lineage.py", title="Lineage", icon=":material/account_tree:"),
-        # reached from the lists: without a run or a pipeline they have nothing to show
-        st.Page("app_pages/run.py", title="Run", icon=":material/monitoring:", visibility="hidden"),
-        st.Page("app_pages/pipeline.py", title="Pipeline", icon=":material/linear_scale:", visibility="hidden"),
-    ]
+    {
+        "Work": [
+            st.Page("app_pages/home.py", title="Home", icon=":material/home:", default=True),
+            st.Page("app_pages/launch.py", title="Launch", icon=":material/rocket_launch:"),
+            st.Page("app_pages/queue.py", title="Queue and machines", icon=":material/low_priority:"),
+        ],
+        "Results": [
+            st.Page("app_pages/runs.py", title="Runs", icon=":material/list:"),
+            st.Page("app_pages/pipelines.py", title="Pipelines", icon=":material/linear_scale:"),
+            st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
+            st.Page("app_pages/lineage.py", title="Lineage", icon=":material/account_tree:"),
+            # reached from the lists: without a run or a pipeline they have nothing to show
+            st.Page("app_pages/run.py", title="Run", icon=":material/monitoring:", visibility="hidden"),
+            st.Page("app_pages/pipeline.py", title="Pipeline", icon=":material/linear_scale:", visibility="hidden"),
+        ],
+        "Settings": [st.Page("app_pages/data_sets.py", title="Data sets", icon=":material/dataset:")],
+    }
 )
 if page.url_path != "launch":
     forget_source()

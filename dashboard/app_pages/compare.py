@@ -10,7 +10,6 @@ from dashboard.compare.choice import choose_evaluations, too_few
 from dashboard.compare.table import (
     COST_COLUMNS,
     RESULT_COLUMNS,
-    VERDICTS,
     cost_frame,
     result_frame,
     verdict_text,
@@ -20,6 +19,7 @@ from dashboard.parts.components import facts
 from dashboard.parts.foreign_text import sentence
 from dashboard.parts.rescoring import REFUSED, offer_rescoring
 from dashboard.parts.row_clicks import open_column, opened
+from dashboard.parts.verdicts import VERDICTS
 from memgen.contract.titles import title_of
 
 ROW_PIXELS = 36

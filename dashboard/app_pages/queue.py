@@ -107,5 +107,5 @@ def move(run: RunOut, priority: int) -> None:
 
 for leftover in ("run", "tab", "pipeline"):
     st.query_params.pop(leftover, None)
-st.title("Queue", anchor=False)
+st.title("Queue and machines", anchor=False)
 st.fragment(show_queue, run_every=REFRESH_SECONDS)()

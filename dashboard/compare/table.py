@@ -6,29 +6,16 @@ import pandas as pd
 import streamlit as st
 
 from backend.api.schemas import ChangeOut, ComparedRun, CompareOut
-from dashboard.parts.components import Colour
 from dashboard.parts.foreign_text import one_line, plain_frame
 from dashboard.parts.text import MISSING, count, duration, percent
+from dashboard.parts.verdicts import VERDICTS, points
 
-VERDICTS: dict[str, tuple[str, Colour, str]] = {
-    "better": ("better", "green", "trending_up"),
-    "worse": ("worse", "red", "trending_down"),
-    "no_difference": ("no difference", "gray", "trending_flat"),
-    "too_few_questions": ("too few questions to tell", "orange", "help"),
-}
-"""Words, colour and icon of each verdict."""
 BASE = "base"
 
 
 def run_label(item: ComparedRun) -> str:
     """`weaver, run 5`: two evaluations may have the same setting."""
     return one_line(f"{item.label}, run {item.run_id}")
-
-
-def points(value: float) -> str:
-    """`+18.7`, `−2.0`: a change in percentage points."""
-    text = f"{abs(value):.1f}"
-    return f"{'−' if value < 0 and text != '0.0' else '+'}{text}"
 
 
 def p_value(value: float) -> str:

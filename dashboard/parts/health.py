@@ -10,6 +10,7 @@ from dashboard.parts.text import size
 
 _LATE_RECONCILER_SECONDS = 30.0
 _LITTLE_DISK_BYTES = 5 * 2**30
+_ASK_SECONDS = 15  # pages that need the backend say at once that it is away
 # a form of this page's own: a link could be put on any other site, and Streamlit's buttons can't send one
 _LOG_OUT = (
     '<form method="post" action="/logout"><button type="submit" id="log-out" style="background: none; border: 0; '
@@ -18,12 +19,12 @@ _LOG_OUT = (
 
 
 def sidebar() -> None:
-    """Health of the backend, asked again every few seconds, and the button that logs out."""
+    """Health of the backend, asked again now and then, and the button that logs out."""
     _health()
     st.html(_LOG_OUT)
 
 
-@st.fragment(run_every=5)
+@st.fragment(run_every=_ASK_SECONDS)
 def _health() -> None:
     with st.container(key="health", gap="xsmall"):
         try:

@@ -50,7 +50,7 @@ def test_run_is_moved_to_the_front_and_the_queue_is_paused_and_goes_on(house: Ho
     first, second, third = (house.launch(questions=3) for _ in range(3))
     studio = Studio(page, house.dashboard_url)
     studio.log_in(house.token)
-    page.get_by_role("link", name="Queue", exact=True).click()
+    page.get_by_role("link", name="Queue and machines", exact=True).click()
     expect(studio.key(f"queued_{third}")).to_contain_text("and 2 runs stand before it")
     expect(page.get_by_text(f"works on run {busy[0]}")).to_be_visible()
     press(studio.key(f"first_{third}").get_by_role("button").first, lambda: order(house)[0] == third)

@@ -11,11 +11,11 @@ from tests.dashboard.studio import Studio
 
 
 def test_no_runs_invite_to_launch(studio: Studio) -> None:
-    assert "No runs yet" in shown(open_page())
+    assert "No runs yet" in shown(open_page("runs"))
 
 
 def test_files_that_a_deletion_left_behind_are_named_once(studio: Studio) -> None:
-    app = open_page()
+    app = open_page("runs")
     app.session_state[LEFT_BEHIND] = ["runs/1: Operation not permitted"]
     assert "- runs/1\\: Operation not permitted" in shown(app.run())
     assert "could not be removed" not in shown(app.run())
@@ -24,14 +24,14 @@ def test_files_that_a_deletion_left_behind_are_named_once(studio: Studio) -> Non
 def test_filter_from_the_address_reaches_the_backend(studio: Studio) -> None:
     studio.failed()
     studio.evaluated(True)
-    app = open_page(status="failed")
+    app = open_page("runs", status="failed")
     assert app.dataframe[0].value["run"].tolist() == [1]
     assert studio.wire.query("/runs")["status"] == "failed"
 
 
 def test_filter_without_match_says_so(studio: Studio) -> None:
     studio.failed()
-    app = open_page()
+    app = open_page("runs")
     app.selectbox(key="status").select("running").run()
     assert "No run matches" in shown(app)
     assert app.query_params["status"] in ("running", ["running"])

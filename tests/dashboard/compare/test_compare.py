@@ -7,8 +7,9 @@ import pytest
 from backend.api.schemas import CompareOut, InsertionGroups
 from dashboard.compare.charts import accuracy_chart, change_chart, interval_frame, nll_chart
 from dashboard.compare.insertions import insertions_frame
-from dashboard.compare.table import cost_frame, p_value, points, result_frame, run_label, verdict_text
+from dashboard.compare.table import cost_frame, p_value, result_frame, run_label, verdict_text
 from dashboard.parts.url_state import run_numbers
+from dashboard.parts.verdicts import points
 from memgen.scoring import SCORER_VERSIONS
 from tests.dashboard.pages import open_page, said, shown
 from tests.dashboard.studio import Studio
