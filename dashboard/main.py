@@ -28,6 +28,7 @@ page = st.navigation(
         "Results": [
             st.Page("app_pages/runs.py", title="Runs", icon=":material/list:"),
             st.Page("app_pages/pipelines.py", title="Pipelines", icon=":material/linear_scale:"),
+            st.Page("app_pages/checkpoints.py", title="Checkpoints", icon=":material/deployed_code:"),
             st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
             st.Page("app_pages/lineage.py", title="Lineage", icon=":material/account_tree:"),
             # reached from the lists: without a run or a pipeline they have nothing to show

@@ -330,6 +330,12 @@ class Client:
             inference_latents_len=inference_latents_len,
         )
 
+    def checkpoint_results(
+        self, *, sort: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> s.CheckpointResults:
+        """A page of checkpoints with the best of their evaluations; `sort` is a column, after `-` the highest first."""
+        return self._get("/checkpoints/results", s.CheckpointResults, sort=sort, cursor=cursor, limit=limit)
+
     def checkpoint(self, checkpoint_id: int) -> s.CheckpointOut:
         """One checkpoint, its files checked against their hashes."""
         return self._get(f"/checkpoints/{checkpoint_id}", s.CheckpointOut)

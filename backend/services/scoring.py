@@ -80,17 +80,22 @@ def newest_scores(session: Session, runs: Sequence[Run]) -> dict[int, Scores]:
     return newest | {row.run_id: Scores(row.version, row.summary, True) for row in rows}
 
 
-def newest_summary(name: str) -> ColumnElement[float]:
-    """A number of a run's newest scores, as an expression over `Run` to sort or filter by; null where it has none."""
+def newest_summary(name: str, of: type[Run] = Run) -> ColumnElement[float]:
+    """A number of a run's newest scores, as an expression to sort or filter by; null where it has none.
+
+    Args:
+        name: of the number.
+        of: `Run`, or an alias of it.
+    """
     path = f"$.{name}"
     rescored = (
         select(func.json_extract(Scoring.summary, path))
-        .where(col(Scoring.run_id) == col(Run.id))
+        .where(col(Scoring.run_id) == col(of.id))
         .order_by(col(Scoring.version).desc())
         .limit(1)
         .scalar_subquery()
     )
-    return func.coalesce(rescored, func.json_extract(Run.summary, path))
+    return func.coalesce(rescored, func.json_extract(of.summary, path))
 
 
 def scores_of(session: Session, run: Run, version: int | None) -> Scores:

@@ -57,7 +57,7 @@ def one(database: Database, checkpoint_id: int, home: Path) -> s.CheckpointOut:
                 way_out="GET /api/v1/checkpoints lists them.",
             )
         checkpoint = session.get(Checkpoint, checkpoint_id)
-        out = _out(session, run, why_not(session, run, home, least_demanding(run)))
+        out = by_itself(session, run, home)
     if checkpoint is None or not out.usable:
         return out
     try:
@@ -65,6 +65,11 @@ def one(database: Database, checkpoint_id: int, home: Path) -> s.CheckpointOut:
     except BadInput as error:
         return out.model_copy(update={"usable": False, "reason": error.message})
     return out
+
+
+def by_itself(session: Session, run: Run, home: Path) -> s.CheckpointOut:
+    """The checkpoint of a training, usable where the least that a run may ask of it could be had."""
+    return _out(session, run, why_not(session, run, home, least_demanding(run)))
 
 
 def _out(session: Session, run: Run, problem: BadInput | None) -> s.CheckpointOut:

@@ -10,6 +10,7 @@ from backend.services.gains import Gains
 from backend.services.surroundings import Surroundings
 from backend.store.models import Run, RunEvent, Worker
 from backend.views import series, views
+from backend.views.results import results
 from memgen.contract.stages import evaluation_names, find_stage
 from memgen.contract.status import CAUSE_TEXT, RUN_UNDER_WAY, Cause, RunStatus
 
@@ -55,23 +56,6 @@ def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
         disk_free_bytes=around.disk.free,
         disk_spare_bytes=around.disk.spare(session),
     )
-
-
-def results(session: Session, runs: list[Run], gains: Gains, around: Surroundings) -> list[s.ResultOut]:
-    """Finished evaluations, each with its change against its base."""
-    changes = {
-        run_id: s.GainOut(
-            base_id=base_id,
-            num_questions=number,
-            points=change.points,
-            low=change.low,
-            high=change.high,
-            p_value=change.p_value,
-            verdict=change.verdict,
-        )
-        for run_id, (base_id, number, change) in gains.of(session, runs).items()
-    }
-    return [s.ResultOut(run=out, gain=changes.get(out.id)) for out in views.runs_out(session, runs, around)]
 
 
 def _newest(session: Session, statuses: list[RunStatus], *, since: float, limit: int) -> list[Run]:

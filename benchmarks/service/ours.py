@@ -218,6 +218,7 @@ class Ours:
             "pipelines": "/pipelines",
             "candidates": "/pipelines/candidates?preset=HuggingFaceTB/SmolLM2-135M-Instruct&data=wordproblems",
             "checkpoints": "/checkpoints",
+            "checkpoint_results": "/checkpoints/results?sort=-accuracy",
             "lineage": "/lineage",
             "lineage_of_run": "/lineage?run={n}",
         }

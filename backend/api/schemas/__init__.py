@@ -35,6 +35,7 @@ from backend.api.schemas.launch import (
 )
 from backend.api.schemas.pipelines import Candidates, PipelineList, PipelineOut, PipelinePreflight, PipelineStepOut
 from backend.api.schemas.problems import ProblemReply
+from backend.api.schemas.results import CheckpointResult, CheckpointResults, GainOut, ResultOut
 from backend.api.schemas.runs import (
     AnswerOut,
     AnswersOut,
@@ -93,6 +94,8 @@ __all__ = [
     "ChangeOut",
     "CheckpointList",
     "CheckpointOut",
+    "CheckpointResult",
+    "CheckpointResults",
     "ClaimReply",
     "ClaimRequest",
     "ClaimedAttempt",

@@ -4,28 +4,8 @@ from typing import Literal
 
 from backend.api.schemas.base import ApiReply
 from backend.api.schemas.house import WorkerOut
+from backend.api.schemas.results import ResultOut
 from backend.api.schemas.runs import MetricSeries, RunOut
-
-
-class GainOut(ApiReply):
-    """An evaluation against its base on the questions that both answered, in percentage points."""
-
-    base_id: int
-    num_questions: int
-    points: float
-    low: float
-    high: float
-    """95 % interval from `low` to `high`."""
-    p_value: float
-    verdict: Literal["better", "worse", "no_difference", "too_few_questions"]
-
-
-class ResultOut(ApiReply):
-    """A finished evaluation."""
-
-    run: RunOut
-    gain: GainOut | None
-    """Null for a base, and where there is none that it may be compared with."""
 
 
 class RunningOut(ApiReply):

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Depends, Query
 from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import ContextDep
+from backend.http.routes.parameters import SortedCursor, sort_by
 from backend.http.routes.route import Route
 from backend.services import pipelines, runs
-from backend.views import checkpoints, lineage
+from backend.views import checkpoint_list, checkpoints, lineage
 
 router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags=["checkpoints"])
 
@@ -35,6 +36,21 @@ def list_checkpoints(
     child = {name: value for name, value in wanted.items() if value is not None}
     with context.database.read() as session:
         return s.CheckpointList(items=checkpoints.listed(session, context.home, child, limit=limit))
+
+
+@router.get("/checkpoints/results")
+def list_results(
+    context: ContextDep,
+    sort: Annotated[str | None, sort_by(checkpoint_list.COLUMNS)] = None,
+    cursor: SortedCursor = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> s.CheckpointResults:
+    """Checkpoints with the best of their evaluations, newest first or in the order of a column."""
+    around = context.look_around()
+    with context.database.read() as session:
+        return checkpoint_list.list_checkpoints(
+            session, context.home, context.gains, around, sort=sort, cursor=cursor, limit=limit
+        )
 
 
 @router.get("/checkpoints/{checkpoint_id}")

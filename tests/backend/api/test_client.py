@@ -171,6 +171,10 @@ def speak_of_pipelines(user: Client, backend: Backend) -> None:
     assert len(user.compare_answers(base, weaver).items) == 6
     assert user.insertion_groups(base, trigger).items == []  # these answers tell of no insertion
     assert [one.id for one in user.checkpoints().items] == [ids["trigger_grpo"], ids["weaver_sft"]]
+    assert [one.checkpoint.id for one in user.checkpoint_results(sort="checkpoint").items] == [
+        ids["weaver_sft"],
+        ids["trigger_grpo"],
+    ]
     assert user.checkpoint(ids["weaver_sft"]).usable
     assert {node.run_id for node in user.lineage(pipeline=done.id).nodes} == set(ids.values())
     assert len(user.rescore(base).scorings) == 2

@@ -14,7 +14,7 @@ USER_ROUTES = [
     ("GET", "/runs/1/log/lines"), ("GET", "/runs/1/answers"),
     ("GET", "/runs/1/events"), ("GET", "/health"), ("GET", "/workers"), ("GET", "/queue"), ("POST", "/queue/pause"),
     ("POST", "/pipelines"), ("POST", "/pipelines/preflight"), ("GET", "/pipelines"), ("GET", "/pipelines/candidates"),
-    ("GET", "/pipelines/1"), ("GET", "/home"),
+    ("GET", "/pipelines/1"), ("GET", "/home"), ("GET", "/checkpoints/results"),
     ("POST", "/pipelines/1/continue"), ("POST", "/pipelines/1/stop"), ("GET", "/checkpoints"),
     ("GET", "/checkpoints/1"), ("GET", "/lineage"), ("GET", "/compare"), ("GET", "/compare/answers"),
     ("GET", "/compare/insertions"), ("GET", "/data-sets/files"), ("POST", "/data-sets/uploads"),

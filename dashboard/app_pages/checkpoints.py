@@ -1,0 +1,97 @@
+"""Checkpoints: what trainings left, each with the best of its evaluations, and what can be launched from it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from backend.api.schemas import CheckpointResult, CheckpointResults
+from dashboard.checkpoints.table import COLUMNS, RISING, SORTED_BY, checkpoints_frame, next_of
+from dashboard.parts import api
+from dashboard.parts.order import Order
+from dashboard.parts.pager import cursors_of, pager
+from dashboard.parts.rows_table import MOST_COMPARED, rows_table
+
+PAGE_SIZE = 50
+REFRESH_SECONDS = 30
+TABLE = "checkpoints_table"
+ORDER = Order("checkpoints", SORTED_BY, RISING)
+
+
+def cursors() -> list[str | None]:
+    """Cursors of the pages up to the shown one."""
+    return cursors_of("checkpoints", ORDER.sort)
+
+
+def load() -> CheckpointResults:
+    """The shown page of checkpoints."""
+    return api.client().checkpoint_results(sort=ORDER.sort, cursor=cursors()[-1], limit=PAGE_SIZE)
+
+
+def show_checkpoints(loaded: list[CheckpointResults]) -> None:
+    """The table with its order and what can be done with the ticked rows."""
+    with api.part_errors():
+        bar = st.container(horizontal=True, vertical_alignment="bottom", key="checkpoints_bar")
+        with bar:
+            ORDER.choose()
+        page = api.once(loaded, load)
+        if not page.items:
+            show_none()
+            return
+        picked = rows_table(
+            TABLE, checkpoints_frame(page.items, datetime.now(UTC)), [one.checkpoint.id for one in page.items],
+            COLUMNS, ORDER,
+            alt="Table of checkpoints; a number opens the training, a click on a column's header sorts all by it",
+        )  # fmt: skip
+        if picked.opened is not None:
+            st.switch_page("app_pages/run.py", query_params={"run": str(picked.opened), "tab": "Checkpoint"})
+        with bar:
+            ticked([one for one in page.items if one.checkpoint.id in picked.selected])
+        pager(
+            "checkpoints", cursors(), page_size=PAGE_SIZE, shown=len(page.items), total=page.total,
+            next_cursor=page.next_cursor,
+        )  # fmt: skip
+
+
+def ticked(chosen: Sequence[CheckpointResult]) -> None:
+    """What can be launched from the one that is ticked; the best evaluations of several side by side."""
+    if not chosen:
+        st.caption("Tick one to go on from it, or several to compare their best evaluations.", width="content")
+    elif len(chosen) == 1:
+        checkpoint = chosen[0].checkpoint
+        for one in next_of(checkpoint.stage):
+            if st.button(one.label, key=f"next_{one.form}", icon=f":material/{one.icon}:"):
+                st.switch_page("app_pages/launch.py", query_params={"what": one.form, "checkpoint": str(checkpoint.id)})
+        if st.button("Lineage", key="to_lineage", icon=":material/account_tree:"):
+            st.switch_page("app_pages/lineage.py", query_params={"run": str(checkpoint.id)})
+    if not chosen:
+        return
+    best = [one.best for one in chosen if one.best is not None]
+    runs = sorted({run for one in best for run in (one.run.id, *([one.gain.base_id] if one.gain else []))})
+    if st.button(
+        "Compare" if len(chosen) == 1 else f"Compare {len(best)}",
+        key="compare_best",
+        icon=":material/compare_arrows:",
+        disabled=not 2 <= len(runs) <= MOST_COMPARED,
+        help="The best evaluations, beside the base that they are measured against.",
+    ):
+        st.switch_page("app_pages/compare.py", query_params={"runs": ",".join(map(str, runs))})
+
+
+def show_none() -> None:
+    """An empty list says where checkpoints come from."""
+    with st.container(border=True, key="no_checkpoints"):
+        st.subheader("No checkpoints yet", anchor=False)
+        st.write("Each training leaves one when it succeeds. It stays until its run is deleted.")
+        st.page_link(
+            "app_pages/launch.py", label="Train a weaver", icon=":material/school:", query_params={"what": "weaver_sft"}
+        )
+
+
+for leftover in ("run", "tab", "pipeline"):  # the browser's way back leaves those of the pages of one
+    st.query_params.pop(leftover, None)
+st.title("Checkpoints", anchor=False)
+ORDER.start()
+with api.page_errors():
+    first = load()
+st.fragment(show_checkpoints, run_every=REFRESH_SECONDS)([first])
