@@ -29,6 +29,7 @@ from memgen.stages.context import Context
 from memgen.stages.loading import Loaded
 from memgen.stages.lora_sft import as_row, train
 from memgen.stages.weaver_sft import encode
+from memgen.stages.width import fixed_width
 from memgen.stop import StopRequest
 
 ROWS, STEPS, ROUNDS, LIMIT = 32, 8, 5, 1.15
@@ -45,7 +46,7 @@ def run(name: str) -> Ratio:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
     def ours(base: BaseModel, context: Context) -> None:
-        train(config, context, Loaded(base, local_model(name).identity, None, None), rows, [])
+        train(config, context, Loaded(base, local_model(name).identity, None, None, fixed_width(config)), rows, [])
 
     def theirs(base: BaseModel, context: Context) -> None:
         by_hand(config, base, context, rows)

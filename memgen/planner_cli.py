@@ -11,8 +11,10 @@ from memgen.contract.planner.activations import ATTENTION
 from memgen.contract.planner.memory import MemoryPlan, bytes_per_number, plan
 from memgen.contract.planner.parts import Parts, parts_in, parts_of
 from memgen.contract.planner.placement import gib, place, share
+from memgen.contract.planner.width import rows_of_a_process, rows_that_fit
 from memgen.contract.presets import Preset, get_preset
 from memgen.contract.stages import find_stage, stage_of
+from memgen.contract.width import MOST_ROWS
 
 ANY_CHECKPOINT = "any"  # stands for a checkpoint of the usual lengths where a stage needs one
 DEVICES = ("cpu", "cuda")
@@ -58,6 +60,10 @@ def report(config: RunConfig, device: str, gpus: int, gpu_memory: float | None) 
     _check(device, gpus, gpu_memory)
     preset = get_preset(config.preset)
     start = _start(config)
+    if config.width is None and device == "cuda" and gpu_memory is not None:
+        free = [int(gpu_memory * 2**30)] * gpus
+        most = rows_of_a_process(config, config.num_questions or MOST_ROWS)
+        config = config.with_width(max(1, rows_that_fit(config, preset, free, most, start)))
     need = plan(config, preset, device, start=start)
     lines = [*_assumed(config, preset, device, parts_of(config, start)), "", *_table(need)]
     if gpu_memory is not None:
@@ -91,6 +97,8 @@ def _check(device: str, gpus: int, gpu_memory: float | None) -> None:
 
 
 def _assumed(config: RunConfig, preset: Preset, device: str, parts: Parts) -> list[str]:
+    if config.width is None:
+        config = config.with_width(1 if device == "cuda" else config.usual_width)
     shape = stage_of(config).memory.batch(config, parts)
     what = f"{config.stage} {config.measured}".strip()
     number = {2: "bfloat16", 4: "float32"}[bytes_per_number(config.dtype, device)]

@@ -12,6 +12,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.planner.memory import MemoryPlan, plan
 from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.placement import Placement, gib, place
+from memgen.contract.planner.width import rows_of_a_process, rows_that_fit
 from memgen.contract.presets import get_preset
 
 LOWER = "Lower batch_size or the lengths."
@@ -41,6 +42,31 @@ def slots_text(config: RunConfig, slots: Sequence[SlotReport], start: Parts | No
         return f"Fits on none of {alive}: {too_large(config, slots, start)}", False
     how, _, slot = fitting[0]  # `parallel` stands before `spread`
     return f"Fits on {len(fitting)} of {alive}: {_how(how, slot)}.", True
+
+
+def widths_text(config: RunConfig, slots: Sequence[SlotReport], questions: int, start: Parts | None) -> str:
+    """How many rows a run would work on at the same time on each slot while nothing else is there; empty if it is told.
+
+    Args:
+        config: of the run.
+        slots: that are alive.
+        questions: of the run.
+        start: what its checkpoint has, where that is known.
+    """
+    if config.width is not None:
+        return ""
+    rows = {slot.name: _width_on(config, slot, questions, start) for slot in slots}
+    told = [f"{count} on slot {name}" for name, count in rows.items() if count]
+    return f"At the same time: {', '.join(told)}." if told else ""
+
+
+def _width_on(config: RunConfig, slot: SlotReport, questions: int, start: Parts | None) -> int:
+    """Rows at the same time; 0 where the slot holds none."""
+    if slot.device == "cpu":
+        return min(config.usual_width, rows_of_a_process(config, questions))
+    how = place(plan_on(config, slot.device, start), slot.device_memory)
+    most = rows_of_a_process(config, questions, len(slot.gpus) if how == "parallel" else 1)
+    return rows_that_fit(config, get_preset(config.preset), slot.device_memory, most, start)
 
 
 def too_large(config: RunConfig, slots: Sequence[SlotReport], start: Parts | None) -> str:

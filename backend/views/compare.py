@@ -150,9 +150,19 @@ def _warnings(base: Run, runs: Sequence[Run]) -> list[str]:
                 f"Runs {base.id} and {run.id} answered different numbers of questions; only those that both answered "
                 "are compared."
             )
-        if run.config.get("batch_size") != base.config.get("batch_size"):
-            warnings.append(f"Run {run.id} has batch_size {run.config.get('batch_size')}; seconds are not comparable.")
+        if _width(run) != _width(base):
+            warnings.append(
+                f"Run {run.id} answered {_width(run)} questions at the same time, run {base.id} {_width(base)}: "
+                "seconds are not comparable, and rounding changes some answers (in bfloat16 more than in float32)."
+            )
     return warnings
+
+
+def _width(run: Run) -> str:
+    """How many questions an evaluation answered at the same time; versions before had no width but the config's."""
+    first = run.environment.get("batch_size", run.config.get("batch_size"))
+    least = run.summary.get("batch_size")
+    return f"{first}" if least in (None, first) else f"{first} and, after memory ran out, {least:.0f}"
 
 
 def _said(session: Session, runs: Sequence[Run]) -> list[str]:

@@ -27,6 +27,9 @@ class FormField:
     default: Any
     help: str = ""
     nullable: bool = False
+    """Whether it may be left empty."""
+    empty: Any = None
+    """What the config has where it is left empty."""
     choices: tuple[Any, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
@@ -52,6 +55,10 @@ def _field(name: str, part: dict[str, Any], schema: Mapping[str, Any]) -> FormFi
     options = [_resolve(option, schema) for option in part.get("anyOf", [])]
     nullable = any(option.get("type") == "null" for option in options)
     rest = [option for option in options if option.get("type") != "null"]
+    empty = None
+    if names := [option["const"] for option in rest if "const" in option and len(rest) > 1]:
+        empty, nullable = names[0], True  # a number, or a word for none
+        rest = [option for option in rest if "const" not in option]
     kind_part = _resolve(part, schema) | (rest[0] if len(rest) == 1 else {})
     choices: tuple[Any, ...] = tuple(kind_part.get("enum", ()))
     if "const" in kind_part:
@@ -70,7 +77,7 @@ def _field(name: str, part: dict[str, Any], schema: Mapping[str, Any]) -> FormFi
         minimum = kind_part["exclusiveMinimum"] + 1 if "exclusiveMinimum" in kind_part else minimum
         maximum = kind_part["exclusiveMaximum"] - 1 if "exclusiveMaximum" in kind_part else maximum
     return FormField(
-        name, kind, default, f"{help_text} {range_text(kind_part)}".strip(), nullable, choices, minimum, maximum,
+        name, kind, default, f"{help_text} {range_text(kind_part)}".strip(), nullable, empty, choices, minimum, maximum,
         kind_part.get("maxLength"), part.get(WORDS, {}), part.get("title") or title_of(name),
     )  # fmt: skip
 
@@ -104,7 +111,9 @@ def starting_value(field: FormField, given: Mapping[str, Any]) -> Any:
     value = given.get(field.name, field.default)
     if field.kind == "enum" and value not in field.choices and not (field.nullable and value is None):
         return field.default
-    if field.kind in {"integer", "number"} and value is not None:
+    if field.nullable and value in (None, field.empty):
+        return field.empty
+    if field.kind in {"integer", "number"}:
         too_small = field.minimum is not None and value < field.minimum
         too_large = field.maximum is not None and value > field.maximum
         return field.default if too_small or too_large else value
@@ -118,7 +127,11 @@ def widget_key(field: FormField, group: str = GROUP) -> str:
 
 def current_value(field: FormField, given: Mapping[str, Any], group: str = GROUP) -> Any:
     """What the field's widget holds, or would start from; known before it is drawn."""
-    return st.session_state.get(widget_key(field, group), starting_value(field, given))
+    key = widget_key(field, group)
+    if key not in st.session_state:
+        return starting_value(field, given)
+    value = st.session_state[key]
+    return field.empty if value is None else value
 
 
 def config_widgets(
@@ -175,7 +188,7 @@ def config_widget(
     if field.kind == "const":
         st.markdown(f"**{escape_markdown(field.label)}** {escape_markdown(str(field.default))}", help=help_text)
         return field.default
-    st.session_state.setdefault(key, value)
+    st.session_state.setdefault(key, None if field.nullable and value == field.empty else value)
     if field.kind == "enum":
         return _choice(field, key, empty, on_change)
     if field.kind == "boolean":
@@ -186,7 +199,8 @@ def config_widget(
             placeholder=empty if field.nullable else None,
         )  # fmt: skip
         return None if field.nullable and not (typed or "").strip() else typed
-    return _number(field, key, empty)
+    number = _number(field, key, empty)
+    return field.empty if number is None else number
 
 
 def _choice(field: FormField, key: str, empty: str, on_change: Callable[[], None] | None) -> Any:

@@ -71,4 +71,4 @@ def _as_evaluations(field: FormField) -> FormField:
     """An evaluation's batch size is that of all evaluations unless it has its own."""
     if field.name != "batch_size":
         return field
-    return replace(field, default=None, nullable=True)
+    return replace(field, default=None, nullable=True, empty=None)

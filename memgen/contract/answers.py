@@ -113,6 +113,8 @@ class AnswerRecord(BaseModel):
     """One trace per insertion where latents were optimised."""
     causal_check: CheckedLatents | None = None
     """What was inserted in the place of the weaver's latents."""
+    batch_size: int | None = Field(default=None, ge=1, le=2**31)
+    """How many questions were answered at the same time, at most; answers of versions before have none."""
     seconds: Amount
     """From the start of its completion (of its batch, in a base evaluation) to its end."""
     elapsed: Amount = 0.0
@@ -196,6 +198,8 @@ def summarize(answers: list[AnswerRecord], seconds: float) -> Summary:
     if n:
         metrics["truncated"] = sum(answer.truncated for answer in answers) / n
         metrics["mean_completion_tokens"] = sum(answer.completion_tokens for answer in answers) / n
+    if widths := [answer.batch_size for answer in answers if answer.batch_size is not None]:
+        metrics["batch_size"] = min(widths)
     metrics |= _insertions(answers) | _ltpo(answers) | _replaced(answers)
     metrics["seconds"] = round(seconds, 3)
     return Summary(summary_metrics=metrics)

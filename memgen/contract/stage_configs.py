@@ -6,7 +6,7 @@ Defaults are those of MemGen (arXiv 2509.24704) and LTPO (arXiv 2510.04182) as d
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -19,6 +19,7 @@ from memgen.contract.data_sets.registry import DEFAULT
 from memgen.contract.errors import BadInput
 from memgen.contract.names import MOST_REVISION, REVISION
 from memgen.contract.titles import title_of
+from memgen.contract.width import AUTO, CPU_ROWS, Width
 
 DType = Literal["auto", "float32", "bfloat16"]
 LENGTHS = ("prompt_latents_len", "inference_latents_len")
@@ -42,7 +43,10 @@ class StageConfig(BaseModel):
     if TYPE_CHECKING:  # every stage has these too, each in its own order, with its own limits and help
         checkpoint: str | None
         num_questions: int | None
-        batch_size: int
+        batch_size: int | Literal["auto"]
+
+    width_field: ClassVar[str] = "batch_size"
+    """The field that says how many rows are worked on at the same time."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -83,6 +87,21 @@ class StageConfig(BaseModel):
         return getattr(self, "setting", "")
 
     @property
+    def width(self) -> int | None:
+        """Rows that are worked on at the same time; None where they are as many as fit."""
+        rows = getattr(self, self.width_field)
+        return None if rows == AUTO else int(rows)
+
+    @property
+    def usual_width(self) -> int:
+        """Rows at the same time where as many as fit are asked for and nobody measures what fits: on a CPU."""
+        return CPU_ROWS
+
+    def with_width(self, rows: int) -> Self:
+        """The same with so many rows at the same time."""
+        return self.model_copy(update={self.width_field: rows})
+
+    @property
     def asking(self) -> Asking:
         """How questions are asked."""
         return ZERO_SHOT
@@ -120,8 +139,10 @@ class Evaluation(StageConfig):
     num_questions: int | None = Field(default=None, ge=1, le=100_000)
     """How many questions, from the first on; empty takes the whole split. Differences between two models below
     about 5 points need several hundred."""
-    batch_size: int = Field(default=8, ge=1, le=512)
-    """Questions answered at the same time, on each GPU. More is faster, until memory runs out."""
+    batch_size: Width = AUTO
+    """Questions answered at the same time, on each GPU: more is faster, until memory runs out. `auto` takes as many as
+    fit into the GPU's free memory, and half of them where memory runs out after all; on a CPU 8. A number is kept as it
+    is, and the run fails where its memory runs out. In bfloat16 some answers change with the width."""
     max_prompt_aug_num: int | None = Field(default=None, ge=0, le=1)
     """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's."""
     max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)
@@ -183,7 +204,8 @@ class Evaluation(StageConfig):
 class Training(StageConfig):
     """What all trainings share. One step is one update of the optimizer."""
 
-    if TYPE_CHECKING:  # every training has it too, with its own default and help
+    if TYPE_CHECKING:  # every training has these too, with its own default and help
+        batch_size: int
         gradient_accumulation_steps: int
 
     num_questions: int | None = Field(default=None, ge=1, le=100_000)
@@ -204,6 +226,27 @@ class Training(StageConfig):
     """Whether layers run again in the backward pass instead of keeping their activations: less memory, more time."""
     save_steps: int = Field(default=100, ge=1, le=10_000_000)
     """Steps between two checkpoints from which the training can be resumed; the last two are kept."""
+
+
+class WovenTraining(Training):
+    """What the trainings of weaver and trigger share: the rows of a step may go through the model in pieces."""
+
+    width_field: ClassVar[str] = "micro_batch_size"
+
+    micro_batch_size: Annotated[Width | None, Added(None)] = AUTO
+    """Rows of a step that go through the model at the same time, on each GPU: a step learns the same however many they
+    are. `auto` takes as many as fit into the GPU's free memory, and half of them where memory runs out after all; on a
+    CPU batch_size. Empty is batch_size, with dropout drawn for those rows together, as versions before did."""
+
+    @property
+    def width(self) -> int | None:
+        """Rows that go through the model at the same time; None where they are as many as fit."""
+        return self.batch_size if self.micro_batch_size is None else super().width
+
+    @property
+    def usual_width(self) -> int:
+        """Rows at the same time where nobody measures what fits."""
+        return self.batch_size
 
 
 class FromRewards(Training):

@@ -11,6 +11,7 @@ _TITLES = {
     "dtype": "Number format",
     "num_questions": "Questions",
     "batch_size": "Batch size",
+    "micro_batch_size": "At the same time",
     "prompt_latents_len": "Latents at the prompt",
     "inference_latents_len": "Latents in the answer",
     "max_prompt_aug_num": "Insertions at the prompt",

@@ -16,6 +16,8 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer, cast_adapter_dtype
 from torch import nn
 
+from memgen.model.row_dropout import Draws, RowDropout
+
 Adapter = Literal["weaver", "trigger"]
 ADAPTERS: tuple[Adapter, ...] = ("weaver", "trigger")
 
@@ -37,6 +39,12 @@ class Adapters:
             # PEFT gives LoRA the base's number format here; in bfloat16 a step of 1e-5 is lost in the rounding
             cast_adapter_dtype(base, adapter_name=name)
         self._layers = _lora_layers(base)
+        self.draws = Draws()
+        """For which rows the LoRA layers draw what they drop."""
+        for place, layer in enumerate(self._layers):
+            for name in ADAPTERS:
+                if (p := configs[name].lora_dropout) > 0:
+                    layer.lora_dropout[name] = RowDropout(p, place, self.draws)
         self._parameters: dict[Adapter, dict[str, nn.Parameter]] = {
             name: {
                 key.replace(f".{name}.", "."): parameter

@@ -64,7 +64,7 @@ def load_base(source: LocalModel, dtype: str, *, plain: bool = False) -> BaseMod
     number = torch.float32 if bytes_per_number(dtype, device.type) == 4 else torch.bfloat16
     flash = plain and device.type == "cuda" and number is torch.bfloat16 and is_flash_attn_2_available()
     attention = "flash_attention_2" if flash else IMPLEMENTATION
-    device_map = "balanced" if _spreads() else None
+    device_map = "balanced" if spreads() else None
     model = _model(source.folder, dtype=number, attn_implementation=attention, device_map=device_map)
     if device_map is None:
         model = model.to(device)
@@ -124,7 +124,7 @@ def _refuse_cpu_for_gpu(device: torch.device) -> None:
     )
 
 
-def _spreads() -> bool:
+def spreads() -> bool:
     """Whether several GPUs are this process's alone; with others of its run beside it each has one."""
     return torch.cuda.device_count() > 1 and int(os.environ.get("WORLD_SIZE", "1")) == 1
 

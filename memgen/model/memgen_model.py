@@ -19,6 +19,7 @@ from memgen.model.base import BaseModel
 from memgen.model.label_logprobs import label_logprobs
 from memgen.model.recompute import recompute_layers
 from memgen.model.row_cache import Reading, RowStream, read_together
+from memgen.model.row_dropout import RowDraw
 from memgen.model.stream import Stream
 from memgen.model.weaver import WeaverParts
 
@@ -54,6 +55,8 @@ class Row:
     """Log-probabilities are wanted from this token on."""
     at_prompt: bool = True
     """Whether its first latents are those at the end of the prompt, where the limits allow for any there."""
+    seed: int | None = None
+    """By which dropout is drawn for this row alone, of all rows of a batch or of none; None draws for the batch."""
 
 
 class MemGenModel(nn.Module):
@@ -359,9 +362,29 @@ class MemGenModel(nn.Module):
                 fresh = embeddings[number][start : points[turn]]
                 chunks.append(torch.cat([woven[number][-1], fresh]) if turn else fresh)
             prompt = [turn == 0 and may_be_at_prompt and rows[number].at_prompt for number in alive]
-            for number, latents in zip(alive, self._weave(stream, chunks, prompt), strict=True):
+            with self.adapters.draws.of(self._draws(rows, alive, turn, chunks, prompt)):
+                fresh_latents = self._weave(stream, chunks, prompt)
+            for number, latents in zip(alive, fresh_latents, strict=True):
                 woven[number].append(instead(latents, number, rows[number].points[turn]) if instead else latents)
         return woven
+
+    def _draws(
+        self,
+        rows: Sequence[Row],
+        alive: Sequence[int],
+        turn: int,
+        chunks: Sequence[torch.Tensor],
+        prompt: Sequence[bool],
+    ) -> list[RowDraw] | None:
+        """How dropout is drawn in a weaver's pass: by each row's seed and its n-th insertion, if rows have seeds."""
+        draws = []
+        for number, chunk, at_prompt in zip(alive, chunks, prompt, strict=True):
+            seed = rows[number].seed
+            if seed is None:
+                return None
+            queries = self.settings.prompt_latents_len if at_prompt else self.settings.inference_latents_len
+            draws.append(RowDraw(seed + turn, len(chunk) + queries))
+        return draws
 
 
 def delimiter_table(base: BaseModel) -> torch.Tensor:

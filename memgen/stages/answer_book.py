@@ -83,6 +83,11 @@ class AnswerBook:
         self._read = dict.fromkeys(parts, 0)  # bytes of each part that are known
 
     @property
+    def least_width(self) -> int | None:
+        """Fewest questions that were answered at the same time for any answer so far; None where no answer says so."""
+        return min((one.batch_size for one in self._answers.values() if one.batch_size is not None), default=None)
+
+    @property
     def missing(self) -> list[int]:
         """Places of the questions that have no answer yet."""
         return [index for index in range(len(self._questions)) if index not in self._answers]
@@ -109,6 +114,7 @@ class AnswerBook:
         truncated: bool,
         insertions: Insertions = NOTHING_INSERTED,
         metrics: Mapping[str, float] | None = None,
+        batch_size: int | None = None,
     ) -> None:
         """Score and append the answer to a question; one that is already there stays as it is.
 
@@ -119,6 +125,7 @@ class AnswerBook:
             truncated: whether it ended at the length limit.
             insertions: of latents, where there is a weaver.
             metrics: what was measured beside the scores.
+            batch_size: how many questions are answered at the same time, at most.
         """
         now = time.perf_counter()
         seconds = now - self._begun.get(index, self._began)
@@ -136,6 +143,7 @@ class AnswerBook:
             augmentations=list(insertions.points),
             ltpo=insertions.ltpo,
             causal_check=insertions.causal_check,
+            batch_size=batch_size,
             seconds=round(seconds, 3),
         )
         self._enter(record)
@@ -150,7 +158,9 @@ class AnswerBook:
                 data = file.read()
             whole = data[: data.rfind(b"\n") + 1]  # its writer may be in the middle of a line
             for line in filter(None, lines_of(whole)):
-                self._enter(AnswerRecord.model_validate_json(line))
+                record = AnswerRecord.model_validate_json(line)
+                self._notice_width(record)
+                self._enter(record)
             self._read[part] += len(whole)
 
     def wait_for_all(self, stop: StopRequest) -> None:
@@ -206,6 +216,14 @@ class AnswerBook:
             f"{record.completion_tokens} tokens{' (truncated)' if record.truncated else ''}, {record.seconds:.1f} s"
         )
         self.report()
+
+    def _notice_width(self, record: AnswerRecord) -> None:
+        """Say for another rank, which nobody hears, that memory ran out there."""
+        least = self.least_width
+        if record.batch_size is not None and least is not None and record.batch_size < least:
+            self._monitor.warn(
+                "width_halved", f"memory ran out in another process: it goes on with {record.batch_size} rows"
+            )
 
     def _append(self, line: str) -> None:
         data = (line + "\n").encode()

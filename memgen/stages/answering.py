@@ -4,6 +4,7 @@ With latents, completions run `batch_size` at a time and the next question takes
 beside a question changes no more than the rounding of its numbers. The base is left to transformers, whose batches are
 fixed slices of the questions: a half-answered batch is generated whole again after a stop, and only what was missing
 is kept. Several ranks share what is missing, each `batch_size` at a time; an answer does not depend on their number.
+Where memory runs out and the config leaves the width open, what was under way begins again, half as wide.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,8 @@ from memgen.stages.context import Context
 from memgen.stages.gold import GoldAnswers, Instead, Logprobs, plain, with_latents
 from memgen.stages.latent_search import LatentSearch
 from memgen.stages.loading import load
+from memgen.stages.slices import slices
+from memgen.stages.width import Width
 
 Answer = Callable[[list[int], list[Question], list[list[int]], AnswerBook], None]
 """Answers this rank's share: places of the questions that have no answer, all questions, their prompts' token ids, and
@@ -63,17 +66,18 @@ def answer_all(
         Stopped: a stop was asked for; answers given so far are in the file.
     """
     prompt = prompt or Prompt(data_set(config.data))
-    loaded = load(config, context, CONDITIONS, {**prompt.facts(), **(facts or {})})
+    loaded = load(config, context, CONDITIONS, {**prompt.facts(), **(facts or {})}, may_halve=True)
+    width = loaded.width
     texts = [prompt.text(question.question) for question in questions]
     prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)
 
     def gold(logprobs: Logprobs) -> GoldAnswers | None:
-        return GoldAnswers(config, loaded.base, questions, prompts, logprobs) if config.nll else None
+        return GoldAnswers(width, loaded.base, questions, prompts, logprobs) if config.nll else None
 
     if not config.has_latents:
         if loaded.checkpoint is not None:  # its LoRA goes into the base, which answers as ever
             load_lora(loaded.checkpoint, loaded.base, loaded.identity, stage_of(config).need(config.setting))
-        answer = _plainly(config, context, loaded.base, gold(plain(loaded.base)))
+        answer = _plainly(config, context, loaded.base, width, gold(plain(loaded.base)))
     else:
         assert loaded.checkpoint is not None
         model = loaded.model(config, loaded.checkpoint)
@@ -86,9 +90,10 @@ def answer_all(
                 instead=_by_place(questions, checking) if checking else None,
             )
         )
-        answer = _with_latents(config, context, model, choose, search, checking, likely)
-    book, missing = _open_book(context, prompt, questions)
-    context.monitor.phase("generate", f"{len(questions)} questions, {config.batch_size} at a time")
+        answer = _with_latents(config, context, model, width, choose, search, checking, likely)
+    book, missing, least = _open_book(context, prompt, questions)
+    width.rows = min(width.rows, least or width.rows)  # memory ran out in the attempt that is resumed
+    context.monitor.phase("generate", f"{len(questions)} questions, {width.rows} at a time")
     book.report()
     answer(missing, questions, prompts, book)
     context.stop.check()
@@ -98,22 +103,23 @@ def answer_all(
     return book.close().summary_metrics
 
 
-def _open_book(context: Context, prompt: Prompt, questions: list[Question]) -> tuple[AnswerBook, list[int]]:
-    """This rank's book, and the places of all questions that have no answer yet."""
+def _open_book(context: Context, prompt: Prompt, questions: list[Question]) -> tuple[AnswerBook, list[int], int | None]:
+    """This rank's book, the places of all questions that have no answer yet, and the least width of the others."""
     team, run_dir, resume = context.team, context.run_dir, context.resume
     if not team.is_main:
-        missing: list[int] = team.from_main([])  # the main process has removed old parts by then
-        return AnswerBook(run_dir.answer_part(team.rank), prompt, questions, context.monitor), missing
+        nothing: tuple[list[int], int | None] = ([], None)
+        missing, least = team.from_main(nothing)  # the main process has removed old parts by then
+        return AnswerBook(run_dir.answer_part(team.rank), prompt, questions, context.monitor), missing, least
     earlier = [resume.answers, *resume.answer_parts()] if resume else []
     parts = [run_dir.answer_part(rank) for rank in range(1, team.size)]
     book = AnswerBook(run_dir.answers, prompt, questions, context.monitor, earlier, parts)
     for old in run_dir.answer_parts():
         old.unlink()
-    return book, team.from_main(book.missing)
+    return book, *team.from_main((book.missing, book.least_width))
 
 
-def _plainly(config: Evaluation, context: Context, base: BaseModel, gold: GoldAnswers | None) -> Answer:
-    def answer_batch(batch: range, prompts: list[list[int]], book: AnswerBook) -> None:
+def _plainly(config: Evaluation, context: Context, base: BaseModel, width: Width, gold: GoldAnswers | None) -> Answer:
+    def answer_batch(batch: Sequence[int], prompts: list[list[int]], book: AnswerBook) -> None:
         if gold is not None:
             gold.measure(batch)
         for index in batch:
@@ -123,18 +129,29 @@ def _plainly(config: Evaluation, context: Context, base: BaseModel, gold: GoldAn
             prompts,
             config.max_completion_length,
             lambda row, ids, truncated: book.add(
-                batch[row], _text(base, ids), len(ids), truncated, metrics=gold.metrics(batch[row]) if gold else None
+                batch[row],
+                _text(base, ids),
+                len(ids),
+                truncated,
+                metrics=gold.metrics(batch[row]) if gold else None,
+                batch_size=width.rows,
             ),
             lambda: context.stop.requested() is not None,
             book.tell_step,
         )
 
     def answer(missing: list[int], _: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
-        starts = sorted({index - index % config.batch_size for index in missing})
-        for start in starts[context.team.rank :: context.team.size]:
-            batch = range(start, min(start + config.batch_size, len(prompts)))
-            context.stop.check()
-            answer_batch(batch, [prompts[index] for index in batch], book)
+        starts = sorted({index - index % width.first for index in missing})[context.team.rank :: context.team.size]
+        own = [range(start, min(start + width.first, len(prompts))) for start in starts]
+
+        def answer_own() -> None:
+            left = set(missing).intersection(book.missing)
+            for batch in (part for whole in own for part in slices(whole, width.rows)):
+                if left.intersection(batch):
+                    context.stop.check()
+                    answer_batch(batch, [prompts[index] for index in batch], book)
+
+        width.halving(answer_own)
 
     return answer
 
@@ -143,13 +160,19 @@ def _with_latents(
     config: Evaluation,
     context: Context,
     model: MemGenModel,
+    width: Width,
     choose: Callable[[list[str]], Choose | None],
     search: Callable[[MemGenModel, list[str]], LatentSearch | None],
     check: LatentsCheck | None,
     gold: GoldAnswers | None,
 ) -> Answer:
     def answer(missing: list[int], questions: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
-        own = missing[context.team.rank :: context.team.size]
+        share = missing[context.team.rank :: context.team.size]
+        width.halving(lambda: answer_own(share, questions, prompts, book))
+
+    def answer_own(share: list[int], questions: list[Question], prompts: list[list[int]], book: AnswerBook) -> None:
+        left = set(book.missing)
+        own = [index for index in share if index in left]
         if not own:
             return
         ids = [questions[index].id for index in own]
@@ -169,14 +192,15 @@ def _with_latents(
                 causal_check=check.record(ids[number]) if check else None,
             )
             metrics = gold.metrics(own[number]) if gold else None
-            book.add(own[number], _text(model.base, tokens), len(tokens), not completion.ended, done, metrics)
+            text, truncated = _text(model.base, tokens), not completion.ended
+            book.add(own[number], text, len(tokens), truncated, done, metrics, batch_size=width.rows)
 
         generate_woven(
             model,
             [torch.tensor(prompts[index], device=model.base.device) for index in own],
             config.max_completion_length,
             trigger=config.uses_trigger,
-            width=config.batch_size,
+            width=width.rows,
             improve=improve,
             replace=_by_number(ids, check) if check else None,
             choose=choose(ids),

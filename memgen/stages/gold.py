@@ -12,13 +12,13 @@ import torch
 
 from memgen.contract.errors import Diverged
 from memgen.contract.planner.gold import MOST_LABELS
-from memgen.contract.stage_configs import Evaluation
 from memgen.data.prompt import answer_text
 from memgen.data.questions import Question
 from memgen.model.base import BaseModel
 from memgen.model.label_logprobs import label_logprobs
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.model.woven_generation import Choose
+from memgen.stages.width import Width
 
 NLL = "nll"
 """Name of the metric: nats per token of the solution."""
@@ -35,7 +35,7 @@ class GoldAnswers:
     """Negative log-likelihoods of the solutions of an evaluation, each measured once.
 
     Args:
-        config: of the run.
+        width: of the run.
         base: whose tokenizer and device count.
         questions: of the run.
         prompts: their prompts' token ids.
@@ -44,13 +44,13 @@ class GoldAnswers:
 
     def __init__(
         self,
-        config: Evaluation,
+        width: Width,
         base: BaseModel,
         questions: Sequence[Question],
         prompts: Sequence[Sequence[int]],
         logprobs: Logprobs,
     ) -> None:
-        self._batch_size = config.batch_size
+        self._width = width
         self._base = base
         self._questions = questions
         self._prompts = prompts
@@ -69,7 +69,7 @@ class GoldAnswers:
             place: tokenizer.encode(answer_text(self._questions[place].solution), add_special_tokens=False)
             for place in missing
         }
-        for batch in batches([(place, len(answers[place])) for place in missing], self._batch_size):
+        for batch in batches([(place, len(answers[place])) for place in missing], self._width.rows):
             rows = [torch.tensor([*self._prompts[place], *answers[place]], device=device) for place in batch]
             with torch.inference_mode():
                 found = self._logprobs(batch, rows, [len(self._prompts[place]) for place in batch])
@@ -85,7 +85,7 @@ class GoldAnswers:
     def measure_ahead(self, places: Sequence[int], start: int) -> None:
         """Measure the next batch of these questions from the one at `start` on, unless that one has been."""
         if places[start] not in self._nll:
-            self.measure(places[start : start + self._batch_size])
+            self.measure(places[start : start + self._width.rows])
 
     def metrics(self, place: int) -> dict[str, float]:
         """The metric of a question that was measured."""

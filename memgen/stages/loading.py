@@ -7,6 +7,7 @@ from typing import Any
 
 from memgen.contract.config import RunConfig
 from memgen.contract.manifest import Manifest, read_manifest
+from memgen.contract.planner.parts import parts_in
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import checkpoint_dir, write_json
 from memgen.contract.stage_configs import INSERTION, LENGTHS
@@ -18,6 +19,7 @@ from memgen.model.fetch import fetch_model, fetched
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.reading_check import check_reading
 from memgen.stages.context import Context
+from memgen.stages.width import Width, choose_width
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Loaded:
     checkpoint: Path | None
     manifest: Manifest | None
     """Of that checkpoint."""
+    width: Width
+    """How many rows are worked on at the same time."""
 
     def model(self, config: RunConfig, folder: Path) -> MemGenModel:
         """The model of a checkpoint: the one that the config names, or one that this run saved.
@@ -42,7 +46,12 @@ class Loaded:
 
 
 def load(
-    config: RunConfig, context: Context, conditions: tuple[str, ...], also: Mapping[str, Any] | None = None
+    config: RunConfig,
+    context: Context,
+    conditions: tuple[str, ...],
+    also: Mapping[str, Any] | None = None,
+    *,
+    may_halve: bool = False,
 ) -> Loaded:
     """Load the base and find the checkpoint; writes `environment.json`.
 
@@ -51,6 +60,7 @@ def load(
         context: of the run.
         conditions: what of the environment must be as in the attempt that is resumed.
         also: what the environment is to say beside what it always does, or in its place.
+        may_halve: whether the stage can go on with fewer rows at the same time where memory runs out.
 
     Raises:
         BadInput: the model, the checkpoint or the attempt to resume can't be used.
@@ -64,18 +74,19 @@ def load(
             get_preset(config.preset), config.revision, context.home, context.monitor
         )
     context.team.check_stop(context.stop)
+    width = choose_width(config, context, parts_in(manifest) if manifest else None, may_halve=may_halve)
     context.monitor.phase("load", source.identity)
     base = load_base(source, config.dtype, plain=not config.has_latents)
     if config.has_latents:
         check_reading(base, source, context.home)
     parent = manifest.content_hash if manifest else None
     environment = describe(config, base, source, threads, parent, context.team, context.rows_hash)
-    environment |= also or {}
+    environment |= {config.width_field: width.first, **(also or {})}
     if context.resume is not None and context.resume.holds_work():
         same_conditions(environment, context.resume, conditions)
     if context.team.is_main:
         write_json(context.run_dir.environment, environment)
-    return Loaded(base, source.identity, folder, manifest)
+    return Loaded(base, source.identity, folder, manifest, width)
 
 
 def refuse_other_shape(config: RunConfig, folder: Path) -> None:

@@ -75,6 +75,7 @@ def roll_out(
     trigger: bool,
     tokens: bool,
     decisions: bool,
+    width: int,
     choose: Callable[[int, int], bool] | None = None,
     earn: Callable[[Sequence[Facts]], list[float]] = scores,
 ) -> Rollout:
@@ -90,6 +91,7 @@ def roll_out(
         trigger: whether the trigger decides; else latents are always inserted.
         tokens: whether tokens are sampled; else they are greedy.
         decisions: whether the trigger's decisions are sampled; else they are greedy.
+        width: completions under way at the same time.
         choose: from a completion's seed and the token that follows to whether latents are inserted, where no trigger
             decides.
         earn: the rewards of completions; as it stands, their scores.
@@ -101,7 +103,7 @@ def roll_out(
     mine = team.share(range(len(prompts) * size))
     asked = [torch.tensor(prompts[number // size], device=model.base.device) for number in mine]
     completions: list[Completion] = []
-    for batch in slices(range(len(mine)), config.batch_size):
+    for batch in slices(range(len(mine)), width):
         if context.stop.requested() is not None:
             break
         drawn = [seeds[mine[place]] for place in batch]

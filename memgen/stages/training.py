@@ -158,12 +158,14 @@ class TrainingLoop:
             num_warmup_steps=int(config.warmup_ratio * total_steps),
             num_training_steps=total_steps,
         )
+        self._width = loaded.width
         self.notes: dict[str, float] = {}
         """Numbers that the stage keeps over a stop and a resume; they are part of the result."""
         self._first, self._seconds_before = 0, 0.0
         if resumed is not None:
             folder, self._first = resumed
             self._take_up(load_optimizer(folder))
+            self._width.rows = int(self.notes.get(config.width_field, self._width.rows))
         self._done = self._first
         self._began = time.perf_counter()
 
@@ -233,9 +235,8 @@ class TrainingLoop:
 
     def _step(self, number: int, step: Step) -> dict[str, float]:
         began = time.perf_counter()
-        rank = self._context.team.rank
-        torch.manual_seed(seed_of(self._config.seed, "step", number, *((rank,) if rank else ())))  # own dropout masks
-        metrics = step(number)
+        metrics = self._width.halving(lambda: self._compute(number, step))
+        self._note_width()
         self._context.team.sum_gradients(self._parameters)
         norm = float(nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm))
         if not (math.isfinite(metrics["loss"]) and math.isfinite(norm)):
@@ -247,6 +248,18 @@ class TrainingLoop:
         self._scheduler.step()
         self._optimizer.zero_grad()
         return metrics | {"step_seconds": time.perf_counter() - began}
+
+    def _compute(self, number: int, step: Step) -> dict[str, float]:
+        """Loss and gradients of a step, from its beginning: memory may have run out in the middle of it."""
+        self._optimizer.zero_grad()
+        rank = self._context.team.rank
+        torch.manual_seed(seed_of(self._config.seed, "step", number, *((rank,) if rank else ())))  # own dropout masks
+        return step(number)
+
+    def _note_width(self) -> None:
+        """Keep a width that the config leaves open over a stop and a resume; it is part of the result."""
+        if self._config.width is None:
+            self.notes[self._config.width_field] = self._width.rows
 
     def _is_due(self) -> bool:
         every, done = self._config.save_steps, self._done

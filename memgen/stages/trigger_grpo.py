@@ -25,6 +25,7 @@ from memgen.stages.loading import Loaded, load
 from memgen.stages.rollout import Facts, Rollout, roll_out
 from memgen.stages.slices import slices
 from memgen.stages.training import TrainingLoop, resume_point
+from memgen.stages.width import Width, fixed_width
 
 
 def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Question]) -> dict[str, float]:
@@ -34,7 +35,7 @@ def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Qu
         BadInput: model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for.
     """
-    loaded = load(config, context, REWARD_CONDITIONS)
+    loaded = load(config, context, REWARD_CONDITIONS, may_halve=context.team.size == 1)
     chosen, prompts = drawn_prompts(config, context, loaded.base, questions)
     resumed = resume_point(context)
     model, initial = _models(config, loaded, resumed[0] if resumed else None)
@@ -49,25 +50,24 @@ def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Qu
         resumed=resumed,
         block=config.num_iterations,
     )
-    result = loop.run(Learner(config, context, model, initial, chosen, prompts).step)
+    result = loop.run(Learner(config, context, model, initial, chosen, prompts, loaded.width).step)
     return {**result, "num_prompts": len(chosen)}
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """Completions whose decisions go through the model together."""
+class _Asked:
+    """A completion whose trigger was asked."""
 
-    rows: list[Row]
+    row: Row
     """Prompt and completion, with a point per decision that the trigger was asked for."""
     actions: torch.Tensor
     """Of each decision 1 where latents were inserted, else 0, (n,)."""
-    advantages: torch.Tensor
-    """Of each decision that of its completion, (n,)."""
+    advantage: float
 
 
 @dataclass
 class _Before:
-    """Log-probabilities of a batch's decisions before its first step."""
+    """Log-probabilities of a completion's decisions before the first step from it."""
 
     taken: torch.Tensor
     """Of those that were taken, (n,)."""
@@ -85,6 +85,7 @@ class Learner:
         initial: the trigger's parameters before training, for the KL divergence.
         questions: of the training.
         prompts: their token ids.
+        width: completions that go through the model at the same time; None takes the config's.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Learner:
         initial: list[torch.Tensor],
         questions: list[Question],
         prompts: list[list[int]],
+        width: Width | None = None,
     ) -> None:
         self._config = config
         self._context = context
@@ -103,7 +105,8 @@ class Learner:
         self._questions = questions
         self._prompts = prompts
         self._rollout: Rollout | None = None
-        self._batches: list[_Batch] = []
+        self._width = width or fixed_width(config)
+        self._asked: list[_Asked] = []
         self._before: list[_Before] = []
 
     def step(self, number: int) -> dict[str, float]:
@@ -113,13 +116,14 @@ class Learner:
         """
         if number % self._config.num_iterations == 0 or self._rollout is None:
             self._rollout = self.roll_out(number)
-            self._batches = _batches(self._rollout, self._config.batch_size)
+            self._asked = _asked(self._rollout)
             self._before = []
         rollout = self._rollout
         num_decisions = sum(len(one.decisions) for one in rollout.facts)
         if not num_decisions:
             return {"loss": 0.0, **rollout.metrics}
-        parts = [self._backward(place, num_decisions) for place in range(len(self._batches))]
+        batches = slices(range(len(self._asked)), self._width.rows)
+        parts = [self._backward(batch, num_decisions) for batch in batches]
         own = [sum(part) for part in zip(*parts, strict=True)] or [0.0, 0.0, 0.0]
         loss, entropy, divergence = self._context.team.sum(*own)
         metrics = {"entropy": entropy, **rollout.metrics}
@@ -127,19 +131,23 @@ class Learner:
             metrics["kl"] = divergence
         return {"loss": loss, **metrics}
 
-    def _backward(self, place: int, num_decisions: int) -> tuple[float, float, float]:
-        """Gradients of a batch; returns its part of the step's loss, mean entropy and mean KL divergence.
+    def _backward(self, batch: Sequence[int], num_decisions: int) -> tuple[float, float, float]:
+        """Gradients of a batch, by places; returns its part of the step's loss, mean entropy and mean KL divergence.
 
         The means are over all decisions of the step, so that a long completion does not count for less.
         """
-        batch = self._batches[place]
-        is_first = place == len(self._before)
-        initial = self._initial_logprobs(batch) if is_first else self._before[place].initial
-        logprobs = self._logprobs(batch)  # (n, 2)
-        taken = logprobs.gather(1, batch.actions[:, None])[:, 0]
+        asked = [self._asked[place] for place in batch]
+        is_first = batch[0] == len(self._before)
+        at_start = self._initial_logprobs(asked) if is_first else []
+        said = self._logprobs(asked)
+        taken_by = [own.gather(1, one.actions[:, None])[:, 0] for own, one in zip(said, asked, strict=True)]
         if is_first:
-            self._before.append(_Before(taken.detach(), initial))
-        gain = clipped_gain(taken, self._before[place].taken, batch.advantages, self._config.epsilon)
+            self._before += [_Before(own.detach(), first) for own, first in zip(taken_by, at_start, strict=True)]
+        before = [self._before[place] for place in batch]
+        logprobs, taken = torch.cat(said), torch.cat(taken_by)  # (n, 2), (n,)
+        initial = torch.cat([one.initial for one in before])
+        advantages = torch.cat([torch.full_like(own, one.advantage) for own, one in zip(taken_by, asked, strict=True)])
+        gain = clipped_gain(taken, torch.cat([one.taken for one in before]), advantages, self._config.epsilon)
         probabilities = logprobs.exp()
         loss = -gain.sum() / num_decisions
         entropy = -(probabilities * logprobs).sum().detach() / num_decisions
@@ -163,6 +171,7 @@ class Learner:
             trigger=True,
             tokens=self._config.sample_tokens,
             decisions=True,
+            width=self._width.rows,
             earn=self._earn,
         )
 
@@ -173,34 +182,28 @@ class Learner:
             scores, decisions, config.num_generations, config.insertion_penalty, config.insertion_penalty_form
         )
 
-    def _logprobs(self, batch: _Batch) -> torch.Tensor:
-        said = torch.cat(self._model.decision_logprobs(batch.rows))
-        return torch.log_softmax(said / self._config.temperature, dim=-1)
+    def _logprobs(self, asked: Sequence[_Asked]) -> list[torch.Tensor]:
+        said = self._model.decision_logprobs([one.row for one in asked])
+        return [torch.log_softmax(own / self._config.temperature, dim=-1) for own in said]
 
-    def _initial_logprobs(self, batch: _Batch) -> torch.Tensor:
+    def _initial_logprobs(self, asked: Sequence[_Asked]) -> list[torch.Tensor]:
         if not self._config.beta:
-            return torch.empty(0)
+            return [torch.empty(0) for _ in asked]
         with swapped(trigger_parameters(self._model), self._initial):
-            return self._logprobs(batch)
+            return self._logprobs(asked)
 
 
-def _batches(rollout: Rollout, size: int) -> list[_Batch]:
-    """The completions whose trigger was asked, `size` at a time."""
-    asked = [
-        (prompt, completion, [decision for decision in completion.decisions if decision.asked], advantage)
-        for prompt, completion, advantage in zip(rollout.prompts, rollout.completions, rollout.advantages, strict=True)
-    ]
-    batches = []
-    for some in slices([one for one in asked if one[2]], size):
-        rows, actions, advantages = [], [], []
-        for prompt, completion, decisions, advantage in some:
+def _asked(rollout: Rollout) -> list[_Asked]:
+    """The completions whose trigger was asked."""
+    found = []
+    for prompt, completion, advantage in zip(rollout.prompts, rollout.completions, rollout.advantages, strict=True):
+        decisions = [decision for decision in completion.decisions if decision.asked]
+        if decisions:
             ids = torch.cat([prompt, torch.tensor(completion.ids, device=prompt.device)])
-            rows.append(Row(ids, [len(prompt) + decision.token for decision in decisions]))
-            actions += [int(decision.inserted) for decision in decisions]
-            advantages += [advantage] * len(decisions)
-        device = rows[0].ids.device
-        batches.append(_Batch(rows, torch.tensor(actions, device=device), torch.tensor(advantages, device=device)))
-    return batches
+            row = Row(ids, [len(prompt) + decision.token for decision in decisions])
+            actions = torch.tensor([int(decision.inserted) for decision in decisions], device=prompt.device)
+            found.append(_Asked(row, actions, advantage))
+    return found
 
 
 def trigger_parameters(model: MemGenModel) -> list[torch.nn.Parameter]:

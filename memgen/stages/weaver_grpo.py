@@ -26,6 +26,7 @@ from memgen.stages.loading import Loaded, load, refuse_other_shape
 from memgen.stages.rollout import Rollout, roll_out
 from memgen.stages.slices import slices
 from memgen.stages.training import TrainingLoop, resume_point, seed_of
+from memgen.stages.width import Width, fixed_width
 
 
 def weaver_grpo(config: WeaverGrpoConfig, context: Context, questions: list[Question]) -> dict[str, float]:
@@ -35,7 +36,7 @@ def weaver_grpo(config: WeaverGrpoConfig, context: Context, questions: list[Ques
         BadInput: model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for.
     """
-    loaded = load(config, context, REWARD_CONDITIONS)
+    loaded = load(config, context, REWARD_CONDITIONS, may_halve=context.team.size == 1)
     chosen, prompts = drawn_prompts(config, context, loaded.base, questions)
     resumed = resume_point(context)
     model, initial = _models(config, loaded, resumed[0] if resumed else None)
@@ -54,7 +55,8 @@ def weaver_grpo(config: WeaverGrpoConfig, context: Context, questions: list[Ques
         resumed=resumed,
         block=config.num_iterations,
     )
-    result = loop.run(Learner(config, context, model, initial, chosen, prompts, trigger=trigger).step)
+    learner = Learner(config, context, model, initial, chosen, prompts, trigger=trigger, width=loaded.width)
+    result = loop.run(learner.step)
     return {**result, "num_prompts": len(chosen)}
 
 
@@ -91,6 +93,7 @@ class Learner:
         questions: of the training.
         prompts: their token ids.
         trigger: whether the model's trigger decides where latents stand.
+        width: completions that go through the model at the same time; None takes the config's.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Learner:
         prompts: list[list[int]],
         *,
         trigger: bool,
+        width: Width | None = None,
     ) -> None:
         self._config = config
         self._context = context
@@ -111,6 +115,7 @@ class Learner:
         self._questions = questions
         self._prompts = prompts
         self._trigger = trigger
+        self._width = width or fixed_width(config)
         self._metrics: dict[str, float] = {}
         self._replays: list[Replay] = []
         self._before: list[_Before] = []
@@ -126,7 +131,7 @@ class Learner:
             self._replays = self._taught_by(rollout)
             self._metrics = self._metrics_of(rollout)
             self._before = []
-        parts = [self._backward(batch) for batch in slices(range(len(self._replays)), self._config.batch_size)]
+        parts = [self._backward(batch) for batch in slices(range(len(self._replays)), self._width.rows)]
         own = [sum(part) for part in zip(*parts, strict=True)] or [0.0, 0.0, 0.0, 0]
         loss, divergence, gap, tokens = self._context.team.sum(*own)
         metrics = dict(self._metrics)
@@ -149,6 +154,7 @@ class Learner:
             trigger=self._trigger,
             tokens=True,
             decisions=False,
+            width=self._width.rows,
             choose=self._by_chance if self._config.skip_probability else None,
         )
 

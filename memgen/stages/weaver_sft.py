@@ -28,6 +28,7 @@ from memgen.stages.loading import Loaded, load, refuse_other_shape
 from memgen.stages.signals import latent_signals
 from memgen.stages.slices import slices
 from memgen.stages.training import LOWER, TrainingLoop, batch_of, drawn, epochs_after, resume_point, seed_of
+from memgen.stages.width import Width, fixed_width
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def weaver_sft(
         BadInput: model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for.
     """
-    loaded = load(config, context, TRAINING_CONDITIONS)
+    loaded = load(config, context, TRAINING_CONDITIONS, may_halve=context.team.size == 1)
     examples = encode(
         loaded.base, drawn(questions, num_rows(config, context.data_folder), config.seed), config, context
     )
@@ -70,7 +71,7 @@ def weaver_sft(
         total_steps=num_steps(config, len(examples)),
         resumed=resumed,
     )
-    teacher = Teacher(config, context, model, examples, validation, loop.notes)
+    teacher = Teacher(config, context, model, examples, validation, loop.notes, loaded.width)
     result = loop.run(teacher.step, teacher.validate)
     return {**result, "num_examples": len(examples)}
 
@@ -86,12 +87,14 @@ class Teacher:
         examples: list[Example],
         held_out: list[Example],
         notes: dict[str, float],
+        width: Width | None = None,
     ) -> None:
         self._config = config
         self._context = context
         self._model = model
         self._examples = examples
         self._held_out = held_out
+        self._width = width or fixed_width(config)
         self._notes = notes  # validation loss before the training, and the newest one
 
     def step(self, number: int) -> dict[str, float]:
@@ -100,10 +103,10 @@ class Teacher:
         per_step = config.batch_size * config.gradient_accumulation_steps
         chosen = [self._examples[index] for index in batch_of(len(self._examples), per_step, number, config.seed)]
         labels = sum(example.num_labels for example in chosen)
-        rows = [self._thinned(example, number, place) for place, example in enumerate(chosen)]
+        rows = [self._drawn(example, number, place) for place, example in enumerate(chosen)]
         own = 0.0
         self._model.train()
-        for batch in slices(team.share(rows), config.batch_size):
+        for batch in slices(team.share(rows), self._width.rows):
             loss = self._summed_loss(batch) / labels
             if loss.requires_grad:  # a batch without any insertion point has nothing to train
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -122,7 +125,7 @@ class Teacher:
             return
         context, own = self._context, 0.0
         with torch.no_grad():
-            for batch in slices(self._held_out, self._config.batch_size)[context.team.rank :: context.team.size]:
+            for batch in slices(self._held_out, self._width.rows)[context.team.rank :: context.team.size]:
                 if context.stop.requested():
                     break
                 own += float(self._summed_loss(self._rows(batch)))
@@ -144,6 +147,13 @@ class Teacher:
 
     def _summed_loss(self, rows: Sequence[Row]) -> torch.Tensor:
         return -torch.cat(self._model.token_logprobs(rows)).sum()
+
+    def _drawn(self, example: Example, number: int, place: int) -> Row:
+        """A row of a step; its points and its dropout are its own, whatever it is read together with."""
+        row = self._thinned(example, number, place)
+        if self._config.micro_batch_size is None:
+            return row
+        return replace(row, seed=seed_of(self._config.seed, "dropout", number, place))
 
     def _thinned(self, example: Example, number: int, place: int) -> Row:
         """A row of a step with some delimiters' points left out; the same in every process and after every resume."""

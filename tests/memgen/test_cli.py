@@ -23,7 +23,7 @@ def memgen(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_memory_prints_the_parts_and_says_whether_the_gpus_hold_the_run() -> None:
     large = ("memory", "--preset", "Qwen/Qwen3-14B", "--setting", "weaver")
-    done = memgen(*large, "--gpu-memory", "24", "--gpus", "2")
+    done = memgen(*large, "--gpu-memory", "24", "--gpus", "2", "--batch-size", "8")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "evaluate weaver of Qwen/Qwen3-14B on cuda, weights in bfloat16"
@@ -32,7 +32,9 @@ def test_memory_prints_the_parts_and_says_whether_the_gpus_hold_the_run() -> Non
     assert lines[-1].startswith("Its layers are spread over the 2 GPUs, at most")
     parts = [float(line[12:21]) for line in lines if line[12:].strip()[:1].isdigit() and " GiB" in line[21:25]]
     assert parts[-1] == pytest.approx(sum(parts[:-1]), abs=0.05)
-    assert memgen(*large, "--gpu-memory", "80").stdout.endswith("One GPU holds the run.\n")
+    wide = memgen(*large, "--gpu-memory", "80").stdout
+    assert wide.endswith("One GPU holds the run.\n")
+    assert int(wide.split("rows       ")[1].split(" ")[0]) > 8, "as many as fit"
     assert memgen(*large, "--gpu-memory", "16").stdout.endswith("Choose a smaller model, or more or larger GPUs.\n")
     lower = memgen(*large, "--gpu-memory", "40", "--batch-size", "100").stdout
     assert "Lower batch_size or max_completion_length" in lower

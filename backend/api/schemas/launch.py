@@ -74,12 +74,14 @@ class PreflightReply(ApiReply):
     """What would make it wait or fail later, e.g. that no worker is alive."""
     num_questions: int | None
     memory_bytes: int | None
-    """Memory on the device of the slots that are alive (on a CPU if there are none)."""
+    """Memory on the device of the slots that are alive (on a CPU if there are none); where the config takes as many
+    rows at the same time as fit, what it can't do without."""
     memory_device: str
     fits: bool | None
     """Whether a slot that is alive holds it."""
     placement: str
-    """How the slots that are alive hold it, one sentence."""
+    """How the slots that are alive hold it, one sentence; and how many rows it would work on at the same time on each,
+    where its config leaves that open."""
     disk_bytes: int | None
     """What the run writes at most."""
     expected_seconds: float | None

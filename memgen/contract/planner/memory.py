@@ -78,7 +78,7 @@ def weights_bytes(preset: Preset, dtype: str = "bfloat16", device: str = "cuda")
 def plan(
     config: RunConfig, preset: Preset, device: str, shape: Shape | None = None, start: Parts | None = None
 ) -> MemoryPlan:
-    """Memory of a run.
+    """Memory of a run; of one that takes as many rows as fit, what it can't do without.
 
     Args:
         config: of the run.
@@ -87,6 +87,8 @@ def plan(
         shape: of a batch; None takes the fullest.
         start: what its checkpoint has, where that is known.
     """
+    if device == "cpu" and config.width is None:
+        config = config.with_width(config.usual_width)
     dims, size = preset.dimensions, bytes_per_number(config.dtype, device)
     memory, parts = stage_of(config).memory, parts_of(config, start)
     held = memory.moments(config, parts, dims, size, device, shape or memory.batch(config, parts))

@@ -62,17 +62,17 @@ def batch_of_solutions(config: StageConfig, parts: Parts) -> Shape:
     A single row may be the longest of all; several such rows hardly ever meet in one batch.
     """
     chosen = data_set(config.data)
-    prompt, solution = chosen.fullest if config.batch_size > 1 else chosen.longest
+    prompt, solution = chosen.fullest if _rows(config) > 1 else chosen.longest
     return _batch(config, parts, prompt, min(config.max_completion_length, solution))
 
 
 def _batch(config: StageConfig, parts: Parts, prompt: int, completion: int) -> Shape:
     prompt = min(config.max_prompt_length, prompt)
     if not config.has_latents:
-        return Shape(config.batch_size, prompt, completion, prompt_insertions=0, insertions=0)
+        return Shape(_rows(config), prompt, completion, prompt_insertions=0, insertions=0)
     limits = Limits(**{name: parts.numbers[name] for name in LIMITS})
     return Shape(
-        config.batch_size,
+        _rows(config),
         prompt,
         completion,
         prompt_insertions=limits.max_prompt_aug_num,
@@ -80,6 +80,11 @@ def _batch(config: StageConfig, parts: Parts, prompt: int, completion: int) -> S
         prompt_latents=parts.numbers["prompt_latents_len"],
         inference_latents=parts.numbers["inference_latents_len"],
     )
+
+
+def _rows(config: StageConfig) -> int:
+    """Rows of a batch; where as many as fit are asked for, one is what a run can't do without."""
+    return config.width or 1
 
 
 def weaver_passes(shape: Shape) -> list[Pass]:

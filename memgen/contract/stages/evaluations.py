@@ -7,6 +7,7 @@ FIRST_FIELDS = ("data", "split", "num_questions", "batch_size", "max_completion_
 TRAINING_ROWS = (("train", None),)
 EMPTY = {
     "num_questions": "all",
+    "batch_size": "automatic",
     "revision": "newest",
     **dict.fromkeys((*LENGTHS, *INSERTION), "the checkpoint's"),
 }

@@ -12,13 +12,13 @@ from memgen.contract.planner.parts import Lora, Parts
 from memgen.contract.planner.shapes import Pass, Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
-from memgen.contract.stage_configs import INSERTION, LENGTHS, FromRewards, some_insertion
+from memgen.contract.stage_configs import INSERTION, LENGTHS, FromRewards, WovenTraining, some_insertion
 from memgen.contract.stages import trainings
 
 PenaltyForm = Literal["decision", "rate"]
 
 
-class TriggerGrpoConfig(FromRewards):
+class TriggerGrpoConfig(WovenTraining, FromRewards):
     """Train the trigger's decisions to insert or skip with GRPO; everything else stays frozen."""
 
     stage: Literal["trigger_grpo"] = "trigger_grpo"
@@ -30,8 +30,8 @@ class TriggerGrpoConfig(FromRewards):
     num_train_epochs: int = Field(default=1, ge=1, le=1000)
     """Passes over the training questions."""
     batch_size: int = Field(default=8, ge=2, le=512)
-    """Completions that are generated and trained on at the same time; a multiple of num_generations. Several GPUs share
-    those of a step."""
+    """Completions of a step, times gradient_accumulation_steps; a multiple of num_generations. Several GPUs share
+    them."""
     gradient_accumulation_steps: Annotated[int, Added(1)] = Field(default=4, ge=1, le=1024)
     """Batches of one step. A question whose completions all have the same reward teaches nothing, so a step has several
     questions: batch_size / num_generations times this many. More of them need no more memory."""
@@ -135,7 +135,7 @@ STAGE: Stage[TriggerGrpoConfig] = Stage(
             "num_generations", "learning_rate", "max_completion_length",
         ),
         empty={
-            **trainings.EMPTY,
+            **trainings.EMPTY_OF_WOVEN,
             "num_questions": "a third",
             "head_learning_rate": "learning rate",
             **dict.fromkeys((*LENGTHS, *INSERTION), "the checkpoint's"),

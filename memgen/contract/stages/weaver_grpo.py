@@ -10,12 +10,12 @@ from memgen.contract.planner.parts import Parts, number_of
 from memgen.contract.planner.shapes import Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
-from memgen.contract.stage_configs import INSERTION, LENGTHS, USUAL, FromRewards, some_insertion
+from memgen.contract.stage_configs import INSERTION, LENGTHS, USUAL, FromRewards, WovenTraining, some_insertion
 from memgen.contract.stages import trainings, weaver_trainings
 from memgen.contract.weaver_variants import TargetsOfCheckpoint, VariantOfCheckpoint, told
 
 
-class WeaverGrpoConfig(FromRewards):
+class WeaverGrpoConfig(WovenTraining, FromRewards):
     """Train the weaver with GRPO, by the reward of its completions; reasoner and trigger stay frozen."""
 
     stage: Literal["weaver_grpo"] = "weaver_grpo"
@@ -28,8 +28,8 @@ class WeaverGrpoConfig(FromRewards):
     num_train_epochs: int = Field(default=2, ge=1, le=1000)
     """Passes over the training questions."""
     batch_size: int = Field(default=8, ge=2, le=512)
-    """Completions that are generated and trained on at the same time; a multiple of num_generations. Several GPUs share
-    those of a step."""
+    """Completions of a step, times gradient_accumulation_steps; a multiple of num_generations. Several GPUs share
+    them."""
     gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024)
     """Batches of one step. A question whose completions all have the same reward teaches nothing; with more batches a
     step has more questions, and needs no more memory."""
@@ -139,7 +139,7 @@ STAGE: Stage[WeaverGrpoConfig] = Stage(
             "max_completion_length",
         ),
         empty={
-            **trainings.EMPTY,
+            **trainings.EMPTY_OF_WOVEN,
             "num_questions": "all",
             "latents_learning_rate": "learning rate",
             "projections_learning_rate": "learning rate",

@@ -10,12 +10,12 @@ from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.shapes import Shape, batch_of_solutions
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Form, Launch, Memory, Next, Panel, Stage, Work
-from memgen.contract.stage_configs import LENGTHS, LIMITS, USUAL, Training, some_insertion
+from memgen.contract.stage_configs import LENGTHS, LIMITS, USUAL, WovenTraining, some_insertion
 from memgen.contract.stages import trainings, weaver_trainings
 from memgen.contract.weaver_variants import TargetsField, VariantField, told
 
 
-class WeaverSftConfig(Training):
+class WeaverSftConfig(WovenTraining):
     """Train the weaver on solutions: latents, projections and its LoRA; the reasoner stays frozen."""
 
     stage: Literal["weaver_sft"] = "weaver_sft"
@@ -27,9 +27,9 @@ class WeaverSftConfig(Training):
     num_train_epochs: int = Field(default=2, ge=1, le=1000)
     """Passes over the training questions."""
     batch_size: int = Field(default=4, ge=1, le=512)
-    """Examples of one forward pass; several GPUs share those of a step."""
+    """Examples of a step, times gradient_accumulation_steps; several GPUs share them."""
     gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024)
-    """Forward passes of one step."""
+    """How many times batch_size a step has."""
     learning_rate: float = Field(default=1e-5, gt=0, le=1)
     """Highest learning rate; of the LoRA, and of what has no rate of its own."""
     latents_learning_rate: float | None = Field(default=None, gt=0, le=1)
@@ -124,7 +124,7 @@ STAGE: Stage[WeaverSftConfig] = Stage(
             "max_completion_length", *LENGTHS, *LIMITS,
         ),
         empty={
-            **trainings.EMPTY,
+            **trainings.EMPTY_OF_WOVEN,
             "num_questions": "all",
             "latents_learning_rate": "learning rate",
             "projections_learning_rate": "learning rate",

@@ -31,6 +31,7 @@ from memgen.stages.loading import Loaded
 from memgen.stages.training import TrainingLoop
 from memgen.stages.trigger_grpo import Learner, trigger_parameters
 from memgen.stages.weaver_sft import Example, Teacher
+from memgen.stages.width import fixed_width
 from memgen.stop import StopRequest
 
 INSERTIONS = 5  # after the prompt's, in an example's answer
@@ -247,7 +248,7 @@ def _loop(
     steps: int,
     block: int = 1,
 ) -> TrainingLoop:
-    loaded = Loaded(model.base, "random weights", None, None)
+    loaded = Loaded(model.base, "random weights", None, None, fixed_width(config))
     return TrainingLoop(
         config, context, loaded, model, part=part, rates={}, total_steps=steps, resumed=None, block=block
     )

@@ -90,7 +90,7 @@ def test_field_of_a_strange_type_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     ("name", "given", "start"),
-    [("split", "train", "train"), ("split", "gone", "test"), ("batch_size", 4, 4), ("batch_size", 0, 8),
+    [("split", "train", "train"), ("split", "gone", "test"), ("batch_size", 4, 4), ("batch_size", 0, "auto"),
      ("num_questions", None, None), ("num_questions", 200_000, None)],
 )  # fmt: skip
 def test_given_value_counts_only_where_the_field_can_take_it(name: str, given: object, start: object) -> None:
@@ -116,6 +116,17 @@ def test_number_can_be_set_and_emptied_again() -> None:
     app.number_input(key="config_num_questions").set_value(None).run()
     assert app.session_state["result"]["num_questions"] is None
     assert app.number_input(key="config_num_questions").placeholder == "all"
+
+
+def test_number_that_may_be_left_to_the_machine_is_automatic_where_it_is_empty() -> None:
+    app = run_form()
+    widget = app.number_input(key="config_batch_size")
+    assert widget.value is None
+    assert app.session_state["result"]["batch_size"] == "auto"
+    app.number_input(key="config_batch_size").set_value(16).run()
+    assert app.session_state["result"]["batch_size"] == 16
+    app.number_input(key="config_batch_size").set_value(None).run()
+    assert app.session_state["result"]["batch_size"] == "auto"
 
 
 def test_bounds_and_label_reach_the_widget() -> None:

@@ -23,7 +23,7 @@ def refusal(data: object) -> InvalidConfig:
 
 def test_defaults_are_those_of_the_method() -> None:
     config = parse_config({"stage": "evaluate"})
-    assert (config.batch_size, config.max_prompt_length, config.max_completion_length) == (8, 1024, 1024)
+    assert (config.batch_size, config.max_prompt_length, config.max_completion_length) == ("auto", 1024, 1024)
     assert (config.seed, config.data, config.split, config.num_questions) == (42, "gsm8k", "test", None)
 
 
@@ -196,7 +196,7 @@ def test_config_that_somebody_types_has_the_defaults_of_today() -> None:
     ],
 )
 def test_style_of_the_prompt_is_part_of_the_label(fields: dict[str, object], label: str, longest: int) -> None:
-    config = parse_config({"stage": "evaluate", **fields})
+    config = parse_config({"stage": "evaluate", "batch_size": 8, **fields})
     assert (config.measured, config.max_prompt_length) == (label, longest)
     assert (config_hash(config) == "c538ea88a5f83798") == (not fields)
 

@@ -21,6 +21,7 @@ def test_field_that_takes_text_gets_the_word_as_it_stands(field: str, text: str)
     ("field", "text", "value"),
     [
         ("batch_size", "16", 16),
+        ("batch_size", "auto", "auto"),
         ("num_questions", "null", None),
         ("num_questions", "", None),
         ("checkpoint", "", None),

@@ -55,7 +55,7 @@ def test_prompt_of_ours_is_the_authors_to_the_character() -> None:
 
 
 def test_stored_config_keeps_its_hash() -> None:
-    assert config_hash(parse_config({"stage": "evaluate"})) == "c538ea88a5f83798"
+    assert config_hash(parse_config({"stage": "evaluate", "batch_size": 8})) == "c538ea88a5f83798"
 
 
 def test_plugin_joins_ours() -> None:

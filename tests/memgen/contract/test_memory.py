@@ -50,9 +50,10 @@ def test_larger_batch_takes_more_caches_and_activations_and_nothing_else() -> No
 
 
 def test_one_row_may_be_the_longest_and_a_larger_batch_never_needs_less() -> None:
-    needs = [total(WeaverSftConfig(batch_size=rows)) for rows in range(1, 6)]
+    needs = [total(WeaverSftConfig(micro_batch_size=rows)) for rows in range(1, 6)]
     assert needs == sorted(set(needs))
-    assert fullest_batch(WeaverSftConfig(batch_size=1)).completion > fullest_batch(WeaverSftConfig()).completion
+    one, two = (fullest_batch(WeaverSftConfig(micro_batch_size=rows)) for rows in (1, 2))
+    assert one.completion > two.completion
 
 
 def test_each_setting_of_an_evaluation_needs_more_than_the_one_before() -> None:
@@ -81,8 +82,10 @@ def test_weaver_reads_each_token_once_and_latents_with_the_next_tokens() -> None
 
 
 def test_rows_are_as_long_as_data_and_limits_allow() -> None:
-    assert fullest_batch(WeaverSftConfig(data="wordproblems")) == Shape(4, 80, 72)
-    assert fullest_batch(WeaverSftConfig(max_prompt_length=50, max_completion_length=40)) == Shape(4, 50, 40)
+    assert fullest_batch(WeaverSftConfig(data="wordproblems", micro_batch_size=4)) == Shape(4, 80, 72)
+    assert fullest_batch(
+        WeaverSftConfig(max_prompt_length=50, max_completion_length=40, micro_batch_size=None)
+    ) == Shape(4, 50, 40)
     assert fullest_batch(EvaluateConfig(batch_size=2)) == Shape(2, 300, 1024, prompt_insertions=0, insertions=0)
     assert fullest_batch(TriggerGrpoConfig(checkpoint="x")).prompt == 300
     config = parse_config({"stage": "evaluate", "setting": "weaver", "checkpoint": "x", "inference_latents_len": 4})

@@ -18,7 +18,8 @@ from memgen.contract.planner.gold import gold_moment
 from memgen.contract.planner.memory import MemoryPlan, plan
 from memgen.contract.planner.moments import Moment
 from memgen.contract.planner.parts import Lora, Parts, parts_of
-from memgen.contract.planner.shapes import Shape
+from memgen.contract.planner.shapes import Shape, weaver_passes
+from memgen.contract.planner.width import rows_that_fit
 from memgen.contract.presets import BUILT_IN, Preset, get_preset
 from memgen.contract.stages import stage_of
 from memgen.contract.stages.evaluate import EvaluateConfig
@@ -245,6 +246,34 @@ def test_base_generation_holds_what_the_planner_says_however_wide_it_is(rows: in
     _, end = said(EvaluateConfig(), preset, "generation", shape)
     assert first.total == pytest.approx(prompts.most, rel=0.05)
     assert end.total == pytest.approx(last.most, rel=0.05)
+
+
+@pytest.mark.parametrize("card", [16, 24, 80])
+def test_width_that_fits_on_a_card_is_planned_as_counted_with_latents(card: int) -> None:
+    preset, config = get_preset("Qwen/Qwen2.5-1.5B-Instruct"), EvaluateConfig(setting="weaver", checkpoint="x")
+    rows = rows_that_fit(config, preset, [card * 2**30], 10_000)
+    shape = stage_of(config).memory.batch(config.with_width(rows), parts_of(config))
+    model = model_of(preset, "meta", torch.bfloat16)
+    everyone, at_prompt = range(rows), [True] * rows
+
+    def tokens(count: int) -> list[torch.Tensor]:
+        return [model.embed(torch.empty(count, dtype=torch.long, device="meta"))] * rows
+
+    with torch.no_grad():
+        reasoner, weaver = (model.row_stream(rows) for _ in range(2))
+        reasoner.read(everyone, tokens(shape.positions))
+        weaver.read(everyone, tokens(weaver_passes(shape)[-1].seen))
+        for row in everyone:  # all answers end at one token, and prompts take their places
+            reasoner.clear(row)
+            weaver.clear(row)
+        with Peak(parameters_of(model)) as peak:
+            peak.add([*buffers(reasoner), *buffers(weaver)])
+            prompts = tokens(shape.prompt)
+            reading = Reading(reasoner, everyone, prompts), Reading(weaver, everyone, prompts)
+            model.read_and_weave(*reading, prompt=at_prompt)
+    need = plan(config.with_width(rows), preset, "cuda")
+    counted = size_of(parameters_of(model)) + peak.most
+    assert need.total - need.process == pytest.approx(counted, rel=0.1)
 
 
 def test_likelihood_of_solutions_holds_what_the_planner_says(monkeypatch: pytest.MonkeyPatch) -> None:

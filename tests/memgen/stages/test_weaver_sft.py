@@ -19,7 +19,7 @@ from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.monitor import Monitor
 from memgen.stages import training
-from memgen.stages.training import batch_of, epochs_after
+from memgen.stages.training import Step, TrainingLoop, batch_of, epochs_after
 from memgen.stop import Stopped
 from tests.conftest import TINY
 from tests.memgen.stages.running import Killed, StopWhen, config_of, events, kill_after, metric, run
@@ -306,3 +306,39 @@ def test_training_whose_rows_do_not_fill_its_steps_ends_at_its_last_epoch(home: 
     result = run(home, tmp_path / "run", config_of(stage="weaver_sft", **fields))
     assert (result["steps"], result["epoch"]) == (4, 2.0)
     assert list(metric(tmp_path / "run", "train/epoch").values()) == [0.8, 1.0, 1.8, 2.0]
+
+
+def gradients_of_a_step(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, **fields: object) -> torch.Tensor:
+    """All gradients of a training's only step, one after the other."""
+    seen: list[torch.Tensor] = []
+    whole = TrainingLoop._compute
+
+    def compute(self: TrainingLoop, number: int, step: Step) -> dict[str, float]:
+        metrics = whole(self, number, step)
+        seen.extend(torch.zeros_like(one) if one.grad is None else one.grad.clone() for one in self._parameters)
+        return metrics
+
+    monkeypatch.setattr(TrainingLoop, "_compute", compute)
+    run(home, folder, config_of(
+        stage="weaver_sft", num_questions=8, max_steps=1, batch_size=4, eval_questions=0, lora_dropout=0.3,
+        skip_probability=0.3, **fields,
+    ))  # fmt: skip
+    return torch.cat([one.flatten() for one in seen])
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_step_learns_the_same_however_many_rows_go_through_the_model_together(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpointing: bool
+) -> None:
+    def step(**fields: object) -> torch.Tensor:
+        name = "-".join(map(str, fields.values()))
+        with monkeypatch.context() as patch:
+            return gradients_of_a_step(
+                home, tmp_path / name, patch, gradient_checkpointing=checkpointing, seed=3, **fields
+            )
+
+    whole = step(micro_batch_size=4)
+    for rows in (1, 2, "auto"):
+        assert (step(micro_batch_size=rows) - whole).norm() < 1e-5 * whole.norm()
+    together = step(micro_batch_size=None)  # as versions before drew dropout
+    assert (together - whole).norm() > 1e-2 * whole.norm(), "other masks"

@@ -1,0 +1,191 @@
+"""Memory that runs out in the middle of a run: a real limit on a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from memgen.contract.peak import PEAK, PLAN
+from memgen.stages.peak import peak_of
+
+from memgen.contract.answers import AnswerRecord, read_answers
+from memgen.contract.config import RunConfig
+from memgen.contract.json_file import read_object
+from memgen.contract.planner.memory import PROCESS_BYTES, plan
+from memgen.contract.planner.width import rows_that_fit
+from memgen.contract.presets import get_preset
+from memgen.contract.rundir import RunDir, write_json
+from memgen.contract.stages.evaluate import EvaluateConfig
+from memgen.contract.stages.weaver_sft import WeaverSftConfig
+from memgen.contract.status import StopMode
+from memgen.monitor import Monitor
+from memgen.parallel.team import Team
+from memgen.stages.context import Context
+from memgen.stages.weaver_sft import Teacher
+from memgen.stages.width import Width, choose_width
+from memgen.stop import Stopped, StopRequest
+from tests.memgen.stages.running import StopWhen, config_of, events, run
+
+RUN = """
+import resource, sys
+from pathlib import Path
+from memgen.contract.rundir import RunDir
+from memgen.data.questions import Question
+from memgen.monitor import Monitor
+from memgen.parallel.team import Team
+from memgen.stages.context import Context
+from memgen.stages.evaluate import evaluate
+from memgen.stop import StopRequest
+from tests.memgen.stages.running import config_of
+
+ROOM = 400 * 2**20  # for eight rows of which each wants its whole row of a mask: too little, and enough for four
+
+
+class Limiting(Monitor):
+    def phase(self, name, detail=""):
+        super().phase(name, detail)
+        if name == "generate" and sys.argv[3] == "limited":
+            lines = Path("/proc/self/status").read_text().splitlines()
+            used = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData"))
+            resource.setrlimit(resource.RLIMIT_DATA, (used + ROOM, used + ROOM))
+
+
+home, folder, width = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[4]
+config = config_of(
+    stage="evaluate",
+    max_prompt_length=8192,
+    max_completion_length=3,
+    batch_size=width if width == "auto" else int(width),
+)
+words = ("Ann has 3 apples, and Ben has 4 pears. " * 260).split()
+questions = [Question(f"q{row}", " ".join(words[: 1800 - 7 * row]), "#### 7", "7") for row in range(16)]
+run_dir = RunDir(folder, config.stage)
+monitor = Limiting(run_dir.events)
+evaluate(config, Context(run_dir, None, home, None, monitor, StopRequest(), Team()), questions)
+monitor.close()
+"""
+
+
+def evaluation(home: Path, folder: Path, limit: str, width: str) -> subprocess.CompletedProcess[str]:
+    folder.mkdir()
+    return subprocess.run(
+        [sys.executable, "-c", RUN, str(home), str(folder), limit, width],
+        env={**os.environ, "MEMGEN_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def answers_of(folder: Path) -> dict[int, AnswerRecord]:
+    return {answer.index: answer for answer in read_answers(RunDir(folder).answers)[0]}
+
+
+def test_memory_that_runs_out_halves_an_open_width_and_no_answer_is_lost(home: Path, tmp_path: Path) -> None:
+    done = evaluation(home, tmp_path / "auto", "limited", "auto")
+    assert done.returncode == 0, done.stderr[-3000:]
+    (warning,) = events(tmp_path / "auto", "warning")
+    assert warning["code"] == "width_halved"
+    assert "8 rows" in warning["message"]
+    assert "goes on with 4" in warning["message"]
+    halved = answers_of(tmp_path / "auto")
+    assert sorted(halved) == list(range(16))
+    assert {one.batch_size for one in halved.values()} == {4}
+    assert read_object(RunDir(tmp_path / "auto").environment)["batch_size"] == 8
+    assert evaluation(home, tmp_path / "narrow", "free", "4").returncode == 0
+    narrow = answers_of(tmp_path / "narrow")
+    assert [halved[index].completion for index in halved] == [narrow[index].completion for index in halved]
+
+    done = evaluation(home, tmp_path / "fixed", "limited", "8")
+    assert done.returncode != 0, "who names a number gets it, or an error"
+    assert "DefaultCPUAllocator" in done.stderr
+
+
+def test_a_single_row_that_is_too_much_and_any_other_error_end_the_run() -> None:
+    width = Width(4, may_halve=True, monitor=Monitor(None))
+    tried: list[int] = []
+
+    def work() -> None:
+        tried.append(width.rows)
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        width.halving(work)
+    assert tried == [4, 2, 1]
+
+    def broken() -> None:
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        Width(4, may_halve=True, monitor=Monitor(None)).halving(broken)
+
+
+SMALL = get_preset("Qwen/Qwen2.5-1.5B-Instruct")
+GIB = 2**30
+
+
+def context_of(folder: Path, config: RunConfig, resume: Path | None = None) -> Context:
+    earlier = RunDir(resume, config.stage) if resume else None
+    return Context(RunDir(folder, config.stage), earlier, folder, None, Monitor(None), StopRequest(), Team())
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One GPU of 24 GiB, of which a GiB is taken; a run takes 5 GiB of it at most."""
+    for name, answer in {
+        "is_available": True, "device_count": 1, "current_device": 0, "mem_get_info": (23 * GIB, 24 * GIB),
+        "max_memory_allocated": 5 * GIB,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, lambda *_, answer=answer: answer)
+
+
+@pytest.mark.usefixtures("card")
+def test_open_width_is_what_fits_beside_what_is_taken_and_that_of_the_attempt_that_is_resumed(tmp_path: Path) -> None:
+    config = EvaluateConfig(preset=SMALL.name, setting="weaver", checkpoint="x")
+    rows = choose_width(config, context_of(tmp_path, config), may_halve=True).rows
+    assert rows == rows_that_fit(config, SMALL, [23 * GIB + PROCESS_BYTES["cuda"]], 1319) > 8
+    few = config.model_copy(update={"num_questions": 5})
+    assert choose_width(few, context_of(tmp_path, few), may_halve=True).rows == 5
+    write_json(RunDir(tmp_path).environment, {"batch_size": 33})
+    assert choose_width(config, context_of(tmp_path, config, resume=tmp_path), may_halve=True).rows == 33
+    step = WeaverSftConfig(preset=SMALL.name, data="wordproblems", batch_size=4, gradient_accumulation_steps=3)
+    assert choose_width(step, context_of(tmp_path, step), may_halve=True).rows == 12, "all rows of a step"
+
+
+@pytest.mark.usefixtures("card")
+def test_run_on_a_card_leaves_its_peak_beside_the_plan_of_its_width(tmp_path: Path) -> None:
+    config = EvaluateConfig(preset=SMALL.name)
+    write_json(RunDir(tmp_path).environment, {"batch_size": 33})
+    need = plan(config.with_width(33), SMALL, "cuda")
+    planned = pytest.approx((need.total - need.process) / GIB, abs=1e-3)
+    assert peak_of(config, context_of(tmp_path, config)) == {PEAK: 5.0, PLAN: planned}
+
+
+def test_step_of_a_training_begins_again_with_half_of_its_rows_and_a_resume_keeps_to_that(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(stage="weaver_sft", num_questions=8, max_steps=3, batch_size=4, eval_questions=0, save_steps=1)
+    whole = run(home, tmp_path / "whole", config)
+    tried: list[int] = []
+    summed = Teacher._summed_loss
+
+    def tight(self: Teacher, rows: list[object]) -> torch.Tensor:
+        tried.append(len(rows))
+        if len(tried) == 2 or len(rows) > 2:  # in the middle of a step, too
+            raise MemoryError
+        return summed(self, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Teacher, "_summed_loss", tight)
+    stop = StopWhen(lambda: tried[-1:] == [1] and len(tried) > 6, StopMode.SAVE)
+    with pytest.raises(Stopped):
+        run(home, tmp_path / "tight", config, stop=stop)
+    assert tried[:3] == [4, 2, 1]
+    assert [event["code"] for event in events(tmp_path / "tight", "warning")] == ["width_halved"] * 2
+    tried[:] = [0, 0, 0]
+    result = run(home, tmp_path / "tight", config, resume=tmp_path / "tight")
+    assert set(tried[3:]) == {1}
+    assert (whole["micro_batch_size"], result["micro_batch_size"]) == (4, 1)
+    assert result["loss"] == pytest.approx(whole["loss"], rel=1e-5)
