@@ -1,7 +1,7 @@
 """Would a config run, and why not: what a person sees before a launch."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -11,6 +11,7 @@ from backend.services import checkpoints, fit, pipelines
 from backend.services.checkpoints import start_of
 from backend.services.claim import slots_of
 from backend.services.disk import disk_bytes
+from backend.services.peaks import experience
 from backend.services.preflight import check, check_all, rows_of
 from backend.services.row_check import check_rows
 from backend.services.surroundings import Surroundings
@@ -24,6 +25,9 @@ from memgen.contract.rows import num_steps
 from memgen.contract.stages import stage_of
 from memgen.contract.status import RunStatus
 
+Alive = Sequence[tuple[str, s.SlotReport]]
+"""Slots that are alive, with the names of their machines."""
+
 
 def preflight(
     database: Database, data: Mapping[str, Any], settings: Settings, around: Surroundings
@@ -36,7 +40,7 @@ def preflight(
             origin = checkpoints.check_parent(session, config, settings.home)
     except InvalidConfig as error:
         with database.read() as session:
-            _, device = _slots(session, around)
+            device = _device(_alive(session, around))
         problems = [item.problem.in_sentences() for item in error.problems]
         return s.PreflightReply(
             ok=False,
@@ -51,9 +55,8 @@ def preflight(
             expected_seconds=None,
         )
     with database.read() as session:
-        slots, device = _slots(session, around)
         start = start_of(session, origin[0].id if origin else None)
-        return _describe(session, config, start, settings, slots, device, around.broker)
+        return _describe(session, config, start, settings, _alive(session, around), around.broker)
 
 
 def pipeline_preflight(
@@ -70,10 +73,10 @@ def pipeline_preflight(
             ok=False, problems=[item.problem.in_sentences() for item in error.problems], steps={}
         )
     with database.read() as session:
-        slots, device = _slots(session, around)
+        alive = _alive(session, around)
         starts = _starts(session, spec, configs)
         steps = {
-            name: _describe(session, config, starts[name], settings, slots, device, around.broker)
+            name: _describe(session, config, starts[name], settings, alive, around.broker)
             for name, config in configs.items()
         }
     return s.PipelinePreflight(ok=True, problems=[], steps=steps)
@@ -93,34 +96,38 @@ def _starts(
     return starts
 
 
-def _slots(session: Session, around: Surroundings) -> tuple[list[s.SlotReport], str]:
-    """Slots that are alive, and the kind of device that a run would get."""
+def _alive(session: Session, around: Surroundings) -> Alive:
+    """Slots that are alive, each with its machine."""
     workers = [worker for worker in session.exec(select(Worker)) if around.is_alive(worker)]
-    slots = [slot for worker in workers for slot in slots_of(worker)]
-    return slots, "cuda" if any(slot.device == "cuda" for slot in slots) else "cpu"
+    return [(worker.host, slot) for worker in workers for slot in slots_of(worker)]
+
+
+def _device(alive: Alive) -> str:
+    """The kind of device that a run would get."""
+    return "cuda" if any(slot.device == "cuda" for _, slot in alive) else "cpu"
 
 
 def _describe(
-    session: Session,
-    config: RunConfig,
-    start: Parts | None,
-    settings: Settings,
-    slots: list[s.SlotReport],
-    device: str,
-    broker: str,
+    session: Session, config: RunConfig, start: Parts | None, settings: Settings, alive: Alive, broker: str
 ) -> s.PreflightReply:
+    slots, device = [slot for _, slot in alive], _device(alive)
     placement, fits = fit.slots_text(config, slots, start)
     count = rows_of(config, settings)
     rows = check_rows(config, settings.data_folders.get(config.data))
+    plan = fit.plan_on(config, device, start)
+    past = [(slot, one) for host, slot in alive if (one := experience(session, config, host, slot)) is not None]
+    words = [placement, fit.widths_text(config, slots, count, start), *dict.fromkeys(one.words for _, one in past)]
+    warnings = _warnings(config, start, slots, broker, fits=fits)
+    warnings += [one.warning(slot) for slot, one in past if plan.total <= slot.total_memory < one.corrected(plan)]
     return s.PreflightReply(
         ok=True,
         problems=[],
-        warnings=[*_warnings(config, start, slots, broker, fits=fits), *rows.warnings],
+        warnings=[*warnings, *rows.warnings],
         num_questions=count,
-        memory_bytes=fit.plan_on(config, device, start).total,
+        memory_bytes=max((one.corrected(plan) for _, one in past), default=plan.total),
         memory_device=device,
         fits=fits,
-        placement=placement,
+        placement=" ".join(filter(None, words)),
         disk_bytes=disk_bytes(config, count, start),
         expected_seconds=_expected_seconds(session, config, count),
     )

@@ -22,7 +22,10 @@ def run_stage(config: RunConfig, context: Context) -> dict[str, float]:
     stage = stage_of(config)
     questions = [context.questions(config, split, limit) for split, limit in stage.work.reads(config)]
     context = replace(context, rows_hash=rows_hash(*questions))
-    return runner(stage.runner)(config, context, *questions)
+    result = runner(stage.runner)(config, context, *questions)
+    from memgen.stages.peak import peak_of  # torch is there by now
+
+    return {**result, **peak_of(config, context)} if context.team.is_main else result
 
 
 def runner(path: str) -> Callable[..., dict[str, float]]:
