@@ -21,7 +21,7 @@ from backend.api.schemas.data_sets import (
     GivenFile,
     UploadOut,
 )
-from backend.api.schemas.home import AttentionOut, GainOut, HomeOut, ResultOut, RunningOut
+from backend.api.schemas.home import AttentionOut, HomeOut, RunningOut
 from backend.api.schemas.house import HealthOut, PauseRequest, QueueOut, SickSlotOut, SlotOut, WorkerList, WorkerOut
 from backend.api.schemas.launch import (
     BrokenPluginOut,

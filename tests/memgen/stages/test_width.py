@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from memgen.contract.peak import PEAK, PLAN
-from memgen.stages.peak import peak_of
 
 from memgen.contract.answers import AnswerRecord, read_answers
 from memgen.contract.config import RunConfig
 from memgen.contract.json_file import read_object
+from memgen.contract.peak import PEAK, PLAN
 from memgen.contract.planner.memory import PROCESS_BYTES, plan
 from memgen.contract.planner.width import rows_that_fit
 from memgen.contract.presets import get_preset
@@ -23,6 +22,7 @@ from memgen.contract.status import StopMode
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
 from memgen.stages.context import Context
+from memgen.stages.peak import peak_of
 from memgen.stages.weaver_sft import Teacher
 from memgen.stages.width import Width, choose_width
 from memgen.stop import Stopped, StopRequest
