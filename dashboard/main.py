@@ -13,7 +13,10 @@ ICON = (
     ' stroke-linejoin="round"/></svg>'
 )
 # the wide layout leaves more room at the sides than a table of runs can spare
-STYLE = "<style>.stMainBlockContainer { padding-inline: clamp(1rem, 3vw, 3rem); max-width: 100rem; }</style>"
+STYLE = """<style>
+.stMainBlockContainer { padding-inline: clamp(1rem, 3vw, 3rem); max-width: 100rem; }
+[data-testid="stStatusWidget"] { display: none; } /* its Stop ends the drawing of a page, and looks like one of runs */
+</style>"""
 
 st.set_page_config(page_title="MemGen", page_icon=ICON, layout="wide", initial_sidebar_state=250)
 st.html(STYLE)

@@ -246,10 +246,18 @@ class Client:
         return self._post("/runs/delete", s.BulkOut, body, key=key)
 
     def metrics(
-        self, run_id: int, *, name: str | None = None, since: int | None = None, max_points: int = 2000
+        self,
+        run_id: int,
+        *,
+        name: str | None = None,
+        since: int | None = None,
+        max_points: int = 2000,
+        attempt: int | None = None,
     ) -> s.MetricsOut:
-        """Metrics of a run, downsampled to `max_points` a series."""
-        return self._get(f"/runs/{run_id}/metrics", s.MetricsOut, name=name, since=since, max_points=max_points)
+        """Metrics of a run, downsampled to `max_points` a series; of one attempt, or joined."""
+        return self._get(
+            f"/runs/{run_id}/metrics", s.MetricsOut, name=name, since=since, max_points=max_points, attempt=attempt
+        )
 
     def log(
         self, run_id: int, *, attempt: int | None = None, offset: int | None = None, limit: int = 65536
@@ -304,9 +312,9 @@ class Client:
             scorer_version=scorer_version,
         )
 
-    def run_events(self, run_id: int, *, cursor: str | None = None) -> s.RunEventList:
-        """History of a run."""
-        return self._get(f"/runs/{run_id}/events", s.RunEventList, cursor=cursor)
+    def run_events(self, run_id: int, *, cursor: str | None = None, newest: bool = False) -> s.RunEventList:
+        """History of a run, oldest first; with `newest` from its end back."""
+        return self._get(f"/runs/{run_id}/events", s.RunEventList, cursor=cursor, newest=newest or None)
 
     # checkpoints and lineage
 

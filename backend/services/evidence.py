@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-CONFIDENCE = 0.95
+from memgen.contract.intervals import CONFIDENCE, wilson
+
 ALPHA = 1 - CONFIDENCE
 POWER = 0.8
 RESAMPLES = 5000
@@ -34,8 +35,7 @@ class Change:
 
 def interval(right: int, n: int) -> tuple[float, float]:
     """95 % Wilson interval of a share, `right` of `n`."""
-    found = stats.binomtest(right, n).proportion_ci(CONFIDENCE, method="wilson")
-    return float(found.low), float(found.high)
+    return wilson(right / n, n)
 
 
 def mcnemar(fixed: int, broken: int) -> float:

@@ -105,11 +105,13 @@ def _with_extracts(answer: AnswerRecord, data: str) -> s.AnswerOut:
     )
 
 
-def history(session: Session, run_id: int, *, cursor: str | None, limit: int) -> s.RunEventList:
-    """A page of a run's history, oldest first."""
-    query = select(RunEvent).where(col(RunEvent.run_id) == run_id).order_by(col(RunEvent.id)).limit(limit + 1)
+def history(session: Session, run_id: int, *, cursor: str | None, limit: int, newest: bool = False) -> s.RunEventList:
+    """A page of a run's history, oldest first, or from the newest back."""
+    order = col(RunEvent.id).desc() if newest else col(RunEvent.id)
+    query = select(RunEvent).where(col(RunEvent.run_id) == run_id).order_by(order).limit(limit + 1)
     if cursor:
-        query = query.where(col(RunEvent.id) > cursor_number(cursor))
+        place = cursor_number(cursor)
+        query = query.where(col(RunEvent.id) < place if newest else col(RunEvent.id) > place)
     rows = list(session.exec(query))
     next_cursor = str(rows[limit - 1].id) if len(rows) > limit else None
     return s.RunEventList(items=[views.event_out(row) for row in rows[:limit]], next_cursor=next_cursor)

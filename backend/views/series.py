@@ -23,7 +23,7 @@ _SEEK = text(
     SELECT DISTINCT (
         SELECT step FROM metric
         WHERE run_id = :run AND name = :name AND step >= :first + (:last - :first) * k / (:points - 1)
-            AND attempt >= :start
+            AND attempt BETWEEN :start AND :end
         ORDER BY step LIMIT 1
     ) AS found FROM place ORDER BY found
     """
@@ -31,7 +31,7 @@ _SEEK = text(
 
 
 def metrics(
-    session: Session, run_id: int, *, name: str | None, since: int | None, max_points: int
+    session: Session, run_id: int, *, name: str | None, since: int | None, max_points: int, attempt: int | None = None
 ) -> list[s.MetricSeries]:
     """Metrics of a run since it last started from nothing; of a step that several attempts reported the last counts.
 
@@ -41,6 +41,7 @@ def metrics(
         name: of one metric; None for all.
         since: only steps after this one.
         max_points: most points of a series; of a longer one points at even distances, first and last among them.
+        attempt: only what this one reported.
 
     Raises:
         OverflowError: `since` is larger than the database's numbers.
@@ -48,8 +49,8 @@ def metrics(
     if since is not None and abs(since) > LARGEST_INTEGER:
         raise OverflowError(f"since={since}")
     names = list(_names(session, run_id)) if name is None else [name]
-    start = lifecycle.start_of(session, run_id)
-    found = {one: _points(session, run_id, one, since, max_points, start) for one in names}
+    attempts = (lifecycle.start_of(session, run_id), LARGEST_INTEGER) if attempt is None else (attempt, attempt)
+    found = {one: _points(session, run_id, one, since, max_points, attempts) for one in names}
     return [
         s.MetricSeries(
             name=one,
@@ -71,17 +72,23 @@ def _names(session: Session, run_id: int) -> Iterator[str]:
         found = session.exec(following).one()
 
 
-def _points(session: Session, run_id: int, name: str, since: int | None, max_points: int, start: int) -> list[Point]:
+def _points(
+    session: Session, run_id: int, name: str, since: int | None, max_points: int, attempts: tuple[int, int]
+) -> list[Point]:
     own = [col(Metric.run_id) == run_id, col(Metric.name) == name]
+    start, end = attempts
     if start > 1:
         own.append(col(Metric.attempt) >= start)
+    if end < LARGEST_INTEGER:
+        own.append(col(Metric.attempt) <= end)
     if since is not None:
         own.append(col(Metric.step) > since)
     columns = select(Metric.step, Metric.value, Metric.time).where(*own).order_by(col(Metric.step), col(Metric.attempt))
     steps = select(Metric.step).where(*own).distinct().limit(max_points + 1).subquery()
     if session.exec(select(func.count()).select_from(steps)).one() > max_points:
         first, last = session.exec(select(func.min(Metric.step), func.max(Metric.step)).where(*own)).one()
-        asked = {"run": run_id, "name": name, "first": first, "last": last, "points": max_points, "start": start}
+        asked = {"run": run_id, "name": name, "first": first, "last": last, "points": max_points}
+        asked |= {"start": start, "end": end}
         columns = columns.where(col(Metric.step).in_([step for (step,) in session.execute(_SEEK, asked)]))
     # on the connection: rows that pass the session take twice as long
     rows = session.connection().execute(columns)

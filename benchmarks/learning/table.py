@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from backend.services.evidence import CONFIDENCE, RESAMPLES, change, interval
+from backend.services.evidence import RESAMPLES, change, interval
 from benchmarks.learning.plan import STEPS, TRAININGS, Scale, is_evaluation
 from benchmarks.learning.record import Line, answers, numbers, read
 from benchmarks.learning.rows import near
 from memgen.contract.config import parse_config
+from memgen.contract.intervals import CONFIDENCE
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.stages.evaluate import chance
 

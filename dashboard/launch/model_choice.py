@@ -9,7 +9,7 @@ from backend.api.schemas import PresetOut
 from dashboard.launch.config_form import FormField, starting_value, widget_key
 from dashboard.launch.preflight_panel import preset_text
 from dashboard.parts.foreign_text import escape_markdown
-from dashboard.parts.text import about_size, count
+from dashboard.parts.text import about_count, about_size
 
 
 def choose_model(fields: Mapping[str, FormField], draft: Mapping[str, Any], presets: Sequence[PresetOut]) -> str:
@@ -40,7 +40,7 @@ def choose_model(fields: Mapping[str, FormField], draft: Mapping[str, Any], pres
     )
     chosen = by_name[name]
     st.caption(
-        f"{count(chosen.parameters / 1e6)} million parameters; one copy of the weights takes "
+        f"{about_count(chosen.parameters)} parameters; one copy of the weights takes "
         f"{escape_markdown(about_size(chosen.weights_bytes))} in bfloat16."
     )
     return name

@@ -1,17 +1,20 @@
 """Charts: DataFrame in, altair chart out; nothing else is read or changed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import altair as alt
 import pandas as pd
 
 from backend.api.schemas import MetricSeries
 from dashboard.parts.foreign_text import one_line
+from memgen.contract.intervals import wilson
 from memgen.contract.stages import STAGES
 
 _OF_STEPS = "eval/loss"  # measured between the steps of a training; the others belong to questions
 _MANY_POINTS = 60
 _LEAST_SPAN = 0.02  # of the largest value, from the bottom of an axis to its top
+RAW = 0.25  # how much of a raw line is seen behind a smooth one
 NUMBER = ".6~g"  # without a precision Vega makes 2.1e+2 of 210
 
 
@@ -35,6 +38,11 @@ def ordered_names(names: list[str]) -> list[str]:
 def is_share(name: str) -> bool:
     """Whether the metric lies between 0 and 1 and reads best in percent."""
     return any(name in stage.charts.shares for stage in STAGES)
+
+
+def is_of_questions(name: str) -> bool:
+    """Whether the metric is a share of the questions answered so far, whose number is the step."""
+    return any(name in stage.charts.of_questions for stage in STAGES)
 
 
 def step_title(name: str) -> str:
@@ -82,33 +90,81 @@ def curves_chart(frame: pd.DataFrame, names: Sequence[str], *, height: int = 180
     return chart
 
 
-def metric_chart(frame: pd.DataFrame, name: str, *, height: int = 300) -> alt.Chart | alt.LayerChart:
-    """One metric over its steps.
+@dataclass(frozen=True)
+class Look:
+    """How one metric is looked at."""
+
+    smoothing: float = 0.0
+    """Weight of what came before, from 0 (none) to below 1; the raw line stays behind the smooth one."""
+    over_time: bool = False
+    """Over the time of day in place of steps."""
+    log: bool = False
+    """Values on a logarithmic axis; those of 0 or less are left out."""
+
+
+def metric_chart(frame: pd.DataFrame, name: str, look: Look = Look(), *, height: int = 300) -> alt.LayerChart:
+    """One metric over its steps; of a share of the questions answered so far with its 95 % interval.
 
     Args:
-        frame: as `metric_frame` makes it.
+        frame: as `metric_frame` makes it, or as `curves_frame` does, with the attempts' curves in its column `metric`.
         name: name of the metric; shares are drawn from 0 to 100 %.
+        look: smoothing and axes.
         height: of the drawing, in pixels.
     """
-    share = is_share(name)
-    y_axis = alt.Axis(format=".0%" if share else NUMBER)
-    x_axis = alt.Axis(format=",d", tickMinStep=1, tickCount=10, grid=False)
-    y_scale = alt.Scale(domain=[0, 1]) if share else alt.Scale(domain=_span(frame["value"]), nice=True)
-    x = alt.X("step:Q", title=step_title(name), axis=x_axis, scale=alt.Scale(zero=True, nice=True))
-    y = alt.Y("value:Q", title=one_line(name), axis=y_axis, scale=y_scale)
+    share, apart = is_share(name), "metric" in frame
+    if look.log:
+        frame = frame[frame["value"] > 0]
+    frame = with_smooth(frame, look.smoothing)
+    steps = alt.Axis(format=",d", tickMinStep=1, tickCount=10, grid=False)
+    over_steps = alt.X("step:Q", title=step_title(name), axis=steps, scale=alt.Scale(zero=True, nice=True))
+    x = alt.X("time:T", title="time", axis=alt.Axis(grid=False)) if look.over_time else over_steps
     tooltip = [
         alt.Tooltip("step:Q", title=step_title(name), format=",d"),
         alt.Tooltip("value:Q", title=one_line(name), format=".1%" if share else ".5~g"),
         alt.Tooltip("time:T", title="time", format="%Y-%m-%d %H:%M:%S"),
     ]
-    base = alt.Chart(frame).encode(x=x, y=y)
-    line = base.mark_line(interpolate="linear", strokeWidth=2)
+    colour = alt.Color("metric:N", legend=alt.Legend(orient="top-right", title=None)) if apart else alt.Undefined
+    base = alt.Chart(frame).encode(x=x, color=colour)
+    y = _values_axis(frame, name, look)
+    line = base.mark_line(interpolate="linear", strokeWidth=2, opacity=RAW if look.smoothing else 1).encode(y=y)
     # invisible points where there are many: the tooltip needs something to point at
-    points = base.mark_point(filled=True, size=36, opacity=0 if len(frame) > _MANY_POINTS else 1).encode(
-        tooltip=tooltip
-    )
-    chart: alt.LayerChart = (line + points).properties(height=height)
-    return chart
+    few = len(frame) <= _MANY_POINTS and not look.smoothing
+    points = base.mark_point(filled=True, size=36, opacity=1 if few else 0).encode(y=y, tooltip=tooltip)
+    layers = [line, points]
+    if look.smoothing:
+        layers.append(base.mark_line(interpolate="linear", strokeWidth=2.5).encode(y=alt.Y("smooth:Q", title=None)))
+    if is_of_questions(name) and not apart:
+        band = alt.Chart(with_interval(frame)).mark_area(opacity=0.15).encode(x=x, y=alt.Y("low:Q"), y2="high:Q")
+        layers.insert(0, band)
+    return alt.LayerChart(layer=layers, height=height)
+
+
+def _values_axis(frame: pd.DataFrame, name: str, look: Look) -> alt.Y:
+    axis = alt.Axis(format=".0%" if is_share(name) else NUMBER)
+    if look.log:
+        scale = alt.Scale(type="log", nice=True)
+    elif is_share(name):
+        scale = alt.Scale(domain=[0, 1])
+    else:
+        scale = alt.Scale(domain=_span(frame["value"]), nice=True)
+    return alt.Y("value:Q", title=one_line(name), axis=axis, scale=scale)
+
+
+def with_smooth(frame: pd.DataFrame, weight: float) -> pd.DataFrame:
+    """The frame with a column `smooth`: means of the values so far, each weighing `weight` times the next one."""
+
+    def smooth(values: pd.Series) -> pd.Series:
+        return values.ewm(alpha=1 - weight).mean()
+
+    apart = "metric" in frame and len(frame)
+    values = frame.groupby("metric")["value"].transform(smooth) if apart else smooth(frame["value"])
+    return frame.assign(smooth=values)
+
+
+def with_interval(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with columns `low` and `high`: the 95 % interval of a share of `step` questions."""
+    bounds = [wilson(value, step) for value, step in zip(frame["value"], frame["step"], strict=True)]
+    return frame.assign(low=[low for low, _ in bounds], high=[high for _, high in bounds])
 
 
 def _span(values: pd.Series, with_legend: bool = False) -> list[float]:

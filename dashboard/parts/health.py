@@ -1,5 +1,7 @@
 """The sidebar: is the service well, and the way out."""
 
+from typing import TypeAlias
+
 import streamlit as st
 
 from backend.api.client import ApiError, Unreachable
@@ -8,9 +10,11 @@ from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.parts.text import size
 
+Answer: TypeAlias = HealthOut | Unreachable | ApiError
+WELL = "ok"
+RETRY_SECONDS = 5
 _LATE_RECONCILER_SECONDS = 30.0
 _LITTLE_DISK_BYTES = 5 * 2**30
-_ASK_SECONDS = 15  # pages that need the backend say at once that it is away
 # a form of this page's own: a link could be put on any other site, and Streamlit's buttons can't send one
 _LOG_OUT = (
     '<form method="post" action="/logout"><button type="submit" id="log-out" style="background: none; border: 0; '
@@ -19,33 +23,54 @@ _LOG_OUT = (
 
 
 def sidebar() -> None:
-    """Health of the backend, asked again now and then, and the button that logs out."""
-    _health()
+    """Health of the backend, asked with every drawing of a page, and the button that logs out.
+
+    Only while something is wrong it is asked again every few seconds, so that the page notices the end of it.
+    """
+    answer = _ask()
+    if isinstance(answer, HealthOut) and answer.status == WELL:
+        _draw(answer)
+    else:
+        st.fragment(_watch, run_every=RETRY_SECONDS)([answer])
     st.html(_LOG_OUT)
 
 
-@st.fragment(run_every=_ASK_SECONDS)
-def _health() -> None:
+def _ask() -> Answer:
+    try:
+        health = api.client().health()
+    except (Unreachable, ApiError) as error:
+        return error
+    api.heard_of(health)
+    return health
+
+
+def _watch(asked: list[Answer]) -> None:
+    answer = api.once(asked, _ask)
+    if isinstance(answer, HealthOut) and answer.status == WELL:
+        st.rerun(scope="app")
+    _draw(answer)
+
+
+def _draw(answer: Answer) -> None:
     with st.container(key="health", gap="xsmall"):
-        try:
-            health = api.client().health()
-        except Unreachable:
+        if isinstance(answer, Unreachable):
             st.badge("backend not reachable", color="red", icon=":material/cloud_off:")
-            return
-        except ApiError as error:
+        elif isinstance(answer, ApiError):
             st.badge("backend refuses", color="red", icon=":material/error:")
-            st.caption(api.problem_text(error.problem))
-            return
-        api.heard_of(health)
-        troubles = health_troubles(health)
-        if health.status == "ok":
-            st.badge("backend ok", color="green", icon=":material/check_circle:")
+            st.caption(api.problem_text(answer.problem))
         else:
-            st.badge("backend degraded", color="orange", icon=":material/warning:")
-        for trouble in troubles:
-            st.caption(sentence(trouble))
-        workers = f"{health.workers_alive} worker{'' if health.workers_alive == 1 else 's'} alive"
-        st.caption(f"{workers} · {size(health.home_free_bytes)} free · version {escape_markdown(health.version)}")
+            _draw_health(answer)
+
+
+def _draw_health(health: HealthOut) -> None:
+    if health.status == WELL:
+        st.badge("backend ok", color="green", icon=":material/check_circle:")
+    else:
+        st.badge("backend degraded", color="orange", icon=":material/warning:")
+    for trouble in health_troubles(health):
+        st.caption(sentence(trouble))
+    workers = f"{health.workers_alive} worker{'' if health.workers_alive == 1 else 's'} alive"
+    st.caption(f"{workers} · {size(health.home_free_bytes)} free · version {escape_markdown(health.version)}")
 
 
 def health_troubles(health: HealthOut) -> list[str]:

@@ -17,6 +17,11 @@ def cursors_of(name: str, chosen: object) -> list[str | None]:
     return cursors
 
 
+def step_back(cursors: list[str | None]) -> None:
+    """To the page before."""
+    cursors.pop()
+
+
 def pager(
     name: str, cursors: list[str | None], *, page_size: int, shown: int, total: int, next_cursor: str | None
 ) -> None:
@@ -25,14 +30,10 @@ def pager(
     with st.container(horizontal=True, vertical_alignment="center", key=f"{name}_pager"):
         st.button(
             "Previous", key=f"{name}_previous", icon=":material/chevron_left:", disabled=len(cursors) < 2,
-            on_click=_back, args=(cursors,),
+            on_click=step_back, args=(cursors,),
         )  # fmt: skip
         st.button(
             "Next", key=f"{name}_next", icon=":material/chevron_right:", disabled=not next_cursor,
             on_click=cursors.append, args=(next_cursor,),
         )  # fmt: skip
         st.caption(f"{first:,} to {first + shown - 1:,} of {total:,}", width="content")
-
-
-def _back(cursors: list[str | None]) -> None:
-    cursors.pop()

@@ -18,7 +18,7 @@ def rescore_button(run: RunDetail) -> None:
     """The button on a run's page, where its scores are by an older version of the scorer."""
     if not run.can_rescore:
         return
-    pressed = st.button("Rescore", key="rescore", icon=":material/rule:", help=HELP)
+    pressed = st.button("Rescore", key="rescore", icon=":material/rule:", help=HELP, width="stretch")
     if pressed and api.attempt(lambda: api.client().rescore(run.id)):
         st.rerun()
 

@@ -26,14 +26,17 @@ def actions(run: RunDetail) -> None:
             _stop_dialog(run)
         if run.status in RUN_RESTARTABLE:
             _start_again(run)
-        rescore_button(run)
-        if st.button("Launch again with these settings", key="launch_again", icon=":material/replay:"):
-            st.switch_page("app_pages/launch.py", query_params={"from": str(run.id)})
-        if run.status in RUN_ENDED and st.button("Delete", key="delete", icon=":material/delete:"):
-            _delete_dialog(run)
-    if run.status in RUN_RESTARTABLE and run.resume_reason:
-        label = "Resume" if run.can_resume else "No resume"
-        st.caption(f"{label}: {sentence(run.resume_reason)}")
+        with st.popover("More", icon=":material/more_horiz:", key="more"):
+            _rarer(run)
+
+
+def _rarer(run: RunDetail) -> None:
+    """What is done now and then."""
+    if st.button("Launch again with these settings", key="launch_again", icon=":material/replay:", width="stretch"):
+        st.switch_page("app_pages/launch.py", query_params={"from": str(run.id)})
+    rescore_button(run)
+    if run.status in RUN_ENDED and st.button("Delete", key="delete", icon=":material/delete:", width="stretch"):
+        _delete_dialog(run)
 
 
 def _start_again(run: RunDetail) -> None:
@@ -76,7 +79,7 @@ def _stop_dialog(run: RunDetail) -> None:
         mode = choose_stop_mode()
     with st.container(horizontal=True):
         confirmed = st.button("Stop the run", key="confirm_stop", type="primary")
-        if st.button("Let it be", key="cancel_stop"):
+        if st.button("Cancel", key="cancel_stop"):
             st.rerun()
     if confirmed and api.attempt(lambda: api.client().stop(run.id, mode)):
         st.rerun()

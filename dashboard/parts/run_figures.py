@@ -1,4 +1,4 @@
-"""The numbers in the header of a run, as far as they are known. Pure functions, plain text."""
+"""The numbers of a run, as far as they are known. Pure functions, plain text."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -36,8 +36,6 @@ def _training(run: RunDetail, stage: Stage[Any]) -> dict[str, str]:
     figures: dict[str, str] = {}
     if "steps" in run.summary:
         figures["Steps"] = count(run.summary["steps"])
-    elif run.progress is not None and run.progress.unit == "steps" and run.progress.done is not None:
-        figures["Steps so far"] = f"{count(run.progress.done)} of {count(run.progress.total)}"
     return figures | _numbers(stage, run.summary)
 
 

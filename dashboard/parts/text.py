@@ -92,10 +92,12 @@ def count(number: float | None) -> str:
     return MISSING if number is None else f"{number:,.0f}"
 
 
-def words(name: str) -> str:
-    """`compute_reward` -> `Compute reward`."""
-    text = name.replace("_", " ").strip()
-    return text[:1].upper() + text[1:]
+def about_count(number: float) -> str:
+    """A rough number of many: `135 million`, `242 thousand`."""
+    for unit, size in (("billion", 1e9), ("million", 1e6), ("thousand", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f}"
 
 
 def readable_log(text: str) -> str:

@@ -64,7 +64,7 @@ def _stop_dialog(pipeline: PipelineOut) -> None:
     mode = choose_stop_mode()
     with st.container(horizontal=True):
         confirmed = st.button("Stop the pipeline", key="confirm_stop", type="primary")
-        if st.button("Let it be", key="cancel_stop"):
+        if st.button("Cancel", key="cancel_stop"):
             st.rerun()
     if confirmed and api.attempt(lambda: api.client().stop_pipeline(pipeline.id, mode)):
         st.rerun()

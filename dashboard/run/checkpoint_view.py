@@ -59,12 +59,20 @@ def checkpoint_facts(checkpoint: CheckpointOut) -> dict[str, str]:
     """Names and values of what a checkpoint is, plain text."""
     return {
         "Hash": checkpoint.content_hash or MISSING,
-        "Base": checkpoint.base_model or checkpoint.preset,
+        **_base(checkpoint),
         "Trained": ", ".join(checkpoint.trained) or "nothing",
         **({"Ablation": checkpoint.ablation} if checkpoint.ablation else {}),
         "Step": count(checkpoint.step),
         "Size": size(checkpoint.size_bytes),
     }
+
+
+def _base(checkpoint: CheckpointOut) -> dict[str, str]:
+    """The base model; of weights from a folder, which have no name, the preset and their hash."""
+    kind, _, name = checkpoint.base_model.partition(":") if checkpoint.base_model else ("", "", "")
+    if kind == "folder":
+        return {"Base": checkpoint.preset, "Hash of its weights": name}
+    return {"Base": checkpoint.base_model or checkpoint.preset}
 
 
 def files_frame(checkpoint: CheckpointOut) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The top of a run's page: what it is, how far it is, why it failed."""
+"""The top of a run's page: a line that says what it is and what can be done, one on how far it is, and four numbers."""
 
 from datetime import UTC, datetime
 
@@ -6,109 +6,122 @@ import streamlit as st
 
 from backend.api.schemas import RunDetail
 from dashboard.parts import api
-from dashboard.parts.components import facts, progress_bar, status_badge, time_caption
-from dashboard.parts.foreign_text import escape_markdown, sentence, visible
-from dashboard.parts.run_figures import run_figures
-from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, RUN_NOT_STARTED, RUN_UNDER_WAY, RunStatus
+from dashboard.parts.components import progress_share, progress_words, run_seconds, status_badge
+from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.run_actions import actions
+from dashboard.parts.text import ago, duration, full_time
+from dashboard.run.live_part import live_part
+from dashboard.run.live_run import LiveRun
+from dashboard.run.tiles import tiles
+from memgen.contract.status import CAUSE_TEXT, RUN_NOT_STARTED, RUN_UNDER_WAY, RunStatus
 
-REFRESH_SECONDS = 2
-MAX_EVENT_PAGES = 20
+SHOWN_NOTE = 40  # characters of a note beside the title
+# the title beside buttons is a line, not a headline; tiles are low, with their curve at the side, so that the tabs
+# begin in the upper third of a screen; on a narrow one there are two in a row
+_STYLE = """<style>
+.st-key-run_title h1 { font-size: 1.5rem; padding: 0; white-space: nowrap; }
+.st-key-run_head, .st-key-run_head [data-testid="stVerticalBlock"] { gap: 0.4rem; }
+.st-key-progress { min-height: 1.9rem; }
+.st-key-progress button { min-height: 1.6rem; }
+.st-key-progress [data-testid="stProgress"] { margin-bottom: 0.3rem; }
+.st-key-tiles [data-testid="stHorizontalBlock"] { gap: 0.6rem; }
+.st-key-tiles [data-testid="stMetric"] { display: flex; align-items: center; height: 5.2rem; padding: 0; }
+.st-key-tiles [data-testid="stMetric"] > div:first-child { flex: 1 1 auto; padding: 0.2rem 0.7rem; }
+.st-key-tiles [data-testid="stMetric"] > div:nth-child(2) { flex: 0 0 45%; min-width: 0; }
+.st-key-tiles [data-testid="stMetricValue"] { font-size: 1.2rem; }
+@media (max-width: 640px) {
+  .st-key-tiles [data-testid="stHorizontalBlock"] { display: grid; grid-template-columns: 1fr 1fr; }
+  .st-key-tiles [data-testid="stColumn"] { min-width: 0; width: auto; }
+}
+</style>"""
 
 
-def run_title(run: RunDetail) -> None:
-    """Number, status, model, data, note."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="run_title"):
-        st.title(f"Run {run.id}", width="content", anchor=False)
-        status_badge(run.status.value)
-    data = f"{run.data} {run.config.get('split', '')}".strip()
+def run_header(run: RunDetail) -> None:
+    """Title, status, actions and note; then the part that moves."""
+    st.html(_STYLE)
+    with st.container(key="run_head"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="run_title"):
+            st.page_link("app_pages/runs.py", label="Runs", icon=":material/arrow_back:")
+            st.title(f"Run {run.id}", width="content", anchor=False)
+            status_badge(run.status.value)
+            st.markdown(escape_markdown(what_it_is(run)), width="content")
+            _note(run)
+            actions(run)
+        live_part(run, _moving)
+
+
+def what_it_is(run: RunDetail) -> str:
+    """`SmolLM2 · evaluate, weaver · gsm8k test`, plain text."""
     stage = f"{run.stage}, {run.setting}" if run.setting else run.stage
-    st.markdown(escape_markdown(" · ".join([run.preset, stage, data])))
-    if run.note:
-        st.caption(f":material/sticky_note_2: {escape_markdown(run.note)}")
+    return " · ".join([run.preset, stage, f"{run.data} {run.config.get('split', '')}".strip()])
 
 
-def live_header(run: RunDetail) -> None:
-    """The part of the header that moves; it stops asking once the run has ended."""
-    ended = run.status in RUN_ENDED
-    st.fragment(_moving_part, run_every=None if ended else REFRESH_SECONDS)(run, [run])
+def _note(run: RunDetail) -> None:
+    note = run.note if len(run.note) <= SHOWN_NOTE else f"{run.note[:SHOWN_NOTE]}…"
+    label = escape_markdown(note) if note else "Add a note"
+    with st.popover(label, icon=":material/sticky_note_2:", type="tertiary", key="note"):
+        written = st.text_input("Note", run.note, key=f"note_of_{run.id}", max_chars=200)
+        saved = st.button("Save", key="save_note", type="primary")
+        if saved and api.attempt(lambda: api.client().set_note(run.id, written.strip())):
+            st.rerun()
 
 
-def _moving_part(shown: RunDetail, loaded: list[RunDetail]) -> None:
-    with api.part_errors():
-        run = api.once(loaded, lambda: api.client().run(shown.id))
-        if (run.status, run.num_attempts) != (shown.status, shown.num_attempts):
-            st.rerun(scope="app")  # badge, buttons and the other parts follow the status
-        _state(run)
+def _moving(run: RunDetail, live: LiveRun) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="progress"):
+        _how_far(run)
         _warnings(run)
-        facts(run_figures(run, datetime.now(UTC)))
-        with st.container(horizontal=True, gap="medium"):
-            time_caption("submitted", run.created_at)
-            if run.started_at:
-                time_caption("started", run.started_at)
-            if run.ended_at:
-                time_caption("ended", run.ended_at)
+    tiles(run, live)
 
 
-def _state(run: RunDetail) -> None:
-    """One block that fits the status."""
+def _how_far(run: RunDetail) -> None:
+    """One line that fits the status."""
+    share = progress_share(run.progress) if run.status in RUN_UNDER_WAY else None
+    if share is not None:
+        st.progress(share, text=escape_markdown(under_way_words(run)))
+        return
+    icon, text = state_line(run, datetime.now(UTC))
+    st.markdown(f":material/{icon}: {text}", help=_times(run))
+
+
+def under_way_words(run: RunDetail) -> str:
+    """`generate: 40 of 200 questions, 2 min 10 s left · 8 under way`, plain text."""
+    if run.progress is None:
+        return "the trainer is starting"
+    return " · ".join(filter(None, [progress_words(run.progress), run.progress.detail]))
+
+
+def state_line(run: RunDetail, now: datetime) -> tuple[str, str]:
+    """Icon, and what there is to say of a run without a bar, as markdown."""
     if run.status in RUN_NOT_STARTED:
-        st.info(f"**Waits:** {sentence(run.waits_for or '')}", icon=":material/schedule:")
-    elif run.status is RunStatus.SKIPPED:
-        st.info(f"**Skipped:** {sentence(_skipped_words(run))}", icon=":material/skip_next:")
-    elif run.status is RunStatus.STOPPING:
-        st.info("A stop was asked for; the trainer is ending.", icon=":material/stop_circle:")
-    elif run.status is RunStatus.RUNNING and run.progress is None:
-        st.info("The trainer is starting.", icon=":material/play_circle:")
-    elif run.status is RunStatus.CANCELLED:
-        saved = "It can be resumed." if run.can_resume else ""
-        st.info(f"This run was stopped. {saved}", icon=":material/cancel:")
-    if run.progress is not None and run.status in RUN_UNDER_WAY:
-        with st.container(key="progress"):
-            progress_bar(run.progress)
+        return "schedule", f"**Waits:** {sentence(run.waits_for or '')}"
+    if run.status is RunStatus.STOPPING:
+        return "stop_circle", "A stop was asked for; the trainer is ending."
+    if run.status is RunStatus.RUNNING:
+        return "play_circle", escape_markdown(under_way_words(run)).capitalize()
+    seconds = run_seconds(run, now)
+    parts = [ago(run.ended_at, now)] if run.ended_at else []
+    parts += [f"after {duration(seconds)}"] if seconds is not None else []
+    ended = escape_markdown(", ".join(parts))
+    if run.status is RunStatus.FAILED:
+        cause = run.cause_text or (CAUSE_TEXT[run.cause] if run.cause else "no cause was reported")
+        return "error", f":red[**Failed:** {sentence(cause)}]" + (f", {ended}" if ended else "")
+    word = {RunStatus.CANCELLED: "Stopped", RunStatus.SKIPPED: "Skipped"}.get(run.status, "Ended")
+    resumable = ". It can be resumed" if run.can_resume else ""
+    return "flag", f"{word} {ended}{resumable}."
+
+
+def _times(run: RunDetail) -> str:
+    """Submitted, started and ended, each with its full time."""
+    zone = st.context.timezone
+    times = {"submitted": run.created_at, "started": run.started_at, "ended": run.ended_at}
+    return "  \n".join(f"{word} {escape_markdown(full_time(time, zone))}" for word, time in times.items() if time)
 
 
 def _warnings(run: RunDetail) -> None:
-    """What the trainer warned of, in one block."""
-    if run.warnings:
-        lines = [f"{sentence(one[:1].upper() + one[1:].rstrip('.'))}." for one in run.warnings]
-        text = lines[0] if len(lines) == 1 else "\n".join(f"- {line}" for line in lines)
-        with st.container(key="warnings"):
-            st.warning(text, icon=":material/warning:")
-
-
-def _skipped_words(run: RunDetail) -> str:
-    """Why a run was skipped, as its history says, and the way out."""
-    said, cursor = "", None
-    for _ in range(MAX_EVENT_PAGES):
-        reply = api.client().run_events(run.id, cursor=cursor)
-        for event in reply.items:
-            if event.to_status == RunStatus.SKIPPED and event.detail:
-                said = event.detail
-        cursor = reply.next_cursor
-        if cursor is None:
-            break
-    reason = said or run.cause_text or "a run that it needs has failed or was cancelled"
-    ended = reason if reason.endswith((".", "!", "?")) else f"{reason}."
-    return f"{ended[:1].upper()}{ended[1:]}" + (" Its pipeline can be continued." if run.pipeline_id else "")
-
-
-def failure_panel(run: RunDetail) -> None:
-    """Why the run failed: cause, what the trainer said, the way out, the traceback."""
-    if run.status is not RunStatus.FAILED:
+    """How many things the trainer warned of; what, when it is opened."""
+    if not run.warnings:
         return
-    cause = run.cause_text or (CAUSE_TEXT[run.cause] if run.cause else "no cause was reported")
-    lines = [f"**Failed: {sentence(cause)}.**"]
-    if run.failure:
-        lines.append(api.item_text(run.failure))
-    if run.exit_code is not None:
-        lines.append(escape_markdown(exit_words(run.exit_code)))
-    with st.container(key="failure"):
-        st.error("\n\n".join(lines), icon=":material/error:")
-        if run.traceback:
-            with st.expander("Last traceback", key="traceback"):
-                st.code(visible(run.traceback), language=None, wrap_lines=True)
-
-
-def exit_words(code: int) -> str:
-    """An exit code in words; negative is minus the signal."""
-    return f"The trainer was ended by signal {-code}." if code < 0 else f"Exit code {code}."
+    label = f"{len(run.warnings)} warning{'' if len(run.warnings) == 1 else 's'}"
+    with st.popover(label, icon=":material/warning:", type="tertiary", key="warnings"):
+        for one in run.warnings:
+            st.markdown(f"- {sentence(one[:1].upper() + one[1:].rstrip('.'))}.")

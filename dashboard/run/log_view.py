@@ -1,42 +1,67 @@
-"""The end of an attempt's log, and the whole of it for download."""
+"""The log of an attempt: its end, of a failed one what begins with the first error, lines that say something."""
 
-from functools import partial
+from dataclasses import dataclass
 
 import streamlit as st
 
-from backend.api.schemas import AttemptOut, RunDetail
+from backend.api.schemas import AttemptOut, LogLevel, LogOut, RunDetail
 from dashboard.parts import api
-from dashboard.parts.text import readable_log, size
-from memgen.contract.status import ATTEMPT_ENDED
+from dashboard.parts.pager import cursors_of, step_back
+from dashboard.parts.text import count, readable_log, size
+from dashboard.parts.url_state import keep_in_url, start_from_url
+from dashboard.run.live_part import live_part
+from dashboard.run.live_run import TAIL_BYTES, LiveRun
+from dashboard.run.log_download import log_address
+from memgen.contract.status import ATTEMPT_ENDED, AttemptStatus
 
-TAIL_BYTES = 64 * 1024
-PIECE_BYTES = 2**20
-REFRESH_SECONDS = 1
 HEIGHT_PIXELS = 460
+BEFORE_THE_ERROR = 1000  # bytes that are shown in front of it
+AT_A_GLANCE = 2000  # bytes of a log that is seen as a whole
+SHOWN_LINES = 200
+LEVELS: dict[str, tuple[str, LogLevel | None]] = {
+    "all": ("All lines", None), "warning": ("Warnings", "warning"), "error": ("Errors", "error"),
+}  # fmt: skip
+PARTS = {"error": "First error", "end": "End"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What of a log is looked at."""
+
+    attempt: int
+    text: str
+    level: LogLevel | None
 
 
 def log_view(run: RunDetail) -> None:
-    """Attempt selector, tail, download."""
+    """Attempt, search, level and download; below them the log."""
     if not run.attempts:
         st.info("No attempt has started, so there is no log.", icon=":material/article:")
         return
     attempts = {attempt.number: attempt for attempt in sorted(run.attempts, key=lambda one: -one.number)}
+    start_from_url("log_text")
+    start_from_url("log_level", LEVELS)
+    st.session_state.setdefault("log_level", "all")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = st.selectbox(
-            "Attempt", list(attempts), key="log_attempt", width=220,
+            "Attempt", list(attempts), key="log_attempt", width=170,
             format_func=lambda one: f"{one} ({attempts[one].status.value})",
         )  # fmt: skip
-        st.download_button(
-            "Download the whole log",
-            partial(whole_log, run.id, number),
-            file_name=f"run-{run.id}-attempt-{number}.log",
-            mime="text/plain",
-            key="log_download",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-    live = is_live(attempts[number])
-    st.fragment(_tail, run_every=REFRESH_SECONDS if live else None)(run.id, number, live)
+        text = st.text_input(
+            "Find", key="log_text", icon=":material/search:", max_chars=200, on_change=keep_in_url("log_text"),
+            width=260,
+        )  # fmt: skip
+        level = st.segmented_control(
+            "Level", list(LEVELS), key="log_level", required=True, format_func=lambda name: LEVELS[name][0],
+            on_change=keep_in_url("log_level", default="all"),
+        )  # fmt: skip
+        st.link_button("Download the whole log", log_address(run.id, number), icon=":material/download:")
+    wanted = Wanted(number, (text or "").strip(), LEVELS[level or "all"][1])
+    failed = attempts[number].status is AttemptStatus.FAILED
+    if wanted.text or wanted.level:
+        live_part(run, lambda run, live: _lines(run, live, wanted))
+    else:
+        live_part(run, lambda run, live: _piece(run, live, number, failed))
 
 
 def is_live(attempt: AttemptOut) -> bool:
@@ -44,25 +69,82 @@ def is_live(attempt: AttemptOut) -> bool:
     return attempt.status not in ATTEMPT_ENDED
 
 
-def _tail(run_id: int, number: int, live: bool) -> None:
-    with api.part_errors():
-        log = api.client().log(run_id, attempt=number, limit=TAIL_BYTES)
-        text = readable_log(log.text).rstrip("\n")
-        if not text:
-            st.info("Nothing has been written yet." if live else "The log is empty.", icon=":material/article:")
+def _attempt(run: RunDetail, number: int) -> AttemptOut:
+    """The newest of what is known of an attempt."""
+    return next(attempt for attempt in run.attempts if attempt.number == number)
+
+
+def _piece(run: RunDetail, live: LiveRun, number: int, failed: bool) -> None:
+    attempt = _attempt(run, number)
+    error = _first_error(run, live, attempt) if failed and attempt.log_bytes > AT_A_GLANCE else None
+    if error is not None:
+        st.session_state.setdefault("log_part", "error")
+        part = st.segmented_control(
+            "Show", list(PARTS), key="log_part", required=True, format_func=PARTS.__getitem__,
+            label_visibility="collapsed",
+        )  # fmt: skip
+        if part == "error":
+            _text(_from(run, live, attempt, error), is_tail=False, moves=False)
             return
-        cut = f"the last {size(log.next_offset - log.offset)} of " if log.offset else ""
-        st.caption(f"Shows {cut}{size(log.size)}" + (", refreshed every second." if live else "."))
-        with st.container(height=HEIGHT_PIXELS, border=True, autoscroll=live, key="log"):
-            st.code(text, language=None, wrap_lines=True)
+    _text(live.tail(number), is_tail=True, moves=is_live(attempt))
 
 
-def whole_log(run_id: int, number: int) -> str:
-    """The whole log of an attempt, fetched piece by piece."""
-    pieces, offset = [], 0
-    while True:
-        log = api.client().log(run_id, attempt=number, offset=offset, limit=PIECE_BYTES)
-        pieces.append(log.text)
-        if log.next_offset <= offset or log.next_offset >= log.size:
-            return "".join(pieces)
-        offset = log.next_offset
+def _first_error(run: RunDetail, live: LiveRun, attempt: AttemptOut) -> int | None:
+    """Where the first error of an ended attempt's log stands, among as much of it as one search reads."""
+    found = live.kept(
+        ("first error", attempt.number), attempt.log_bytes,
+        lambda _: api.client().log_lines(run.id, attempt=attempt.number, level="error", limit=1),
+    )  # fmt: skip
+    return found.lines[0].offset if found.lines else None
+
+
+def _from(run: RunDetail, live: LiveRun, attempt: AttemptOut, error: int) -> LogOut:
+    start = max(0, error - BEFORE_THE_ERROR)
+    return live.kept(
+        ("from the error", attempt.number), attempt.log_bytes,
+        lambda _: api.client().log(run.id, attempt=attempt.number, offset=start, limit=TAIL_BYTES),
+    )  # fmt: skip
+
+
+def _text(log: LogOut, *, is_tail: bool, moves: bool) -> None:
+    text = readable_log(log.text).rstrip("\n")
+    if not text:
+        st.info("Nothing has been written yet." if moves else "The log is empty.", icon=":material/article:")
+        return
+    length = size(log.next_offset - log.offset)
+    if is_tail:
+        part = f"the last {length} of " if log.offset else ""
+    else:
+        part = f"{length} around the first error of " if log.offset or log.next_offset < log.size else ""
+    st.caption(f"Shows {part}{size(log.size)}" + (", refreshed every few seconds." if moves else "."))
+    with st.container(height=HEIGHT_PIXELS, border=True, autoscroll=is_tail, key="log"):
+        st.code(text, language=None, wrap_lines=True)
+
+
+def _lines(run: RunDetail, live: LiveRun, wanted: Wanted) -> None:
+    """Lines that match, as many as one search finds, and the way on to the next ones."""
+    places = cursors_of("log", (run.id, wanted))
+    start = int(places[-1] or 0)
+    found = live.kept(
+        ("lines", wanted, start), _attempt(run, wanted.attempt).log_bytes,
+        lambda _: api.client().log_lines(
+            run.id, attempt=wanted.attempt, text=wanted.text or None, level=wanted.level, offset=start,
+            limit=SHOWN_LINES,
+        ),
+    )  # fmt: skip
+    whole = not start and found.next_offset >= found.size
+    where = "" if whole else f" between {size(start)} and {size(found.next_offset)} of {size(found.size)}"
+    if found.lines:
+        st.caption(f"{count(len(found.lines))} line{'' if len(found.lines) == 1 else 's'}{where}.")
+        with st.container(height=HEIGHT_PIXELS, border=True, key="log"):
+            st.code(readable_log("\n".join(line.text for line in found.lines)), language=None, wrap_lines=True)
+    else:
+        st.info(f"No line matches{where}.", icon=":material/filter_alt_off:")
+    with st.container(horizontal=True):
+        if start:
+            st.button("Back", key="log_back", icon=":material/chevron_left:", on_click=step_back, args=(places,))
+        if found.next_offset < found.size:
+            st.button(
+                "Search on", key="log_on", icon=":material/chevron_right:", on_click=places.append,
+                args=(str(found.next_offset),),
+            )  # fmt: skip

@@ -1,37 +1,50 @@
-"""What is written down about a run: config, environment, history, attempts."""
+"""What is written down about a run: its settings (config, environment, files), and its history with its attempts."""
 
 import pandas as pd
 import streamlit as st
 
-from backend.api.schemas import AttemptOut, RunDetail, RunEventOut
+from backend.api.schemas import AttemptOut, RunDetail, RunEventList, RunEventOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import plain_frame, visible, visible_json
 from dashboard.parts.text import MISSING, as_utc, duration, full_time, size
+from dashboard.parts.url_state import keep_in_url, start_from_url
+from dashboard.run.live_run import live_run
 from memgen.contract.status import CAUSE_TEXT
 
-MAX_EVENT_PAGES = 20
+PARTS = ("Config", "Environment", "Files")
 
 
-def config_view(run: RunDetail) -> None:
+def settings_view(run: RunDetail) -> None:
+    """One of three parts: what was asked for, what the trainer saw, what it left."""
+    start_from_url("part", PARTS)
+    st.session_state.setdefault("part", PARTS[0])
+    part = st.segmented_control(
+        "Part", PARTS, key="part", required=True, label_visibility="collapsed",
+        on_change=keep_in_url("part", default=PARTS[0]),
+    )  # fmt: skip
+    {"Config": _config, "Environment": _environment, "Files": _files}[part or PARTS[0]](run)
+
+
+def _config(run: RunDetail) -> None:
     """The config as JSON (with a copy button) and its hash."""
     st.caption("Hash of the config")
     st.code(visible(run.config_hash), language=None, width=280)
     st.caption("Config")
     st.code(visible_json(run.config), language="json")
+
+
+def _files(run: RunDetail) -> None:
+    """What a run has on disk, how much, and where its output was published."""
     if run.output:
         st.caption("Output, relative to the home folder")
         st.code(visible(run.output), language=None, wrap_lines=True)
-
-
-def files_view(run: RunDetail) -> None:
-    """What a run has on disk, and how much."""
     with api.part_errors():
-        found = api.client().delete(run.id)  # without a confirmation it tells and takes nothing
-        st.caption(f"On disk: {size(found.size_bytes)}")
-        st.code(visible("\n".join(found.paths)) or "nothing yet", language=None, wrap_lines=True)
+        preview = api.client().delete(run.id)  # without a confirmation it tells and takes nothing
+        st.caption(f"On disk: {size(preview.size_bytes)}")
+        st.code(visible("\n".join(preview.paths)) or "nothing yet", language=None, wrap_lines=True)
 
 
-def environment_view(run: RunDetail) -> None:
+def _environment(run: RunDetail) -> None:
     """Versions, device and hashes that the trainer saw."""
     if not run.environment:
         st.info("The trainer has not reported its environment yet.", icon=":material/memory:")
@@ -40,26 +53,26 @@ def environment_view(run: RunDetail) -> None:
 
 
 def history_view(run: RunDetail) -> None:
-    """Every change of status and every warning, newest first."""
-    events: list[RunEventOut] = []
-    cursor = None
+    """Its attempts; then its newest changes of status and warnings, and of older ones how many are not shown."""
+    _attempts(run)
     with api.part_errors():
-        for _ in range(MAX_EVENT_PAGES):
-            reply = api.client().run_events(run.id, cursor=cursor)
-            events += reply.items
-            cursor = reply.next_cursor
-            if cursor is None:
-                break
-        if cursor is not None:
-            st.caption(f"Shows the first {len(events):,} entries.")
+        events = newest_events(run)
         st.dataframe(
-            history_frame(events), hide_index=True, key="history", placeholder="", alt="History of the run",
+            history_frame(events.items), hide_index=True, key="history", placeholder="", alt="History of the run",
             height="content",
         )  # fmt: skip
+        if events.next_cursor is not None:
+            st.caption(f"Shows the newest {len(events.items):,} entries.")
+
+
+def newest_events(run: RunDetail) -> RunEventList:
+    """The newest of the history; asked for again where the run has moved, a warning or another note included."""
+    moved = (run.status, run.num_attempts, run.priority, run.warnings, [one.status for one in run.attempts])
+    return live_run(run.id).kept("history", moved, lambda _: api.client().run_events(run.id, newest=True))
 
 
 def history_frame(events: list[RunEventOut]) -> pd.DataFrame:
-    """One row per event, newest first."""
+    """One row per event, in the given order."""
     rows = [
         {
             "Time (UTC)": f"{as_utc(event.time):%Y-%m-%d %H:%M:%S}",
@@ -70,12 +83,12 @@ def history_frame(events: list[RunEventOut]) -> pd.DataFrame:
             "By": event.actor,
             "Detail": event.detail,
         }
-        for event in reversed(events)
+        for event in events
     ]
     return plain_frame(rows, ["Time (UTC)", "Attempt", "What", "Change", "Cause", "By", "Detail"])
 
 
-def attempts_view(run: RunDetail) -> None:
+def _attempts(run: RunDetail) -> None:
     """Each start of the run."""
     if not run.attempts:
         st.info("No attempt has started.", icon=":material/replay:")

@@ -31,6 +31,8 @@ class Augmentation(BaseModel):
     asked: bool
     """Whether the trigger was asked (an inactive trigger always inserts)."""
     inserted: bool
+    character: Whole | None = None
+    """Characters of the completion in front of that token; older answers have none."""
 
 
 class LtpoTrace(BaseModel):

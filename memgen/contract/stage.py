@@ -165,6 +165,8 @@ class Charts:
     """Rows of charts that matter at a glance."""
     shares: frozenset[str] = frozenset()
     """Metrics between 0 and 1 that read best in percent."""
+    of_questions: frozenset[str] = frozenset()
+    """Those of them that are shares of the questions answered so far, whose number is the step."""
 
 
 @dataclass(frozen=True)

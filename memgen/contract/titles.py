@@ -1,4 +1,4 @@
-"""What people read for a field of a config: in forms, pages, API document and command line.
+"""What people read for a field of a config or a score: in forms, pages, API document and command line.
 
 A field that no other stage has may say its title itself (`Field(title=...)`).
 """
@@ -59,6 +59,8 @@ _TITLES = {
     "threshold": "Reward at which to stop",
     "positions": "Latents in the reward",
     "relative": "Relative step size and noise",
+    "compute_reward": "Authors' score",
+    "nll": "NLL of the solution",
 }
 
 

@@ -185,7 +185,13 @@ def _with_latents(
 
         def on_row(number: int, completion: Completion) -> None:
             tokens = completion.text_ids
-            points = [Augmentation(token=d.token, asked=d.asked, inserted=d.inserted) for d in completion.decisions]
+            points = [
+                Augmentation(
+                    token=d.token, asked=d.asked, inserted=d.inserted,
+                    character=len(_text(model.base, tokens[: d.token])),
+                )
+                for d in completion.decisions
+            ]  # fmt: skip
             done = Insertions(
                 points,
                 ltpo=improve.traces[number] if improve else None,

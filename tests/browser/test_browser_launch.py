@@ -106,7 +106,7 @@ def test_stop_and_resume_with_the_mouse(stack: RunningStack, page: Page) -> None
     resume.click()
     expect(studio.key("run_title")).to_contain_text("succeeded", timeout=120_000)
     assert [attempt.number for attempt in stack.run_ended(run_id).attempts] == [1, 2]
-    studio.tab("Attempts")
+    studio.tab("History")
     expect(page.get_by_role("gridcell", name="stopped").or_(page.get_by_text("stopped")).first).to_be_attached()
     studio.no_trace_of_an_error()
 

@@ -51,6 +51,7 @@ def studio(application: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[St
     client = Client("http://127.0.0.1", context.user_token, transport=wire)
     monkeypatch.setattr(api, "client", lambda: client)
     st.cache_data.clear()
+    st.cache_resource.clear()
     yield Studio(context, application.clock, application.http, dict(application.config), wire=wire, client=client)
     client.close()
 

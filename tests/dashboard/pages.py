@@ -38,3 +38,13 @@ def said(app: AppTest) -> str:
 def button_keys(app: AppTest) -> set[str | None]:
     """Keys of the buttons on a page."""
     return {button.key for button in app.button}
+
+
+def tiles(app: AppTest) -> dict[str, str]:
+    """Values of the tiles of a page by their labels."""
+    return {tile.label: str(tile.value).replace("\\", "") for tile in app.metric}
+
+
+def popovers(app: AppTest) -> list[str]:
+    """Labels of the folded parts that open over a page."""
+    return [one.proto.popover.label for one in app.get("popover")]

@@ -28,6 +28,8 @@ class Wire(httpx.BaseTransport):
     def __init__(self, application: TestClient) -> None:
         self._application = application
         self.asked: list[httpx.Request] = []
+        self.replied: dict[str, int] = {}
+        """Bytes of the last reply by path."""
         self.down = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -37,6 +39,7 @@ class Wire(httpx.BaseTransport):
         reply = self._application.request(
             request.method, str(request.url), content=request.read(), headers=request.headers
         )
+        self.replied[request.url.path.removeprefix("/api/v1")] = len(reply.content)
         return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
 
     def paths(self) -> list[str]:

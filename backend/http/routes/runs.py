@@ -176,11 +176,14 @@ def metrics(
     name: str | None = None,
     since: Annotated[int | None, Query(description="Only later steps.")] = None,
     max_points: Annotated[int, Query(ge=2, le=10_000)] = 2000,
+    attempt: Annotated[
+        int | None, Query(ge=1, lt=2**31, description="Only what this attempt reported; empty for all joined.")
+    ] = None,
 ) -> s.MetricsOut:
     """Metrics, downsampled."""
     with context.database.read() as session:
         runs.get(session, run_id)
-        found = series.metrics(session, run_id, name=name, since=since, max_points=max_points)
+        found = series.metrics(session, run_id, name=name, since=since, max_points=max_points, attempt=attempt)
     return s.MetricsOut(series=found)
 
 
@@ -232,11 +235,17 @@ def answers(
 
 
 @router.get("/{run_id}/events")
-def events(run_id: int, context: ContextDep, cursor: Cursor = None, limit: Limit = 200) -> s.RunEventList:
+def events(
+    run_id: int,
+    context: ContextDep,
+    cursor: Cursor = None,
+    limit: Limit = 200,
+    newest: Annotated[Flag, Query(description="From the newest entry back.")] = False,
+) -> s.RunEventList:
     """The run's history: every change of status with its cause and actor."""
     with context.database.read() as session:
         runs.get(session, run_id)
-        return reading.history(session, run_id, cursor=cursor, limit=limit)
+        return reading.history(session, run_id, cursor=cursor, limit=limit, newest=newest)
 
 
 def _start_again(run_id: int, context: Context, key: str | None, *, resume: bool) -> s.RunDetail:

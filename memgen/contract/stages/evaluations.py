@@ -28,8 +28,8 @@ FIGURES = (
     Figure("mean_insertions", "Mean insertions", ".2f"),
     Figure("insert_rate", "Insert rate", "%"),
 )
-SHARES = frozenset(
-    f"eval/{name}"
-    for name in ("accuracy", "accuracy_strict", "compute_reward", "format_ok", "insert_rate", "truncated")
+OF_QUESTIONS = frozenset(
+    f"eval/{name}" for name in ("accuracy", "accuracy_strict", "compute_reward", "format_ok", "truncated")
 )
-CHARTS = Charts(figures=FIGURES, first_metrics="answers", shares=SHARES)
+SHARES = OF_QUESTIONS | {"eval/insert_rate"}
+CHARTS = Charts(figures=FIGURES, first_metrics="answers", shares=SHARES, of_questions=OF_QUESTIONS)

@@ -12,13 +12,13 @@ LOSSES = (
     Figure("loss", "Last loss", ".4g"),
     Figure("eval_loss_before", "Validation loss at the start", ".4g"),
     Figure("eval_loss", "Validation loss", ".4g"),
-    Figure("num_examples", "Examples", ",.0f"),
+    Figure("num_examples", "Examples available", ",.0f"),
 )
 LOSS = Panel("Loss", ("train/loss", "eval/loss"), "In nats per token of the solutions; eval: on validation rows", 2)
 LEARNING_RATE = Panel("Learning rate", ("train/learning_rate",), "Of the LoRA")
 REWARDS = (Figure("reward", "Last reward", ".3f"), Figure("reward_std", "Last reward std", ".3f"))
 NO_SIGNAL = Figure("frac_reward_zero_std", "Groups without signal", "%")
-PROMPTS = Figure("num_prompts", "Questions", ",.0f")
+PROMPTS = Figure("num_prompts", "Questions available", ",.0f")
 REWARD = Panel("Reward", ("train/reward", "train/reward_std"), "Mean, and standard deviation within a question", 2)
 WITHOUT_SIGNAL = Panel(
     "Groups without signal",

@@ -149,7 +149,7 @@ STAGE: Stage[WeaverSftConfig] = Stage(
                     "does",
                 ),
                 Panel(
-                    "Likeness of latents",
+                    "Similarity of latents",
                     ("train/latent_similarity",),
                     "Mean cosine between two latents of an insertion; near 1 they all say the same",
                 ),

@@ -1,9 +1,19 @@
 """Charts are pure functions of a DataFrame."""
 
+from typing import Any
+
 import pytest
 
 from backend.api.schemas import MetricSeries
-from dashboard.parts.charts import metric_chart, metric_frame, ordered_names
+from dashboard.parts.charts import (
+    Look,
+    curves_frame,
+    metric_chart,
+    metric_frame,
+    ordered_names,
+    with_interval,
+    with_smooth,
+)
 
 
 def series(name: str, count: int = 3) -> MetricSeries:
@@ -35,7 +45,7 @@ def test_accuracy_comes_first_and_the_machine_last() -> None:
 
 
 def test_share_is_drawn_from_0_to_100_percent() -> None:
-    line = metric_chart(metric_frame(series("eval/accuracy")), "eval/accuracy").to_dict()["layer"][0]
+    line = metric_chart(metric_frame(series("eval/accuracy")), "eval/accuracy").to_dict()["layer"][1]
     assert line["encoding"]["y"]["scale"]["domain"] == [0, 1]
     assert line["encoding"]["y"]["axis"]["format"] == ".0%"
     assert line["encoding"]["x"]["title"] == "questions answered"
@@ -61,6 +71,53 @@ def test_other_metrics_fit_their_values(values: list[float], domain: list[float]
 def test_metric_without_points_has_an_axis() -> None:
     line = metric_chart(metric_frame(series("train/loss", 0)), "train/loss").to_dict()["layer"][0]
     assert line["encoding"]["y"]["scale"]["domain"] == [0, 1]
+
+
+def layers(name: str, look: Look, values: list[float] | None = None) -> list[dict[str, Any]]:
+    """What is drawn of a metric, from behind to the front."""
+    points = series(name, len(values) if values else 3)
+    points = points.model_copy(update={"values": values}) if values else points
+    drawn: list[dict[str, Any]] = metric_chart(metric_frame(points), name, look).to_dict()["layer"]
+    return drawn
+
+
+def test_running_accuracy_has_its_interval_behind_it() -> None:
+    band = layers("eval/accuracy", Look())[0]
+    assert (band["mark"]["type"], band["encoding"]["y2"]["field"]) == ("area", "high")
+    frame = with_interval(metric_frame(series("eval/accuracy")))
+    assert frame.loc[0, ["low", "high"]].tolist() == pytest.approx([0.2152, 0.7848], abs=1e-4)
+    for name in ("eval/insert_rate", "train/loss"):
+        assert layers(name, Look())[0]["mark"]["type"] == "line"
+
+
+def test_smooth_line_stands_before_the_raw_one() -> None:
+    raw, points, smooth = layers("train/loss", Look(smoothing=0.9))
+    assert (raw["mark"]["opacity"], points["mark"]["opacity"]) == (0.25, 0)
+    assert (smooth["mark"]["type"], smooth["encoding"]["y"]["field"]) == ("line", "smooth")
+    frame = metric_frame(series("train/loss").model_copy(update={"values": [0.0, 1.0, 1.0]}))
+    assert with_smooth(frame, 0.5)["smooth"].tolist() == pytest.approx([0, 2 / 3, 6 / 7])
+    assert with_smooth(frame, 0.0)["smooth"].tolist() == [0, 1, 1]
+    assert with_smooth(frame.iloc[:0], 0.5).empty
+
+
+def test_attempts_are_smoothed_apart_and_have_a_legend() -> None:
+    both = curves_frame([series("x").model_copy(update={"name": f"attempt {n}", "values": [n] * 3}) for n in (1, 2)])
+    assert with_smooth(both, 0.9)["smooth"].tolist() == [1, 1, 1, 2, 2, 2]
+    line = metric_chart(both, "train/loss").to_dict()["layer"][0]
+    assert line["encoding"]["color"]["field"] == "metric"
+
+
+def test_logarithmic_axis_leaves_out_what_has_no_place_on_it() -> None:
+    points = series("train/loss").model_copy(update={"values": [0.0, 0.1, 10.0]})
+    chart = metric_chart(metric_frame(points), "train/loss", Look(log=True)).to_dict()
+    assert chart["layer"][0]["encoding"]["y"]["scale"]["type"] == "log"
+    (data,) = chart["datasets"].values()
+    assert [row["value"] for row in data] == [0.1, 10.0]
+
+
+def test_metric_is_drawn_over_the_time_of_day() -> None:
+    line = layers("train/loss", Look(over_time=True))[0]
+    assert (line["encoding"]["x"]["field"], line["encoding"]["x"]["type"]) == ("time", "temporal")
 
 
 def test_points_are_drawn_only_where_few() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashboard.parts.foreign_text import escape_markdown, sentence
-from dashboard.parts.text import about_size, ago, duration, full_time, percent, readable_log, size, words
+from dashboard.parts.text import about_count, about_size, ago, duration, full_time, percent, readable_log, size
 
 NOW = datetime(2026, 11, 22, 22, 0, 0, tzinfo=UTC)
 
@@ -76,6 +76,8 @@ def test_log_is_what_a_terminal_would_show() -> None:
 
 
 def test_small_words() -> None:
-    assert words("max_prompt_length") == "Max prompt length"
+    assert [about_count(n) for n in (134_515_008, 242_112, 14.77e9, 12)] == [
+        "135 million", "242 thousand", "14.8 billion", "12"
+    ]  # fmt: skip
     assert percent(0.395) == "39.5 %"
     assert percent(None) == "–"

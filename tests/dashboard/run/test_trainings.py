@@ -12,7 +12,7 @@ from dashboard.parts.latents_view import insertion_words, ltpo_words
 from dashboard.parts.run_figures import run_figures
 from memgen.contract.answers import AnswerRecord, Augmentation, LtpoTrace, parse_line
 from tests.backend.conftest import answer_line
-from tests.dashboard.pages import open_page, said, shown
+from tests.dashboard.pages import open_page, said, shown, tiles
 from tests.dashboard.studio import GRPO, SFT, Studio, links, metric, progress
 
 NOW = datetime(2027, 11, 22, 22, 0, tzinfo=UTC)
@@ -37,6 +37,11 @@ def tab_names(app: AppTest) -> list[str]:
     return [tab.label for tab in app.tabs]
 
 
+def said_progress(app: AppTest) -> list[str]:
+    """Texts of the bars of a page."""
+    return [one.proto.text.replace("\\", "") for one in app.get("progress")]
+
+
 def record(**changes: Any) -> AnswerRecord:
     """An answer with latents at two of three points."""
     answer = parse_line(answer_line(0, **{"completion_tokens": 40, "augmentations": POINTS, **changes}))
@@ -53,9 +58,9 @@ def test_weaver_training_shows_its_curves_and_no_answers(studio: Studio) -> None
     names = ("train/loss", "eval/loss", "train/learning_rate", "train/grad_norm", "train/step_seconds")
     events = [event for name in names for event in metric(name, 1.5, 0.5)]
     studio.trained(SFT, *events, result={"loss": 0.51, "steps": 16})
-    app = open_page("run", run="1")
+    app = open_page("run", run="1", tab="Metrics")
     text = shown(app)
-    assert tab_names(app)[:2] == ["Metrics", "Checkpoint"]
+    assert tab_names(app)[:3] == ["Overview", "Metrics", "Checkpoint"]
     assert "Answers" not in tab_names(app)
     assert len(app.get("vega_lite_chart")) == 4
     assert app.selectbox(key="metric").options == ["eval/loss", *sorted(names[:1] + names[2:])]
@@ -71,13 +76,15 @@ def test_trigger_training_shows_what_tells_whether_it_learns(studio: Studio) -> 
              "completions/truncated", "entropy", "grad_norm")  # fmt: skip
     held = studio.claimed(**GRPO, checkpoint=str(weaver))
     held.say({"event": "phase", "name": "train"}, *(metric(f"train/{name}", 0.25)[0] for name in names), progress(1, 4))
-    app = open_page("run", run="2")
+    app = open_page("run", run="2", tab="Metrics")
     text = shown(app)
     assert len(app.get("vega_lite_chart")) == 7 + 1
     assert "Checkpoint" not in tab_names(app)
-    for word in ("Groups without signal", "Completion length", "Entropy", "**1 of 4**", "**0\\.250**"):
+    for word in ("Groups without signal", "Completion length", "Entropy"):
         assert word in text
-    assert links(app)["starts from the checkpoint of run 1"] == "run=1"
+    assert said_progress(app) == ["train: 1 of 4 steps"]
+    assert (tiles(app)["Last reward"], tiles(app)["Last insert rate"]) == ("0.250", "25.0 %")
+    assert links(open_page("run", run="2"))["starts from the checkpoint of run 1"] == "run=1"
 
 
 def test_weaver_by_rewards_shows_its_rewards_and_how_true_its_replay_is(studio: Studio) -> None:
@@ -85,23 +92,25 @@ def test_weaver_by_rewards_shows_its_rewards_and_how_true_its_replay_is(studio: 
              "entropy", "grad_norm", "replay_gap")  # fmt: skip
     held = studio.claimed(**GRPO | {"stage": "weaver_grpo"})
     held.say({"event": "phase", "name": "train"}, *(metric(f"train/{name}", 0.25)[0] for name in names), progress(1, 4))
-    app = open_page("run", run="1")
+    app = open_page("run", run="1", tab="Metrics")
     assert len(app.get("vega_lite_chart")) == 7 + 1
-    for word in ("Groups without signal", "Rollout and replay", "**1 of 4**", "**0\\.250**"):
+    for word in ("Groups without signal", "Rollout and replay"):
         assert word in shown(app)
+    assert tiles(app)["Last reward"] == "0.250"
 
 
-def test_header_of_a_live_training_takes_its_numbers_from_the_run_itself(studio: Studio) -> None:
+def test_header_of_a_live_training_says_how_far_it_is_once(studio: Studio) -> None:
     held = studio.claimed(**SFT)
-    held.say({"event": "phase", "name": "train"}, *metric("train/loss", 0.75), progress(1, 4))
-    app = open_page("run", run="1", tab="Config")
-    assert "**0\\.75**" in shown(app)
-    assert "GET /runs/1/metrics" not in studio.wire.paths()
+    held.say({"event": "phase", "name": "train"}, *metric("train/loss", 0.75, 0.5), progress(1, 4))
+    app = open_page("run", run="1")
+    assert tiles(app) == {"Last loss": "0.5"}
+    assert said_progress(app) == ["train: 1 of 4 steps"]
+    assert "1 of 4" not in said(app)
 
 
 def test_training_without_metrics_says_when_they_come(studio: Studio) -> None:
     studio.claimed(**SFT).say({"event": "phase", "name": "load"})
-    assert "the first come with the first step" in shown(open_page("run", run="1"))
+    assert "the first come with the first step" in shown(open_page("run", run="1", tab="Metrics"))
 
 
 def test_checkpoint_tab_says_what_it_is_and_what_can_follow(studio: Studio) -> None:
@@ -124,7 +133,7 @@ def test_checkpoint_tab_says_what_it_is_and_what_can_follow(studio: Studio) -> N
     assert there["Evaluate it"] == "what=weaver_eval&checkpoint=2"
     assert there["Train the trigger from it"] == "what=trigger_grpo&checkpoint=2"
     assert there["Lineage"] == "run=2"
-    assert there["pipeline 1, Weaver SFT"] == "pipeline=1"
+    assert links(open_page("run", run="2"))["pipeline 1, Weaver SFT"] == "pipeline=1"
 
 
 def test_checkpoint_that_is_damaged_is_said_in_its_tab(studio: Studio) -> None:
@@ -136,7 +145,7 @@ def test_checkpoint_that_is_damaged_is_said_in_its_tab(studio: Studio) -> None:
 
 def test_tab_of_another_kind_of_run_in_the_address_does_no_harm(studio: Studio) -> None:
     studio.trained(SFT, *metric("train/loss", 1.0))
-    assert "Last value of train/loss" in shown(open_page("run", run="1", tab="Answers"))
+    assert open_page("run", run="1", tab="Answers").session_state["tab"] == "Overview"
 
 
 def test_way_from_an_evaluation_to_its_parent_meets_no_leftover(studio: Studio) -> None:
@@ -200,7 +209,7 @@ def test_answer_says_where_latents_were_inserted(studio: Studio) -> None:
     app = open_page("run", run="1", tab="Answers")
     assert [one.label for one in app.expander] == ["Latents inserted 2 times at 3 decision points"]
     app = _unfolded("latents_answer_0")
-    frame = app.dataframe[0].value
+    frame = app.dataframe[1].value
     assert frame["token"].tolist() == [0, 14, 30]
     assert frame["decision"].tolist() == ["inserted", "inserted", "skipped"]
     assert frame["asked"].tolist() == [False, True, True]

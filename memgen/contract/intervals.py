@@ -1,0 +1,17 @@
+"""How far a share that was measured on few questions can be trusted."""
+
+import math
+from statistics import NormalDist
+
+CONFIDENCE = 0.95
+_Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """95 % Wilson interval of a share, 0 to 1, of `n` questions; of none it is everything."""
+    if n <= 0:
+        return 0.0, 1.0
+    middle = share + _Z * _Z / (2 * n)
+    half = _Z * math.sqrt(share * (1 - share) / n + _Z * _Z / (4 * n * n))
+    scale = 1 + _Z * _Z / n
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
