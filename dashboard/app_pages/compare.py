@@ -19,6 +19,7 @@ from dashboard.parts.components import facts
 from dashboard.parts.foreign_text import sentence
 from dashboard.parts.rescoring import REFUSED, offer_rescoring
 from dashboard.parts.row_clicks import open_column, opened
+from dashboard.parts.text import weights_words
 from dashboard.parts.verdicts import VERDICTS
 from memgen.contract.titles import title_of
 
@@ -28,7 +29,7 @@ ROW_PIXELS = 36
 def show_results(reply: CompareOut) -> None:
     """Conditions, warnings, tables and charts."""
     with st.container(key="conditions"):
-        facts({title_of(name): value for name, value in reply.conditions.items()})
+        facts({title_of(name): weights_words(value) for name, value in reply.conditions.items()})
     for warning in reply.warnings:
         st.warning(sentence(warning), icon=":material/warning:")
     st.dataframe(

@@ -92,6 +92,12 @@ def count(number: float | None) -> str:
     return MISSING if number is None else f"{number:,.0f}"
 
 
+def weights_words(name: str) -> str:
+    """Weights as people read them: those of a folder, which have no name, by their hash."""
+    kind, _, rest = name.partition(":")
+    return f"of a folder, with the hash {rest}" if kind == "folder" else name
+
+
 def about_count(number: float) -> str:
     """A rough number of many: `135 million`, `242 thousand`."""
     for unit, size in (("billion", 1e9), ("million", 1e6), ("thousand", 1e3)):

@@ -8,7 +8,7 @@ from dashboard.parts import api
 from dashboard.parts.components import facts
 from dashboard.parts.foreign_text import plain_frame, sentence, visible
 from dashboard.parts.link_row import link_row
-from dashboard.parts.text import MISSING, count, size
+from dashboard.parts.text import MISSING, count, size, weights_words
 from dashboard.run.links import lineage_link
 from memgen.contract.stages import find_stage
 from memgen.contract.titles import title_of
@@ -59,20 +59,17 @@ def checkpoint_facts(checkpoint: CheckpointOut) -> dict[str, str]:
     """Names and values of what a checkpoint is, plain text."""
     return {
         "Hash": checkpoint.content_hash or MISSING,
-        **_base(checkpoint),
+        "Base": checkpoint.preset,
+        **(
+            {"Weights": weights_words(weights)}
+            if (weights := checkpoint.base_model or "") not in {"", checkpoint.preset}
+            else {}
+        ),
         "Trained": ", ".join(checkpoint.trained) or "nothing",
         **({"Ablation": checkpoint.ablation} if checkpoint.ablation else {}),
         "Step": count(checkpoint.step),
         "Size": size(checkpoint.size_bytes),
     }
-
-
-def _base(checkpoint: CheckpointOut) -> dict[str, str]:
-    """The base model; of weights from a folder, which have no name, the preset and their hash."""
-    kind, _, name = checkpoint.base_model.partition(":") if checkpoint.base_model else ("", "", "")
-    if kind == "folder":
-        return {"Base": checkpoint.preset, "Hash of its weights": name}
-    return {"Base": checkpoint.base_model or checkpoint.preset}
 
 
 def files_frame(checkpoint: CheckpointOut) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from memgen.contract.answers import read_answers
 from memgen.contract.status import RunStatus
@@ -108,6 +108,56 @@ def test_stop_and_resume_with_the_mouse(stack: RunningStack, page: Page) -> None
     assert [attempt.number for attempt in stack.run_ended(run_id).attempts] == [1, 2]
     studio.tab("History")
     expect(page.get_by_role("gridcell", name="stopped").or_(page.get_by_text("stopped")).first).to_be_attached()
+    studio.no_trace_of_an_error()
+
+
+def at_its_end(log: Locator) -> bool:
+    """Whether what scrolls around the log shows its last line."""
+    there: bool = log.evaluate(
+        """log => {
+            for (let one = log; one; one = one.parentElement)
+                if (one.scrollHeight > one.clientHeight + 1 && getComputedStyle(one).overflowY !== "visible")
+                    return one.scrollTop > 0 && one.scrollTop + one.clientHeight >= one.scrollHeight - 2;
+            return false;
+        }"""
+    )
+    return there
+
+
+def test_page_of_an_ended_run_is_low_and_its_log_filter_and_note_are_at_hand(stack: RunningStack, page: Page) -> None:
+    config = {"stage": "evaluate", "preset": TINY, "data": "wordproblems", "num_questions": 30, "batch_size": 10}
+    with stack.client() as client:
+        run_id = client.submit(config | {"max_completion_length": 16}).id
+    assert stack.run_ended(run_id).status is RunStatus.SUCCEEDED
+    studio = Studio(page, stack.dashboard_url)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    studio.log_in(stack.token)
+    page.goto(f"{stack.dashboard_url}/run?run={run_id}")
+    expect(studio.key("tiles")).to_contain_text("Accuracy")
+    studio.settled()
+    place = page.get_by_role("tab", name="Overview").bounding_box()
+    assert place is not None
+    assert place["y"] <= 260
+
+    studio.tab("Log")
+    log = studio.key("log")
+    expect(log).to_contain_text("[30/30]")
+    wait_until(lambda: at_its_end(log), 10, "the end of the log")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the whole log").click()
+    stored = stack.home / "runs" / str(run_id) / "attempts" / "1" / "log.txt"
+    assert download.value.path().read_bytes() == stored.read_bytes()
+
+    studio.tab("Answers")
+    studio.press("show", "Wrong")
+    page.reload()
+    expect(studio.key("show").get_by_role("radio", name="Wrong")).to_be_checked()
+    expect(page.get_by_text("Question 1", exact=True)).to_be_visible()
+    studio.key("note").get_by_role("button").click()
+    page.get_by_label("Note", exact=True).fill("a *better* word")
+    page.get_by_label("Note", exact=True).press("Enter")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(studio.key("note")).to_contain_text("a *better* word")
     studio.no_trace_of_an_error()
 
 

@@ -5,7 +5,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashboard.parts.foreign_text import escape_markdown, sentence
-from dashboard.parts.text import about_count, about_size, ago, duration, full_time, percent, readable_log, size
+from dashboard.parts.text import (
+    about_count,
+    about_size,
+    ago,
+    duration,
+    full_time,
+    percent,
+    readable_log,
+    size,
+    weights_words,
+)
 
 NOW = datetime(2026, 11, 22, 22, 0, 0, tzinfo=UTC)
 
@@ -79,5 +89,7 @@ def test_small_words() -> None:
     assert [about_count(n) for n in (134_515_008, 242_112, 14.77e9, 12)] == [
         "135 million", "242 thousand", "14.8 billion", "12"
     ]  # fmt: skip
+    assert weights_words("folder:537e2cf94c8599b4") == "of a folder, with the hash 537e2cf94c8599b4"
+    assert weights_words("Qwen/Qwen3-14B") == "Qwen/Qwen3-14B"
     assert percent(0.395) == "39.5 %"
     assert percent(None) == "–"
