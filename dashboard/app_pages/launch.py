@@ -60,8 +60,8 @@ def launch_all(presets: list[PresetOut]) -> None:
     """The form of a pipeline beside its check."""
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     left.write(
-        "Base evaluation, Weaver SFT, Trigger GRPO and their evaluations up to LTPO, each step from the checkpoint of "
-        "the one before it, all on the same questions."
+        "Base evaluation, Weaver SFT, Weaver GRPO if you add it, Trigger GRPO, and their evaluations up to LTPO: each "
+        "step from the checkpoint of the one before it, all on the same questions."
     )
     right.button(
         "Fill in the demo", key="fill_demo", icon=":material/auto_fix_high:", on_click=fill_in_demo, width="stretch",

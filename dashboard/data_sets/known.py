@@ -63,7 +63,7 @@ COLUMNS: dict[str, Any] = {
     **{
         split: st.column_config.NumberColumn(
             split.capitalize(),
-            help="Rows; of a data set that can't be read here they are not known",
+            help="Rows; a dash where there are none, or where they can't be counted here",
             format="localized",
             width=80,
         )

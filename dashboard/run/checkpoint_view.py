@@ -22,8 +22,9 @@ def checkpoint_view(run: RunDetail) -> None:
         if checkpoint.reason:
             st.warning(sentence(checkpoint.reason), icon=":material/warning:")
         facts(checkpoint_facts(checkpoint))
-        st.caption("Latents")
-        facts({title_of(name): str(value) for name, value in checkpoint.latents.items()})
+        if checkpoint.latents:
+            st.caption("Latents")
+            facts({title_of(name): str(value) for name, value in checkpoint.latents.items()})
         if checkpoint.folder:
             st.caption("Folder, relative to the home folder")
             st.code(visible(checkpoint.folder), language=None, wrap_lines=True)

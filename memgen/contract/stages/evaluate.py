@@ -222,7 +222,7 @@ STAGE: Stage[EvaluateConfig] = Stage(
             "prompt_style": "zero-shot",
             "num_examples": "none",
             "causal_check": "the weaver's own latents",
-            "latents_factor": "1",
+            "latents_factor": "for scaled latents alone",
         },
         defaults={("prompt_style", "worked_examples"): EXAMPLES_DEFAULTS},
     ),

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from memgen.contract.data_sets.field import WORDS
 from memgen.contract.errors import BadInput
 from memgen.contract.planner.activations import FLOAT, Adapter, kept, kept_by_layer, widest
 from memgen.contract.planner.moments import Moment
@@ -26,7 +27,9 @@ COPIES = 6  # of a tile in float32, without Triton; beside them the words' part 
 class LoraTraining(Training):
     """A plain LoRA on the base, without latents."""
 
-    budget: Budget = Field(default="steps", title="Matched by")
+    budget: Budget = Field(
+        default="steps", title="Matched by", json_schema_extra={WORDS: {"numbers": "trained numbers"}}
+    )
     """What the training has in common with the one that it is compared with: `steps`, as many of them (epochs or
     max_steps); `time`, as many seconds (max_seconds); `numbers`, as many trained numbers (trained_numbers), which then
     decide the rank."""

@@ -136,6 +136,13 @@ def test_checkpoint_tab_says_what_it_is_and_what_can_follow(studio: Studio) -> N
     assert links(open_page("run", run="2"))["pipeline 1, Weaver SFT"] == "pipeline=1"
 
 
+def test_checkpoint_without_latents_has_no_heading_for_them(studio: Studio) -> None:
+    run_id = studio.trained(SFT | {"stage": "lora_sft"}, manifest={"latents": {}})
+    text = shown(open_page("run", run=str(run_id), tab="Checkpoint"))
+    assert "Folder, relative to the home folder" in text
+    assert "Latents" not in text
+
+
 def test_checkpoint_that_is_damaged_is_said_in_its_tab(studio: Studio) -> None:
     weaver = studio.trained()
     next(studio.home.glob("runs/**/parts.safetensors")).write_bytes(b"other weights")
