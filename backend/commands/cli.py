@@ -187,7 +187,7 @@ def runs(
                 [
                     str(run.id),
                     run.status,
-                    f"{run.stage} {run.setting}",
+                    run.title,
                     run.preset,
                     run.data,
                     "" if n is None else f"{n:.0f}",
@@ -317,7 +317,7 @@ def queue(
             say("no run is queued")
             return
         rows = [
-            [str(place), str(run.id), str(run.priority), f"{run.stage} {run.setting}", run.preset, run.waits_for or ""]
+            [str(place), str(run.id), str(run.priority), run.title, run.preset, run.waits_for or ""]
             for place, run in enumerate(found.items, start=1)
         ]
         show_table(["place", "run", "priority", "stage", "model", "waits for"], rows)

@@ -1,5 +1,7 @@
 """Descent: which runs a run came from, and which came from it."""
 
+from collections.abc import Sequence
+
 from sqlmodel import Session, col, select
 
 from backend.store.models import Run
@@ -19,6 +21,17 @@ def ancestors(session: Session, run_id: int | None) -> list[Run]:
             break
         found.append(run)
         run_id = older_parent(run)
+    return found
+
+
+def with_ancestors(session: Session, runs: Sequence[Run]) -> dict[int | None, Run]:
+    """Some runs and all that they descend from, by their ids."""
+    found: dict[int | None, Run] = {run.id: run for run in runs}
+    wanted = {older_parent(run) for run in runs} - {None, *found}
+    while wanted:
+        generation = session.exec(select(Run).where(col(Run.id).in_(wanted))).all()
+        found |= {run.id: run for run in generation}
+        wanted = {older_parent(run) for run in generation} - {None, *found}
     return found
 
 

@@ -8,8 +8,8 @@ from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
 from backend.errors import LARGEST_INTEGER, NotFound
-from backend.services.ablations import ablation_words
 from backend.services.checkpoints import check_files, least_demanding, manifest_of, why_not
+from backend.services.origin import origin_of
 from backend.store.db import Database
 from backend.store.models import Checkpoint, Run
 from backend.views.times import when
@@ -89,7 +89,7 @@ def _out(session: Session, run: Run, problem: BadInput | None) -> s.CheckpointOu
         content_hash=checkpoint.content_hash if checkpoint else None,
         base_model=manifest.base_model if manifest else None,
         trained=list(manifest.trained) if manifest else [],
-        ablation=ablation_words(session, run),
+        ablation=origin_of(session, run).ablation,
         latents=manifest.latents if manifest else settings,
         step=manifest.step if manifest else None,
         parent_id=run.parent_id,

@@ -8,7 +8,6 @@ from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
 from backend.services import evidence, lifecycle
-from backend.services.ablations import ablation_words
 from backend.services.comparable import (
     FROM_CONFIG,
     FROM_ENVIRONMENT,
@@ -21,13 +20,13 @@ from backend.services.comparable import (
 )
 from backend.services.cursors import cursor_number
 from backend.services.descent import ancestors
+from backend.services.origin import origin_of
 from backend.services.scoring import Scores, with_metrics
 from backend.services.verdicts import Verdict, verdicts
 from backend.store.models import Answer, AnswerScore, Run
 from memgen.contract.answers import AnswerRecord
-from memgen.contract.pipeline import EXPECTED_OF, EXPECTED_POINTS
+from memgen.contract.pipeline import EXPECTED_POINTS
 from memgen.contract.stage_configs import StageConfig
-from memgen.contract.stages import trains
 
 MOST_RUNS = 12
 Kind = Literal["fixed", "broken", "both_right", "both_wrong"]
@@ -234,13 +233,11 @@ def _compared(
 
 def _told_apart(session: Session, run: Run, compared: s.ComparedRun) -> s.ComparedRun:
     """With the trainings and what was ablated; the expected change is that of the usual trainings."""
-    line = (one.stage for one in reversed(ancestors(session, run.id)) if trains(one.stage))
-    trainings, ablation = list(dict.fromkeys(line)), ablation_words(session, run)
-    if EXPECTED_OF.issuperset(trainings) and not ablation:
+    origin = vars(origin_of(session, run))
+    if not any(origin.values()):
         return compared
-    words = "" if EXPECTED_OF.issuperset(trainings) else " + ".join(trainings)
     change = compared.change and compared.change.model_copy(update={"expected": None})
-    return compared.model_copy(update={"trainings": words, "ablation": ablation, "change": change})
+    return compared.model_copy(update={**origin, "change": change})
 
 
 def _change(run: Run, base: Run, mine: Mapping[str, Verdict], theirs: Mapping[str, Verdict]) -> s.ChangeOut:

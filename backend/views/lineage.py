@@ -3,8 +3,8 @@
 from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
-from backend.services.ablations import ablation_words
 from backend.services.descent import ancestors, family
+from backend.services.origin import Origin, origins_of
 from backend.services.scoring import Scores, can_rescore, newest_scores
 from backend.store.models import Attempt, Checkpoint, PipelineStep, Run
 from memgen.contract.stages import trains
@@ -32,11 +32,12 @@ def lineage(session: Session, *, run_id: int | None, pipeline_id: int | None) ->
         )
         attempts.setdefault(one.run_id, []).append(brief)
     scores = newest_scores(session, runs)
-    nodes = [_node(session, run, scores[run.id], attempts.get(run.id, [])) for run in runs]
+    origins = origins_of(session, runs)
+    nodes = [_node(session, run, origins[run.id], scores[run.id], attempts.get(run.id, [])) for run in runs]
     return s.LineageOut(nodes=nodes)
 
 
-def _node(session: Session, run: Run, scores: Scores, attempts: list[s.AttemptBrief]) -> s.LineageNode:
+def _node(session: Session, run: Run, origin: Origin, scores: Scores, attempts: list[s.AttemptBrief]) -> s.LineageNode:
     checkpoint = session.get(Checkpoint, run.id)
     questions, answers = scores.summary.get("num_questions"), not trains(run.stage)
     return s.LineageNode(
@@ -45,7 +46,7 @@ def _node(session: Session, run: Run, scores: Scores, attempts: list[s.AttemptBr
         parent_deleted=run.parent_id is not None and session.get(Run, run.parent_id) is None,
         stage=run.stage,
         setting=run.setting,
-        ablation=ablation_words(session, run),
+        **vars(origin),
         preset=run.preset,
         data=run.data,
         note=run.note,

@@ -6,6 +6,7 @@ from sqlmodel import Session, col, func, select
 
 from backend.api import schemas as s
 from backend.services import claim, lifecycle, scoring
+from backend.services.origin import Origin, origin_of, origins_of
 from backend.services.runs import lacks_parent, resume_source
 from backend.services.surroundings import Surroundings
 from backend.services.waiting import Waiting
@@ -33,7 +34,8 @@ def runs_out(session: Session, runs: list[Run], around: Surroundings) -> list[s.
     attempts = {attempt.run_id: attempt for attempt in rows if attempt.number == last[attempt.run_id]}
     waiting = Waiting(session, around)
     scores = scoring.newest_scores(session, runs)
-    return [_run(run, attempts.get(run.id), waiting, scores[run.id]) for run in runs]
+    origins = origins_of(session, runs)
+    return [_run(run, attempts.get(run.id), waiting, scores[run.id], origins[run.id]) for run in runs]
 
 
 def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
@@ -45,9 +47,9 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
     restartable = run.status in RUN_RESTARTABLE
     if not restartable:
         reason = f"A run that is {run.status} is not resumed."
-    scores = scoring.all_scores(session, run)
+    scores, newest = scoring.all_scores(session, run), attempts[-1] if attempts else None
     return s.RunDetail(
-        **dict(_run(run, attempts[-1] if attempts else None, Waiting(session, around), scores[-1])),
+        **dict(_run(run, newest, Waiting(session, around), scores[-1], origin_of(session, run))),
         scorings=[
             s.ScoringOut(version=one.version, summary=one.summary) for one in scores if scoring.is_known(run, one)
         ],
@@ -116,13 +118,14 @@ def sick_slots(workers: Iterable[Worker], around: Surroundings) -> list[s.SickSl
     ]
 
 
-def _run(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Scores) -> s.RunOut:
+def _run(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Scores, origin: Origin) -> s.RunOut:
     waits = waiting.why(run, attempt) if run.status in RUN_NOT_STARTED else None
     cause = Cause(run.cause) if run.cause else None
     return s.RunOut(
         id=run.id,
         stage=run.stage,
         setting=run.setting,
+        **vars(origin),
         preset=run.preset,
         data=run.data,
         note=run.note,

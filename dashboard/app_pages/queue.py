@@ -77,8 +77,7 @@ def show_run(place: int, run: RunOut, queue: list[RunOut]) -> None:
         number, what, first, last = st.columns([1, 10, 2, 2], vertical_alignment="center")
         number.markdown(f"**{place}**")
         with what:
-            work = f"{run.stage}, {run.setting}" if run.setting else run.stage
-            open_run(run.id, f"run {run.id} · {work} · {run.preset}")
+            open_run(run.id, f"run {run.id} · {run.title} · {run.preset}")
             priority = f" Priority {run.priority}." if run.priority else ""
             st.caption(sentence(run.waits_for or "") + priority)
         priorities = [one.priority for one in queue]

@@ -55,7 +55,7 @@ def _choose_base(place: DeltaGenerator, chosen: list[int], known: Mapping[int, R
         chosen,
         index=None,
         key=BASE_KEY,
-        format_func=lambda number: one_line(f"run {number}, {known[number].setting}"),
+        format_func=lambda number: one_line(f"run {number}, {known[number].label}"),
         placeholder="the one with the setting base",
         help="What the others are measured against.",
         on_change=_write_base,
@@ -86,7 +86,7 @@ def known_evaluations(asked: list[int]) -> dict[int, RunOut]:
 
 def evaluation_words(run: RunOut) -> str:
     """`run 5 · weaver · 58.2 % of 1,319 · model · note`, plain text."""
-    summary, parts = run.summary, [f"run {run.id}", run.setting or run.stage]
+    summary, parts = run.summary, [f"run {run.id}", run.label if run.setting else run.title]
     if "accuracy" in summary:
         parts.append(f"{percent(summary['accuracy'])} of {count(summary.get('num_questions'))}{run.scorer_mark}")
     parts += [run.preset.split("/")[-1], *([run.note] if run.note else [])]

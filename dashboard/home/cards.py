@@ -158,8 +158,7 @@ def machines(workers: Sequence[WorkerOut]) -> None:
 
 def open_run(run: RunOut) -> None:
     """Link to a run, with what it is."""
-    work = f"{run.stage}, {run.setting}" if run.setting else run.stage
-    parts = [f"Run {run.id}", work, run.preset.split("/")[-1], *([run.note] if run.note else [])]
+    parts = [f"Run {run.id}", run.title, run.preset.split("/")[-1], *([run.note] if run.note else [])]
     st.page_link(
         "app_pages/run.py", label=" · ".join(escape_markdown(part) for part in parts), query_params={"run": str(run.id)}
     )

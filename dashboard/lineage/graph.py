@@ -70,7 +70,7 @@ def lineage_dot(nodes: Sequence[LineageNode], *, marked: int | None = None) -> s
 
 def node_lines(node: LineageNode, note: str = "") -> list[str]:
     """What a node of the graph says, line by line, plain text; a long note is cut."""
-    lines = [f"run {node.run_id}: {stage_words(node)}", status_words(node)]
+    lines = [f"run {node.run_id}: {node.title}", status_words(node)]
     if node.content_hash:
         lines.append(f"checkpoint {node.content_hash}")
     if node.accuracy is not None:
@@ -78,12 +78,6 @@ def node_lines(node: LineageNode, note: str = "") -> list[str]:
     if note:
         lines.append(note if len(note) <= _NOTE_LENGTH else f"{note[: _NOTE_LENGTH - 1]}…")
     return lines
-
-
-def stage_words(node: LineageNode) -> str:
-    """The stage; of an evaluation with its setting; in brackets what was ablated."""
-    words = f"{node.stage}, {node.setting}" if node.setting else node.stage
-    return f"{words} ({node.ablation})" if node.ablation else words
 
 
 def status_words(node: LineageNode) -> str:

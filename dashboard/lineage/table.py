@@ -7,7 +7,6 @@ import pandas as pd
 import streamlit as st
 
 from backend.api.schemas import LineageNode
-from dashboard.lineage.graph import stage_words
 from dashboard.parts.components import STATUS_LOOK
 from dashboard.parts.foreign_text import plain_frame
 
@@ -21,7 +20,7 @@ def _row(node: LineageNode) -> dict[str, Any]:
     return {
         "run": node.run_id,
         "status": [node.status.value],
-        "stage": stage_words(node),
+        "stage": node.title,
         "from": parent_words(node),
         "checkpoint": node.content_hash or "",
         "accuracy": None if node.accuracy is None else round(node.accuracy * 100, 1),

@@ -52,8 +52,7 @@ def run_header(run: RunDetail) -> None:
 
 def what_it_is(run: RunDetail) -> str:
     """`SmolLM2 · evaluate, weaver · gsm8k test`, plain text."""
-    stage = f"{run.stage}, {run.setting}" if run.setting else run.stage
-    return " · ".join([run.preset, stage, f"{run.data} {run.config.get('split', '')}".strip()])
+    return " · ".join([run.preset, run.title, f"{run.data} {run.config.get('split', '')}".strip()])
 
 
 def _note(run: RunDetail) -> None:

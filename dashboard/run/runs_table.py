@@ -26,7 +26,7 @@ def _row(run: RunOut, now: datetime) -> dict[str, Any]:
     return {
         "run": run.id,
         "status": [run.status.value],
-        "stage": f"{run.stage}, {run.setting}" if run.setting else run.stage,
+        "stage": run.title,
         "model": run.preset,
         "data": run.data,
         "progress": 100.0 if ended_well else _percent(progress_share(run.progress)),

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from backend.api.schemas.base import ApiReply
+from backend.api.schemas.labels import LabelledRun
 from memgen.contract.status import AttemptStatus, Cause, RunStatus
 
 
@@ -55,17 +56,13 @@ class AttemptBrief(ApiReply):
     cause: Cause | None
 
 
-class LineageNode(ApiReply):
+class LineageNode(LabelledRun):
     """A run and what it started from."""
 
     run_id: int
     parent_id: int | None
     """Run whose checkpoint it starts from; None starts from the base model."""
     parent_deleted: bool
-    stage: str
-    setting: str
-    ablation: str = ""
-    """What sets the trainings of its line apart from the usual ones; empty where nothing does."""
     preset: str
     data: str
     note: str

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from backend.api.schemas.base import ApiReply
+from backend.api.schemas.labels import Labelled
 from memgen.contract.answers import AnswerRecord
 
 
@@ -51,15 +52,10 @@ class ChangeOut(ApiReply):
     """What of the change is none where the box is required; empty where all of it stands."""
 
 
-class ComparedRun(ApiReply):
+class ComparedRun(Labelled):
     """One evaluation in a comparison."""
 
     run_id: int
-    setting: str
-    trainings: str = ""
-    """Trainings of its checkpoint where they are not those of the usual chain, e.g. `weaver_sft + weaver_grpo`."""
-    ablation: str = ""
-    """What sets the training of its checkpoint apart from the usual one, e.g. `static latents`."""
     preset: str
     note: str
     num_questions: int
@@ -77,12 +73,6 @@ class ComparedRun(ApiReply):
     is_base: bool
     change: ChangeOut | None
     """Against the base; None of the base itself."""
-
-    @property
-    def label(self) -> str:
-        """`weaver`; `weaver (weaver_sft + weaver_grpo; static latents)` where its trainings are not the usual ones."""
-        words = "; ".join(one for one in (self.trainings, self.ablation) if one)
-        return f"{self.setting} ({words})" if words else self.setting
 
 
 class CompareOut(ApiReply):

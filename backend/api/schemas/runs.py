@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from backend.api.schemas.base import NOTE_LENGTH, ApiReply, ApiRequest
+from backend.api.schemas.labels import LabelledRun
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.problem import Problem
 from memgen.contract.status import AttemptStatus, Cause, RunStatus, StopMode
@@ -47,12 +48,10 @@ class ScoringOut(ApiReply):
     summary: dict[str, float]
 
 
-class RunOut(ApiReply):
+class RunOut(LabelledRun):
     """A run as lists show it."""
 
     id: int
-    stage: str
-    setting: str
     preset: str
     data: str
     note: str

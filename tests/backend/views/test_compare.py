@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from backend.api.schemas import CompareOut, LineageOut, RunDetail, RunList
 from tests.backend.conftest import Backend, answer_line, check_problem
 
 CONDITIONS = {"model": "folder:1", "prompt_hash": "p", "device": "cpu"}
@@ -68,6 +69,34 @@ def test_weaver_by_rewards_is_named_so_and_is_not_measured_by_what_is_expected_o
     _, usual, other = backend.get("/compare", runs=f"{base},{runs[0]},{runs[1]}")["items"]
     assert (usual["trainings"], usual["change"]["expected"]) == ("", [5, 10])
     assert (other["trainings"], other["change"]["expected"]) == ("weaver_sft + weaver_grpo", None)
+
+
+def test_list_page_lineage_and_comparison_name_an_evaluation_by_what_made_its_checkpoint(
+    backend: Backend, weaver: str
+) -> None:
+    words = "(weaver_sft + weaver_grpo; rank 4)"
+    backend.submit(stage="weaver_grpo", num_questions=8, batch_size=8, checkpoint=weaver, lora_r=4)
+    rewarded = str(backend.work())
+    backend.submit(stage="trigger_grpo", num_questions=8, batch_size=8, checkpoint=rewarded)
+    trigger = backend.work()
+    base = evaluation(backend, [False] * 4)
+    usual = evaluation(backend, [True] * 4, setting="weaver", checkpoint=weaver)
+    other = evaluation(backend, [True] * 4, setting="weaver", checkpoint=rewarded)
+    titles = {
+        int(weaver): "weaver_sft",
+        int(rewarded): "weaver_grpo (rank 4)",
+        trigger: f"trigger_grpo {words}",
+        base: "evaluate, base",
+        usual: "evaluate, weaver",
+        other: f"evaluate, weaver {words}",
+    }
+    assert {run.id: run.title for run in RunList.model_validate(backend.get("/runs")).items} == titles
+    assert {run: RunDetail.model_validate(backend.run(run)).title for run in titles} == titles
+    lineage = LineageOut.model_validate(backend.get("/lineage"))
+    assert {node.run_id: node.title for node in lineage.nodes} == titles
+    compared = CompareOut.model_validate(backend.get("/compare", runs=f"{base},{usual},{other}"))
+    assert [one.label for one in compared.items] == ["base", "weaver", f"weaver {words}"]
+    assert compared.items[2].change is not None and compared.items[2].change.expected is None
 
 
 def test_a_pair_that_is_fixed_without_a_box_is_told_from_the_others(backend: Backend, weaver: str) -> None:

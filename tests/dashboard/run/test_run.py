@@ -1,9 +1,11 @@
 """The page of a run: what it is, why it failed or waits, its answers and files."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from dashboard.run.runs_table import runs_frame
 from memgen.contract.rundir import attempt_dir
 from memgen.scoring import SCORER_VERSIONS
 from tests.backend.conftest import answer_line
@@ -104,6 +106,16 @@ def test_answer_says_what_stood_in_the_place_of_the_weavers_latents(studio: Stud
         app = open_page("run", run=str(run_id), tab="Answers", answer=number)
         assert [one.value.replace("\\", "") for one in app.caption if "In place of" in one.value] == [line]
     assert "evaluate, weaver, latents of another question" in shown(app)
+
+
+def test_run_is_named_by_the_trainings_that_made_its_checkpoint(studio: Studio) -> None:
+    rewarded = studio.trained({"stage": "weaver_grpo", "batch_size": 8}, checkpoint=str(studio.trained()))
+    run_id = studio.evaluated(True, setting="weaver", checkpoint=str(rewarded))
+    text = shown(open_page("run", run=str(run_id))).replace("\\", "")
+    assert "evaluate, weaver (weaver_sft + weaver_grpo)" in text
+    (run,) = [one for one in studio.client.runs().items if one.id == run_id]
+    (row,) = runs_frame([run], datetime.now(UTC)).to_dict("records")
+    assert row["stage"] == "evaluate, weaver (weaver_sft + weaver_grpo)"
 
 
 def test_answers_of_an_earlier_version_show_their_prompt_for_a_question(studio: Studio) -> None:
