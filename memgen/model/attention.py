@@ -24,7 +24,6 @@ from memgen.contract.errors import BadInput
 IMPLEMENTATION = "packed_sdpa"
 # what transformers hands to an attention that weighs otherwise than by query and key alone, or sees less than all
 BEYOND_PLAIN = {
-    "sliding_window": "a sliding window",
     "softcap": "soft-capped scores",
     "s_aux": "attention sinks",
     "position_bias": "a bias by position",
@@ -161,7 +160,13 @@ def read(
         chunks: embeddings (n_i, D) per row.
         positions: position ids (N,).
         past: the cache; its `update` gives keys and values group by group.
+
+    Raises:
+        BadInput: `unsupported_family`, if a row is longer than the window of a layer.
     """
+    window = window_of(decoder.config)
+    if window is not None and (longest := int(positions.max()) + 1) > window:
+        raise too_narrow(decoder.config, window, longest)
     hidden: torch.Tensor = decoder(
         inputs_embeds=torch.cat(list(chunks))[None],
         attention_mask=chunks[0].new_zeros(1, 1, 1, 1),  # of this shape transformers makes none of its own
@@ -173,19 +178,37 @@ def read(
     return hidden.to(chunks[0].device)  # the last layer may be on another GPU
 
 
-def unsupported(config: Any, what: str) -> BadInput:
+def window_of(config: Any) -> int | None:
+    """How many positions a layer sees that does not see all; None where each sees all of its row."""
+    kinds: list[str] | None = getattr(config, "layer_types", None)
+    window: int | None = getattr(config, "sliding_window", None)
+    return window if kinds is None or "sliding_attention" in kinds else None
+
+
+def too_narrow(config: Any, window: int, longest: int) -> BadInput:
+    """The error for rows that are longer than a window: up to its length it changes nothing, and is left out here."""
+    return unsupported(
+        config,
+        f"its layers see {window:,} positions of a row, and one may have {longest:,}",
+        f"Lower max_prompt_length or max_completion_length until no row has more than {window:,}, choose another "
+        "model, or measure it as `base`.",
+    )
+
+
+def unsupported(config: Any, what: str, way_out: str = "") -> BadInput:
     """The error for a family that would be computed wrongly.
 
     Args:
         config: transformers' own, of the model.
         what: of it can't be computed here, a clause.
+        way_out: empty for another family.
     """
     return BadInput(
         "unsupported_family",
         f"models of the family {config.model_type} can't be used with latents: {what}",
         field="preset",
         value=config.model_type,
-        way_out="Choose a model of another family (docs/models.md names some), or measure it as `base`.",
+        way_out=way_out or "Choose a model of another family (docs/models.md names some), or measure it as `base`.",
     )
 
 

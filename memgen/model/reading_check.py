@@ -17,7 +17,7 @@ import torch
 
 from memgen.contract.errors import BadInput
 from memgen.contract.rundir import models_dir, write_json
-from memgen.model.attention import IMPLEMENTATION, unsupported
+from memgen.model.attention import IMPLEMENTATION, too_narrow, unsupported, window_of
 from memgen.model.base import BaseModel
 from memgen.model.fetch import CONFIG, LocalModel
 from memgen.model.row_cache import RowStream
@@ -27,7 +27,19 @@ RULES = 1  # of this check; a number of its own for each set of rules, as what p
 LENGTHS = (5, 33, 18)  # tokens of the rows that are tried
 EXACT = 1e-4  # distance of logits, over their size, that is always allowed: float32 has some 1e-6
 ROUNDING = 2.0  # times the distance between two plain ways to compute them; packed reading has 0.9 to 1.1 times that
+KINDS = {"full_attention", "sliding_attention"}  # of layers; a window is left out, for rows that are not longer
 BY_ROWS_BESIDE = {"dynamic", "longrope"}  # rotary positions that depend on the longest row of a pass
+
+
+def check_window(base: BaseModel, longest: int) -> None:
+    """Refuse a base whose layers see less than the longest row of a run, in positions, may have.
+
+    Raises:
+        BadInput: `unsupported_family`.
+    """
+    window = window_of(base.model.config)
+    if window is not None and longest > window:
+        raise too_narrow(base.model.config, window, longest)
 
 
 def check_reading(base: BaseModel, source: LocalModel, home: Path) -> None:
@@ -45,7 +57,7 @@ def check_reading(base: BaseModel, source: LocalModel, home: Path) -> None:
     if passed.exists():
         return
     config: Any = base.model.config
-    other = sorted(set(getattr(config, "layer_types", None) or ()) - {"full_attention"})
+    other = sorted(set(getattr(config, "layer_types", None) or ()) - KINDS)
     if other:
         raise unsupported(config, f"some of its layers are of the kind {', '.join(other)}")
     rope = getattr(config, "rope_parameters", None) or {}

@@ -7,7 +7,8 @@ from typing import Any
 
 from memgen.contract.config import RunConfig
 from memgen.contract.manifest import Manifest, read_manifest
-from memgen.contract.planner.parts import parts_in
+from memgen.contract.planner.parts import parts_in, parts_of
+from memgen.contract.planner.shapes import longest_row
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import checkpoint_dir, write_json
 from memgen.contract.stage_configs import INSERTION, LENGTHS
@@ -17,7 +18,7 @@ from memgen.model.base import BaseModel, load_base, use_threads
 from memgen.model.checkpoint import load_checkpoint, verify
 from memgen.model.fetch import fetch_model, fetched
 from memgen.model.memgen_model import MemGenModel
-from memgen.model.reading_check import check_reading
+from memgen.model.reading_check import check_reading, check_window
 from memgen.stages.context import Context
 from memgen.stages.width import Width, choose_width
 
@@ -74,10 +75,12 @@ def load(
             get_preset(config.preset), config.revision, context.home, context.monitor
         )
     context.team.check_stop(context.stop)
-    width = choose_width(config, context, parts_in(manifest) if manifest else None, may_halve=may_halve)
+    start = parts_in(manifest) if manifest else None
+    width = choose_width(config, context, start, may_halve=may_halve)
     context.monitor.phase("load", source.identity)
     base = load_base(source, config.dtype, plain=not config.has_latents)
     if config.has_latents:
+        check_window(base, longest_row(config, parts_of(config, start)))
         check_reading(base, source, context.home)
     parent = manifest.content_hash if manifest else None
     environment = describe(config, base, source, threads, parent, context.team, context.rows_hash)

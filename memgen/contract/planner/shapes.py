@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.insertion import Limits
 from memgen.contract.planner.parts import Parts
-from memgen.contract.stage_configs import LIMITS, StageConfig
+from memgen.contract.stage_configs import LENGTHS, LIMITS, StageConfig
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,15 @@ def _batch(config: StageConfig, parts: Parts, prompt: int, completion: int) -> S
 def _rows(config: StageConfig) -> int:
     """Rows of a batch; where as many as fit are asked for, one is what a run can't do without."""
     return config.width or 1
+
+
+def longest_row(config: StageConfig, parts: Parts) -> int:
+    """Positions of the longest row that a run's limits allow: tokens, latents, and queries of the weaver after them."""
+    limits = Limits(**{name: parts.numbers[name] for name in LIMITS})
+    lengths = [parts.numbers[name] for name in LENGTHS]
+    insertions = (limits.max_prompt_aug_num, limits.most_insertions(config.max_completion_length))
+    latents = sum(number * length for number, length in zip(insertions, lengths, strict=True))
+    return config.max_prompt_length + config.max_completion_length + latents + max(lengths)
 
 
 def weaver_passes(shape: Shape) -> list[Pass]:

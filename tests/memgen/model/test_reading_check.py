@@ -10,7 +10,9 @@ from memgen.contract.errors import BadInput
 from memgen.model import reading_check
 from memgen.model.base import BaseModel, load_base
 from memgen.model.fetch import LocalModel
-from memgen.model.reading_check import EXACT, ROUNDING, check_reading, logits_apart
+from memgen.model.reading_check import EXACT, ROUNDING, check_reading, check_window, logits_apart
+from memgen.model.row_cache import RowStream
+from memgen.model.stream import Stream
 from tests.families import FAMILIES, write_family
 
 
@@ -71,8 +73,8 @@ def test_what_makes_a_family_is_seen_where_packed_reading_leaves_it_out(
 @pytest.mark.parametrize(
     ("layout", "changes", "reason"),
     [
-        ("qwen2", {"use_sliding_window": True, "sliding_window": 64, "max_window_layers": 2}, "sliding_attention"),
-        ("mistral", {"sliding_window": 64}, "a sliding window (sliding_window 64)"),
+        ("qwen2", {"use_sliding_window": True, "sliding_window": 24, "max_window_layers": 2}, "see 24 positions"),
+        ("mistral", {"sliding_window": 24}, "see 24 positions of a row, and one may have 33"),
         ("granite", {"logits_scaling": 8.0}, "logits differ from the plain model's"),
         ("gpt2", {"n_embd": 64, "n_layer": 2, "n_head": 4}, "can't be read row by row"),
         ("llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}, "dynamic"),
@@ -86,6 +88,44 @@ def test_family_with_another_attention_is_refused_by_name(
     assert f"family {layout} " in error.message
     assert error.value == layout
     assert "base" in error.way_out
+
+
+WINDOWS: list[tuple[str, dict[str, Any]]] = [
+    ("qwen2", {"use_sliding_window": True, "sliding_window": 48, "max_window_layers": 2}),
+    ("mistral", {"sliding_window": 48}),
+]
+
+
+@pytest.mark.parametrize(("layout", "changes"), WINDOWS, ids=[layout for layout, _ in WINDOWS])
+def test_window_changes_nothing_up_to_its_length_and_refuses_a_longer_row(
+    tmp_path: Path, layout: str, changes: dict[str, Any]
+) -> None:
+    base, source = base_of(tmp_path, layout, **changes)
+    check_reading(base, source, tmp_path)
+    apart, _ = logits_apart(base)
+    assert apart < 1e-5
+    check_window(base, 48)
+    with pytest.raises(BadInput) as caught:
+        check_window(base, 49)
+    assert caught.value.code == "unsupported_family"
+    assert "see 48 positions of a row, and one may have 49" in caught.value.message
+    assert "max_completion_length until no row has more than 48" in caught.value.way_out
+
+    ids = torch.arange(3, 51)
+    embedded, (plain,) = base.model.get_input_embeddings()(ids), base.model(input_ids=ids[None]).logits
+    growing, training = RowStream(base.model.get_decoder(), 1), Stream(base.model.get_decoder(), 1)
+    head = base.model.get_output_embeddings()
+    with torch.no_grad():
+        for read in (lambda part: growing.read([0], [part]), lambda part: training.read([part])):
+            hidden = torch.cat([read(embedded[:30])[0], read(embedded[30:])[0]])
+            torch.testing.assert_close(head(hidden), plain, rtol=1e-4, atol=1e-4)
+            with pytest.raises(BadInput, match="one may have 49"):
+                read(embedded[:1])
+
+
+def test_model_whose_window_is_not_used_has_none(tmp_path: Path) -> None:
+    base, _ = base_of(tmp_path, "qwen2", use_sliding_window=False, sliding_window=8)
+    check_window(base, 10**6)
 
 
 def test_what_has_passed_is_not_tried_again_until_weights_config_or_numbers_change(

@@ -60,12 +60,19 @@ def test_every_stage_runs_in_every_setting(families: Path, tmp_path: Path, layou
             assert result["num_questions"] == 2
 
 
-def test_base_with_a_sliding_window_is_measured_and_nothing_is_trained_with_it(
+def test_base_with_a_window_is_trained_where_no_row_can_be_longer_and_measured_always(
     families: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MEMGEN_PRESETS", str(presets_of(tmp_path / "other", ["mistral"])))
     evaluate, training = (next(stage for stage in STAGES if stage.trains is trains) for trains in (False, True))
-    assert run(families, tmp_path / "base", config_of(evaluate, "base", "mistral", None))["num_questions"] == 2
-    with pytest.raises(BadInput) as caught:
-        run(families, tmp_path / "training", config_of(training, "", "mistral", None))
-    assert caught.value.code == "unsupported_family"
+    config = config_of(training, "", "mistral", None)  # its window is 4,096 wide
+    assert run(families, tmp_path / "training", config)["steps"] == 2
+    long = {"max_prompt_length": 4096}
+    base = config_of(evaluate, "base", "mistral", None).model_copy(update=long)
+    assert run(families, tmp_path / "base", base)["num_questions"] == 2
+    weaver = config_of(evaluate, "weaver", "mistral", tmp_path / "training" / training.output.folder)
+    assert run(families, tmp_path / "weaver", weaver)["num_questions"] == 2
+    for number, longer in enumerate((config, weaver)):
+        with pytest.raises(BadInput, match="see 4,096 positions") as caught:
+            run(families, tmp_path / f"longer {number}", longer.model_copy(update=long))
+        assert caught.value.code == "unsupported_family"
