@@ -1,11 +1,12 @@
 """Checkpoints of the authors' layout, read and written: every tensor, or the file, the key and the way out are named.
 
-`projs.bin`, `weaver.bin`, `trigger.bin` beside PEFT adapters in `weaver/weaver/` and `trigger/trigger/`.
+`projs.bin`, `weaver.bin`, `trigger.bin` beside PEFT adapters in `weaver/weaver/` and `trigger/trigger/`. What the
+layout has no word for stands beside them in a file of ours (`export_notes`), which an import reads where it is there.
 """
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 
 from memgen.contract.data_sets.registry import DEFAULT, data_set
 from memgen.contract.errors import BadInput, first_error
-from memgen.contract.manifest import LATENTS_ADAPTER, Manifest, damaged
+from memgen.contract.manifest import LATENTS_ADAPTER, Manifest, damaged, read_manifest
 from memgen.contract.presets import Preset
 from memgen.contract.rundir import write_json
 from memgen.contract.stage_configs import LENGTHS, LIMITS
@@ -33,6 +34,7 @@ from memgen.model.checkpoint import (
     save_checkpoint,
     tokenizer_hash,
 )
+from memgen.model.export_notes import NOTES, ExportNotes, read_notes
 from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel
 from memgen.model.older_layout import is_older, load_older
@@ -59,7 +61,9 @@ def load_authors(folder: Path, base: BaseModel) -> Loaded:
     Raises:
         BadInput: `checkpoint_damaged`, naming the file and the key.
     """
-    settings = _settings(folder)
+    notes = read_notes(folder)
+    settings = _settings(folder, notes)
+    trained: Sequence[str] = ADAPTERS if notes is None else notes.trained
     lora = {name: read_lora_config(_adapter_folder(folder, name)) for name in ADAPTERS}
     model = build(base, settings, lora, "adapter_config.json")
     targets: dict[str, Mapping[str, torch.Tensor]] = dict(_parts(model))
@@ -73,9 +77,9 @@ def load_authors(folder: Path, base: BaseModel) -> Loaded:
         found[file] = state
     for file, tensors in targets.items():
         check_tensors(file, tensors, found[file])
-        if file in adapter_files and is_untrained(found[file]):
-            name = adapter_files[file]
-            raise damaged(file, f"every lora_B of the {name} is zero: loading and saving again lost its training")
+        part = adapter_files.get(file)
+        if part in trained and is_untrained(found[file]):
+            raise damaged(file, f"every lora_B of the {part} is zero: loading and saving again lost its training")
     with torch.no_grad():
         for file, tensors in targets.items():
             for key, target in tensors.items():
@@ -95,7 +99,8 @@ def import_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
     """
     weights = fetch_model(preset, None, home, monitor)
     base = load_base(weights, "float32")
-    trained: list[Adapter] = list(ADAPTERS)
+    trained: list[str] = list(ADAPTERS)
+    prompt = prompt_hash(data_set(DEFAULT))  # the authors trained on GSM8K
     if is_older(source):
         trained = ["weaver"]
         torch.manual_seed(0)  # of the untrained trigger, so that an import can be repeated
@@ -103,6 +108,9 @@ def import_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
         monitor.say("a checkpoint of the older layout: a weaver, and a trigger that is untrained")
     else:
         found = load_authors(source, base)
+        notes = read_notes(source)
+        if notes is not None:
+            trained, prompt = notes.trained, notes.prompt_hash
     manifest = Manifest(
         kind="import",
         base_model=weights.identity,
@@ -110,7 +118,7 @@ def import_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
         latents=vars(found.model.settings),
         trained=trained,
         lora=lora_settings(found.model),
-        prompt_hash=prompt_hash(data_set(DEFAULT)),  # the authors trained on GSM8K
+        prompt_hash=prompt,
     )
     save_checkpoint(found.model, out, manifest)
     return found.loaded, found.expected
@@ -147,10 +155,17 @@ def export_authors(source: Path, preset: Preset, out: Path, home: Path, monitor:
             value=source,
             way_out="Export a checkpoint that was not imported from the older layout.",
         )
+    notes = ExportNotes.of(read_manifest(source))
+    if notes.guard_numbers:
+        monitor.say(
+            f"the authors' code inserts latents inside numbers, too: guard_numbers is kept in {NOTES}, which our "
+            "import alone reads"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
         written = _write_authors(model, work)
+        notes.write(work)
         work.rename(out)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
@@ -187,7 +202,7 @@ def _parts(model: MemGenModel) -> dict[str, dict[str, torch.Tensor]]:
     }
 
 
-def _settings(folder: Path) -> LatentSettings:
+def _settings(folder: Path, notes: ExportNotes | None) -> LatentSettings:
     config = read_json(folder / "config.json")
     try:
         numbers = LATENTS_ADAPTER.validate_python({name: config[name] for name in (*LENGTHS, *LIMITS)})
@@ -195,7 +210,7 @@ def _settings(folder: Path) -> LatentSettings:
         raise damaged("config.json", f"it lacks the key {error.args[0]}") from None
     except ValidationError as error:
         raise damaged("config.json", first_error(error)) from error
-    return LatentSettings.of(numbers)
+    return LatentSettings.of(numbers if notes is None else numbers | {"guard_numbers": notes.guard_numbers})
 
 
 def _adapter_folder(folder: Path, name: Adapter) -> Path:

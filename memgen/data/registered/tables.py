@@ -191,8 +191,17 @@ class Table:
     # Parquet
 
     def _parquet(self) -> Any:
-        import pyarrow.parquet as pq  # takes a second: only those pay who read such a file
-
+        try:
+            import pyarrow.parquet as pq  # takes a second: only those pay who read such a file
+        except ImportError as error:
+            raise BadInput(
+                "no_parquet",
+                "Parquet files are read by the package pyarrow, which is not installed here",
+                field="file",
+                value=self.name,
+                way_out="Install memgen-studio[service] or memgen-studio[worker], which bring it, or send JSON lines "
+                "or CSV.",
+            ) from error
         try:
             file = pq.ParquetFile(self._path)
             groups = [file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)]

@@ -1,6 +1,7 @@
 """Data sets of users: what is read of their files, what is refused by row and column, and what is kept."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -340,6 +341,18 @@ def test_row_of_json_lines_that_can_not_be_used_is_named(
     (bad,) = report.bad_rows
     assert (bad.place.row, bad.column) == (2, column)
     assert said in bad.message
+
+
+def test_parquet_without_the_package_that_reads_it_is_refused_with_the_way_out(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"question": ["1 + 1?"], "answer": ["2"]}), path)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(BadInput) as caught:
+        tables.Table(path, "rows.parquet")
+    assert (caught.value.code, caught.value.field) == ("no_parquet", "file")
+    assert "memgen-studio[service]" in caught.value.way_out
 
 
 def test_parquet_whose_pages_are_damaged_is_named_by_the_row(tmp_path: Path) -> None:

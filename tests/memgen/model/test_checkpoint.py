@@ -19,6 +19,7 @@ from memgen.model.fetch import LocalModel, fetch_model
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.monitor import Monitor
 from tests.conftest import GOLDEN, TINY
+from tests.memgen.stages.running import config_of, run
 
 LENGTHS = {"prompt_latents_len": 8, "inference_latents_len": 8}
 
@@ -173,3 +174,30 @@ def test_exported_checkpoint_has_the_authors_files_keys_and_numbers(home: Path, 
         export_authors(ours, get_preset(TINY), out, home, Monitor(None))
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
     assert load_authors(out, load_base(LocalModel(GOLDEN / "tiny_base", "golden"), "float32")).loaded == 38
+
+
+def test_export_keeps_what_the_authors_layout_has_no_word_for_and_an_import_takes_it_again(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = config_of(
+        stage="weaver_sft", num_questions=8, max_steps=2, learning_rate=0.01, eval_questions=0, guard_numbers=1
+    )  # fmt: skip
+    run(home, tmp_path / "run", config)
+    ours, out, again = tmp_path / "run" / "weaver_sft", tmp_path / "theirs", tmp_path / "again"
+    before = read_manifest(ours).model_copy(update={"prompt_hash": "of another data set"})
+    (ours / "manifest.json").write_text(before.model_dump_json())
+    export_authors(ours, get_preset(TINY), out, home, Monitor(None))
+    assert "guard_numbers is kept in memgen_studio.json" in capsys.readouterr().out
+    import_authors(out, get_preset(TINY), again, home, Monitor(None))
+    after = read_manifest(again)
+    assert (after.latents["guard_numbers"], after.prompt_hash) == (1, before.prompt_hash)
+    assert (after.trained, after.files) == (["weaver"], before.files)
+
+    notes = out / "memgen_studio.json"
+    for text, said in (('{"guard_numbers": 2}', "memgen_studio.json"), ("{", "memgen_studio.json")):
+        notes.write_text(text)
+        with pytest.raises(BadInput, match=said):
+            import_authors(out, get_preset(TINY), tmp_path / "damaged", home, Monitor(None))
+    notes.unlink()  # as the authors' own checkpoints come: both parts must have been trained
+    with pytest.raises(BadInput, match="every lora_B of the trigger is zero"):
+        import_authors(out, get_preset(TINY), tmp_path / "damaged", home, Monitor(None))
