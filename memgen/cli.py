@@ -173,7 +173,7 @@ def doctor(
 @app.command()
 def inspect(checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpoint.")]) -> None:
     """Check a checkpoint's files and print what it is, what is trained, its norms, and what it was made from."""
-    from memgen.model.checkpoint import summary
+    from memgen.model.checkpoint_files import summary
 
     try:
         for line in summary(checkpoint):

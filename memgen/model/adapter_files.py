@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from memgen.contract.errors import first_error
 from memgen.contract.json_file import Unreadable, read_object
 from memgen.contract.manifest import LoraSettings, damaged
-from memgen.model.checkpoint import lora_config, read_pickle, read_safetensors
+from memgen.model.checkpoint import lora_config
+from memgen.model.checkpoint_files import read_pickle, read_safetensors
 from memgen.model.weights_folder import PEFT_PREFIX
 
 CONFIG = "adapter_config.json"

@@ -26,14 +26,8 @@ from memgen.data.prompt import prompt_hash
 from memgen.model.adapter_files import read_adapter, read_json, read_lora_config, read_tensors
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
 from memgen.model.base import BaseModel, load_base
-from memgen.model.checkpoint import (
-    build,
-    check_tensors,
-    load_checkpoint,
-    lora_settings,
-    save_checkpoint,
-    tokenizer_hash,
-)
+from memgen.model.checkpoint import build, load_checkpoint, lora_settings, save_checkpoint, tokenizer_hash
+from memgen.model.checkpoint_files import check_tensors
 from memgen.model.export_notes import NOTES, ExportNotes, read_notes
 from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel

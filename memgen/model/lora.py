@@ -17,15 +17,8 @@ from memgen.contract.errors import BadInput
 from memgen.contract.manifest import MANIFEST, LoraSettings, Manifest, damaged, read_manifest
 from memgen.model.adapters import is_untrained
 from memgen.model.base import BaseModel
-from memgen.model.checkpoint import (
-    check_base,
-    check_tensors,
-    lora_config,
-    read_safetensors,
-    save_files,
-    settings_of,
-    verify,
-)
+from memgen.model.checkpoint import check_base, lora_config, settings_of
+from memgen.model.checkpoint_files import check_tensors, read_safetensors, save_files, verify
 
 ADAPTER = "lora"
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"

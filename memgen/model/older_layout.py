@@ -13,7 +13,8 @@ from memgen.contract.manifest import LARGEST, damaged
 from memgen.model.adapter_files import read_adapter, read_lora_config, read_tensors
 from memgen.model.adapters import is_untrained
 from memgen.model.base import BaseModel
-from memgen.model.checkpoint import build, check_tensors
+from memgen.model.checkpoint import build
+from memgen.model.checkpoint_files import check_tensors
 from memgen.model.memgen_model import LatentSettings, MemGenModel
 
 PROJECTIONS = "projections.pt"

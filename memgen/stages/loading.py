@@ -15,7 +15,8 @@ from memgen.contract.stage_configs import INSERTION, LENGTHS
 from memgen.contract.weaver_shape import other_shape
 from memgen.environment import describe, same_conditions
 from memgen.model.base import BaseModel, load_base, use_threads
-from memgen.model.checkpoint import load_checkpoint, verify
+from memgen.model.checkpoint import load_checkpoint
+from memgen.model.checkpoint_files import verify
 from memgen.model.fetch import fetch_model, fetched
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.reading_check import check_reading, check_window

@@ -31,7 +31,8 @@ from memgen.contract.status import StopMode
 from memgen.contract.weaver_variants import LORA_TARGETS
 from memgen.data.prompt import prompt_hash
 from memgen.model.adapters import is_untrained
-from memgen.model.checkpoint import OPTIMIZER, lora_config, save_files, tokenizer_hash
+from memgen.model.checkpoint import lora_config, tokenizer_hash
+from memgen.model.checkpoint_files import OPTIMIZER, save_files
 from memgen.model.finite import is_finite
 from memgen.model.lora import (
     ADAPTER,

@@ -22,7 +22,8 @@ from memgen.contract.presets import get_preset
 from memgen.contract.rundir import RunDir, checkpoint_dir
 from memgen.model.authors_layout import import_authors, load_authors
 from memgen.model.base import BaseModel, load_base
-from memgen.model.checkpoint import load_checkpoint, summary
+from memgen.model.checkpoint import load_checkpoint
+from memgen.model.checkpoint_files import summary
 from memgen.model.fetch import LocalModel
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.older_layout import load_older

@@ -11,10 +11,11 @@ from memgen.cli import app
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import file_hash, read_manifest
 from memgen.contract.presets import get_preset
-from memgen.model import checkpoint as module
+from memgen.model import checkpoint_files
 from memgen.model.authors_layout import export_authors, import_authors, load_authors
 from memgen.model.base import BaseModel, load_base
-from memgen.model.checkpoint import load_checkpoint, save_checkpoint, summary
+from memgen.model.checkpoint import load_checkpoint, save_checkpoint
+from memgen.model.checkpoint_files import summary
 from memgen.model.fetch import LocalModel, fetch_model
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.monitor import Monitor
@@ -85,7 +86,7 @@ def test_failed_save_leaves_nothing(saved: Path, base: BaseModel, source: LocalM
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "write_whole", full)
+    monkeypatch.setattr(checkpoint_files, "write_whole", full)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(model, tmp_path / "second", read_manifest(saved))

@@ -14,7 +14,8 @@ from memgen.contract.presets import get_preset
 from memgen.contract.rundir import RunDir
 from memgen.contract.status import StopMode
 from memgen.model.base import BaseModel, load_base
-from memgen.model.checkpoint import load_checkpoint, load_optimizer, new_model
+from memgen.model.checkpoint import load_checkpoint, new_model
+from memgen.model.checkpoint_files import load_optimizer
 from memgen.model.fetch import fetch_model
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.monitor import Monitor
