@@ -9,27 +9,24 @@ from memgen.contract.data_sets.registry import broken_plugins, data_sets
 from memgen.contract.gpus import VARIABLE
 from memgen.contract.home import home_of_environment
 from memgen.contract.presets import Preset, load_presets
-from memgen.doctor import graphics, installed, reach, room, settings
+from memgen.doctor import installed, reach, room, settings
 from memgen.doctor.finding import Finding, look, warning
-from memgen.doctor.graphics import Driver, Torch
+from memgen.doctor.graphics import Graphics, graphics
 
 
-def examine(
-    environment: Mapping[str, str], torch: Torch, driver: Driver, *, serves_only: bool = False
-) -> list[Finding]:
+def examine(environment: Mapping[str, str], here: Graphics, *, serves_only: bool = False) -> list[Finding]:
     """What this machine has and lacks for a run.
 
     Args:
         environment: usually `os.environ`.
-        torch: its build here.
-        driver: what it says here.
+        here: what this machine computes with.
         serves_only: whether a machine without torch is as it should be: one that serves and does not train.
     """
     extras = [] if serves_only else ["worker"]
     findings = look("Python", lambda: installed.python(platform.python_version(), installed.wanted_python()))
     wanted, tested = installed.wanted_packages(extras), installed.versions_of_tests()
     findings += look("packages", lambda: installed.packages(wanted, tested))
-    findings += look("torch", lambda: _without_trainer() if serves_only else _graphics(environment, torch, driver))
+    findings += [_without_trainer()] if serves_only else graphics(here, environment.get(VARIABLE))
     findings += look("memory", _memory)
     findings += look("disk", lambda: _disks(load_presets()))
     findings += look("hub", lambda: _hub_and_clock(environment))
@@ -41,36 +38,6 @@ def examine(
 def _without_trainer() -> Finding:
     way_out = "That is right where workers run on other machines; else `make install`."
     return warning("torch", "it is not installed: this machine serves, and trains and evaluates nothing", way_out)
-
-
-def _graphics(environment: Mapping[str, str], torch: Torch, driver: Driver) -> list[Finding]:
-    findings = graphics.graphics(driver, torch, environment.get(VARIABLE))
-    if torch.gpus:
-        from memgen.doctor.card.first_look import computes
-
-        findings += [computes(f"cuda:{index}") for index in range(torch.gpus)]
-    return findings
-
-
-def read_torch_here() -> Torch:
-    """The build of torch on this machine, and how many GPUs it can use."""
-    if installed.installed_version("torch") is None:
-        return Torch()
-    try:
-        from memgen.doctor.card.first_look import read_torch
-
-        return read_torch()
-    except (ImportError, OSError, RuntimeError) as broken:  # a library of CUDA's that is missing, or does not fit
-        return Torch(version=installed.installed_version("torch"), trouble=str(broken))
-
-
-def read_driver_here() -> Driver:
-    """What this machine's driver says; nothing where none is there."""
-    try:
-        import pynvml
-    except ImportError:
-        return Driver()
-    return graphics.read_driver(pynvml)
 
 
 def _memory() -> Finding:

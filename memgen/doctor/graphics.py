@@ -1,9 +1,13 @@
-"""The NVIDIA driver, the build of torch, and each GPU: whether a run could use them. Imports no torch."""
+"""The NVIDIA driver, the build of torch, and the GPUs: what they are, and whether `memgen probe` found them well.
+
+Imports no torch, and asks no driver but by what it is given.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from memgen.contract.gpus import VARIABLE, visible_devices
+from memgen.contract.problem import Problem
 from memgen.doctor.finding import Finding, error, not_looked_at, ok, warning
 
 MOST_USED = 0.1  # share of a GPU's memory that others may hold before it is worth a word
@@ -24,15 +28,12 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Driver:
-    """What the driver says."""
+    """What the driver says; empty where none is there, or where it does not answer."""
 
     version: str | None = None
-    """None where there is no driver."""
-    cuda: tuple[int, int] | None = None
-    """The newest version of CUDA that it knows."""
+    cuda: str = ""
+    """The newest version of CUDA that it knows, e.g. `13.0`."""
     gpus: list[Gpu] = field(default_factory=list)
-    trouble: str = ""
-    """Why it could not be asked, where it is there; empty if it could."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,21 @@ class Torch:
     """Why it can't be imported; empty if it can."""
 
 
+@dataclass(frozen=True)
+class Graphics:
+    """What this machine computes with."""
+
+    torch: Torch
+    driver: Driver = field(default_factory=Driver)
+    problem: Problem | None = None
+    """Why the GPUs can't be used, as `memgen probe` says; None where they can, and where there are none."""
+
+    @property
+    def has_card(self) -> bool:
+        """Whether a GPU is there and can be measured."""
+        return self.torch.gpus > 0 and self.problem is None
+
+
 def read_driver(nvml: Any) -> Driver:
     """Ask the driver.
 
@@ -60,12 +76,11 @@ def read_driver(nvml: Any) -> Driver:
         handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(int(nvml.nvmlDeviceGetCount()))]
         return Driver(
             version=_text(nvml.nvmlSystemGetDriverVersion()),
-            cuda=(number // 1000, number % 1000 // 10),
+            cuda=f"{number // 1000}.{number % 1000 // 10}",
             gpus=[_gpu(nvml, handle) for handle in handles],
         )
-    except nvml.NVMLError as problem:
-        absent = {nvml.NVML_ERROR_LIBRARY_NOT_FOUND, nvml.NVML_ERROR_DRIVER_NOT_LOADED}
-        return Driver() if getattr(problem, "value", None) in absent else Driver(trouble=str(problem))
+    except nvml.NVMLError:  # the probe says why
+        return Driver()
 
 
 def _gpu(nvml: Any, handle: Any) -> Gpu:
@@ -77,56 +92,50 @@ def _gpu(nvml: Any, handle: Any) -> Gpu:
     return Gpu(name, int(memory.total), int(memory.used))
 
 
-def graphics(driver: Driver, torch: Torch, visible: str | None) -> list[Finding]:
+def graphics(here: Graphics, visible: str | None) -> list[Finding]:
     """Whether runs can use the GPUs of this machine.
 
     Args:
-        driver: what it says.
-        torch: its build.
+        here: see `Graphics`.
         visible: value of CUDA_VISIBLE_DEVICES; None if it is not set.
     """
-    findings = [_driver(driver)] if driver.version or driver.trouble else []
-    findings.append(_torch(driver, torch, visible))
+    driver, torch = here.driver, here.torch
+    findings = [_torch(torch)]
+    if driver.version:
+        names = ", ".join(gpu.name for gpu in driver.gpus) or "no GPU"
+        findings.append(ok("driver", f"{driver.version}, up to CUDA {driver.cuda}; {names}"))
     findings += [_memory(index, gpu) for index, gpu in enumerate(driver.gpus)]
-    if not torch.gpus:
-        why = "no GPU can be used here" if driver.gpus or driver.trouble else "no GPU is here"
+    findings += _visible(driver, visible)
+    if here.problem is not None:
+        findings.append(error("GPUs", here.problem.message, here.problem.way_out))
+    elif here.has_card:
+        findings.append(ok("GPUs", f"torch sees {torch.gpus}, and a small product is right on each"))
+    if not here.has_card:
+        why = "no GPU can be used" if driver.gpus or here.problem else "no GPU is here"
         seen = f"{why}, so these were not looked at: {MEASURED}"
         findings.append(not_looked_at("card", seen, "On a machine with a GPU: `python -m memgen doctor --gpu`."))
     return findings
 
 
-def _driver(driver: Driver) -> Finding:
-    if driver.trouble:
-        way_out = "`nvidia-smi` says more. A driver that was renewed wants the machine to be started again."
-        return error("driver", f"the NVIDIA driver can't be asked: {driver.trouble}", way_out)
-    names = ", ".join(gpu.name for gpu in driver.gpus) or "no GPU"
-    return ok("driver", f"{driver.version}, up to CUDA {_number(driver.cuda)}; {names}")
-
-
-def _torch(driver: Driver, torch: Torch, visible: str | None) -> Finding:
+def _torch(torch: Torch) -> Finding:
     if torch.trouble:
         return error("torch", f"it can't be imported: {torch.trouble}", "Install it again: `make install`.")
     if torch.version is None:
         return error("torch", "it is not installed", "Install it: `make install`, or `memgen-studio[worker]` by pip.")
-    build = f"built for CUDA {torch.cuda}" if torch.cuda else "built for the CPU"
-    seen = f"{torch.version}, {build}"
-    if torch.gpus:
-        return ok("torch", f"{seen}, which sees {torch.gpus} GPU{'s' if torch.gpus > 1 else ''}")
-    if not driver.gpus:
-        return ok("torch", seen)
-    if torch.cuda is None:
-        way_out = "Install the build for CUDA that PyTorch's download page names for this machine."
-        return error("torch", f"{seen}, and there is a GPU", way_out)
-    named = visible_devices(visible) if visible is not None else None
-    if named is not None and named.stray:
-        seen = f"{seen}, and {VARIABLE} names {named.stray!r}, which is no GPU"
-        return error("torch", seen, f"Set {VARIABLE} to numbers or ids of GPUs, or unset it.")
-    if named is not None and not named.names:
-        return warning("torch", f"{seen}, and {VARIABLE} hides every GPU", f"Unset {VARIABLE} to use them.")
-    if driver.cuda is not None and driver.cuda < _version(torch.cuda):
-        way_out = "Install a newer driver, or a torch that is built for an older CUDA."
-        return error("torch", f"{seen}, and the driver knows CUDA only up to {_number(driver.cuda)}", way_out)
-    return error("torch", f"{seen}, and it can't use the GPU", "`nvidia-smi` and the log of the system say more.")
+    return ok("torch", f"{torch.version}, built for {f'CUDA {torch.cuda}' if torch.cuda else 'the CPU'}")
+
+
+def _visible(driver: Driver, value: str | None) -> list[Finding]:
+    """What CUDA_VISIBLE_DEVICES keeps from runs."""
+    if value is None or not driver.gpus:
+        return []
+    named = visible_devices(value)
+    if named.stray:
+        way_out = f"Set {VARIABLE} to numbers or ids of GPUs, or unset it."
+        return [error(VARIABLE, f"it names {named.stray!r}, which is no GPU", way_out)]
+    if not named.names:
+        return [warning(VARIABLE, "it hides every GPU", f"Unset {VARIABLE} to use them.")]
+    return [ok(VARIABLE, f"runs see {', '.join(named.names)}")]
 
 
 def _memory(index: int, gpu: Gpu) -> Finding:
@@ -137,15 +146,6 @@ def _memory(index: int, gpu: Gpu) -> Finding:
             subject, seen, "Another program holds memory there: `nvidia-smi` names it. Runs get what is left."
         )
     return ok(subject, seen)
-
-
-def _version(text: str) -> tuple[int, int]:
-    major, _, minor = text.partition(".")
-    return int(major), int(minor.partition(".")[0] or 0)
-
-
-def _number(version: tuple[int, int] | None) -> str:
-    return ".".join(map(str, version)) if version else "unknown"
 
 
 def _gib(size: int) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 from memgen.contract.json_file import Unreadable, read_object
 from memgen.doctor import measured
-from memgen.doctor.core import examine, read_driver_here, read_torch_here
+from memgen.doctor.core import examine
 from memgen.doctor.finding import ok
+from memgen.doctor.hardware import graphics_here
 from memgen.doctor.report import Report, report
 
 MOST_BYTES = 2**24  # of a file of measurements
@@ -26,13 +27,13 @@ def visit(*, gpu: bool, minutes: float, device: str, serves_only: bool) -> Repor
         device: that is measured; another than `cuda` in a reduced form.
         serves_only: whether a machine without torch is as it should be.
     """
-    torch = read_torch_here()
-    findings = examine(os.environ, torch, read_driver_here(), serves_only=serves_only)
+    here = graphics_here()
+    findings = examine(os.environ, here, serves_only=serves_only)
     card: dict[str, Any] = {}
-    if gpu and (torch.gpus or device != "cuda"):
+    if gpu and (here.has_card or device != "cuda"):
         card = measurements(minutes, device, _progress)
         findings += measured.findings(card, minutes)
-    elif torch.gpus:
+    elif here.has_card:
         findings.append(ok("card", "not measured; `--gpu` does it"))
     return report(findings, time.time(), card)
 
