@@ -10,7 +10,7 @@ from memgen.contract.gpus import VARIABLE
 from memgen.contract.home import home_of_environment
 from memgen.contract.presets import Preset, load_presets
 from memgen.doctor import installed, reach, room, settings
-from memgen.doctor.finding import Finding, look, warning
+from memgen.doctor.finding import EXIT_ERROR, Finding, exit_code, look, not_looked_at, warning
 from memgen.doctor.graphics import Graphics, graphics
 
 
@@ -27,10 +27,13 @@ def examine(environment: Mapping[str, str], here: Graphics, *, serves_only: bool
     wanted, tested = installed.wanted_packages(extras), installed.versions_of_tests()
     findings += look("packages", lambda: installed.packages(wanted, tested))
     findings += [_without_trainer()] if serves_only else graphics(here, environment.get(VARIABLE))
-    findings += look("memory", _memory)
-    findings += look("disk", lambda: _disks(load_presets()))
+    models = look("models", lambda: settings.models(load_presets()))
+    findings += models
+    if exit_code(models) == EXIT_ERROR:
+        findings.append(not_looked_at("memory, disk", "what runs need of them can't be counted without the models"))
+    else:
+        findings += look("memory", _memory) + look("disk", lambda: _disks(load_presets()))
     findings += look("hub", lambda: _hub_and_clock(environment))
-    findings += look("models", lambda: settings.models(load_presets()))
     findings += look("data", lambda: settings.data_folders(data_sets(), environment))
     return findings + look("data sets", lambda: settings.plug_ins(broken_plugins()))
 
@@ -59,8 +62,8 @@ def _disks(presets: Mapping[str, Preset]) -> list[Finding]:
 
 
 def _hub_and_clock(environment: Mapping[str, str]) -> list[Finding]:
-    from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN_PATH
+    from huggingface_hub.constants import ENDPOINT, HF_TOKEN_PATH
 
     has_token = reach.has_hub_token(environment, HF_TOKEN_PATH)
-    finding, hubs_time = reach.hub(ENDPOINT, HF_HUB_OFFLINE, has_token)
+    finding, hubs_time = reach.hub(ENDPOINT, reach.is_offline(environment), has_token)
     return [finding, reach.clock(time.time(), {"the hub": hubs_time})]

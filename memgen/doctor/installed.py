@@ -12,9 +12,9 @@ from packaging.specifiers import SpecifierSet
 import memgen
 from memgen.doctor.finding import Finding, error, ok, warning
 
-DISTRIBUTION = "memgen-studio"
 TESTED_FILE = Path(memgen.__file__).parents[1] / "constraints.txt"
 """The versions of all tests; a checkout has it, an installed package does not."""
+DISTRIBUTION = "memgen-studio"
 INSTALL = "Install again: `make install`, or `pip install 'memgen-studio[service,worker]'`."
 
 Version = Callable[[str], str | None]

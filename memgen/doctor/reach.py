@@ -74,6 +74,12 @@ def clock(now: float, others: Mapping[str, float | None]) -> Finding:
     return ok("clock", f"within {MOST_SECONDS:.0f} s of {', '.join(apart)}" if apart else "nothing to compare it with")
 
 
+def is_offline(environment: Mapping[str, str]) -> bool:
+    """Whether the hub's library may ask nobody, as that library reads it."""
+    values = (environment.get(name, "") for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    return any(value.upper() in {"1", "ON", "YES", "TRUE"} for value in values)
+
+
 def has_hub_token(environment: Mapping[str, str], token_file: str) -> bool:
     """Whether the hub's library would find a token; which one it is is nobody's business."""
     return bool(environment.get("HF_TOKEN")) or os.path.isfile(token_file)  # noqa: PTH113

@@ -5,12 +5,12 @@ import re
 import textwrap
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
+from memgen import __version__
 from memgen.doctor.finding import Finding, Verdict, exit_code
 
 FORMAT = 1
@@ -51,7 +51,7 @@ def report(findings: list[Finding], now: float, card: Mapping[str, Any] | None =
     """
     return Report(
         made_at=datetime.fromtimestamp(now, UTC).replace(microsecond=0),
-        version=_own_version(),
+        version=__version__,
         python=platform.python_version(),
         platform=f"{platform.platform()}, {platform.machine()}",
         findings=findings,
@@ -90,10 +90,3 @@ def _lines(one: Finding) -> list[str]:
     seen = textwrap.wrap(one.seen, WIDTH, initial_indent=f"{begin} ", subsequent_indent=f"{blank} ")
     way_out = textwrap.wrap(one.way_out, WIDTH, initial_indent=f"{blank} -> ", subsequent_indent=f"{blank}    ")
     return [*(seen or [begin.rstrip()]), *way_out]
-
-
-def _own_version() -> str:
-    try:
-        return version("memgen-studio")
-    except PackageNotFoundError:
-        return "not installed"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from memgen.doctor.finding import Verdict
-from memgen.doctor.reach import ask, clock, has_hub_token, hub
+from memgen.doctor.reach import ask, clock, has_hub_token, hub, is_offline
 from tests.ports import free_port
 
 HUB = "https://user:secret@hub.example/path"
@@ -37,6 +37,7 @@ def test_hub_that_is_silent_is_a_warning_with_the_ways_to_do_without_and_no_pass
 
 
 def test_nobody_is_asked_in_offline_mode() -> None:
+    assert [is_offline({"HF_HUB_OFFLINE": value}) for value in ("1", "yes", "0", "")] == [True, True, False, False]
     assert hub(HUB, offline=True, has_token=False, asked=never)[0].verdict is Verdict.OK
 
 
