@@ -8,6 +8,7 @@ from memgen.doctor.finding import Finding, error, not_looked_at, ok, warning
 
 MOST_OFF = 0.1  # share by which a plan may miss the peak
 HUNG = "it took far too long, or ended the process that measured"
+NO_MEMORY = "OutOfMemoryError"  # how the error of torch begins
 TELL = "Tell the project, with the JSON of this visit (docs/gpu/README.md)."
 
 Card = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -128,11 +129,19 @@ def _called(step: str, name: str) -> str:
 
 
 def _failed(card: Card) -> Iterator[Finding]:
+    without_memory = []
     for step, entries in card.items():
         for name, entry in entries.items():
-            if entry["status"] in (FAILED, ENDED, RUNNING):
-                why = str(entry.get("error", HUNG)).strip().splitlines()[-1]
-                yield error("measuring", f"{step}/{name}: {why}", TELL)
+            if entry["status"] not in (FAILED, ENDED, RUNNING):
+                continue
+            why = str(entry.get("error", HUNG)).strip()
+            if why.startswith(NO_MEMORY):
+                without_memory.append(_called(step, name))
+            else:
+                yield error("measuring", f"{step}/{name}: {why.splitlines()[-1]}", TELL)
+    if without_memory:
+        way_out = f"Such runs need fewer rows here. Where a plan says that they fit: {TELL[0].lower()}{TELL[1:]}"
+        yield warning("out of memory", ", ".join(without_memory), way_out)
 
 
 def _unmade(card: Card, minutes: float) -> Iterator[Finding]:

@@ -74,5 +74,11 @@ def test_model_that_is_too_large_for_the_card_is_left_out_and_no_error() -> None
     assert (said.verdict, said.seen) == (Verdict.OK, "big base 8: its weights take 28 GiB")
 
 
+def test_rows_that_did_not_fit_the_card_are_a_warning_and_no_error() -> None:
+    oom = {"status": "failed", "error": "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."}
+    [said] = findings({"speed": {"weaver 256": oom}}, 8)
+    assert (said.verdict, said.seen) == (Verdict.WARNING, "speed/weaver 256")
+
+
 def test_process_that_measured_nothing_is_an_error() -> None:
     assert findings({}, 8)[0].verdict is Verdict.ERROR
