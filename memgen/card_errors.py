@@ -23,7 +23,9 @@ _CARD = {
     999,  # unknown, as a card says that has fallen off the bus
 }  # fmt: skip
 
-_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "Cannot allocate memory")
+_MEMORY_WORDS = (
+    "out of memory", "can't allocate memory", "not enough memory", "Cannot allocate memory", "ALLOC_FAILED",
+)  # fmt: skip
 _CARD_WORDS = (
     "uncorrectable", "unknown error", "no CUDA-capable device", "busy or unavailable", "driver version is insufficient",
     "driver on your system is too old", "initialization error", "invalid device ordinal", "hardware stack error",

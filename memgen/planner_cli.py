@@ -102,7 +102,8 @@ def _assumed(config: RunConfig, preset: Preset, device: str, parts: Parts) -> li
     shape = stage_of(config).memory.batch(config, parts)
     what = f"{config.stage} {config.measured}".strip()
     number = {2: "bfloat16", 4: "float32"}[bytes_per_number(config.dtype, device)]
-    rows = f"{shape.rows} rows of {shape.prompt} prompt and {shape.completion} completion tokens"
+    rows = f"{shape.rows} row{'' if shape.rows == 1 else 's'} of {shape.prompt} prompt"
+    rows += f" and {shape.completion} completion tokens"
     if config.has_latents:
         rows += f", {shape.prompt_insertions + shape.insertions} insertions with {shape.latents} latents"
     return [

@@ -162,6 +162,8 @@ def take_answers(session: Session, attempt: Attempt, offset: int, data: bytes) -
         attempt.num_answers += 1
         attempt.num_right += right
         run.summary = {"num_questions": attempt.num_answers, "accuracy": attempt.num_right / attempt.num_answers}
+        if entry.batch_size is not None:
+            run.summary["batch_size"] = entry.batch_size
     _warn_of(skipped, attempt, "answers")
     session.add(run)
     attempt.answers_offset = offset + size

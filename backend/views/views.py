@@ -163,8 +163,8 @@ def _progress(run: Run, attempt: Attempt) -> s.ProgressOut | None:
 
 def _at_once(run: Run, attempt: Attempt) -> int:
     """Units of progress that are worked on together: the first few questions of a batch say little of the rate."""
-    width = run.config.get("batch_size")
-    return width if attempt.progress_unit == "questions" and isinstance(width, int) else 1
+    width = run.summary.get("batch_size", run.config.get("batch_size"))
+    return int(width) if attempt.progress_unit == "questions" and isinstance(width, int | float) else 1
 
 
 def _seconds_left(a: Attempt, at_once: int) -> float | None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 
+from memgen.card_errors import OUT_OF_MEMORY, failure_code
 from memgen.contract.config import RunConfig
 from memgen.contract.json_file import Unreadable, read_object
 from memgen.contract.planner.memory import PROCESS_BYTES
@@ -20,7 +21,6 @@ from memgen.contract.rows import num_rows
 from memgen.contract.rundir import RunDir
 from memgen.model.base import spreads
 from memgen.monitor import Monitor
-from memgen.out_of_memory import is_out_of_memory
 from memgen.stages.context import Context
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Width:
             try:
                 return work()
             except Exception as error:
-                if not (is_out_of_memory(error) and self._may_halve and self.rows > 1):
+                if failure_code(error) != OUT_OF_MEMORY or not self._may_halve or self.rows == 1:
                     raise
             self._halve()  # out here the error, and with it what the work held, is gone
 

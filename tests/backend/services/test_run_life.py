@@ -190,6 +190,17 @@ def test_time_left_is_told_from_the_first_full_batch_on_and_from_this_attempt_al
     assert left(second, (23, 1000.0), (24, 1005.0)) is None
 
 
+def test_time_left_where_the_width_is_open_waits_for_as_many_as_are_answered_at_the_same_time(backend: Backend) -> None:
+    backend.submit(batch_size="auto", num_questions=24)
+    held = backend.held()
+    held.send("answers", answer_line(0, batch_size=8))
+    progress = {"event": "progress", "total": 24, "unit": "questions"}
+    held.say(progress | {"done": 0, "time": 100.0}, progress | {"done": 1, "time": 150.0})
+    assert backend.run(held.run_id)["progress"]["seconds_left"] is None
+    held.say(progress | {"done": 8, "time": 180.0})
+    assert backend.run(held.run_id)["progress"]["seconds_left"] == 160.0
+
+
 def test_time_left_of_a_training_is_told_from_its_first_step_on(backend: Backend) -> None:
     backend.submit(stage="weaver_sft", num_questions=None)
     held = backend.held()

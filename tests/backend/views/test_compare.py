@@ -307,3 +307,24 @@ def test_validation_splits_of_two_seeds_are_not_compared(backend: Backend) -> No
         backend.user("GET", "/compare", params={"runs": f"{runs[0]},{runs[1]}"}), 422, "not_comparable"
     )
     assert "seed (1 and 2)" in body["title"]
+
+
+def test_runs_that_answered_more_or_fewer_questions_at_the_same_time_are_told_apart(backend: Backend) -> None:
+    wide, same, narrow = (
+        evaluation(backend, [True, False], {"batch_size": width}, batch_size="auto") for width in (64, 64, 8)
+    )
+    backend.submit(batch_size="auto")
+    held = backend.held()
+    held.send("answers", answer_line(0, batch_size=64) + answer_line(1, batch_size=32))
+    held.finish(result={"num_questions": 2, "batch_size": 32}, environment=CONDITIONS | {"batch_size": 64})
+
+    def warned(other: int) -> list[str]:
+        warnings = backend.get("/compare", runs=f"{wide},{other}")["warnings"]
+        return [warning for warning in warnings if "at the same time" in warning]
+
+    assert warned(same) == []
+    (said,) = warned(narrow)
+    assert said.startswith(f"Run {narrow} answered 8 questions at the same time, run {wide} 64: ")
+    assert "rounding changes some answers" in said
+    (halved,) = warned(held.run_id)
+    assert f"Run {held.run_id} answered 64 and, after memory ran out, 32 questions" in halved
