@@ -89,7 +89,9 @@ def probe() -> None:
     Prints a JSON object with the reason and ends with 1 where one does not.
     """
     from memgen.probe import trouble
+    from memgen.stop import die_with_parent
 
+    die_with_parent()
     problem = trouble()
     if problem is not None:
         typer.echo(problem.model_dump_json())

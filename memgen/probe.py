@@ -92,15 +92,15 @@ def _managed(nvml: Any, name: str) -> Problem | None:
     try:
         by_number = name.isdecimal()
         handle = nvml.nvmlDeviceGetHandleByIndex(int(name)) if by_number else nvml.nvmlDeviceGetHandleByUUID(name)
+        if by_number and _is_partitioned(nvml, handle):  # first: as a whole it may not tell its memory
+            return Problem(
+                code="card_partitioned",
+                message=f"GPU {name} has been partitioned (MIG) and can't be used as a whole",
+                way_out="Restart the worker: each instance becomes a slot.",
+            )
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     except nvml.NVMLError as error:
         return Problem(code="card_lost", message=f"GPU {name} does not answer: {error}", way_out=LOOK_AT_DRIVER)
-    if by_number and _is_partitioned(nvml, handle):
-        return Problem(
-            code="card_partitioned",
-            message=f"GPU {name} has been partitioned (MIG) and can't be used as a whole",
-            way_out="Restart the worker: each instance becomes a slot.",
-        )
     mode = _optional(nvml, lambda: nvml.nvmlDeviceGetComputeMode(handle))
     if mode == nvml.NVML_COMPUTEMODE_PROHIBITED:
         return Problem(

@@ -19,6 +19,7 @@ from memgen.contract.process import begin_process
 from memgen.contract.rundir import EXIT_BAD_INPUT, write_whole
 from memgen.contract.service_files import heard_file
 from worker.app import make_app
+from worker.gpus import keep_driver_open
 from worker.runners import SlotRunner
 from worker.settings import Settings
 from worker.slots import Slot, check_slots, find_slots, remove_old_locks, threads_per_trainer
@@ -105,6 +106,10 @@ def _announce(settings: Settings, token: str, runners: list[SlotRunner], news: t
 def announce_once(client: Client, settings: Settings, runners: list[SlotRunner]) -> tuple[float, list[str]]:
     """Say that this worker is alive; returns the seconds until it is to be said again, and what went wrong."""
     reports, trouble = reports_of(runners)  # anew: with what is free now
+    try:
+        keep_driver_open(any(one.device == "cuda" for one in reports) and not any(one.sick for one in reports))
+    except BadInput as error:
+        trouble.append(f"the driver can't be opened or let go: {error}")
     try:
         sign = Announce(host=machine_name(), boot_id=this_boot(), pid=os.getpid(), slots=reports)
         pause = client.announce(sign).announce_seconds

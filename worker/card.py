@@ -86,7 +86,8 @@ class Card:
             return None if process.returncode == 0 else _reason(process.returncode, out.read())
 
     def _environment(self) -> dict[str, str]:
-        return {MARK: str(self._lock), "OMP_NUM_THREADS": "1", **gpu_variables(self._slot.devices)}
+        own = {"MEMGEN_SUPERVISOR_PID": str(os.getpid()), MARK: str(self._lock), "OMP_NUM_THREADS": "1"}
+        return own | gpu_variables(self._slot.devices)
 
     def _attend(self, process: subprocess.Popen[bytes], meanwhile: Callable[[], None]) -> bool:
         """Wait for the process; False if it takes too long."""

@@ -16,6 +16,7 @@ PATIENCE = 10.0  # seconds until a driver that does not answer counts as sick
 MOST_UNANSWERED = 16  # questions that may wait for such a driver at once; each holds a thread
 _T = TypeVar("_T")
 _unanswered: list[threading.Thread] = []
+_is_kept = False
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Gpu:
 
 @contextmanager
 def open_nvml() -> Iterator[Any]:
-    """NVML, open as long as it is read: a driver can't be renewed, nor a GPU be reset, while a process has it open."""
+    """NVML, open while it is read; opening is quick where `keep_driver_open` or another program keeps the driver."""
     import pynvml
 
     pynvml.nvmlInit()
@@ -43,12 +44,31 @@ def open_nvml() -> Iterator[Any]:
         pynvml.nvmlShutdown()
 
 
+def keep_driver_open(keep: bool) -> None:
+    """Keep the driver at hand for the next reading, or let go of it.
+
+    A driver that nobody has open puts its GPUs to rest, and takes seconds for each to come back; one that a process has
+    open can't be renewed, nor can its GPUs be reset: it is let go while a slot is sick.
+
+    Raises:
+        BadInput: `card_unreadable`.
+    """
+    global _is_kept
+    if keep == _is_kept:
+        return
+    import pynvml
+
+    answered(pynvml.nvmlInit if keep else pynvml.nvmlShutdown)
+    _is_kept = keep
+
+
 def answered(read: Callable[[], _T], patience: float = PATIENCE) -> _T:
     """What a driver answers; the thread that asked one that never does is left behind.
 
     Args:
         read: asks NVML.
-        patience: seconds.
+        patience: seconds; a tenth of them while earlier questions wait, so that a sign of life with many slots is in
+            time.
 
     Raises:
         BadInput: `card_unreadable`, if there is no answer in time or an error of NVML.
@@ -67,7 +87,7 @@ def answered(read: Callable[[], _T], patience: float = PATIENCE) -> _T:
         if len(_unanswered) >= MOST_UNANSWERED:
             raise Empty
         thread.start()
-        answer = answers.get(timeout=patience)
+        answer = answers.get(timeout=patience / 10 if _unanswered else patience)
     except Empty:
         _unanswered.append(thread)
         raise _unreadable(f"the driver has not answered within {patience:g} s") from None

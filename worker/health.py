@@ -7,7 +7,7 @@ from collections.abc import Callable
 from backend.api.schemas import Sickness
 from memgen.contract.problem import Problem
 
-LONGEST_PAUSE = 600.0  # seconds between two questions to a slot that stays sick
+LONGEST_PAUSE = 60  # times the first one: between two questions to a slot that stays sick
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ class Health:
     Args:
         name: of the slot, for the log.
         ask: why the slot can't work now; None where it can.
-        first_pause: seconds until a slot that has failed is asked again; doubles each time.
+        first_pause: seconds until a slot that has failed is asked again; doubles each time, up to sixty times that.
         changed: called when it falls sick or is well again.
         clock: seconds that no clock change moves.
     """
@@ -40,7 +40,7 @@ class Health:
         self._reason: Problem | None = None
         self._since = 0.0
         self._due = 0.0
-        self._failures = 0
+        self._bad_answers = self._failed_runs = 0
 
     @property
     def is_sick(self) -> bool:
@@ -55,15 +55,18 @@ class Health:
         """Ask it now."""
         reason = self._ask()
         if reason is not None:
+            self._bad_answers += 1
             self._fail(reason)
         elif self.is_sick:
             log.warning("slot %s works again", self._name)
             self._reason = None
+            self._bad_answers = 0
             self._changed()
         return reason is None
 
     def failed(self) -> None:
         """A run on it has ended through its GPU, whatever it answers now."""
+        self._failed_runs += 1
         self._fail(
             Problem(
                 code="card_failed",
@@ -73,8 +76,8 @@ class Health:
         )
 
     def worked(self) -> None:
-        """A run on it has ended through nothing of the slot's: the next failure counts as the first."""
-        self._failures = 0
+        """A run on it has ended through nothing of the slot's: the next that fails counts as the first."""
+        self._failed_runs = 0
 
     def sickness(self) -> Sickness | None:
         """What the backend is told."""
@@ -87,9 +90,9 @@ class Health:
         now = self._clock()
         if not self.is_sick:
             self._since = now
-        pause = min(LONGEST_PAUSE, self._first_pause * 2.0 ** min(self._failures, 30))
+        earlier = self._bad_answers + self._failed_runs - 1  # a card may answer well and fail under each run
+        pause = self._first_pause * min(LONGEST_PAUSE, 2.0 ** min(earlier, 30))
         if self._reason is None or self._reason.message != reason.message:
             log.warning("slot %s takes no work: %s", self._name, reason)
-        self._failures += 1
         self._reason, self._due = reason, now + pause
         self._changed()

@@ -74,6 +74,8 @@ class SlotRunner:
             BadInput: `card_unreadable`, of an instance of a GPU that was never read.
         """
         sick = self._health.sickness() if self._health is not None else None
+        if sick is not None and self._last_report is not None:  # nothing of the driver is opened meanwhile
+            return self._last_report.model_copy(update={"sick": sick})
         try:
             report = self._last_report = self._slot.report()
         except BadInput as error:

@@ -34,7 +34,7 @@ class Settings(RedisVariables):
     probe_seconds: Seconds = 60.0
     """Time that this command may take."""
     sick_pause_seconds: Seconds = 10.0
-    """Time until a slot that can't work is asked again; doubles each time, up to ten minutes."""
+    """Time until a slot that can't work is asked again; doubles each time, up to sixty times that."""
     poll_seconds: Annotated[Seconds, Field(le=60)] = 0.5
     """Time between two looks of a supervisor at its trainer's files."""
 

@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -26,11 +26,12 @@ from memgen.contract.rundir import RunDir, attempt_dir, write_whole
 from memgen.contract.service_files import database_file, kept_log
 from memgen.contract.status import AttemptStatus, RunStatus
 from tests.conftest import TINY
+from tests.faults.card import CARDS
 from tests.faults.trainer import MANNERS
 from tests.running_stack import RunningStack, is_alive, wait_until
 from worker.slots import Slot
 
-LEASE, BEAT, GRACE = 4.0, 0.3, 1.5  # seconds
+LEASE, BEAT, GRACE, PROBE = 4.0, 0.3, 1.5, 6.0  # seconds
 RECOVERY = LEASE + 10.0  # seconds within which a run has the right status and its next attempt is claimed
 QUESTIONS = 30  # three seconds of the scripted trainer
 
@@ -51,7 +52,11 @@ class House(RunningStack):
             MEMGEN_TRAINER=f"{sys.executable} -m tests.faults.trainer",
             PYTHONPATH=str(Path(__file__).parent / "clock"),
             FAULTS_CLOCK=str(home.parent / "clock.txt"),
-            MEMGEN_PASS_ON="FAULTS_CLOCK",
+            FAULTS_CARDS=str(home.parent / "cards"),
+            MEMGEN_PASS_ON="FAULTS_CLOCK,FAULTS_CARDS",
+            MEMGEN_PROBE=f"{sys.executable} -m tests.faults.card",
+            MEMGEN_PROBE_SECONDS=str(PROBE),
+            MEMGEN_SICK_PAUSE_SECONDS="0.3",
         )
         self.seconds = 0.0
         """From the last fault to its recovery."""
@@ -177,6 +182,37 @@ class House(RunningStack):
             yield
         finally:
             clock.unlink()
+
+    @contextmanager
+    def cards(
+        self, troubles: Mapping[str, str], *, short_of_memory: int = 0
+    ) -> Iterator[Callable[[Mapping[str, str]], None]]:
+        """Inside the block the slots' cards have these troubles, by slot, until they are changed; then all are well.
+
+        Args:
+            troubles: what is wrong; other slots are well.
+            short_of_memory: how many trainers run out of memory.
+        """
+        folder = Path(self.environment[CARDS])
+        folder.mkdir(exist_ok=True)
+
+        def change(troubles: Mapping[str, str]) -> None:
+            for slot in self.environment["MEMGEN_SLOTS"].split():
+                write_whole(folder / slot, troubles.get(slot, ""))
+
+        write_whole(folder / "memory", str(short_of_memory))
+        change(troubles)
+        try:
+            yield change
+        finally:
+            change({})
+            write_whole(folder / "memory", "0")
+            self.sick_slots_are()
+
+    def sick_slots_are(self, *slots: str) -> None:
+        """Wait until the queue names these slots as sick, and no others."""
+        with self.client() as client:
+            wait_until(lambda: [one.slot for one in client.queue().sick_slots] == list(slots), 30, f"sick: {slots}")
 
     @property
     def _redis_url(self) -> str:

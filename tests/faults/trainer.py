@@ -19,7 +19,7 @@ from memgen.stop import Stopped, StopRequest, die_with_parent
 
 MANNERS = ("steady", "deaf", "fertile", "flooding", "broken", "slow")
 """steady; deaf to stops and TERM; with children; one line of 100 MB; ends in an error; a tenth as fast."""
-REAL, REAL_IN_TWO_RANKS = 100, 200  # seeds
+REAL, REAL_IN_TWO_RANKS, ON_A_CARD = 100, 200, 300  # seeds
 ANSWER_SECONDS = 0.1
 CHILD = "import signal; signal.alarm(600); signal.pause()"
 """A process that does nothing until it is killed; it ends by itself where a test could not end it."""
@@ -90,7 +90,8 @@ def main() -> int:
     config = json.loads(Path(words["run"]).read_text())
     if config["seed"] >= REAL:
         ranks = ["--num-processes", "2"] if config["seed"] == REAL_IN_TWO_RANKS else []
-        os.execv(sys.executable, [sys.executable, "-m", "tests.slow_trainer", *sys.argv[1:], *ranks])
+        module = "tests.faults.card_trainer" if config["seed"] == ON_A_CARD else "tests.slow_trainer"
+        os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:], *ranks])
     earlier = RunDir(Path(words["--resume"])) if "--resume" in words else None
     try:
         work(RunDir(Path(words["--out"])), earlier, MANNERS[config["seed"]], config["num_questions"])

@@ -90,7 +90,7 @@ EXCLUSIVE, PROHIBITED = pynvml.NVML_COMPUTEMODE_EXCLUSIVE_PROCESS, pynvml.NVML_C
         (Device(mode=PROHIBITED), "card_prohibited", "`prohibited`"),
         (Device(mode=EXCLUSIVE, users=[71]), "card_busy", "process 71 uses it"),
         (Device(free=2**20, total=80 * 2**30), "card_full", "hold 80.0 of the 80.0 GiB of GPU 0"),
-        (Device(partitioned=True), "card_partitioned", "MIG"),
+        (Device(partitioned=True, lost=True), "card_partitioned", "MIG"),
     ],
 )
 def test_driver_says_what_is_wrong_with_a_gpu(device: Device, code: str | None, said: str) -> None:
@@ -195,3 +195,9 @@ def test_command_line_says_in_json_why_a_gpu_can_not_be_used(monkeypatch, visibl
     assert done.returncode == exit_code, done.stderr
     if exit_code:
         assert {"code", "message", "way_out"} <= json.loads(done.stdout.splitlines()[-1]).keys()
+
+
+def test_probe_whose_worker_is_gone_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMGEN_SUPERVISOR_PID", "1")  # not the process that starts it
+    command = [sys.executable, "-m", "memgen", "probe"]
+    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == -9

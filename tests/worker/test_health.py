@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from memgen.contract.problem import Problem
-from worker.health import LONGEST_PAUSE, Health
+from worker.health import Health
 
 LOST = Problem(code="card_lost", message="GPU 0 does not answer", way_out="Restart the machine.")
 
@@ -46,7 +46,7 @@ def test_sick_slot_is_asked_again_at_growing_intervals_with_a_limit() -> None:
     slot = Slot()
     slot.reason = LOST
     pauses = slot.pauses(9, slot.health.is_well)
-    assert pauses == [10, 20, 40, 80, 160, 320, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
+    assert pauses == [10, 20, 40, 80, 160, 320, 600, 600, 600]
 
 
 def test_sickness_says_why_since_when_and_when_it_is_asked_again() -> None:
@@ -68,6 +68,8 @@ def test_slot_comes_back_with_its_first_good_answer_and_says_so_once() -> None:
     assert (slot.health.is_sick, slot.changes) == (False, 2)
     assert slot.health.is_well()
     assert slot.changes == 2
+    slot.reason = LOST
+    assert slot.pauses(1, slot.health.is_well) == [10]
 
 
 def test_card_that_answers_well_and_fails_under_each_run_rests_longer_each_time() -> None:

@@ -2,6 +2,7 @@ import errno
 import fcntl
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,10 +10,11 @@ import psutil
 import pynvml
 import pytest
 
+from backend.api.client import Client
 from backend.launcher.stack import busy_slots
 from memgen.contract.errors import BadInput
 from worker import gpus
-from worker.__main__ import reports_of
+from worker.__main__ import announce_once, reports_of
 from worker.gpus import answered
 from worker.runners import SlotRunner
 from worker.settings import Settings
@@ -76,12 +78,13 @@ def test_cpu_slot_reports_memory() -> None:
 
 
 @pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     """NVML that can be opened; counts how often it was opened and closed."""
     calls: Counter[str] = Counter()
     monkeypatch.setattr(pynvml, "nvmlInit", lambda: calls.update(["opened"]))
     monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: calls.update(["closed"]))
-    return calls
+    yield calls
+    gpus.keep_driver_open(False)
 
 
 def test_gpu_slot_reports_memory_of_each_gpu_and_lets_go_of_the_driver(driver, monkeypatch) -> None:
@@ -112,6 +115,25 @@ def test_gpu_that_is_gone_is_announced_as_sick_with_the_memory_it_had(home: Path
         assert report.sick.reason.code == "card_unreadable"
         assert "GPU is lost" in report.sick.reason.message
     assert reports[2].sick is None
+
+
+def test_driver_is_kept_open_while_all_slots_are_well_and_let_go_for_a_sick_one(home, driver, monkeypatch) -> None:
+    info = SimpleNamespace(free=5, total=8)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", lambda gpu: info)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda gpu: gpu)
+    runner = SlotRunner(Slot("0"), Settings(), 1)
+    with Client("http://127.0.0.1:9", "no-token-of-any-house") as nobody:
+
+        def opened() -> int:
+            announce_once(nobody, Settings(), [runner])
+            return driver["opened"] - driver["closed"]
+
+        assert [opened(), opened()] == [1, 1]
+        assert runner._health is not None
+        runner._health.failed()
+        readings = driver["opened"]
+        assert [opened(), opened()] == [0, 0]
+        assert driver["opened"] == readings
 
 
 def test_driver_that_never_answers_holds_nobody_up(driver, monkeypatch) -> None:
