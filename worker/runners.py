@@ -126,7 +126,9 @@ class SlotRunner:
         if health is None:
             return True
         due = health.due_in()
-        return health.is_well() if due == 0 else due is None and self._has_work(self._slot) and health.is_well()
+        if due is None:
+            return self._has_work(self._slot) and health.is_well()
+        return due == 0 and health.is_well() and self._has_work(self._slot)
 
     def _look(self, slot: Slot) -> bool:
         try:

@@ -92,13 +92,11 @@ def card_gone_in_the_middle_and_back(house: House) -> None:
 def driver_that_never_answers(house: House) -> None:
     """The question ends by its time limit; the worker stays alive, and the other slot works meanwhile."""
     with house.cards({"cpu0": HANG}):
-        runs = [house.launch(questions=5) for _ in range(2)]
+        run_id = house.launch(questions=5)
         house.fault()
-        for run_id in runs:
-            house.claimed(run_id, 1)
+        house.claimed(run_id, 1)
         house.recovered()
-        for run_id in runs:
-            assert house.check(run_id, RunStatus.SUCCEEDED, [A.SUCCEEDED]).attempts[0].slot == "cpu1"
+        assert house.check(run_id, RunStatus.SUCCEEDED, [A.SUCCEEDED]).attempts[0].slot == "cpu1"
         house.sick_slots_are("cpu0")
         with house.client() as client:
             health = client.health()
