@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from memgen.model.drawing import NEWEST, Drawing, draw
 from memgen.model.finite import check_likeliest
 from memgen.model.ltpo import Peekable
 from memgen.model.memgen_model import MemGenModel
@@ -42,15 +43,11 @@ class Sampling:
     """One per prompt, on the CPU: what is drawn for a completion does not depend on what is generated beside it."""
     decisions: bool = True
     """Whether the trigger's decisions are drawn; else they are greedy."""
+    drawing: Drawing = NEWEST
 
     def draw(self, logits: torch.Tensor, numbers: Sequence[int]) -> torch.Tensor:
         """One choice (B,) per row, for these prompts, from logits or log-probabilities (B, n) at the temperature."""
-        probabilities = torch.softmax(logits.float().cpu(), dim=-1)
-        drawn = [
-            torch.multinomial(own, 1, generator=self.generators[number])
-            for own, number in zip(probabilities, numbers, strict=True)
-        ]
-        return torch.cat(drawn).to(logits.device)
+        return draw(logits, [self.generators[number] for number in numbers], self.drawing)
 
 
 @dataclass

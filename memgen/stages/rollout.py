@@ -13,6 +13,7 @@ from memgen.contract.data_sets.record import AnswerKind
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.stage_configs import FromRewards
 from memgen.data.questions import Question
+from memgen.model.drawing import Drawing
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.woven_generation import Choose, Completion, Sampling, generate_woven
 from memgen.scoring import accuracy
@@ -76,6 +77,7 @@ def roll_out(
     tokens: bool,
     decisions: bool,
     width: int,
+    drawing: Drawing,
     choose: Callable[[int, int], bool] | None = None,
     earn: Callable[[Sequence[Facts]], list[float]] = scores,
 ) -> Rollout:
@@ -92,6 +94,7 @@ def roll_out(
         tokens: whether tokens are sampled; else they are greedy.
         decisions: whether the trigger's decisions are sampled; else they are greedy.
         width: completions under way at the same time.
+        drawing: how sampled tokens and decisions are drawn.
         choose: from a completion's seed and the token that follows to whether latents are inserted, where no trigger
             decides.
         earn: the rewards of completions; as it stands, their scores.
@@ -113,7 +116,7 @@ def roll_out(
             [asked[place] for place in batch],
             config.max_completion_length,
             trigger=trigger,
-            sampling=Sampling(config.temperature, tokens, generators, decisions),
+            sampling=Sampling(config.temperature, tokens, generators, decisions, drawing),
             choose=_by_seed(drawn, choose) if choose is not None else None,
             should_stop=lambda: context.stop.requested() is not None,
         )

@@ -29,8 +29,16 @@ from memgen.contract.status import StopMode
 from memgen.contract.weaver_variants import VARIANTS
 from memgen.data.prompt import prompt_hash
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
-from memgen.model.checkpoint import lora_settings, save_checkpoint, tokenizer_hash
+from memgen.model.checkpoint import (
+    OPTIMIZER,
+    load_optimizer,
+    lora_settings,
+    save_checkpoint,
+    tokenizer_hash,
+    verify,
+)
 from memgen.model.checkpoint_files import OPTIMIZER, load_optimizer, verify
+from memgen.model.drawing import DRAWINGS, NEWEST, OLDEST
 from memgen.model.finite import is_finite
 from memgen.model.memgen_model import MemGenModel
 from memgen.monitor import Monitor
@@ -155,6 +163,8 @@ class TrainingLoop:
         self._width = loaded.width
         self.notes: dict[str, float] = {}
         """Numbers that the stage keeps over a stop and a resume; they are part of the result."""
+        self.drawing = NEWEST
+        """How its rollouts draw; a resumed training draws as it began."""
         self._first, self._seconds_before = 0, 0.0
         if resumed is not None:
             folder, self._first = resumed
@@ -174,6 +184,7 @@ class TrainingLoop:
             self._scheduler.load_state_dict(state["scheduler"])
             self.notes = {str(name): float(value) for name, value in state["notes"].items()}
             self._seconds_before = float(state["seconds"])
+            self.drawing = DRAWINGS[DRAWINGS.index(state.get("drawing", OLDEST))]
         except (KeyError, ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
             raise damaged(OPTIMIZER, f"it is not of this training ({type(error).__name__}: {error})"[:500]) from error
         for parameter in self._parameters:
@@ -269,6 +280,7 @@ class TrainingLoop:
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
             "notes": dict(self.notes),
+            "drawing": self.drawing,
             "seconds": self._seconds(),
         }
         save_checkpoint(self._model, folder, self._manifest(step), state)

@@ -17,6 +17,7 @@ from memgen.contract.stages.trigger_grpo import TriggerGrpoConfig
 from memgen.data.questions import Question
 from memgen.environment import REWARD_CONDITIONS
 from memgen.model.checkpoint import restore
+from memgen.model.drawing import NEWEST, Drawing
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.stages.advantages import penalised
 from memgen.stages.context import Context
@@ -50,7 +51,8 @@ def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Qu
         resumed=resumed,
         block=config.num_iterations,
     )
-    result = loop.run(Learner(config, context, model, initial, chosen, prompts, loaded.width).step)
+    learner = Learner(config, context, model, initial, chosen, prompts, width=loaded.width, drawing=loop.drawing)
+    result = loop.run(learner.step)
     return {**result, "num_prompts": len(chosen)}
 
 
@@ -86,6 +88,7 @@ class Learner:
         questions: of the training.
         prompts: their token ids.
         width: completions that go through the model at the same time; None takes the config's.
+        drawing: how decisions and tokens are drawn.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class Learner:
         questions: list[Question],
         prompts: list[list[int]],
         width: Width | None = None,
+        drawing: Drawing = NEWEST,
     ) -> None:
         self._config = config
         self._context = context
@@ -104,6 +108,7 @@ class Learner:
         self._initial = initial
         self._questions = questions
         self._prompts = prompts
+        self._drawing = drawing
         self._rollout: Rollout | None = None
         self._width = width or fixed_width(config)
         self._asked: list[_Asked] = []
@@ -172,6 +177,7 @@ class Learner:
             tokens=self._config.sample_tokens,
             decisions=True,
             width=self._width.rows,
+            drawing=self._drawing,
             earn=self._earn,
         )
 

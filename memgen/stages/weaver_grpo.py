@@ -18,6 +18,7 @@ from memgen.contract.stages.weaver_grpo import WeaverGrpoConfig, usual
 from memgen.data.questions import Question
 from memgen.environment import REWARD_CONDITIONS
 from memgen.model.checkpoint import new_model, restore
+from memgen.model.drawing import NEWEST, Drawing
 from memgen.model.memgen_model import LatentSettings, MemGenModel, Row
 from memgen.model.woven_generation import Completion
 from memgen.stages.context import Context
@@ -55,7 +56,9 @@ def weaver_grpo(config: WeaverGrpoConfig, context: Context, questions: list[Ques
         resumed=resumed,
         block=config.num_iterations,
     )
-    learner = Learner(config, context, model, initial, chosen, prompts, trigger=trigger, width=loaded.width)
+    learner = Learner(
+        config, context, model, initial, chosen, prompts, trigger=trigger, width=loaded.width, drawing=loop.drawing
+    )
     result = loop.run(learner.step)
     return {**result, "num_prompts": len(chosen)}
 
@@ -94,6 +97,7 @@ class Learner:
         prompts: their token ids.
         trigger: whether the model's trigger decides where latents stand.
         width: completions that go through the model at the same time; None takes the config's.
+        drawing: how tokens are drawn.
     """
 
     def __init__(
@@ -107,6 +111,7 @@ class Learner:
         *,
         trigger: bool,
         width: Width | None = None,
+        drawing: Drawing = NEWEST,
     ) -> None:
         self._config = config
         self._context = context
@@ -114,6 +119,7 @@ class Learner:
         self._initial = initial
         self._questions = questions
         self._prompts = prompts
+        self._drawing = drawing
         self._trigger = trigger
         self._width = width or fixed_width(config)
         self._metrics: dict[str, float] = {}
@@ -155,6 +161,7 @@ class Learner:
             tokens=True,
             decisions=False,
             width=self._width.rows,
+            drawing=self._drawing,
             choose=self._by_chance if self._config.skip_probability else None,
         )
 

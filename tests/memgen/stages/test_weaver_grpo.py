@@ -10,21 +10,23 @@ import torch
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.data_sets.wordproblems import WORDPROBLEMS
 from memgen.contract.errors import BadInput
-from memgen.contract.manifest import read_manifest
+from memgen.contract.manifest import MANIFEST, file_hash, read_manifest
 from memgen.contract.presets import get_preset
-from memgen.contract.rundir import RunDir
+from memgen.contract.rundir import RunDir, write_json
 from memgen.contract.stages.weaver_grpo import WeaverGrpoConfig
 from memgen.data import load_questions
 from memgen.data.prompt import question_prompt
 from memgen.model.authors_layout import import_authors
 from memgen.model.base import load_base
-from memgen.model.checkpoint import load_checkpoint, tensors_of
+from memgen.model.checkpoint import OPTIMIZER, load_checkpoint, load_optimizer, tensors_of
+from memgen.model.drawing import OLDEST
 from memgen.model.fetch import fetch_model
 from memgen.model.generation import encode_prompts
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.model.woven_generation import Completion, Sampling, generate_woven
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
+from memgen.stages import training
 from memgen.stages.context import Context
 from memgen.stages.grpo import copies
 from memgen.stages.weaver_grpo import Learner, Replay, replayed, token_weights, weaver_parameters
@@ -251,6 +253,36 @@ def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
     assert all(metric(tmp_path / "whole", "train/grad_norm").values())
     hashes = [read_manifest(tmp_path / part / "weaver_grpo").files for part in ("whole", "second")]
     assert hashes[0] == hashes[1]
+
+
+@pytest.mark.usefixtures("scored_by_tokens")
+def test_training_that_began_with_the_older_drawing_goes_on_with_it(
+    home: Path, tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "NEWEST", OLDEST)
+        run(home, tmp_path / "whole", config)
+        kill_after(patch, 3)
+        with pytest.raises(Killed):
+            run(home, tmp_path / "first", config)
+    forget_the_drawing(tmp_path / "first")
+    run(home, tmp_path / "second", config, resume=tmp_path / "first")
+    run(home, tmp_path / "new", config)
+    whole, second, new = (metric(tmp_path / part, "train/entropy") for part in ("whole", "second", "new"))
+    assert second == {step: value for step, value in whole.items() if step in second}
+    assert second != {step: value for step, value in new.items() if step in second}
+
+
+def forget_the_drawing(folder: Path) -> None:
+    """Let the checkpoints of a run be as they were before there were two kinds."""
+    run_dir = RunDir(folder, "weaver_grpo")
+    for step in run_dir.saved_steps():
+        checkpoint = run_dir.checkpoint(step)
+        state = load_optimizer(checkpoint)
+        del state["drawing"]
+        torch.save(state, checkpoint / OPTIMIZER)
+        manifest = read_manifest(checkpoint).model_copy(update={"optimizer": file_hash(checkpoint / OPTIMIZER)})
+        write_json(checkpoint / MANIFEST, manifest.model_dump(mode="json"))
 
 
 @pytest.mark.usefixtures("scored_by_tokens")
