@@ -29,14 +29,7 @@ from memgen.contract.status import StopMode
 from memgen.contract.weaver_variants import VARIANTS
 from memgen.data.prompt import prompt_hash
 from memgen.model.adapters import ADAPTERS, Adapter, is_untrained
-from memgen.model.checkpoint import (
-    OPTIMIZER,
-    load_optimizer,
-    lora_settings,
-    save_checkpoint,
-    tokenizer_hash,
-    verify,
-)
+from memgen.model.checkpoint import lora_settings, save_checkpoint, tokenizer_hash
 from memgen.model.checkpoint_files import OPTIMIZER, load_optimizer, verify
 from memgen.model.drawing import DRAWINGS, NEWEST, OLDEST
 from memgen.model.finite import is_finite
