@@ -45,7 +45,7 @@ def rows_table(
     first = str(frame.columns[0])
     label = order.columns.get(first, first)
     arrow = "" if order.column != first else " ↓" if order.falls else " ↑"
-    buttons = open_column(key, label + arrow, width=64 if not arrow else 78)
+    buttons = open_column(key, label + arrow, width=32 + 8 * len(label + arrow))
     event: Any = st.dataframe(
         frame,
         column_config={first: buttons, **order.marked(columns)},

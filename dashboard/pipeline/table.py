@@ -32,7 +32,7 @@ def _row(pipeline: PipelineOut, now: datetime) -> dict[str, Any]:
     return {
         "pipeline": pipeline.id,
         "status": [pipeline.status.value],
-        "model": pipeline.preset,
+        "model": pipeline.preset.split("/")[-1],
         "data": pipeline.data,
         "steps": 100.0 * finished_steps(pipeline) / max(1, len(pipeline.steps)),
         **{name: None if (share := accuracies.get(name)) is None else round(share * 100, 1) for name in EVALUATED},
@@ -67,7 +67,7 @@ COLUMNS: dict[str, Any] = {
         color=[colour for colour, _ in STATUS_LOOK.values()],
         width=100,
     ),
-    "model": st.column_config.TextColumn("Model", width=206),
+    "model": st.column_config.TextColumn("Model", width=156),
     "data": st.column_config.TextColumn("Data", width=100),
     "steps": st.column_config.ProgressColumn("Steps done", min_value=0, max_value=100, format="%.0f %%", width=110),
     **{

@@ -93,7 +93,7 @@ def _show(preview: BulkOut) -> None:
     for item in preview.items:
         if item.problem is None:
             outcomes.setdefault(item.outcome, []).append(item.run_id)
-    lines = [f"- **{_runs(len(ids))}** · {escape_markdown(words)}: {_named(ids)}" for words, ids in outcomes.items()]
+    lines = [f"- **{_each(len(ids))}** {escape_markdown(words)}: {_named(ids)}" for words, ids in outcomes.items()]
     lines += [f"- {sentence(one)}" for one in preview.also]
     st.markdown("\n".join(lines) or "Nothing can be done with these runs.")
     if preview.refused:
@@ -122,6 +122,10 @@ def _close(said: str) -> None:
 
 def _runs(number: int) -> str:
     return f"{number} run{'' if number == 1 else 's'}"
+
+
+def _each(number: int) -> str:
+    return "1 run" if number == 1 else f"Each of {number} runs"
 
 
 def _named(ids: Sequence[int]) -> str:

@@ -100,8 +100,8 @@ def test_runs_are_stopped_after_their_numbers_were_shown(studio: Studio) -> None
     queued = studio.submit()
     app = ask(tick(open_page("runs"), running, ended, queued), "stop")
     text = said(app)
-    assert f"**1 run** · ends at its next step and keeps what is done: {running}" in text
-    assert f"**1 run** · leaves the queue: {queued}" in text
+    assert f"**1 run** ends at its next step and keeps what is done: {running}" in text
+    assert f"**1 run** leaves the queue: {queued}" in text
     assert f"run {ended}: run {ended} is failed already" in text
     assert studio.run(queued)["status"] == "queued"
     assert app.button(key="confirm_bulk_stop").label == "Stop 2 runs"
@@ -114,7 +114,7 @@ def test_runs_are_stopped_after_their_numbers_were_shown(studio: Studio) -> None
 def test_runs_are_deleted_after_their_numbers_were_shown_or_kept(studio: Studio) -> None:
     ended, other, queued = studio.failed(), studio.failed(), studio.submit()
     app = ask(tick(open_page("runs"), ended, other, queued), "delete")
-    assert f"**2 runs** · goes with its files: {queued - 1}, {queued - 2}" in said(app)
+    assert f"**Each of 2 runs** goes with its files: {queued - 1}, {queued - 2}" in said(app)
     app.button(key="cancel_bulk_delete").click().run()
     assert "confirm_bulk_delete" not in button_keys(app)
     ask(app, "delete").button(key="confirm_bulk_delete").click().run()
