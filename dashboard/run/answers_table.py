@@ -27,7 +27,7 @@ PAGE_SIZE = 20
 TABLE_PIXELS = 318  # its head and eight rows
 INSERTED, DECLINED = "▮", "▯"
 COLUMNS = {
-    "question": st.column_config.TextColumn("Question"),
+    "question": st.column_config.TextColumn("Question", width=360),
     "expected": st.column_config.TextColumn("Expected", width=90),
     "extracted": st.column_config.TextColumn(
         "Extracted", width=100, help="The answer that was found in the completion and scored"
@@ -65,7 +65,7 @@ def _answers(run: RunDetail, live: LiveRun) -> None:
     if not reply.items:
         _none(reply, run.status not in RUN_ENDED)
         return
-    chosen = _table(reply.items)
+    chosen = _table(run.id, reply.items)
     pager(
         "answers", cursors, page_size=PAGE_SIZE, shown=len(reply.items), total=reply.total,
         next_cursor=reply.next_cursor,
@@ -73,10 +73,11 @@ def _answers(run: RunDetail, live: LiveRun) -> None:
     answer_detail(chosen)
 
 
-def _table(answers: list[AnswerOut]) -> AnswerOut:
+def _table(run_id: int, answers: list[AnswerOut]) -> AnswerOut:
     """The table; returns the answer that is chosen in it, at first the one of the address or the first."""
     places = [answer.index for answer in answers]
-    wanted = st.session_state.get("answer") or st.query_params.get("answer", "")
+    kept = f"chosen_answer_of_{run_id}"
+    wanted = st.session_state.get(kept) or st.query_params.get("answer", "")
     at = next((row for row, place in enumerate(places) if str(place + 1) == wanted), 0)
     event = st.dataframe(
         answers_frame(answers),
@@ -91,10 +92,8 @@ def _table(answers: list[AnswerOut]) -> AnswerOut:
     )
     rows = event.selection.rows
     chosen = answers[rows[0]] if rows and rows[0] < len(answers) else answers[at]
-    number = str(chosen.index + 1)
-    st.session_state["answer"] = number
-    if number != str(places[0] + 1) or "answer" in st.query_params:
-        st.query_params["answer"] = number
+    if rows and rows[0] != at:  # until somebody chooses, the first one is shown, whatever comes in front of it
+        st.session_state[kept] = st.query_params["answer"] = str(chosen.index + 1)
     return chosen
 
 
@@ -138,7 +137,7 @@ def _filters(counts: dict[str, int]) -> None:
             list(SHOW),
             required=True,
             key="show",
-            format_func=lambda name: f"{SHOW[name]} {count(counts.get(name, 0))}",
+            format_func=SHOW.__getitem__,  # without their numbers: a label that changes loses its choice
             on_change=keep_in_url("show"),
         )
         st.segmented_control(
@@ -149,6 +148,8 @@ def _filters(counts: dict[str, int]) -> None:
             "Find", key="find", placeholder="in questions and answers", icon=":material/search:",
             on_change=keep_in_url("find"), width=260,
         )  # fmt: skip
+    words = {name: word.lower() for name, word in SHOW.items()} | {"all": "answers", "no_box": "without a box"}
+    st.caption(" · ".join(f"{count(counts[name])} {word}" for name, word in words.items() if name in counts))
 
 
 def _none(reply: AnswersOut, live: bool) -> None:

@@ -15,11 +15,18 @@ from dashboard.run.live_run import LiveRun
 from dashboard.run.tiles import tiles
 from memgen.contract.status import CAUSE_TEXT, RUN_NOT_STARTED, RUN_UNDER_WAY, RunStatus
 
-SHOWN_NOTE = 40  # characters of a note beside the title
+SHOWN_NOTE = 30  # characters of a note beside the title
 # the title beside buttons is a line, not a headline; tiles are low, with their curve at the side, so that the tabs
 # begin in the upper third of a screen; on a narrow one there are two in a row
 _STYLE = """<style>
 .st-key-run_title h1 { font-size: 1.5rem; padding: 0; white-space: nowrap; }
+.st-key-run_title :is(a, button) { white-space: nowrap; }
+@media (min-width: 901px) {
+  .st-key-run_title, .st-key-actions { flex-wrap: nowrap; }
+  .st-key-run_title > :has(> .st-key-what_it_is) { flex: 1 1 0; min-width: 0; }
+  .st-key-run_title > :not(:has(> .st-key-what_it_is)) { flex: 0 0 auto; width: auto; }
+  .st-key-what_it_is p { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+}
 .st-key-run_head, .st-key-run_head [data-testid="stVerticalBlock"] { gap: 0.4rem; }
 .st-key-progress { min-height: 1.9rem; }
 .st-key-progress button { min-height: 1.6rem; }
@@ -29,6 +36,10 @@ _STYLE = """<style>
 .st-key-tiles [data-testid="stMetric"] > div:first-child { flex: 1 1 auto; padding: 0.2rem 0.7rem; }
 .st-key-tiles [data-testid="stMetric"] > div:nth-child(2) { flex: 0 0 45%; min-width: 0; }
 .st-key-tiles [data-testid="stMetricValue"] { font-size: 1.2rem; }
+@media (max-width: 900px) {
+  .st-key-run_title { row-gap: 0.3rem; }
+  .st-key-run_title > :is(:has(> .st-key-what_it_is), :has(> .st-key-actions)) { flex: 1 1 100%; }
+}
 @media (max-width: 640px) {
   .st-key-tiles [data-testid="stHorizontalBlock"] { display: grid; grid-template-columns: 1fr 1fr; }
   .st-key-tiles [data-testid="stColumn"] { min-width: 0; width: auto; }
@@ -44,15 +55,17 @@ def run_header(run: RunDetail) -> None:
             st.page_link("app_pages/runs.py", label="Runs", icon=":material/arrow_back:")
             st.title(f"Run {run.id}", width="content", anchor=False)
             status_badge(run.status.value)
-            st.markdown(escape_markdown(what_it_is(run)), width="content")
+            with st.container(key="what_it_is"):
+                st.markdown(escape_markdown(what_it_is(run)))
             _note(run)
             actions(run)
         live_part(run, _moving)
 
 
 def what_it_is(run: RunDetail) -> str:
-    """`SmolLM2 · evaluate, weaver · gsm8k test`, plain text."""
-    return " · ".join([run.preset, run.title, f"{run.data} {run.config.get('split', '')}".strip()])
+    """`SmolLM2-135M-Instruct · evaluate, weaver · gsm8k test`, plain text."""
+    model = run.preset.rpartition("/")[-1]
+    return " · ".join([model, run.title, f"{run.data} {run.config.get('split', '')}".strip()])
 
 
 def _note(run: RunDetail) -> None:
