@@ -31,3 +31,14 @@ def test_note_of_a_run_can_be_changed_at_any_time(backend: Backend) -> None:
         reply = backend.user("POST", f"/runs/{run_id}/note", json={"note": note})
         assert (reply.status_code, reply.json()["note"], backend.run(run_id)["note"]) == (200, note, note)
     assert backend.user("POST", f"/runs/{run_id}/note", json={"note": "x" * 201}).status_code == 422
+
+
+def test_history_is_read_from_its_beginning_or_from_its_end_back(backend: Backend) -> None:
+    backend.started().finish("failed", "error")
+    oldest = [one["to_status"] for one in backend.history(1)]
+    read, cursor = [], ""
+    while cursor is not None:
+        page = backend.get("/runs/1/events", newest="true", limit=2, cursor=cursor)
+        read += [one["to_status"] for one in page["items"]]
+        cursor = page["next_cursor"]
+    assert read == oldest[::-1]

@@ -38,6 +38,10 @@ def test_of_a_step_that_several_attempts_reported_the_last_one_counts(backend: B
     second.say(metric(2, 20.0), metric(4, 40.0))
     [series] = backend.get("/runs/1/metrics")["series"]
     assert (series["steps"], series["values"]) == ([1, 2, 3, 4], [1.0, 20.0, 3.0, 40.0])
+    apart = [backend.get("/runs/1/metrics", attempt=number)["series"] for number in (1, 2, 3)]
+    assert [[one["values"] for one in found] for found in apart] == [[[1.0, 2.0, 3.0]], [[20.0, 40.0]], []]
+    [thin] = backend.get("/runs/1/metrics", attempt=1, max_points=2)["series"]
+    assert thin["values"] == [1.0, 3.0]
 
 
 def test_step_that_one_attempt_reports_twice_has_its_later_value(backend: Backend, attempt: Held) -> None:

@@ -280,3 +280,23 @@ def test_curves_share_their_steps_and_have_a_legend_where_several() -> None:
 
 def test_validation_loss_belongs_to_steps_of_the_training() -> None:
     assert (step_title("eval/loss"), step_title("eval/accuracy")) == ("step", "questions answered")
+
+
+def test_attempts_are_drawn_apart_and_looks_are_kept_in_the_address(studio: Studio) -> None:
+    first = studio.claimed(**SFT)
+    first.say({"event": "checkpoint", "step": 2, "path": "x"}, *metric("train/loss", 3.0, 2.0, 1.0))
+    first.finish("stopped", "stopped")
+    studio.client.resume(1)
+    studio.held().say(*metric("train/loss", 3.0, 1.5), progress(2, 16))
+    app = open_page("run", run="1", tab="Metrics", attempts="apart", smoothing="much", axis="log", over="time")
+    asked = [one.url.params.get("attempt") for one in studio.wire.asked if one.url.path.endswith("/metrics")]
+    assert asked == [None, "1", "2"]
+    chart = app.get("vega_lite_chart")[-1].proto.spec
+    for word in ("temporal", '"log"', "smooth"):
+        assert word in chart
+    studio.wire.asked.clear()
+    app.run()
+    assert "GET /runs/1/metrics" not in studio.wire.paths()
+    app.segmented_control(key="axis").set_value("linear").run()
+    assert "axis" not in app.query_params
+    assert app.query_params["smoothing"] == "much"

@@ -52,6 +52,10 @@ def test_weaver_always_inserts_and_the_trigger_decides(home: Path, tmp_path: Pat
         assert metrics["insert_rate"] == sum(point.inserted for point in points) / len(points)
         assert (metrics["insert_rate"] == 1.0) == ("trigger" not in setting)
         assert texts(tmp_path / setting) != texts(tmp_path / "base")
+        for answer in answers(tmp_path / setting):
+            for point in answer.augmentations:
+                before = answer.completion[: point.character]
+                assert before.endswith((",", ".", "\n")) if point.token else before == ""
     environment = json.loads(RunDir(tmp_path / "weaver").environment.read_text())
     assert environment["checkpoint"]
 
