@@ -13,7 +13,6 @@ from dashboard.parts.pager import cursors_of, pager
 from dashboard.parts.rows_table import MOST_COMPARED, rows_table
 
 PAGE_SIZE = 50
-REFRESH_SECONDS = 30
 TABLE = "checkpoints_table"
 ORDER = Order("checkpoints", SORTED_BY, RISING)
 
@@ -94,4 +93,4 @@ st.title("Checkpoints", anchor=False)
 ORDER.start()
 with api.page_errors():
     first = load()
-st.fragment(show_checkpoints, run_every=REFRESH_SECONDS)([first])
+st.fragment(show_checkpoints)([first])

@@ -1,7 +1,7 @@
 """One real application for all tests of the dashboard, emptied before each."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlmodel import SQLModel
 
 from backend.api.client import Client
+from backend.services.gains import Gains
 from backend.settings import Settings
 from dashboard.parts import api
 from tests.backend.conftest import NO_REDIS, Backend, make_backend
@@ -56,11 +57,27 @@ def studio(application: Backend, monkeypatch: pytest.MonkeyPatch) -> Iterator[St
     client.close()
 
 
+@pytest.fixture
+def intervals(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds after which parts of pages are drawn anew by themselves."""
+    seconds: list[float] = []
+    fragment = st.fragment
+
+    def listening(draw: Callable[..., None], *, run_every: float | None = None) -> Callable[..., None]:
+        if run_every is not None:
+            seconds.append(run_every)
+        return fragment(draw, run_every=run_every)
+
+    monkeypatch.setattr(st, "fragment", listening)
+    return seconds
+
+
 def _empty(application: Backend) -> None:
     with application.context.database.write() as session:
         for table in reversed(SQLModel.metadata.sorted_tables):
             session.execute(table.delete())
         session.execute(text("DELETE FROM sqlite_sequence"))
+    application.context.gains = Gains()  # numbers of runs are given again here
     _remove(application.home)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from backend.api.client import Client
 from tests.dashboard.pages import button_keys, open_page, said
 from tests.dashboard.studio import SFT, Studio, links, metric, progress
 
@@ -41,7 +42,7 @@ def test_run_under_way_shows_how_far_it_is_its_metric_and_its_warnings(studio: S
 
 def test_failure_says_why_and_what_to_do(studio: Studio) -> None:
     failure = {"code": "x", "message": "memory ran out", "way_out": "Take a smaller batch."}
-    studio.claimed().finish("failed", "out_of_memory", failure=failure)
+    studio.claimed().finish("failed", "error", failure=failure)
     app = open_page()
     assert "Needs attention" in said(app)
     assert "Memory ran out. Take a smaller batch." in said(app)
@@ -62,6 +63,19 @@ def test_result_stands_against_its_base_and_leads_to_the_comparison(studio: Stud
     assert "**83.3 %** of 24 · **+70.8** points" in said(app)
     assert "trending_up: better]" in said(app)
     assert links(app)[f"against run {base}"] == f"runs={base}%2C3&base={base}"
+
+
+@pytest.mark.parametrize(("live", "seconds"), [(False, 30), (True, 3)])
+def test_home_asks_often_only_while_something_moves(
+    studio: Studio, intervals: list[float], monkeypatch: pytest.MonkeyPatch, live: bool, seconds: float
+) -> None:
+    studio.evaluated(True)
+    if live:
+        studio.claimed()
+    well = studio.client.health().model_copy(update={"status": "ok"})
+    monkeypatch.setattr(Client, "health", lambda _: well)
+    open_page()
+    assert intervals == [seconds]
 
 
 def test_link_to_the_list_of_earlier_versions_still_leads_there(studio: Studio) -> None:

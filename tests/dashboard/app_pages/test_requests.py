@@ -1,9 +1,6 @@
 """How many requests the drawing of a page sends, the sidebar's one for the health of the backend included."""
 
-from collections.abc import Callable
-
 import pytest
-import streamlit as st
 
 from backend.api.client import Client
 from dashboard.run.live_run import REFRESH_SECONDS
@@ -19,21 +16,6 @@ def requests_of_a_rerun(studio: Studio, page: str, **query: str) -> list[str]:
     app.run()
     assert not app.exception
     return sorted(studio.wire.paths())
-
-
-@pytest.fixture
-def intervals(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds after which parts of pages are drawn anew by themselves."""
-    seconds: list[float] = []
-    fragment = st.fragment
-
-    def listening(draw: Callable[..., None], *, run_every: float | None = None) -> Callable[..., None]:
-        if run_every is not None:
-            seconds.append(run_every)
-        return fragment(draw, run_every=run_every)
-
-    monkeypatch.setattr(st, "fragment", listening)
-    return seconds
 
 
 @pytest.mark.parametrize("what", ["all", *STEPS])
@@ -66,6 +48,7 @@ def test_rerun_of_the_runs_page_sends_two_requests(studio: Studio, live: bool) -
 def test_rerun_of_the_pages_of_pipelines_and_of_one_run_asks_once_for_what_it_shows(studio: Studio) -> None:
     studio.submit_pipeline()
     assert requests_of_a_rerun(studio, "pipelines") == ["GET /health", "GET /pipelines"]
+    assert requests_of_a_rerun(studio, "checkpoints") == ["GET /checkpoints/results", "GET /health"]
     assert requests_of_a_rerun(studio, "pipeline", pipeline="1") == ["GET /health", "GET /pipelines/1"]
     assert requests_of_a_rerun(studio, "run", run="1", tab="Settings") == ["GET /health", "GET /runs/1"]
 
@@ -78,8 +61,9 @@ def test_rerun_of_a_finished_runs_page_asks_for_the_run_alone_and_by_itself_it_a
     assert requests_of_a_rerun(studio, "run", run=str(run_id), tab=tab) == ["GET /health", f"GET /runs/{run_id}"]
     well = studio.client.health().model_copy(update={"status": "ok"})
     monkeypatch.setattr(Client, "health", lambda _: well)
-    intervals.clear()
-    open_page("run", run=str(run_id), tab=tab)
+    app = open_page("run", run=str(run_id), tab=tab)
+    intervals.clear()  # of Home, which was drawn first
+    app.run()
     assert intervals == []
 
 
@@ -104,7 +88,7 @@ def test_rerun_of_a_live_runs_page_sends_at_most_three_requests(
     assert REFRESH_SECONDS in intervals
     studio.wire.asked.clear()
     open_page("run", run="1", tab=tab)  # another visitor, while nothing has moved
-    assert set(studio.wire.paths()) <= {"GET /health", "GET /runs", "GET /runs/1"}
+    assert set(studio.wire.paths()) <= {"GET /health", "GET /home", "GET /runs/1"}  # Home is drawn first
 
 
 def test_schemas_are_asked_anew_of_another_version(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
