@@ -1,6 +1,7 @@
 """Memory that runs out in the middle of a run: a real limit on a process of its own."""
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -19,63 +20,53 @@ from memgen.contract.rundir import RunDir, write_json
 from memgen.contract.stages.evaluate import EvaluateConfig
 from memgen.contract.stages.weaver_sft import WeaverSftConfig
 from memgen.contract.status import StopMode
+from memgen.data.questions import Question
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
 from memgen.stages.context import Context
+from memgen.stages.evaluate import evaluate
 from memgen.stages.peak import peak_of
 from memgen.stages.weaver_sft import Teacher
 from memgen.stages.width import Width, choose_width
 from memgen.stop import Stopped, StopRequest
 from tests.memgen.stages.running import StopWhen, config_of, events, run
 
-RUN = """
-import resource, sys
-from pathlib import Path
-from memgen.contract.rundir import RunDir
-from memgen.data.questions import Question
-from memgen.monitor import Monitor
-from memgen.parallel.team import Team
-from memgen.stages.context import Context
-from memgen.stages.evaluate import evaluate
-from memgen.stop import StopRequest
-from tests.memgen.stages.running import config_of
-
-ROOM = 400 * 2**20  # for eight rows of which each wants its whole row of a mask: too little, and enough for four
+ROOM = 150 * 2**20  # bytes; masks of six to eight rows of a thousand words exceed them, those of four do not
 
 
 class Limiting(Monitor):
-    def phase(self, name, detail=""):
+    """Lets the process have little more memory than it has when its answers begin."""
+
+    def phase(self, name: str, detail: str = "") -> None:
         super().phase(name, detail)
-        if name == "generate" and sys.argv[3] == "limited":
+        if name == "generate":
             lines = Path("/proc/self/status").read_text().splitlines()
             used = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData"))
             resource.setrlimit(resource.RLIMIT_DATA, (used + ROOM, used + ROOM))
 
 
-home, folder, width = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[4]
-config = config_of(
-    stage="evaluate",
-    max_prompt_length=8192,
-    max_completion_length=3,
-    batch_size=width if width == "auto" else int(width),
-)
-words = ("Ann has 3 apples, and Ben has 4 pears. " * 260).split()
-questions = [Question(f"q{row}", " ".join(words[: 1800 - 7 * row]), "#### 7", "7") for row in range(16)]
-run_dir = RunDir(folder, config.stage)
-monitor = Limiting(run_dir.events)
-evaluate(config, Context(run_dir, None, home, None, monitor, StopRequest(), Team()), questions)
-monitor.close()
-"""
-
-
-def evaluation(home: Path, folder: Path, limit: str, width: str) -> subprocess.CompletedProcess[str]:
+def answer_long_questions(home: Path, folder: Path, width: int | str, monitor: type[Monitor] = Monitor) -> None:
+    """Two tokens for each of 16 questions, of which no two are of one length."""
+    config = config_of(stage="evaluate", max_prompt_length=8192, max_completion_length=2, batch_size=width)
+    words = ("Ann has 3 apples, and Ben has 4 pears. " * 130).split()
+    questions = [Question(f"q{row}", " ".join(words[: 1000 - 7 * row]), "7", "7") for row in range(16)]
     folder.mkdir()
+    run_dir = RunDir(folder, config.stage)
+    telling = monitor(run_dir.events)
+    evaluate(config, Context(run_dir, None, home, None, telling, StopRequest(), Team()), questions)
+    telling.close()
+
+
+def limited(home: Path, folder: Path, width: int | str) -> "subprocess.CompletedProcess[str]":
+    """The same in a process of its own, with a limit."""
+    words = "import sys; from pathlib import Path; from tests.memgen.stages.test_width import Limiting, "
+    words += f"answer_long_questions as do; do(Path(sys.argv[1]), Path(sys.argv[2]), {width!r}, Limiting)"
     return subprocess.run(
-        [sys.executable, "-c", RUN, str(home), str(folder), limit, width],
+        [sys.executable, "-c", words, str(home), str(folder)],
         env={**os.environ, "MEMGEN_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=280,
         check=False,
     )
 
@@ -85,7 +76,7 @@ def answers_of(folder: Path) -> dict[int, AnswerRecord]:
 
 
 def test_memory_that_runs_out_halves_an_open_width_and_no_answer_is_lost(home: Path, tmp_path: Path) -> None:
-    done = evaluation(home, tmp_path / "auto", "limited", "auto")
+    done = limited(home, tmp_path / "auto", "auto")
     assert done.returncode == 0, done.stderr[-3000:]
     (warning,) = events(tmp_path / "auto", "warning")
     assert warning["code"] == "width_halved"
@@ -95,12 +86,14 @@ def test_memory_that_runs_out_halves_an_open_width_and_no_answer_is_lost(home: P
     assert sorted(halved) == list(range(16))
     assert {one.batch_size for one in halved.values()} == {4}
     assert read_object(RunDir(tmp_path / "auto").environment)["batch_size"] == 8
-    assert evaluation(home, tmp_path / "narrow", "free", "4").returncode == 0
+    answer_long_questions(home, tmp_path / "narrow", 4)
     narrow = answers_of(tmp_path / "narrow")
     assert [halved[index].completion for index in halved] == [narrow[index].completion for index in halved]
 
-    done = evaluation(home, tmp_path / "fixed", "limited", "8")
-    assert done.returncode != 0, "who names a number gets it, or an error"
+
+def test_memory_that_runs_out_ends_a_run_whose_width_somebody_named(home: Path, tmp_path: Path) -> None:
+    done = limited(home, tmp_path / "fixed", 8)
+    assert done.returncode != 0
     assert "DefaultCPUAllocator" in done.stderr
 
 
