@@ -18,7 +18,8 @@ from memgen.data import load_questions
 from memgen.data.prompt import question_prompt
 from memgen.model.authors_layout import import_authors
 from memgen.model.base import load_base
-from memgen.model.checkpoint import OPTIMIZER, load_checkpoint, load_optimizer, tensors_of
+from memgen.model.checkpoint import load_checkpoint, tensors_of
+from memgen.model.checkpoint_files import OPTIMIZER, load_optimizer
 from memgen.model.drawing import OLDEST
 from memgen.model.fetch import fetch_model
 from memgen.model.generation import encode_prompts
@@ -70,10 +71,12 @@ def declining(model: MemGenModel, monkeypatch: pytest.MonkeyPatch, declined: Seq
     monkeypatch.setattr(model, "decide", decide)
 
 
-def sampled(model: MemGenModel, prompts: Sequence[torch.Tensor], temperature: float) -> list[Completion]:
+def sampled(
+    model: MemGenModel, prompts: Sequence[torch.Tensor], temperature: float, lengths: Sequence[int] = (40, 40, 40, 40)
+) -> list[Completion]:
     generators = [torch.Generator().manual_seed(number) for number in range(len(prompts))]
     sampling = Sampling(temperature, tokens=True, generators=generators, decisions=False)
-    return generate_woven(model, prompts, 40, trigger=True, sampling=sampling)
+    return generate_woven(model, prompts, lengths, trigger=True, sampling=sampling)
 
 
 def test_replayed_log_probabilities_are_those_of_the_rollout_and_declined_points_are_not_made_up(
@@ -105,7 +108,7 @@ def test_gradient_is_that_of_the_formula_written_out(
 ) -> None:
     model = load(home, weaver)
     declining(model, monkeypatch, [1])
-    ones = sampled(model, prompts, 1.3)
+    ones = sampled(model, prompts, 1.3, (40, 33, 40, 37))
     rows = [replayed(prompt, one) for prompt, one in zip(prompts, ones, strict=True)]
     config = WeaverGrpoConfig(
         preset=TINY, batch_size=4, num_generations=4, max_completion_length=40, temperature=1.3, loss_type=loss_type,
