@@ -89,7 +89,7 @@ def _column(name: str, columns: Sequence[str], *, optional: bool = False) -> str
 
 
 def _details(kind: str) -> dict[str, Any]:
-    with st.expander("Prompt, splits and seed"):
+    with st.expander("Prompt, splits and seed", key="mapping_details"):
         prompt = st.text_area(
             "Prompt", key="mapping_prompt", placeholder=next(text for name, text in PROMPTS.items() if name == kind),
             max_chars=10_000, help=_about(Registration, "prompt"),

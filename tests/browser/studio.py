@@ -37,6 +37,17 @@ class Studio:
         expect(app).to_have_attribute("data-test-connection-state", "CONNECTED")
         expect(app).to_have_attribute("data-test-script-state", "notRunning")
 
+    def visit(self, name: str) -> None:
+        """Open a page by its link in the sidebar and see that it is drawn; clicked again as in `press`."""
+        title = self.page.get_by_role("heading", name=name, exact=True, level=1)
+        for _ in range(TRIES):
+            self.settled()
+            self.page.get_by_role("link", name=name, exact=True).first.click()
+            with suppress(AssertionError):
+                expect(title).to_be_visible(timeout=LEFT_MS)
+                return
+        expect(title).to_be_visible()
+
     def choose(self, key: str, text: str) -> None:
         """Pick an option of a select box and see that it is picked; clicked again as in `press`."""
         box = self.key(key).get_by_role("combobox")
@@ -48,6 +59,19 @@ class Studio:
                 expect(box).to_have_value(re.compile(re.escape(text)), timeout=TAKEN_MS)
                 return
         expect(box).to_have_value(re.compile(re.escape(text)))
+
+    def pick(self, key: str, text: str) -> None:
+        """Add an option to a box that takes several, and see that it is there; clicked again as in `press`."""
+        box = self.key(key)
+        for _ in range(TRIES):
+            self.settled()
+            box.get_by_role("combobox").click()
+            with suppress(TimeoutError, AssertionError):
+                self.page.get_by_role("option", name=text).first.click(timeout=TAKEN_MS)
+                self.page.keyboard.press("Escape")
+                expect(box).to_contain_text(text, timeout=TAKEN_MS)
+                return
+        expect(box).to_contain_text(text)
 
     def press(self, key: str, text: str) -> None:
         """Pick an option of a segmented control and see that it is picked.
@@ -91,6 +115,30 @@ class Studio:
             if field.input_value() == text:
                 return
         expect(field).to_have_value(text)
+
+    def switch(self, key: str) -> None:
+        """Turn a toggle on and see that it is on; clicked again as in `press`."""
+        toggle = self.key(key).get_by_role("switch")
+        for _ in range(TRIES):
+            self.settled()
+            if toggle.is_checked():
+                return
+            self.key(key).locator("label").click()
+            with suppress(AssertionError):
+                expect(toggle).to_be_checked(timeout=TAKEN_MS)
+        expect(toggle).to_be_checked()
+
+    def unfold(self, key: str) -> None:
+        """Open a folded part of the page and see that it is open; clicked again as in `press`."""
+        part = self.key(key)
+        for _ in range(TRIES):
+            self.settled()
+            if part.locator("details[open]").count():
+                return
+            part.locator("summary").click()
+            with suppress(AssertionError):
+                expect(part.locator("details[open]")).to_have_count(1, timeout=TAKEN_MS)
+        expect(part.locator("details[open]")).to_have_count(1)
 
     def tab(self, name: str) -> None:
         """Open a tab of the run page."""
