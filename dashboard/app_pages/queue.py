@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from backend.api.schemas import QueueOut, RunOut, Sickness, WorkerOut
+from backend.api.schemas import QueueOut, RunOut, WorkerOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, sentence
-from dashboard.parts.text import duration, size
+from dashboard.parts.slots import show_sickness
+from dashboard.parts.text import size
 
 REFRESH_SECONDS = 3
 SHOWN = 50  # rows with buttons; a longer queue says how many follow
@@ -45,13 +46,6 @@ def show_slots(workers: list[WorkerOut]) -> None:
                     )
                 elif slot.run_id is not None:
                     open_run(slot.run_id, f"works on run {slot.run_id}")
-
-
-def show_sickness(sick: Sickness) -> None:
-    """Why a slot takes no work, and when it is asked again."""
-    st.badge("takes no work", color="orange", icon=":material/healing:")
-    st.caption(sentence(str(sick.reason.in_sentences())))
-    st.caption(f"Asked again in {duration(sick.asked_again_in)}.")
 
 
 def show_head(queue: QueueOut) -> None:

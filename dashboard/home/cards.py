@@ -9,6 +9,7 @@ from backend.api.schemas import AttentionOut, HomeOut, ResultOut, RunningOut, Ru
 from dashboard.parts.charts import is_share
 from dashboard.parts.components import Colour, progress_bar, run_seconds
 from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.slots import show_sickness
 from dashboard.parts.text import MISSING, ago, count, duration, full_time, percent, size
 from dashboard.parts.verdicts import change_words
 from memgen.contract.status import RunStatus
@@ -152,6 +153,9 @@ def machines(workers: Sequence[WorkerOut]) -> None:
                 if slot.run_id is not None:
                     link = {"run": str(slot.run_id)}
                     st.page_link("app_pages/run.py", label=f"works on run {slot.run_id}", query_params=link)
+                if slot.sick is not None:
+                    show_sickness(slot.sick)
+                    continue
                 unused = sum(slot.free) or slot.total_memory
                 st.caption(f"{size(unused)} of {size(slot.total_memory)} unused", width="content")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.api.client import Client
+from tests.backend.conftest import SLOT
 from tests.dashboard.pages import button_keys, open_page, said
 from tests.dashboard.studio import SFT, Studio, links, metric, progress
 
@@ -42,7 +42,7 @@ def test_run_under_way_shows_how_far_it_is_its_metric_and_its_warnings(studio: S
 
 def test_failure_says_why_and_what_to_do(studio: Studio) -> None:
     failure = {"code": "x", "message": "memory ran out", "way_out": "Take a smaller batch."}
-    studio.claimed().finish("failed", "error", failure=failure)
+    studio.claimed().finish("failed", "killed", failure=failure)
     app = open_page()
     assert "Needs attention" in said(app)
     assert "Memory ran out. Take a smaller batch." in said(app)
@@ -88,3 +88,10 @@ def test_link_to_the_list_of_earlier_versions_still_leads_there(studio: Studio) 
 def test_backend_that_is_away_is_said(studio: Studio) -> None:
     studio.wire.down = True
     assert "does not answer" in said(open_page())
+
+
+def test_machine_whose_slot_is_sick_says_why(studio: Studio) -> None:
+    studio.evaluated(True)
+    reason = {"code": "card_lost", "message": "GPU 0 does not answer", "way_out": "Restart the machine."}
+    studio.announce(slots=[SLOT | {"sick": {"reason": reason, "seconds": 3.0, "asked_again_in": 90.0}}])
+    assert "GPU 0 does not answer. Restart the machine. Asked again in 1 min 30 s." in said(open_page())
