@@ -1,0 +1,24 @@
+"""The house: its front page, workers, and the queue."""
+
+from backend.api import schemas as s
+from backend.api.connection import Connection
+
+
+class HouseCalls(Connection):
+    """The house: its front page, workers, and the queue."""
+
+    def home(self) -> s.HomeOut:
+        """What runs, what needs attention, what waits, what came out, what is free."""
+        return self._get("/home", s.HomeOut)
+
+    def workers(self) -> s.WorkerList:
+        """Workers and their slots."""
+        return self._get("/workers", s.WorkerList)
+
+    def queue(self) -> s.QueueOut:
+        """Queued runs in their order."""
+        return self._get("/queue", s.QueueOut)
+
+    def pause_queue(self, paused: bool) -> s.QueueOut:
+        """Pause or resume the queue; running runs go on."""
+        return self._post("/queue/pause", s.QueueOut, {"paused": paused})

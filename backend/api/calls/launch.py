@@ -1,0 +1,32 @@
+"""What can be launched: the service, its models, data sets and schemas, and whether a config would run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from backend.api import schemas as s
+from backend.api.connection import Connection
+
+
+class LaunchCalls(Connection):
+    """What can be launched: the service, its models, data sets and schemas, and whether a config would run."""
+
+    def health(self) -> s.HealthOut:
+        """State of the service."""
+        return self._get("/health", s.HealthOut)
+
+    def presets(self) -> list[s.PresetOut]:
+        """Models that can be launched."""
+        return self._get("/presets", s.PresetList).items
+
+    def data_sets(self) -> s.DataSetList:
+        """Data sets that runs can use, and plug-ins that can't be used."""
+        return self._get("/data-sets", s.DataSetList)
+
+    def schema(self, stage: str) -> dict[str, Any]:
+        """JSON schema of a stage's config, help texts included."""
+        reply: dict[str, Any] = self._send("GET", f"/schema/{stage}").json()
+        return reply
+
+    def preflight(self, config: Mapping[str, Any]) -> s.PreflightReply:
+        """Would this config run, and why not."""
+        return self._post("/preflight", s.PreflightReply, {"config": dict(config)})
