@@ -2,6 +2,7 @@
 
 import pytest
 
+from backend.api.client import Client
 from tests.backend.conftest import SLOT
 from tests.dashboard.pages import button_keys, open_page, said
 from tests.dashboard.studio import SFT, Studio, links, metric, progress
