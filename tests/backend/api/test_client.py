@@ -112,7 +112,9 @@ def speak_of_runs(user: Client, worker: Client, client: Callable[[str], Client],
     assert user.set_note(run.id, "ü").note == "ü"
     assert user.pause_queue(True).paused
     assert worker.claim(CLAIM).attempt is None
+    assert not worker.look(CLAIM).has_work
     assert [item.id for item in user.pause_queue(False).items] == [run.id]
+    assert worker.look(CLAIM).has_work
     worker.announce(Announce(host="lab", boot_id="b", pid=1, slots=[SLOT]))
     assert user.workers().items[0].alive
     assert user.health().workers_alive == 1
