@@ -60,8 +60,10 @@ def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
 
 def _newest(session: Session, statuses: list[RunStatus], *, since: float, limit: int) -> list[Run]:
     """Runs that have ended since then, the last first."""
-    query = select(Run).where(col(Run.status).in_(statuses), col(Run.ended_at) > since)
-    return list(session.exec(query.order_by(col(Run.ended_at).desc(), col(Run.id).desc()).limit(limit)))
+    query = select(Run.id).where(col(Run.status).in_(statuses), col(Run.ended_at) > since)
+    # numbers alone are sorted: whole rows have configs and tracebacks
+    numbers = session.exec(query.order_by(col(Run.ended_at).desc(), col(Run.id).desc()).limit(limit))
+    return _in_order(session, list(numbers))
 
 
 def _number_failed(session: Session, *, since: float) -> int:
@@ -70,8 +72,9 @@ def _number_failed(session: Session, *, since: float) -> int:
 
 
 def _evaluations(session: Session) -> list[Run]:
-    query = select(Run).where(col(Run.status) == RunStatus.SUCCEEDED, col(Run.stage).in_(evaluation_names()))
-    return list(session.exec(query.order_by(col(Run.ended_at).desc(), col(Run.id).desc()).limit(MOST_RESULTS)))
+    query = select(Run.id).where(col(Run.status) == RunStatus.SUCCEEDED, col(Run.stage).in_(evaluation_names()))
+    numbers = session.exec(query.order_by(col(Run.ended_at).desc(), col(Run.id).desc()).limit(MOST_RESULTS))
+    return _in_order(session, list(numbers))
 
 
 def _in_order(session: Session, numbers: list[int]) -> list[Run]:
