@@ -84,6 +84,7 @@ def test_replayed_log_probabilities_are_those_of_the_rollout_and_declined_points
 ) -> None:
     model = load(home, weaver)
     declining(model, monkeypatch, [1, 3])
+    monkeypatch.setattr(model, "is_delimiter", lambda token: token % 3 == 0)
     ones = sampled(model, prompts, 1.3)
     rows = [replayed(prompt, one) for prompt, one in zip(prompts, ones, strict=True)]
     assert [row.at_prompt for row in rows] == [True, False, True, False]
