@@ -24,8 +24,8 @@ def shape_of(config: StageConfig) -> dict[str, Any]:
 
 
 def shape_in(manifest: Manifest) -> dict[str, Any]:
-    """The shape of a checkpoint's weaver; modules for which there is no name are None."""
-    shape: dict[str, Any] = {name: manifest.latents[name] for name in LENGTHS} | {
+    """The shape of a checkpoint's weaver, of what it has; modules for which there is no name are None."""
+    shape: dict[str, Any] = {name: manifest.latents[name] for name in LENGTHS if name in manifest.latents} | {
         "weaver_variant": manifest.weaver_variant
     }
     lora = manifest.lora.get("weaver")
