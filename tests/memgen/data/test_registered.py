@@ -88,7 +88,7 @@ def test_csv_with_korean_columns_a_mark_crlf_and_a_quoted_newline_is_a_data_set_
     assert first == Question(first.id, "사과가 3개,\n배가 4개면?", "3+4=7\\boxed{7}", "7")
     assert first.id.startswith(f"{name}:")
     assert split_sizes(data_set(name)) == report.sizes
-    config = parse_config({"stage": "evaluate", "data": name, "num_questions": 2})
+    config = parse_config({"stage": "evaluate", "data": name, "num_questions": 2, "batch_size": 8})
     check_num_questions(config)
     with pytest.raises(BadInput, match="has 2 questions"):
         check_num_questions(parse_config({"stage": "evaluate", "data": name, "num_questions": 3}))
