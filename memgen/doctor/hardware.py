@@ -1,5 +1,6 @@
 """What this machine computes with, as it is: the one place of doctor that asks a driver and imports torch."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from importlib.util import find_spec
 
 from pydantic import ValidationError
 
+from memgen.contract.inheritance import inherited
 from memgen.contract.problem import Problem
 from memgen.doctor.graphics import Driver, Graphics, Torch, read_driver
 from memgen.doctor.installed import installed_version
@@ -35,7 +37,9 @@ def probed(command: Sequence[str], seconds: float) -> Problem | None:
         command: words of `memgen probe`, or of what stands in for it.
         seconds: until it counts as hanging.
     """
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=inherited("trainer", os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         output, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:

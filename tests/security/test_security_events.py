@@ -206,7 +206,7 @@ def test_attempt_that_can_not_be_judged_keeps_no_other_from_being_found(
         backend.submit()
         backend.held(slot=slot)
     monkeypatch.setattr(
-        "backend.services.reconcile.resume_source",
+        "backend.services.retries.resume_source",
         lambda attempts: (_ for _ in ()).throw(ValueError("poison")) if attempts[0].run_id == 1 else (None, ""),
     )
     lose(backend)

@@ -42,8 +42,13 @@ def core_findings(gpu: bool, minutes: float) -> tuple[list[Finding], dict[str, o
         command += [*(["--gpu"] if gpu else []), *([] if find_spec("torch") else ["--serves-only"])]
         limit = PATIENCE + (60 * minutes if gpu else 0)
         try:
-            environment = inherited("trainer", os.environ) | inherited("fetcher", os.environ)
-            done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, timeout=limit, check=False)
+            done = subprocess.run(
+                command,
+                env=inherited("trainer", os.environ) | inherited("fetcher", os.environ),
+                stdout=subprocess.DEVNULL,
+                timeout=limit,
+                check=False,
+            )
             seen = Report.model_validate_json(file.read_text(encoding="utf-8"))
         except BadInput as reason:  # MEMGEN_PASS_ON
             return [refused("core", reason)], {}

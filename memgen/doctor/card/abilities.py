@@ -11,6 +11,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
+from memgen.contract.inheritance import inherited
 from memgen.contract.presets import Dimensions
 from memgen.doctor.card.bench import Bench, seconds_of
 
@@ -165,6 +166,8 @@ def _nvidia_smi() -> str:
     fields = "name,driver_version,memory.total,memory.used,power.limit,clocks.max.sm,clocks.max.mem,mig.mode.current"
     command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=15, check=False).stdout
+        return subprocess.run(
+            command, env=inherited("trainer", os.environ), capture_output=True, text=True, timeout=15, check=False
+        ).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)

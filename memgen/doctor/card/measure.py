@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from memgen.contract.inheritance import inherited
 from memgen.doctor.card import abilities, batching, faithful, large, speed, stages
 from memgen.doctor.card.bench import Bench
 
@@ -52,9 +53,9 @@ def in_a_process(command: Sequence[str], until: float, say: Callable[[str], obje
         The last exit code of the command.
     """
     code = 1
-    environment = {**os.environ, "MEMGEN_SUPERVISOR_PID": str(os.getpid())}  # with which it dies
+    dies_with = {"MEMGEN_SUPERVISOR_PID": str(os.getpid())}
     for _ in range(STARTS):
-        code = subprocess.call([sys.executable, "-m", *command], env=environment)
+        code = subprocess.call([sys.executable, "-m", *command], env=inherited("trainer", os.environ) | dies_with)
         if code in (0, 2) or time.time() > until:
             break
         say(f"the measuring process ended with {code}: starting it again")
