@@ -30,7 +30,8 @@ def _row(run: RunOut, now: datetime) -> dict[str, Any]:
         "model": run.preset.split("/")[-1],
         "data": run.data,
         "progress": 100.0 if ended_well else _percent(progress_share(run.progress)),
-        "accuracy": _percent(run.summary.get("accuracy")),
+        # of a training: what its rollouts got, which is no result
+        "accuracy": _percent(run.summary.get("accuracy")) if run.setting else None,
         "questions": None if answered is None else int(answered),
         "scorer": run.scorer_version,
         "started": ago(run.started_at, now) if run.started_at else "",
