@@ -23,13 +23,4 @@ class Client(
     HouseCalls,
     WorkCalls,
 ):
-    """Calls to one backend with one token.
-
-    Args:
-        url: address of the backend, e.g. `http://127.0.0.1:8000`.
-        token: bearer token of a user, of a worker, or of one attempt.
-        timeout: seconds until a call counts as unanswered.
-        instance: the home that the backend must serve; what answers for another one counts as no answer.
-        transport: another way to reach the backend, for tests.
-        sleep: waits some seconds, where a busy backend says when to come again.
-    """
+    """All calls to one backend with one token, over one `Connection`, whose arguments it takes."""

@@ -26,7 +26,7 @@ class Order:
         self._rising = rising
 
     def start(self) -> None:
-        """When a page is drawn: the address says the order, else it is the last one of this session."""
+        """When a page is drawn: the address says the order, else it is the one that was chosen last in this tab."""
         asked = st.query_params.get(PARAMETER)
         if asked is not None and asked.removeprefix(FALLS) in self.columns:
             st.session_state[self._key] = asked
