@@ -150,6 +150,7 @@ def test_page_of_an_ended_run_is_low_and_its_log_filter_and_note_are_at_hand(sta
 
     studio.tab("Answers")
     studio.press("show", "Wrong")
+    expect(page).to_have_url(re.compile(r"[?&]show=wrong"))  # ticked at once by the browser, kept by the server
     page.reload()
     expect(studio.key("show").get_by_role("radio", name="Wrong")).to_be_checked()
     expect(page.get_by_text("Question 1", exact=True)).to_be_visible()
