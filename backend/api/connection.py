@@ -16,6 +16,7 @@ _T = TypeVar("_T", bound=BaseModel)
 API = "/api/v1"
 TRIES = 3  # of a request that a busy backend turns away
 LONGEST_PAUSE = 5.0  # seconds between two of them, whatever it asks for
+READING = 660.0  # seconds until files that the backend reads or converts count as unanswered
 
 
 class ApiError(Exception):

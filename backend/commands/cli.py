@@ -13,7 +13,7 @@ import typer
 
 from backend.api.client import Client
 from backend.api.schemas.bulk import MOST_AT_ONCE
-from backend.commands import data_set_cli, pipeline_cli
+from backend.commands import checkpoint_cli, data_set_cli, pipeline_cli
 from backend.commands.many_runs import delete_many, say_of_many
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table, shown
 from memgen.contract.config_text import field_value, help_of
@@ -31,6 +31,7 @@ app = typer.Typer(
     add_completion=False,
 )
 pipeline_cli.install(app)
+checkpoint_cli.install(app)
 data_set_cli.install(app)
 RunId = Annotated[int, typer.Argument(help="Number of the run.")]
 RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help=f"Numbers of up to {MOST_AT_ONCE} runs.")]

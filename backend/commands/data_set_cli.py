@@ -9,6 +9,7 @@ import typer
 
 from backend.api.client import Client
 from backend.api.schemas import DataSetCheck, DataSetCreate, GivenFile
+from backend.commands.sending import send
 from backend.launcher.terminal import client, errors, say, show_table
 from memgen.contract.data_sets.hub_rows import HubRows
 from memgen.contract.data_sets.record import Split
@@ -17,7 +18,6 @@ from memgen.contract.data_sets.report import Report
 from memgen.data.registered.files import given_files
 from memgen.data_set_cli import Named, commands
 
-SHOWN_BYTES = 16 * 2**20  # between two words of a long upload's progress
 Name = Annotated[str, typer.Argument(help="Name with its version; `data-set list` shows them.")]
 
 
@@ -52,22 +52,7 @@ class _ByBackend:
             yield GivenFile(hub=rows, split=split)
             return
         for file in given_files(Path(text), split):
-            size = file.path.stat().st_size
-            out = self._api.upload(lambda path=file.path: path.open("rb"), file.name, size, _Progress(size))  # type: ignore[misc]
-            yield GivenFile(upload=out.id, split=file.split)
-
-
-class _Progress:
-    """Says how much of a large file was sent."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._next = SHOWN_BYTES
-
-    def __call__(self, sent: int) -> None:
-        if sent >= self._next and self._size > SHOWN_BYTES:
-            say(f"sent {sent / 1e6:,.0f} of {self._size / 1e6:,.0f} MB")
-            self._next = sent + SHOWN_BYTES
+            yield GivenFile(upload=send(self._api, file.path, file.name), split=file.split)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Command line of pipelines: submit, watch, continue, stop; checkpoints and comparisons; the demo."""
+"""Command line of pipelines: submit, watch, continue, stop; comparisons; the demo."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +25,6 @@ def install(app: typer.Typer) -> None:
     """Put these commands into the service's command line."""
     app.add_typer(pipelines, name="pipeline")
     app.command()(compare)
-    app.command()(checkpoints)
     app.command()(demo)
 
 
@@ -146,19 +145,6 @@ def compare(
     """Compare evaluations on the same questions, each against the base."""
     with errors(), client() as api:
         show_comparison(api.compare(runs, base=base))
-
-
-def checkpoints() -> None:
-    """List what training runs left, newest first."""
-    with errors(), client() as api:
-        rows = [
-            [
-                str(one.id), one.stage, one.preset, ", ".join(one.trained), str(one.parent_id or "the base"),
-                one.content_hash or "", one.reason,
-            ]
-            for one in api.checkpoints().items
-        ]  # fmt: skip
-        show_table(["checkpoint", "stage", "model", "trained", "made from", "hash", ""], rows)
 
 
 def demo() -> None:

@@ -14,12 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.http.problems import busy
 
 READS = 4  # replies that are made at once
-FILES = 2  # uploads and checks of rows, which take minutes
+FILES = 2  # uploads, checks of rows and of checkpoints, which take minutes
 CHANGES = 8  # submissions and the like, which may wait for files, Redis or the hub
 PATIENCE = 10.0  # seconds that a request waits for its turn before it is told to come again
 MOST_WAITING = 2000  # requests of one lane; more are told to come again at once
 _URGENT = ("/stop", "/pause")
-_DATA_SETS = "/api/v1/data-sets"
+_OF_FILES = ("/api/v1/data-sets", "/api/v1/checkpoints")
 _Key = tuple[str, bytes]
 
 
@@ -88,7 +88,7 @@ class Lanes:
         elif scope["method"] == "GET":
             await self._share(scope, send)
         else:
-            reads_files = scope["method"] == "POST" and scope["path"].startswith(_DATA_SETS)
+            reads_files = scope["method"] == "POST" and scope["path"].startswith(_OF_FILES)
             lane = self._files if reads_files else self._changes
             await _take_turn(lane, self._app, scope, receive, send)
 

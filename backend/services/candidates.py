@@ -34,7 +34,7 @@ def candidates(session: Session, preset: str, data: str, also: Sequence[int]) ->
             col(Run.setting) == (step.setting or ""),
         )
         if trains(step.stage):
-            query = query.where(col(Run.id).in_(select(Checkpoint.run_id)))
+            query = query.where(col(Run.id).in_(select(Checkpoint.id)))
         else:
             query = query.where(col(Run.data) == data)
         newest = query.with_only_columns(col(Run.id)).order_by(col(Run.id).desc()).limit(MOST)

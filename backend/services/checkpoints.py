@@ -1,7 +1,7 @@
-"""Checkpoints: what training runs left, whether it is whole, and which run may start from it.
+"""Checkpoints: what training runs left or came from outside, whether it is whole, and which run may start from it.
 
-A checkpoint's id is its run's. It is known from the moment at which its run succeeds, and lies where the trainer has
-left it; its files' hashes are checked before a run that starts from it is taken.
+A training's checkpoint has its run's number. It is known from the moment at which its run succeeds, and lies where the
+trainer has left it; its files' hashes are checked before a run that starts from it is taken.
 """
 
 import logging
@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 from sqlmodel import Session
 
+from backend.errors import LARGEST_INTEGER
 from backend.services.descent import older_parent
-from backend.store.models import Checkpoint, Run
+from backend.store.models import AddedCheckpoint, Checkpoint, Run
 from memgen.contract.checkpoint_kinds import KINDS, Kind, least
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput, first_error
@@ -26,6 +27,8 @@ from memgen.contract.status import RunStatus
 from memgen.contract.weaver_shape import other_shape
 
 log = logging.getLogger(__name__)
+Source = Run | AddedCheckpoint
+"""Where a checkpoint comes from: a training, or somebody outside; its id is the checkpoint's."""
 WAY_OUT = "Choose another checkpoint; GET /checkpoints lists them with what each is good for."
 
 
@@ -66,6 +69,7 @@ def store(session: Session, run: Run, folder: str, report: CheckpointReport, *, 
     """
     session.add(
         Checkpoint(
+            id=run.id,
             run_id=run.id,
             folder=folder,
             content_hash=report.manifest.content_hash,
@@ -91,19 +95,19 @@ def start_of(session: Session, parent_id: int | None) -> Parts | None:
     return parts_in(manifest) if manifest is not None else None
 
 
-def check_parent(session: Session, config: RunConfig, home: Path) -> tuple[Run, Checkpoint] | None:
-    """The training run and the checkpoint that a config names, None where it names none.
+def check_parent(session: Session, config: RunConfig, home: Path) -> tuple[Source, Checkpoint] | None:
+    """The checkpoint that a config names and where it comes from; None where it names none.
 
     Raises:
         InvalidConfig: there is no such checkpoint, it does not fit, or files of it are missing.
     """
-    run = parent_of(session, config)
-    if run is None:
+    source = parent_of(session, config)
+    if source is None:
         return None
-    problem = why_not(session, run, home, config.model_dump(exclude_none=True))
+    problem = why_not(session, source, home, config.model_dump(exclude_none=True))
     if problem is not None:
         raise InvalidConfig([problem])
-    return run, session.get_one(Checkpoint, run.id)
+    return source, session.get_one(Checkpoint, source.id)
 
 
 def check_files(checkpoint: Checkpoint, home: Path) -> None:
@@ -115,11 +119,21 @@ def check_files(checkpoint: Checkpoint, home: Path) -> None:
     manifest = manifest_of(checkpoint)
     damage = "its stored manifest can't be used" if manifest is None else damage_of(home / checkpoint.folder, manifest)
     if damage:
-        raise InvalidConfig([_damaged(checkpoint.run_id, damage)])
+        raise InvalidConfig([_damaged(checkpoint.id, damage)])
 
 
-def parent_of(session: Session, config: RunConfig) -> Run | None:
-    """The training run whose checkpoint a config names; None where it names none.
+def source_of(session: Session, checkpoint_id: int) -> Source | None:
+    """The training that leaves the checkpoint of this id, or what was said of one that came from outside; else None."""
+    if abs(checkpoint_id) > LARGEST_INTEGER:
+        return None
+    run = session.get(Run, checkpoint_id)
+    if run is not None:
+        return run if trains(run.stage) else None
+    return session.get(AddedCheckpoint, checkpoint_id)
+
+
+def parent_of(session: Session, config: RunConfig) -> Source | None:
+    """Where the checkpoint that a config names comes from; None where it names none.
 
     Raises:
         InvalidConfig: `no_such_checkpoint`; a path is none, a client names an id.
@@ -128,63 +142,73 @@ def parent_of(session: Session, config: RunConfig) -> Run | None:
     if not wanted:
         return None
     number = int(wanted) if wanted.isdecimal() and len(wanted) < 19 else 0
-    run = session.get(Run, number)
-    if run is None or not trains(run.stage) or wanted != str(number):
+    source = source_of(session, number)
+    if source is None or wanted != str(number):
         raise InvalidConfig([no_checkpoint(wanted)])
-    return run
+    return source
 
 
-def why_not(session: Session, run: Run, home: Path, child: Mapping[str, Any]) -> BadInput | None:
-    """Why a run can't start from this training's checkpoint; of its files only whether they are there.
+def why_not(session: Session, source: Source, home: Path, child: Mapping[str, Any]) -> BadInput | None:
+    """Why a run can't start from a checkpoint; of its files only whether they are there.
 
     Args:
         session: a transaction.
-        run: the training.
+        source: where it comes from.
         home: folder of everything.
         child: what is known of the run that is to start from it: stage, setting, preset, revision, shape of the weaver.
     """
-    checkpoint = session.get(Checkpoint, run.id)
+    checkpoint = session.get(Checkpoint, source.id)
     if checkpoint is None:
-        reason = f"run {run.id} is {run.status}"
-        if run.status == RunStatus.SUCCEEDED:
-            reason = f"run {run.id} has ended, and its checkpoint was not found"
-        return _unfit("checkpoint_not_finished", reason, run.id, "Wait until the run has succeeded.")
+        return _unfit("checkpoint_not_finished", _lacking(source), source.id, "Wait until the run has succeeded.")
     preset = child.get("preset")
-    if preset and preset != run.preset:
+    if preset and preset != source.preset:
         return _unfit(
-            "foreign_base", f"it was made for {run.preset}, and the run is for {preset}", run.id, "Choose that model, "
-            "or a checkpoint of this one."
+            "foreign_base", f"it was made for {source.preset}, and the run is for {preset}", source.id,
+            "Choose that model, or a checkpoint of this one."
         )  # fmt: skip
-    theirs, mine = run.config.get("revision"), child.get("revision")
+    theirs, mine = revision_of(source), child.get("revision")
     if theirs and mine and theirs != mine:
         return _unfit(
-            "foreign_base", f"it was made for revision {theirs} of the model, and the run is for {mine}", run.id,
+            "foreign_base", f"it was made for revision {theirs} of the model, and the run is for {mine}", source.id,
             f"Set revision to {theirs}."
         )  # fmt: skip
-    leak = _leaks(session, run, child)
+    leak = _leaks(session, source, child)
     if leak is not None:
         return leak
     manifest = manifest_of(checkpoint)
     if manifest is None:
-        return _damaged(run.id, "its stored manifest can't be used")
+        return _damaged(source.id, "its stored manifest can't be used")
     kind, need = KINDS[manifest.kind], _need(child)
-    unlike = _of_another_layout(run, kind, need, child)
+    unlike = _of_another_layout(source.id, kind, need, child)
     if unlike is not None:
         return unlike
     if manifest.latents and (problem := other_shape(manifest, child)) is not None:
         return problem
     first = kind.layout.adapters[0]
     if need is not None and first not in manifest.trained:
-        return _unfit(f"untrained_{first}", f"its {first} was never trained", run.id, WAY_OUT)
+        return _unfit(f"untrained_{first}", f"its {first} was never trained", source.id, WAY_OUT)
     if need is not None and need not in {*kind.offers, *manifest.trained}:  # a weaver may come with a trained trigger
         label = KINDS[need].label
         if need not in kind.layout.adapters:  # then it can't have been trained beside what it is
             way_out = f"Choose the checkpoint of a {_makers(need)} run."
-            return _unfit("other_kind", f"it is a {kind.label}, and the run needs a {label}", run.id, way_out)
+            return _unfit("other_kind", f"it is a {kind.label}, and the run needs a {label}", source.id, way_out)
         way_out = f"Choose the checkpoint of a {_makers(need)} run, or a setting without {label}."
-        return _unfit(f"untrained_{need}", f"it has no {label} that was trained", run.id, way_out)
+        return _unfit(f"untrained_{need}", f"it has no {label} that was trained", source.id, way_out)
     missing = [name for name in manifest.files if not (home / checkpoint.folder / name).is_file()]
-    return _damaged(run.id, f"{missing[0]}: the file is missing") if missing else None
+    return _damaged(source.id, f"{missing[0]}: the file is missing") if missing else None
+
+
+def _lacking(source: Source) -> str:
+    if not isinstance(source, Run):
+        return "it is gone"
+    if source.status == RunStatus.SUCCEEDED:
+        return f"run {source.id} has ended, and its checkpoint was not found"
+    return f"run {source.id} is {source.status}"
+
+
+def revision_of(source: Source) -> str | None:
+    """The commit of the base that a checkpoint was made for, where one was named."""
+    return source.config.get("revision") if isinstance(source, Run) else source.revision
 
 
 def _need(child: Mapping[str, Any]) -> Need:
@@ -199,15 +223,15 @@ def _stage(child: Mapping[str, Any]) -> Stage[Any] | None:
     return named or next((one for one in STAGES if setting and setting in one.needs), None)
 
 
-def _of_another_layout(run: Run, kind: Kind, need: Need, child: Mapping[str, Any]) -> BadInput | None:
+def _of_another_layout(checkpoint_id: int, kind: Kind, need: Need, child: Mapping[str, Any]) -> BadInput | None:
     """A training without a need may start from what it makes, and a run with one from what is built like that."""
     stage = _stage(child)
     wanted = need or (None if stage is None else stage.makes)
     if wanted is None or KINDS[wanted].layout == kind.layout:
         return None
     return _unfit(
-        "other_kind", f"it holds {kind.layout.label}, and the run starts from {KINDS[wanted].layout.label}", run.id,
-        f"Choose the checkpoint of a {_makers(wanted)} run.",
+        "other_kind", f"it holds {kind.layout.label}, and the run starts from {KINDS[wanted].layout.label}",
+        checkpoint_id, f"Choose the checkpoint of a {_makers(wanted)} run.",
     )  # fmt: skip
 
 
@@ -220,16 +244,16 @@ def manifest_of(checkpoint: Checkpoint) -> Manifest | None:
     try:
         return Manifest.model_validate(checkpoint.manifest)
     except ValidationError as error:
-        log.warning("the stored manifest of checkpoint %s can't be used: %s", checkpoint.run_id, first_error(error))
+        log.warning("the stored manifest of checkpoint %s can't be used: %s", checkpoint.id, first_error(error))
         return None
 
 
-def _leaks(session: Session, run: Run, child: Mapping[str, Any]) -> BadInput | None:
+def _leaks(session: Session, source: Source, child: Mapping[str, Any]) -> BadInput | None:
     """The validation split is drawn by the seed: under another seed it holds rows that were trained on."""
     if child.get("split") != "validation":
         return None
-    ancestor: Run | None = run
-    while ancestor is not None:
+    ancestor: Source | None = source
+    while isinstance(ancestor, Run):
         seed = ancestor.config.get("seed")
         if ancestor.data == child.get("data") and seed != child.get("seed"):
             return BadInput(
@@ -241,14 +265,24 @@ def _leaks(session: Session, run: Run, child: Mapping[str, Any]) -> BadInput | N
                 way_out=f"Set seed to {seed}, or take the test split.",
             )
         parent_id = older_parent(ancestor)
-        ancestor = session.get(Run, parent_id) if parent_id is not None else None
-    return None
+        ancestor = source_of(session, parent_id) if parent_id is not None else None
+    if ancestor is None:
+        return None
+    return BadInput(
+        "unknown_rows",
+        f"checkpoint {ancestor.id} came from outside: nobody knows whether it was trained on questions of the "
+        "validation split",
+        field="split",
+        value=child.get("split"),
+        way_out="Take the test split.",
+    )
 
 
-def least_demanding(run: Run) -> dict[str, str]:
-    """A `child` of `why_not` that the checkpoint of this training suits if it is whole."""
-    made = find_stage(run.stage)
-    layout = KINDS[made.makes].layout if made is not None and made.makes else None
+def least_demanding(source: Source, manifest: Manifest | None) -> dict[str, str]:
+    """A `child` of `why_not` that a checkpoint suits if it is whole."""
+    made = find_stage(source.stage) if isinstance(source, Run) else None
+    kind = made.makes if made is not None else manifest.kind if manifest is not None else None
+    layout = KINDS[kind].layout if kind else None
     free = [stage for stage in STAGES if stage.makes and stage.need("") is None]
     alike = [stage for stage in free if stage.makes and KINDS[stage.makes].layout == layout]
     return {"stage": (alike or free)[0].name}

@@ -71,7 +71,7 @@ class Deleter:
                 except ServiceError as error:
                     refused[run_id] = error
             going = [run_id for run_id in statuses if run_id not in refused]
-            kept = select(Checkpoint.run_id).where(col(Checkpoint.run_id).in_(going))
+            kept = select(Checkpoint.id).where(col(Checkpoint.run_id).in_(going))
             num_checkpoints = len(session.exec(kept).all())
         return Deletion(statuses, refused, paths, num_checkpoints)
 

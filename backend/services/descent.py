@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from sqlmodel import Session, col, select
 
-from backend.store.models import Run
+from backend.errors import LARGEST_INTEGER
+from backend.store.models import AddedCheckpoint, Run
 
 
 def older_parent(run: Run) -> int | None:
@@ -24,6 +25,18 @@ def ancestors(session: Session, run_id: int | None) -> list[Run]:
     return found
 
 
+def is_added(session: Session, number: int) -> bool:
+    """Whether a checkpoint from outside has this number."""
+    return abs(number) <= LARGEST_INTEGER and session.get(AddedCheckpoint, number) is not None
+
+
+def from_outside(session: Session, runs: Sequence[Run]) -> dict[int, AddedCheckpoint]:
+    """By their ids the checkpoints from outside that some of these runs started from."""
+    parents = {run.parent_id for run in runs if run.parent_id is not None}
+    query = select(AddedCheckpoint).where(col(AddedCheckpoint.id).in_(parents))
+    return {one.id: one for one in session.exec(query)}
+
+
 def with_ancestors(session: Session, runs: Sequence[Run]) -> dict[int | None, Run]:
     """Some runs and all that they descend from, by their ids."""
     found: dict[int | None, Run] = {run.id: run for run in runs}
@@ -35,11 +48,19 @@ def with_ancestors(session: Session, runs: Sequence[Run]) -> dict[int | None, Ru
     return found
 
 
-def family(session: Session, run_id: int) -> dict[int, Run]:
-    """All descendants of a run's oldest ancestor."""
-    line = ancestors(session, run_id)
+def family(session: Session, number: int) -> dict[int, Run]:
+    """All descendants of the oldest ancestor of a run, or of the checkpoint from outside that this one started from.
+
+    Args:
+        session: a transaction.
+        number: of a run, or of a checkpoint from outside.
+    """
+    line = ancestors(session, number)
     found = {line[-1].id: line[-1]} if line else {}
+    above = older_parent(line[-1]) if line else number
     generation = list(found)
+    if above is not None and is_added(session, above):
+        generation.append(above)
     while generation:
         children = [
             child

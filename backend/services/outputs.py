@@ -150,7 +150,7 @@ def _unknown(session: Session) -> list[int]:
     query = select(Run.id).where(
         col(Run.status) == RunStatus.SUCCEEDED,
         col(Run.stage).in_(training_names()),
-        col(Run.id).not_in(select(Checkpoint.run_id)),
+        col(Run.id).not_in(select(Checkpoint.id)),
     )
     return list(session.exec(query))
 

@@ -74,7 +74,7 @@ def check_files(parents: Mapping[StepName, Checkpoint], home: Path) -> None:
         try:
             checkpoints.check_files(checkpoint, home)
         except BadInput as error:
-            problems.append(_not_reusable(name, checkpoint.run_id, error.message))
+            problems.append(_not_reusable(name, checkpoint.id, error.message))
     if problems:
         raise InvalidConfig(problems)
 
@@ -152,8 +152,9 @@ def submit(
         if parent is not None:
             config = config.model_copy(update={"checkpoint": str(parent.id)})
         made[name] = runs.submit(
-            session, config, spec.note, at=at, retries=retries, parent=parent, pipeline=pipeline.id, step=name
-        )
+            session, config, spec.note, at=at, retries=retries, parent_id=parent.id if parent is not None else None,
+            pipeline=pipeline.id, step=name,
+        )  # fmt: skip
     for name, run in made.items():
         row = PipelineStep(pipeline_id=pipeline.id, step=name, run_id=run.id, reused=name in reused)
         session.add(row)

@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 
+from backend.services.checkpoints import Source
 from backend.services.disk import disk_bytes
 from backend.services.row_check import check_rows
 from backend.settings import Settings
@@ -89,14 +90,14 @@ def pin_all(configs: Mapping[StepName, RunConfig], reused: Sequence[Run]) -> dic
     }
 
 
-def pin_revision(config: RunConfig, kin: Sequence[Run]) -> RunConfig:
+def pin_revision(config: RunConfig, kin: Sequence[Source]) -> RunConfig:
     """The config with the commit of its model.
 
     Args:
         config: of a run to come.
-        kin: runs whose checkpoint or answers it is to go with: theirs is its commit, and where their weights came from
-            no hub it has none, either, as any commit would be other weights. Without such runs the hub's newest is
-            taken, where the hub can be asked within seconds.
+        kin: runs and checkpoints whose weights or answers it is to go with: theirs is its commit, and where their
+            weights came from no hub it has none, either, as any commit would be other weights. Without such runs the
+            hub's newest is taken, where the hub can be asked within seconds.
     """
     if config.revision is not None:
         return config
@@ -104,7 +105,7 @@ def pin_revision(config: RunConfig, kin: Sequence[Run]) -> RunConfig:
     if preset.repo is None:  # a folder has none, whatever older runs of it say
         return config
     if kin:
-        known = next((revision for run in kin if (revision := _revision_of(run))), None)
+        known = next((revision for one in kin if (revision := _revision_of(one))), None)
         return config.model_copy(update={"revision": known})
     from huggingface_hub import HfApi
 
@@ -116,9 +117,10 @@ def pin_revision(config: RunConfig, kin: Sequence[Run]) -> RunConfig:
     return config.model_copy(update={"revision": commit if is_revision(commit) else None})
 
 
-def _revision_of(run: Run) -> str | None:
+def _revision_of(source: Source) -> str | None:
     """The commit that a run's config names, or from which its weights came."""
-    named = run.config.get("revision")
-    source, _, commit = str(run.environment.get("model", "")).partition("@")
-    revision = named or (commit if source.startswith("hub:") else None)
+    if not isinstance(source, Run):
+        return source.revision
+    weights, _, commit = str(source.environment.get("model", "")).partition("@")
+    revision = source.config.get("revision") or (commit if weights.startswith("hub:") else None)
     return revision if is_revision(revision) else None

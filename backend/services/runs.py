@@ -25,7 +25,7 @@ from backend.store.models import (
 )
 from memgen.contract.config import RunConfig, config_hash, stored_config
 from memgen.contract.publish import point_newest
-from memgen.contract.rundir import attempt_dir, log_link, newest_link, published_dir, runs_dir
+from memgen.contract.rundir import added_checkpoints_dir, attempt_dir, log_link, newest_link, published_dir, runs_dir
 from memgen.contract.stages import STAGES
 from memgen.contract.status import (
     ATTEMPT_LIVE,
@@ -40,9 +40,13 @@ from memgen.contract.status import (
 
 
 def largest_used_id(home: Path) -> int:
-    """The highest number of a run that a folder carries; 0 where there is none."""
+    """The highest number of a run, or of a checkpoint from outside, that a folder carries; 0 where there is none."""
     areas = {stage.output.area for stage in STAGES}
-    places = [runs_dir(home), *(place for area in areas for place in (home / area).glob("*/*"))]
+    places = [
+        runs_dir(home),
+        added_checkpoints_dir(home),
+        *(place for area in areas for place in (home / area).glob("*/*")),
+    ]
     names = [path.name for place in places if place.is_dir() for path in place.iterdir()]
     return max((int(name) for name in names if name.isdecimal() and len(name) < 19), default=0)
 
@@ -54,6 +58,13 @@ def skip_ids(session: Session, largest: int) -> None:
     if largest > (known or 0):
         session.execute(text("DELETE FROM sqlite_sequence WHERE name = 'run'"))
         session.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES ('run', :seq)"), {"seq": largest})
+
+
+def next_id(session: Session) -> int:
+    """A number that no run gets: for a checkpoint from outside, as a run's parent is named by its number alone."""
+    last = session.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'run'")).scalar() or 0
+    skip_ids(session, last + 1)
+    return int(last) + 1
 
 
 def get(session: Session, run_id: int) -> Run:
@@ -75,7 +86,7 @@ def submit(
     *,
     at: float,
     retries: int,
-    parent: Run | None = None,
+    parent_id: int | None = None,
     pipeline: int | None = None,
     step: str | None = None,
     actor: str = "user",
@@ -88,12 +99,12 @@ def submit(
         note: of the user.
         at: seconds since 1970.
         retries: how often a lost attempt is tried again.
-        parent: the run whose checkpoint it starts from.
+        parent_id: the checkpoint that it starts from, whose training may not have ended.
         pipeline: that it belongs to.
         step: its place in that pipeline.
         actor: who submits.
     """
-    waits = parent is not None and session.get(Checkpoint, parent.id) is None
+    waits = parent_id is not None and session.get(Checkpoint, parent_id) is None
     status = RunStatus.WAITING if waits else RunStatus.QUEUED
     run = Run(
         stage=config.stage,
@@ -107,7 +118,7 @@ def submit(
         retries_left=retries,
         created_at=at,
         queued_at=at,
-        parent_id=parent.id if parent is not None else None,
+        parent_id=parent_id,
         pipeline_id=pipeline,
         step=step,
     )

@@ -1,4 +1,7 @@
-"""Files of users on their way to become data sets: streamed to the disk, kept for a day, never more than so many."""
+"""Files of users on their way to become data sets or checkpoints.
+
+They are streamed to the disk and kept for a day, never more than so many.
+"""
 
 import hashlib
 import secrets
@@ -53,10 +56,10 @@ class Upload:
         if len(list(place.iterdir())) >= MOST_KEPT:
             raise ServiceError(
                 "too_many_uploads",
-                f"there are {MOST_KEPT} uploads that became no data set yet",
+                f"there are {MOST_KEPT} uploads that nothing was made of yet",
                 field="name",
                 value=name,
-                way_out="Register one, or send the file again in a day.",
+                way_out="Register a data set or add a checkpoint with them, or send the file again in a day.",
             )
         self._folder = place / secrets.token_hex(8)
         self._folder.mkdir(mode=0o700)
@@ -113,7 +116,7 @@ def received(home: Path, upload_id: str) -> tuple[Path, str]:
 
 
 def sweep(home: Path, now: float) -> None:
-    """Remove what became no data set within a day, and what was never whole."""
+    """Remove what nothing was made of within a day, and what was never whole."""
     for folder in uploads_dir(home).iterdir():
         try:
             age = now - folder.stat().st_mtime
@@ -124,5 +127,5 @@ def sweep(home: Path, now: float) -> None:
 
 
 def forget(home: Path, upload_id: str) -> None:
-    """Remove an upload that has become a data set."""
+    """Remove an upload that has become part of a data set or of a checkpoint."""
     shutil.rmtree(uploads_dir(home) / upload_id, ignore_errors=True)

@@ -61,14 +61,34 @@ class Run(SQLModel, table=True):
 
 
 class Checkpoint(SQLModel, table=True):
-    """What a training run has left and published; its id is the run's."""
+    """Weights that runs may start from: what a training has left, or what came from outside.
 
-    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    That of a training has its run's number; numbers of the others are taken from the same sequence.
+    """
+
+    id: int = Field(primary_key=True)
+    run_id: int | None = Field(default=None, foreign_key="run.id", unique=True)
     folder: str
     content_hash: str
     size_bytes: int
     manifest: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     created_at: float
+
+
+class AddedCheckpoint(SQLModel, table=True):
+    """What was said of a checkpoint that came from outside."""
+
+    __tablename__ = "added_checkpoint"
+
+    id: int = Field(foreign_key="checkpoint.id", primary_key=True)
+    preset: str
+    # the commit of its base, where its manifest names one
+    revision: str | None = None
+    # what it was trained on; empty if nobody said so
+    data: str = ""
+    note: str = ""
+    # name of its folder where it came from
+    name: str
 
 
 class Pipeline(SQLModel, table=True):

@@ -8,11 +8,12 @@ from sqlmodel import Session, col, func, select
 
 from backend.api import schemas as s
 from backend.services.gains import Gains
+from backend.services.origin import OUTSIDE
 from backend.services.scoring import newest_scores, newest_summary
 from backend.services.sorting import Columns, sorted_page
 from backend.services.surroundings import Surroundings
-from backend.store.models import Checkpoint, Run
-from backend.views.checkpoints import by_itself
+from backend.store.models import AddedCheckpoint, Checkpoint, Run
+from backend.views.checkpoints import by_itself, get
 from backend.views.results import results
 from memgen.contract.stages import evaluation_names
 from memgen.contract.status import RunStatus
@@ -42,9 +43,10 @@ def list_checkpoints(
     Raises:
         ServiceError: `unknown_sort` or `bad_cursor`.
     """
-    trained = select(Run).join(Checkpoint, col(Checkpoint.run_id) == col(Run.id))
-    page = sorted_page(session, Run, trained, COLUMNS, sort=sort, cursor=cursor, limit=limit)
-    evaluations = _evaluations(session, [run.id for run in page.rows])
+    query = select(Checkpoint).outerjoin(Run, col(Run.id) == col(Checkpoint.run_id))
+    query = query.outerjoin(AddedCheckpoint, col(AddedCheckpoint.id) == col(Checkpoint.id))
+    page = sorted_page(session, Checkpoint, query, COLUMNS, sort=sort, cursor=cursor, limit=limit)
+    evaluations = _evaluations(session, [one.id for one in page.rows])
     scores = newest_scores(session, [run for group in evaluations.values() for run in group])
     best = {
         number: max(group, key=lambda run: scores[run.id].summary.get("accuracy", -1.0))
@@ -53,11 +55,11 @@ def list_checkpoints(
     shown = {result.run.id: result for result in results(session, list(best.values()), gains, around)}
     items = [
         s.CheckpointResult(
-            checkpoint=by_itself(session, run, home),
-            best=shown[best[run.id].id] if run.id in best else None,
-            num_evaluations=len(evaluations.get(run.id, [])),
+            checkpoint=by_itself(session, get(session, one.id), home),
+            best=shown[best[one.id].id] if one.id in best else None,
+            num_evaluations=len(evaluations.get(one.id, [])),
         )
-        for run in page.rows
+        for one in page.rows
     ]
     return s.CheckpointResults(items=items, next_cursor=page.next_cursor, total=page.total)
 
@@ -78,7 +80,7 @@ def _evaluations(session: Session, numbers: list[int]) -> dict[int, list[Run]]:
 def _best_accuracy() -> ColumnElement[float]:
     child = aliased(Run)
     best = select(func.max(newest_summary("accuracy", child))).where(
-        col(child.parent_id) == col(Run.id),
+        col(child.parent_id) == col(Checkpoint.id),
         col(child.status) == RunStatus.SUCCEEDED,
         col(child.stage).in_(evaluation_names()),
     )
@@ -86,14 +88,14 @@ def _best_accuracy() -> ColumnElement[float]:
 
 
 COLUMNS: Columns = {
-    "checkpoint": col(Run.id),
-    "stage": col(Run.stage),
-    "model": col(Run.preset).collate("NOCASE"),
-    "data": col(Run.data).collate("NOCASE"),
+    "checkpoint": col(Checkpoint.id),
+    "stage": func.coalesce(Run.stage, OUTSIDE),
+    "model": func.coalesce(Run.preset, AddedCheckpoint.preset).collate("NOCASE"),
+    "data": func.nullif(func.coalesce(Run.data, AddedCheckpoint.data).collate("NOCASE"), ""),
     "accuracy": _best_accuracy(),
     "step": func.json_extract(Checkpoint.manifest, "$.step"),
     "size": col(Checkpoint.size_bytes),
     "parent": col(Run.parent_id),
-    "note": func.nullif(col(Run.note).collate("NOCASE"), ""),
+    "note": func.nullif(func.coalesce(Run.note, AddedCheckpoint.note).collate("NOCASE"), ""),
 }
 """What the list can be sorted by; `accuracy` is that of the best evaluation."""

@@ -3,10 +3,10 @@
 from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
-from backend.services.descent import ancestors, family
+from backend.services.descent import ancestors, family, from_outside
 from backend.services.origin import Origin, origins_of
 from backend.services.scoring import Scores, can_rescore, newest_scores
-from backend.store.models import Attempt, Checkpoint, PipelineStep, Run
+from backend.store.models import AddedCheckpoint, Attempt, Checkpoint, PipelineStep, Run
 from memgen.contract.stages import trains
 from memgen.contract.status import AttemptStatus, Cause, RunStatus
 
@@ -34,7 +34,26 @@ def lineage(session: Session, *, run_id: int | None, pipeline_id: int | None) ->
     scores = newest_scores(session, runs)
     origins = origins_of(session, runs)
     nodes = [_node(session, run, origins[run.id], scores[run.id], attempts.get(run.id, [])) for run in runs]
-    return s.LineageOut(nodes=nodes)
+    return s.LineageOut(nodes=nodes, outside=_outside(session, run_id, runs))
+
+
+def _outside(session: Session, number: int | None, runs: list[Run]) -> list[s.OutsideNode]:
+    """Checkpoints from outside that the runs started from, or that was asked for."""
+    added = from_outside(session, runs)
+    asked = session.get(AddedCheckpoint, number) if number is not None else None
+    if asked is not None:
+        added[asked.id] = asked
+    return [
+        s.OutsideNode(
+            id=one.id, preset=one.preset, data=one.data, note=one.note, name=one.name,
+            content_hash=session.get_one(Checkpoint, one.id).content_hash,
+        )
+        for one in added.values()
+    ]  # fmt: skip
+
+
+def _is_gone(session: Session, number: int) -> bool:
+    return session.get(Run, number) is None and session.get(Checkpoint, number) is None
 
 
 def _node(session: Session, run: Run, origin: Origin, scores: Scores, attempts: list[s.AttemptBrief]) -> s.LineageNode:
@@ -43,7 +62,7 @@ def _node(session: Session, run: Run, origin: Origin, scores: Scores, attempts: 
     return s.LineageNode(
         run_id=run.id,
         parent_id=run.parent_id,
-        parent_deleted=run.parent_id is not None and session.get(Run, run.parent_id) is None,
+        parent_deleted=run.parent_id is not None and _is_gone(session, run.parent_id),
         stage=run.stage,
         setting=run.setting,
         **vars(origin),

@@ -6,6 +6,7 @@ from sqlmodel import Session, col, func, select
 
 from backend.api import schemas as s
 from backend.services import claim, lifecycle, scoring
+from backend.services.descent import is_added
 from backend.services.origin import Origin, origin_of, origins_of
 from backend.services.runs import lacks_parent, resume_source
 from backend.services.surroundings import Surroundings
@@ -63,6 +64,7 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
         output=run.output,
         environment=run.environment,
         attempts=[_attempt(attempt) for attempt in attempts],
+        parent_outside=run.parent_id is not None and is_added(session, run.parent_id),
         base_id=_base_of(session, run),
         warnings=lifecycle.warnings_of(session, run.id),
     )

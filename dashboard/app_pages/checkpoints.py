@@ -1,4 +1,7 @@
-"""Checkpoints: what trainings left, each with the best of its evaluations, and what can be launched from it."""
+"""Checkpoints: what trainings left and what came from outside, each with the best of its evaluations.
+
+`?checkpoint=ID` shows one that came from outside.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -6,8 +9,11 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from backend.api.schemas import CheckpointResult, CheckpointResults
-from dashboard.checkpoints.table import COLUMNS, RISING, SORTED_BY, checkpoints_frame, next_of
+from dashboard.checkpoints.adding import add_dialog, say_added
+from dashboard.checkpoints.outside import show_outside
+from dashboard.checkpoints.table import COLUMNS, RISING, SORTED_BY, checkpoints_frame
 from dashboard.parts import api
+from dashboard.parts.checkpoint import next_from
 from dashboard.parts.order import Order
 from dashboard.parts.pager import cursors_of, pager
 from dashboard.parts.rows_table import MOST_COMPARED, rows_table
@@ -40,10 +46,10 @@ def show_checkpoints(loaded: list[CheckpointResults]) -> None:
         picked = rows_table(
             TABLE, checkpoints_frame(page.items, datetime.now(UTC)), [one.checkpoint.id for one in page.items],
             COLUMNS, ORDER,
-            alt="Table of checkpoints; a number opens the training, a click on a column's header sorts all by it",
+            alt="Table of checkpoints; a number opens one, a click on a column's header sorts all by it",
         )  # fmt: skip
         if picked.opened is not None:
-            st.switch_page("app_pages/run.py", query_params={"run": str(picked.opened), "tab": "Checkpoint"})
+            open_one(next(one for one in page.items if one.checkpoint.id == picked.opened))
         with bar:
             ticked([one for one in page.items if one.checkpoint.id in picked.selected])
         pager(
@@ -52,13 +58,22 @@ def show_checkpoints(loaded: list[CheckpointResults]) -> None:
         )  # fmt: skip
 
 
+def open_one(result: CheckpointResult) -> None:
+    """Go to the training, or show on this page what came from outside."""
+    number = str(result.checkpoint.id)
+    if result.checkpoint.from_outside:
+        st.query_params["checkpoint"] = number
+        st.rerun()
+    st.switch_page("app_pages/run.py", query_params={"run": number, "tab": "Checkpoint"})
+
+
 def ticked(chosen: Sequence[CheckpointResult]) -> None:
     """What can be launched from the one that is ticked; the best evaluations of several side by side."""
     if not chosen:
         st.caption("Tick one to go on from it, or several to compare their best evaluations.", width="content")
     elif len(chosen) == 1:
         checkpoint = chosen[0].checkpoint
-        for one in next_of(checkpoint.stage):
+        for one in next_from(checkpoint):
             if st.button(one.label, key=f"next_{one.form}", icon=f":material/{one.icon}:"):
                 st.switch_page("app_pages/launch.py", query_params={"what": one.form, "checkpoint": str(checkpoint.id)})
         if st.button("Lineage", key="to_lineage", icon=":material/account_tree:"):
@@ -81,7 +96,7 @@ def show_none() -> None:
     """An empty list says where checkpoints come from."""
     with st.container(border=True, key="no_checkpoints"):
         st.subheader("No checkpoints yet", anchor=False)
-        st.write("Each training leaves one when it succeeds. It stays until its run is deleted.")
+        st.write("Each training leaves one when it succeeds, which stays until its run is deleted. Or add one.")
         st.page_link(
             "app_pages/launch.py", label="Train a weaver", icon=":material/school:", query_params={"what": "weaver_sft"}
         )
@@ -89,7 +104,15 @@ def show_none() -> None:
 
 for leftover in ("run", "tab", "pipeline"):  # the browser's way back leaves those of the pages of one
     st.query_params.pop(leftover, None)
-st.title("Checkpoints", anchor=False)
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    st.title("Checkpoints", anchor=False, width="content")
+    if st.button("Add from outside", key="add_checkpoint", icon=":material/upload:"):
+        add_dialog()
+say_added()
+asked = st.query_params.get("checkpoint", "")
+if asked.isascii() and asked.isdecimal() and len(asked) < 16:
+    with api.part_errors():
+        show_outside(api.client().checkpoint(int(asked)))
 ORDER.start()
 with api.page_errors():
     first = load()

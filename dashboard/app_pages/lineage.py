@@ -3,7 +3,7 @@
 import streamlit as st
 
 from backend.api.client import ApiError
-from backend.api.schemas import LineageNode
+from backend.api.schemas import LineageNode, LineageOut
 from dashboard.lineage.families import families_of, newest_families
 from dashboard.lineage.graph import lineage_dot
 from dashboard.lineage.table import COLUMNS, lineage_frame
@@ -30,11 +30,11 @@ def asked_for(name: str) -> int | None:  # noqa: RET503 (st.stop does not return
     st.stop()
 
 
-def load(run: int | None, pipeline: int | None) -> list[LineageNode]:  # noqa: RET503 (st.stop does not return)
+def load(run: int | None, pipeline: int | None) -> LineageOut:  # noqa: RET503 (st.stop does not return)
     """The runs to draw; where the address names none that is there, the page ends here."""
     with api.page_errors():
         try:
-            return api.client().lineage(run=run, pipeline=pipeline).nodes
+            return api.client().lineage(run=run, pipeline=pipeline)
         except ApiError as error:
             if error.problem.status != 404:
                 raise
@@ -49,14 +49,20 @@ def everything_link() -> None:
     st.page_link("app_pages/lineage.py", label="Lineage of all runs", icon=":material/account_tree:", query_params={})
 
 
-def show_title(run: int | None, pipeline: int | None) -> None:
-    """What is shown, and the ways back."""
-    what = f" of run {run}" if run is not None else f" of pipeline {pipeline}" if pipeline is not None else ""
+def show_title(run: int | None, pipeline: int | None, *, outside: bool) -> None:
+    """What is shown, and the ways back; `outside` where the number is that of a checkpoint from outside."""
+    noun = "checkpoint" if outside else "run"
+    what = f" of {noun} {run}" if run is not None else f" of pipeline {pipeline}" if pipeline is not None else ""
     st.title(f"Lineage{what}", anchor=False)
     if not what:
         return
     with link_row("lineage"):
-        if run is not None:
+        if run is not None and outside:
+            link = {"checkpoint": str(run)}
+            st.page_link(
+                "app_pages/checkpoints.py", label=f"Checkpoint {run}", icon=":material/download:", query_params=link
+            )
+        elif run is not None:
             link = {"run": str(run)}
             st.page_link("app_pages/run.py", label=f"Run {run}", icon=":material/monitoring:", query_params=link)
         elif pipeline is not None:
@@ -68,13 +74,15 @@ def show_title(run: int | None, pipeline: int | None) -> None:
         everything_link()
 
 
-def show_graph(nodes: list[LineageNode], marked: int | None) -> list[LineageNode]:
+def show_graph(lineage: LineageOut, marked: int | None) -> list[LineageNode]:
     """The newest families as a graph; returns all runs in the order of the table."""
+    nodes = lineage.nodes
     families = families_of(nodes)
     drawn = newest_families(families, st.session_state.setdefault(LIMIT, RUNS_IN_A_GRAPH))
     runs = [node for family in drawn for node in family.nodes]
+    starts = {node.parent_id for node in runs}
     st.graphviz_chart(
-        lineage_dot(runs, marked=marked),
+        lineage_dot(runs, [one for one in lineage.outside if one.id in starts or one.id == marked], marked=marked),
         width="content",
         alt=f"Graph of {len(runs)} runs, from the base models to the evaluations; the table below says the same",
     )
@@ -91,11 +99,14 @@ def show_graph(nodes: list[LineageNode], marked: int | None) -> list[LineageNode
     return [node for family in families for node in family.nodes]
 
 
-def show_table(nodes: list[LineageNode]) -> None:
+def show_table(nodes: list[LineageNode], outside: set[int]) -> None:
     """The same as a table."""
+    if not nodes:
+        st.caption("No run has started from it yet.")
+        return
     ids = [one.run_id for one in nodes]
     st.dataframe(
-        lineage_frame(nodes),
+        lineage_frame(nodes, outside),
         column_config={"run": open_column("lineage_table", "Run", width=64), **COLUMNS},
         hide_index=True,
         height=TABLE_PIXELS if len(nodes) > ROWS_IN_SIGHT else "content",
@@ -112,10 +123,10 @@ def show_table(nodes: list[LineageNode]) -> None:
 
 asked_run = asked_for("run")
 asked_pipeline = asked_for("pipeline") if asked_run is None else None
-show_title(asked_run, asked_pipeline)
 found = load(asked_run, asked_pipeline)
-if found:
-    show_table(show_graph(found, asked_run))
+show_title(asked_run, asked_pipeline, outside=asked_run in {one.id for one in found.outside})
+if found.nodes or found.outside:
+    show_table(show_graph(found, asked_run), {one.id for one in found.outside})
 else:
     st.info("No runs yet: what is launched appears here with what it started from.", icon=":material/account_tree:")
     st.page_link("app_pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")

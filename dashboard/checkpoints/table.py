@@ -11,8 +11,6 @@ from backend.api.schemas import CheckpointResult
 from dashboard.parts.foreign_text import plain_frame
 from dashboard.parts.text import ago, size
 from dashboard.parts.verdicts import VERDICTS, points
-from memgen.contract.stage import Next
-from memgen.contract.stages import find_stage
 
 
 def checkpoints_frame(results: Sequence[CheckpointResult], now: datetime) -> pd.DataFrame:
@@ -22,7 +20,7 @@ def checkpoints_frame(results: Sequence[CheckpointResult], now: datetime) -> pd.
 
 def _row(result: CheckpointResult, now: datetime) -> dict[str, Any]:
     checkpoint, best = result.checkpoint, result.best
-    trained = f"{checkpoint.stage}, {checkpoint.ablation}" if checkpoint.ablation else checkpoint.stage
+    trained = f"{checkpoint.made_by}, {checkpoint.ablation}" if checkpoint.ablation else checkpoint.made_by
     row: dict[str, Any] = {
         "checkpoint": checkpoint.id,
         "stage": trained if checkpoint.usable else f"{trained} (damaged)",
@@ -44,12 +42,6 @@ def _row(result: CheckpointResult, now: datetime) -> dict[str, Any]:
     if best.gain is not None:
         row |= {"change": points(best.gain.points), "verdict": [VERDICTS[best.gain.verdict][0]]}
     return row
-
-
-def next_of(stage: str) -> Sequence[Next]:
-    """What can be launched from a checkpoint of this stage, the usual thing first."""
-    record = find_stage(stage)
-    return record.next if record is not None else ()
 
 
 COLUMNS: dict[str, Any] = {

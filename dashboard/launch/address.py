@@ -4,13 +4,14 @@
 `?checkpoint=ID` and `?reuse_<step>=RUN` from what an earlier run has left.
 """
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
 
 from backend.api.client import ApiError
-from backend.api.schemas import RunDetail
+from backend.api.schemas import CheckpointOut, RunDetail
 from dashboard.launch.draft import (
     CHOICES,
     EVALUATIONS,
@@ -24,6 +25,7 @@ from dashboard.launch.draft import (
     keep_spec,
 )
 from dashboard.parts import api
+from dashboard.parts.checkpoint import next_from
 from dashboard.parts.url_state import keep_in_url
 from memgen.contract.config import stored_config
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, PipelineSpec, StepName
@@ -109,7 +111,7 @@ def _load_source() -> None:
             keep_spec(PipelineSpec.model_validate(api.client().pipeline(int(source["from_pipeline"])).spec))
             what = ALL
         elif "checkpoint" in source:
-            what = _from_checkpoint(api.client().run(int(source["checkpoint"])))
+            what = _from_checkpoint(api.client().checkpoint(int(source["checkpoint"])))
         else:
             what = _reuse({REUSE[name]: api.client().run(int(value)) for name, value in source.items()})
     st.session_state[LOADED] = stamp
@@ -124,21 +126,20 @@ def _from_run(run: RunDetail) -> str:
     return form
 
 
-def _from_checkpoint(run: RunDetail) -> str:
-    """A checkpoint's id is that of the run that left it."""
+def _from_checkpoint(checkpoint: CheckpointOut) -> str:
     asked: Any = st.query_params.get("what")
     known = forms()
     if asked not in known or "checkpoint" in known[asked][1].absent:
-        asked = next((one.form for one in stage_named(run.stage).next), DEFAULT)
-    _take_base(run)
-    keep(asked, {**draft(asked), "checkpoint": str(run.id)})
+        asked = next((one.form for one in next_from(checkpoint)), DEFAULT)
+    _take_base({name: getattr(checkpoint, name) for name in SAME_BASE})
+    keep(asked, {**draft(asked), "checkpoint": str(checkpoint.id)})
     return str(asked)
 
 
 def _reuse(runs: dict[StepName, RunDetail]) -> str:
     choices: dict[str, str] = {}
     for name, run in runs.items():
-        _take_base(run)
+        _take_base(run.config)
         if not trains(run.stage):  # the new answers must be made under the same conditions
             keep(SHARED_DRAFT, {field: value for field, value in run.config.items() if field in SHARED})
             keep(EVALUATIONS, {**draft(EVALUATIONS), **{field: run.config[field] for field in SAME_QUESTIONS}})
@@ -165,6 +166,8 @@ def _line(name: StepName, run: RunDetail) -> dict[str, str]:
     return choices | dict.fromkeys(STEPS[name].parents, LEFT_OUT)
 
 
-def _take_base(run: RunDetail) -> None:
-    """Another base model would make the run's checkpoint unusable."""
-    keep(SHARED_DRAFT, {**draft(SHARED_DRAFT), **{name: run.config.get(name) for name in SAME_BASE}})
+def _take_base(of: Mapping[str, Any]) -> None:
+    """Another base model would make a checkpoint unusable; what it was trained on may not be known."""
+    sets = {one.name for one in api.data_sets().items}
+    known = {name: of.get(name) for name in SAME_BASE if name != "data" or of.get(name) in sets}
+    keep(SHARED_DRAFT, {**draft(SHARED_DRAFT), **known})

@@ -8,6 +8,7 @@ import streamlit as st
 from backend.api.schemas import CheckpointOut
 from dashboard.launch.config_form import FormField, widget_key
 from dashboard.parts import api
+from dashboard.parts.checkpoint import origin_link
 from dashboard.parts.foreign_text import escape_markdown, one_line, sentence
 from dashboard.parts.text import count, size
 from memgen.contract.checkpoint_kinds import KINDS, Kind
@@ -101,7 +102,7 @@ def _trainings(need: Need) -> list[tuple[Kind, Form]]:
 
 def checkpoint_text(one: CheckpointOut) -> str:
     """`12 · weaver_sft · my note · step 16 · weaver · static latents · 1a2b3c4d`, plain text."""
-    parts = [str(one.id), one.stage, one.note]
+    parts = [str(one.id), one.made_by, one.note]
     parts.append("" if one.step is None else f"step {count(one.step)}")
     parts += [" + ".join(one.trained), one.ablation, (one.content_hash or "")[:8]]
     return " · ".join(one_line(part) for part in parts if part)
@@ -116,7 +117,7 @@ def _details(one: CheckpointOut) -> None:
         parts.append(f"hash {one.content_hash}")
     with st.container(key="checkpoint_details", gap=None):
         st.caption(escape_markdown(" · ".join(parts)))
-        st.page_link("app_pages/run.py", label=f"Run {one.id}", query_params={"run": str(one.id)})
+        origin_link("The", one.id, outside=one.from_outside)
 
 
 def _not_suitable(others: Sequence[CheckpointOut]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from backend.api.schemas import LineageNode
+from backend.api.schemas import LineageNode, OutsideNode
 from dashboard.parts.foreign_text import one_line
 from dashboard.parts.text import count, percent
 
@@ -27,15 +27,17 @@ def quoted(text: str) -> str:
     return '"' + clean.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def lineage_dot(nodes: Sequence[LineageNode], *, marked: int | None = None) -> str:
+def lineage_dot(nodes: Sequence[LineageNode], outside: Sequence[OutsideNode] = (), *, marked: int | None = None) -> str:
     """The graph from the base models on the left to the evaluations on the right.
 
     Args:
         nodes: runs; a parent that is not among them stands as deleted, or as not shown.
+        outside: checkpoints from outside that some of them started from.
         marked: number of the run whose border is drawn thick.
     """
-    known = {node.run_id for node in nodes}
-    presets = {preset: f"base_{number}" for number, preset in enumerate(dict.fromkeys(node.preset for node in nodes))}
+    known = {*(node.run_id for node in nodes), *(one.id for one in outside)}
+    bases = dict.fromkeys([*(node.preset for node in nodes), *(one.preset for one in outside)])
+    presets = {preset: f"base_{number}" for number, preset in enumerate(bases)}
     missing = {node.parent_id: node for node in nodes if node.parent_id is not None and node.parent_id not in known}
     lines = [
         "digraph lineage {",
@@ -53,6 +55,12 @@ def lineage_dot(nodes: Sequence[LineageNode], *, marked: int | None = None) -> s
             f'fillcolor="#f4f4f4", color="{_EDGE}"]'
         )
         lines.append(f"  {presets[child.preset]} -> run_{number} [style=dashed]")
+    for one in outside:
+        lines.append(
+            f'  run_{one.id} [label={_label(outside_lines(one))}, fillcolor="#efe6fb", color="#7a5bb5", '
+            f'penwidth={3 if one.id == marked else 1.2}, URL="checkpoints?checkpoint={one.id}", target="_self"]'
+        )
+        lines.append(f"  {presets[one.preset]} -> run_{one.id} [style=dashed]")
     notes = {node.run_id: node.note for node in nodes}
     for node in nodes:
         # one note for a whole pipeline is said where it begins
@@ -66,6 +74,12 @@ def lineage_dot(nodes: Sequence[LineageNode], *, marked: int | None = None) -> s
         parent = presets[node.preset] if node.parent_id is None else f"run_{node.parent_id}"
         lines.append(f"  {parent} -> run_{node.run_id}")
     return "\n".join([*lines, "}"])
+
+
+def outside_lines(one: OutsideNode) -> list[str]:
+    """What a checkpoint from outside says in the graph, line by line, plain text."""
+    lines = [f"checkpoint {one.id}: from outside", one.name, f"checkpoint {one.content_hash}", one.note]
+    return [line if len(line) <= _NOTE_LENGTH else f"{line[: _NOTE_LENGTH - 1]}…" for line in lines if line]
 
 
 def node_lines(node: LineageNode, note: str = "") -> list[str]:

@@ -1,6 +1,6 @@
 """The descent of runs as a table: replies in, DataFrame and column settings out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,17 +11,17 @@ from dashboard.parts.components import STATUS_LOOK
 from dashboard.parts.foreign_text import plain_frame
 
 
-def lineage_frame(nodes: Sequence[LineageNode]) -> pd.DataFrame:
-    """One row per run, in the given order."""
-    return plain_frame([_row(node) for node in nodes], ["run", *COLUMNS])
+def lineage_frame(nodes: Sequence[LineageNode], outside: Collection[int] = ()) -> pd.DataFrame:
+    """One row per run, in the given order; `outside` are numbers of checkpoints from outside."""
+    return plain_frame([_row(node, outside) for node in nodes], ["run", *COLUMNS])
 
 
-def _row(node: LineageNode) -> dict[str, Any]:
+def _row(node: LineageNode, outside: Collection[int]) -> dict[str, Any]:
     return {
         "run": node.run_id,
         "status": [node.status.value],
         "stage": node.title,
-        "from": parent_words(node),
+        "from": parent_words(node, outside),
         "checkpoint": node.content_hash or "",
         "accuracy": None if node.accuracy is None else round(node.accuracy * 100, 1),
         "n": node.num_questions,
@@ -31,10 +31,12 @@ def _row(node: LineageNode) -> dict[str, Any]:
     }
 
 
-def parent_words(node: LineageNode) -> str:
-    """`base model`, `run 3`, `run 3 (deleted)`."""
+def parent_words(node: LineageNode, outside: Collection[int] = ()) -> str:
+    """`base model`, `run 3`, `run 3 (deleted)`, `4, from outside`."""
     if node.parent_id is None:
         return "base model"
+    if node.parent_id in outside:
+        return f"{node.parent_id}, from outside"
     return f"run {node.parent_id}" + (" (deleted)" if node.parent_deleted else "")
 
 

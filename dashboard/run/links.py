@@ -3,6 +3,7 @@
 import streamlit as st
 
 from backend.api.schemas import RunDetail
+from dashboard.parts.checkpoint import origin_link
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.link_row import link_row
 from memgen.contract.pipeline import STEPS
@@ -14,12 +15,7 @@ def run_links(run: RunDetail) -> None:
     """Links that fit the run, in one row."""
     with link_row("run"):
         if run.parent_id is not None:
-            st.page_link(
-                "app_pages/run.py",
-                label=f"starts from the checkpoint of run {run.parent_id}",
-                icon=":material/deployed_code:",
-                query_params={"run": str(run.parent_id)},
-            )
+            origin_link("starts from the", run.parent_id, outside=run.parent_outside)
         if run.pipeline_id is not None:
             st.page_link(
                 "app_pages/pipeline.py",

@@ -4,8 +4,10 @@ A training makes checkpoints of one kind, which its manifest names. What a run n
 suits if that is among what its own kind offers: one with a trigger can be used for its weaver alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import PurePosixPath
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,22 @@ KINDS: dict[str, Kind] = {
 """By name; what demands less comes first."""
 ADAPTERS = tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.layout.adapters))
 """Names of all adapters."""
+
+_OF_A_TRAINING = (
+    *("optimizer.pt", "scheduler.pt", "rng_state*.pth", "trainer_state.json", "training_args.bin"),
+    *("README*", "events.out.*", "tokenizer*", "vocab.json", "merges.txt"),
+)
+"""What may lie beside a checkpoint and is no part of it."""
+
+
+def files_of_a_checkpoint(paths: Iterable[str]) -> list[str]:
+    """Of the files of a folder, by their paths in it, those that may belong to a checkpoint, ours or the authors'."""
+    return [path for path in paths if not _is_beside(PurePosixPath(path).parts)]
+
+
+def _is_beside(parts: Sequence[str]) -> bool:
+    hidden = any(part.startswith(".") for part in parts)
+    return hidden or any(fnmatch(parts[-1], pattern) for pattern in _OF_A_TRAINING)
 
 
 def least(needs: Iterable[str | None]) -> str | None:

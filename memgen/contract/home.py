@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from memgen.contract.errors import BadInput
-from memgen.contract.rundir import log_links_dir, models_dir, runs_dir
+from memgen.contract.rundir import added_checkpoints_dir, log_links_dir, models_dir, runs_dir
 from memgen.contract.service_files import (
     BACKEND_LOCK,
     LAUNCHER_LOCK,
@@ -33,7 +33,7 @@ AREAS = sorted({stage.output.area for stage in STAGES})
 """Folders of published outputs."""
 _DIRS = (
     *(backend_dir, runs_dir, models_dir, services_dir, worker_dir, redis_dir, log_links_dir),
-    *(registered_dir, uploads_dir),
+    *(registered_dir, uploads_dir, added_checkpoints_dir),
 )
 PRIVATE = (*(str(make(Path())) for make in _DIRS), LAUNCHER_LOCK, BACKEND_LOCK)
 """What else lies directly in a home."""

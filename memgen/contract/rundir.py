@@ -174,6 +174,16 @@ def checkpoint_dir(run_dir: RunDir, home: Path, name: str) -> Path:
     return folder
 
 
+def added_checkpoints_dir(home: Path) -> Path:
+    """Checkpoints that came from outside, each in a folder of its id."""
+    return home / "checkpoints"
+
+
+def added_dir(home: Path, checkpoint_id: int) -> Path:
+    """Folder of a checkpoint that came from outside."""
+    return added_checkpoints_dir(home) / str(checkpoint_id)
+
+
 def log_links_dir(home: Path) -> Path:
     """Symlinks to the logs of runs."""
     return home / "logs"

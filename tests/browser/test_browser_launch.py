@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from memgen.contract.answers import read_answers
 from memgen.contract.status import RunStatus
 from tests.browser.studio import Studio
-from tests.conftest import TINY
+from tests.conftest import GOLDEN, TINY
 from tests.running_stack import RunningStack, wait_until
 
 
@@ -159,6 +159,55 @@ def test_page_of_an_ended_run_is_low_and_its_log_filter_and_note_are_at_hand(sta
     page.get_by_label("Note", exact=True).press("Enter")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(studio.key("note")).to_contain_text("a *better* word")
+    studio.no_trace_of_an_error()
+
+
+def test_folder_of_another_lab_is_added_evaluated_seen_in_lineage_and_deleted(stack: RunningStack, page: Page) -> None:
+    studio = Studio(page, stack.dashboard_url)
+    studio.log_in(stack.token)
+    page.goto(f"{stack.dashboard_url}/checkpoints")
+    studio.key("add_checkpoint").get_by_role("button").click()
+    page.locator("input[type=file]").set_input_files(GOLDEN / "b" / "checkpoint")
+    expect(studio.key("confirm_add").get_by_role("button")).to_be_enabled()
+    studio.key("confirm_add").get_by_role("button").click()
+    expect(page.get_by_text("Which model was it trained on?")).to_be_visible()
+    studio.choose("checkpoint_preset", TINY)
+    page.get_by_label("Note", exact=True).fill("of the *authors*")
+    studio.key("confirm_add").get_by_role("button").click()
+    expect(page.get_by_role("dialog")).to_be_hidden(timeout=60_000)  # its base is loaded
+    with stack.client() as client:
+        (made,) = [one for one in client.checkpoints().items if one.from_outside]
+    assert (made.made_by, made.note, made.trained) == (
+        "from outside: checkpoint", "of the *authors*", ["weaver", "trigger"]
+    )  # fmt: skip
+
+    page.goto(f"{stack.dashboard_url}/checkpoints?checkpoint={made.id}")
+    expect(studio.key("outside")).to_contain_text("of the *authors*")
+    studio.key("outside").get_by_role("link", name="Evaluate it", exact=True).click()
+    page.wait_for_url(re.compile(rf"/launch\?.*checkpoint={made.id}"))
+    expect(studio.key("config_checkpoint").get_by_role("combobox")).to_have_value(
+        re.compile(rf"^{made.id} · from outside")
+    )
+    studio.choose("config_data", "Word problems")
+    for field, number in (("num_questions", 4), ("batch_size", 4), ("max_completion_length", 16)):
+        studio.type(f"config_{field}", str(number))
+    expect(studio.key("preflight")).to_contain_text("Fits on 1 of 1 slot")
+    studio.submit("launch", re.compile(r"[?&]run=\d+"))
+    run_id = int(re.search(r"run=(\d+)", page.url).group(1))  # type: ignore[union-attr]
+    assert stack.run_ended(run_id).status is RunStatus.SUCCEEDED
+    page.goto(f"{stack.dashboard_url}/run?run={run_id}")
+    expect(page.get_by_role("link", name=f"starts from the checkpoint {made.id} from outside")).to_be_visible()
+
+    page.goto(f"{stack.dashboard_url}/lineage?run={made.id}")
+    expect(page.get_by_role("heading", name=f"Lineage of checkpoint {made.id}")).to_be_visible()
+    expect(page.locator("[data-testid=stGraphVizChart]")).to_contain_text("from outside")
+    page.goto(f"{stack.dashboard_url}/checkpoints?checkpoint={made.id}")
+    studio.key("delete_outside").get_by_role("button").click()
+    expect(page.get_by_role("dialog")).to_contain_text("1 run started from it")
+    studio.key("confirm_delete").get_by_role("button").click()
+    expect(studio.key("outside")).to_be_hidden()
+    with stack.client() as client:
+        assert not [one for one in client.checkpoints().items if one.from_outside]
     studio.no_trace_of_an_error()
 
 

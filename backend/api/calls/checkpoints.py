@@ -1,7 +1,9 @@
 """Checkpoints, and which run came from which."""
 
+from uuid import uuid4
+
 from backend.api import schemas as s
-from backend.api.connection import Connection
+from backend.api.connection import READING, Connection
 
 
 class CheckpointCalls(Connection):
@@ -36,6 +38,21 @@ class CheckpointCalls(Connection):
     def checkpoint(self, checkpoint_id: int) -> s.CheckpointOut:
         """One checkpoint, its files checked against their hashes."""
         return self._get(f"/checkpoints/{checkpoint_id}", s.CheckpointOut)
+
+    def add_checkpoint(self, create: s.CheckpointCreate, *, key: str | None = None) -> s.CheckpointOut:
+        """Add a checkpoint from outside, whose files were sent by `upload`. The same `key` and body get the same reply.
+
+        A conversion of the authors' layout may take minutes.
+        """
+        body, headers = create.model_dump(mode="json"), {"Idempotency-Key": key or uuid4().hex}
+        return self._read(
+            s.CheckpointOut, self._send("POST", "/checkpoints", json=body, headers=headers, timeout=READING)
+        )
+
+    def delete_checkpoint(self, checkpoint_id: int, *, confirm: bool = False) -> s.CheckpointDeletion:
+        """Preview of what deleting a checkpoint from outside takes away; with `confirm` it is done."""
+        reply = self._send("DELETE", f"/checkpoints/{checkpoint_id}", params={"confirm": confirm})
+        return self._read(s.CheckpointDeletion, reply)
 
     def lineage(self, *, run: int | None = None, pipeline: int | None = None) -> s.LineageOut:
         """Descent of all runs, of one run's family, or of a pipeline's runs."""

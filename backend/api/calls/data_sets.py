@@ -5,11 +5,10 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from backend.api import schemas as s
-from backend.api.connection import Connection
+from backend.api.connection import READING, Connection
 from memgen.contract.data_sets.report import Report
 
 PIECE = 2**18  # bytes of a file that are sent at once
-READING = 660.0  # seconds until rows that are read count as unanswered
 
 
 class DataSetCalls(Connection):
@@ -22,7 +21,7 @@ class DataSetCalls(Connection):
     def upload(
         self, open_file: Callable[[], BinaryIO], name: str, size: int, progress: Callable[[int], None] = lambda _: None
     ) -> s.UploadOut:
-        """Send a file of rows, piece by piece.
+        """Send a file of rows or of a checkpoint, piece by piece.
 
         Args:
             open_file: opens it at its beginning; asked again where a busy backend wants it again.

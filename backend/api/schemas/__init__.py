@@ -1,7 +1,17 @@
 """What goes over HTTP: requests and replies, shared by the routes and the client; a module per noun."""
 
 from backend.api.schemas.bulk import BulkDelete, BulkItem, BulkOut, BulkStop
-from backend.api.schemas.checkpoints import AttemptBrief, CheckpointList, CheckpointOut, LineageNode, LineageOut
+from backend.api.schemas.checkpoints import (
+    AttemptBrief,
+    CheckpointCreate,
+    CheckpointDeletion,
+    CheckpointFile,
+    CheckpointList,
+    CheckpointOut,
+    LineageNode,
+    LineageOut,
+    OutsideNode,
+)
 from backend.api.schemas.compare import (
     AnswerPair,
     AnswerPairs,
@@ -92,6 +102,9 @@ __all__ = [
     "BulkStop",
     "Candidates",
     "ChangeOut",
+    "CheckpointCreate",
+    "CheckpointDeletion",
+    "CheckpointFile",
     "CheckpointList",
     "CheckpointOut",
     "CheckpointResult",
@@ -129,6 +142,7 @@ __all__ = [
     "MetricSeries",
     "MetricsOut",
     "NoteRequest",
+    "OutsideNode",
     "PauseRequest",
     "PipelineList",
     "PipelineOut",

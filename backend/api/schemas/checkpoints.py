@@ -2,20 +2,29 @@
 
 from datetime import datetime
 
-from backend.api.schemas.base import ApiReply
+from pydantic import Field, field_validator
+
+from backend.api.schemas.base import ApiReply, ApiRequest
 from backend.api.schemas.labels import LabelledRun
 from memgen.contract.status import AttemptStatus, Cause, RunStatus
 
 
 class CheckpointOut(ApiReply):
-    """What a training run leaves, or will leave: its id is the run's."""
+    """What a training leaves, or will leave, whose number it has; or what came from outside."""
 
     id: int
+    from_outside: bool = False
     stage: str
+    """Of its training; empty where it came from outside."""
     preset: str
     data: str
     note: str
-    run_status: RunStatus
+    run_status: RunStatus | None
+    """Of its training; null where it came from outside."""
+    kind: str | None = None
+    """What was trained last, e.g. `weaver`; `import` for one of the authors' layout."""
+    made_by: str = ""
+    """Its stage, or where it came from, in words."""
     usable: bool
     """Whether the run that was asked about can start from it."""
     reason: str
@@ -34,6 +43,10 @@ class CheckpointOut(ApiReply):
     step: int | None
     parent_id: int | None
     """Checkpoint that it was made from."""
+    parent_outside: bool = False
+    """Whether that one came from outside."""
+    revision: str | None = None
+    """Commit of its base, where one is known."""
     size_bytes: int | None
     folder: str | None
     """Its public path, relative to the home folder."""
@@ -46,6 +59,55 @@ class CheckpointList(ApiReply):
 
     items: list[CheckpointOut]
     next_cursor: str | None = None
+
+
+class CheckpointFile(ApiRequest):
+    """A file of a checkpoint that was uploaded."""
+
+    upload: str = Field(pattern=r"^[0-9a-f]{16}$")
+    """Id of an upload."""
+    path: str = Field(min_length=1, max_length=500)
+    """Where it lies in the checkpoint's folder, e.g. `weaver/weaver/adapter_config.json`."""
+
+
+class CheckpointCreate(ApiRequest):
+    """A checkpoint from outside: ours, or one of the authors' layout."""
+
+    files: list[CheckpointFile] = Field(min_length=1, max_length=50)
+    name: str = Field(min_length=1, max_length=200)
+    """Of the folder that it came from."""
+    preset: str | None = Field(default=None, max_length=200)
+    """Model that it was trained on; null where its manifest names weights of the hub."""
+    data: str = Field(default="", max_length=60)
+    """What it was trained on, for the lists; empty if nobody knows."""
+    note: str = Field(default="", max_length=2000)
+
+    @field_validator("name", "data")
+    @classmethod
+    def _can_be_shown(cls, text: str) -> str:
+        if not text.isprintable():
+            raise ValueError("it holds characters that can't be printed")
+        return text
+
+
+class CheckpointDeletion(ApiReply):
+    """What deleting a checkpoint from outside takes away."""
+
+    id: int
+    bytes: int
+    runs: int
+    """That have started from it; they stay."""
+
+
+class OutsideNode(ApiReply):
+    """A checkpoint from outside that runs started from."""
+
+    id: int
+    preset: str
+    data: str
+    note: str
+    name: str
+    content_hash: str
 
 
 class AttemptBrief(ApiReply):
@@ -82,3 +144,5 @@ class LineageOut(ApiReply):
     """Runs and their descent; parents before children."""
 
     nodes: list[LineageNode]
+    outside: list[OutsideNode] = Field(default_factory=list)
+    """Checkpoints from outside that some of them started from."""

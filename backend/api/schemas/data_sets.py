@@ -12,7 +12,7 @@ from memgen.contract.data_sets.registered import RegisteredRecord, Registration
 
 
 class UploadOut(ApiReply):
-    """A file that was sent, and waits for a day to become a data set."""
+    """A file that was sent, and waits for a day to become part of a data set or a checkpoint."""
 
     id: str
     name: str

@@ -105,6 +105,8 @@ class RunDetail(RunOut):
     attempts: list[AttemptOut]
     scorings: list[ScoringOut] = Field(default_factory=list)
     """An evaluation's scores by every version of the scorer that was used, the newest last."""
+    parent_outside: bool = False
+    """Whether the checkpoint that it starts from came from outside."""
     base_id: int | None = None
     """The base evaluation of its pipeline, where that has succeeded and the run is another evaluation."""
     warnings: list[str]

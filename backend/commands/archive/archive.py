@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memgen.contract.home import AREAS
-from memgen.contract.rundir import models_dir
+from memgen.contract.rundir import added_checkpoints_dir, models_dir
 from memgen.contract.service_files import (
     BACKEND_LOCK,
     LAUNCHER_LOCK,
@@ -34,7 +34,8 @@ TABLE = "backup-files.jsonl"
 """The last one: a line for each file, folder and link before it."""
 _HERE = Path()
 DATABASE, LOGS, MODELS = str(database_file(_HERE)), str(kept_logs_dir(_HERE)), str(models_dir(_HERE))
-FOLDERS = {"backend", LOGS, "runs", "logs", MODELS, str(registered_dir(_HERE)), *AREAS}
+ADDED = str(added_checkpoints_dir(_HERE))
+FOLDERS = {"backend", LOGS, "runs", "logs", MODELS, str(registered_dir(_HERE)), ADDED, *AREAS}
 """Where the service has a folder, nothing else can stand."""
 LEFT_OUT = (
     *(str(make(_HERE)) for make in (redis_dir, services_dir, worker_dir, uploads_dir)),

@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.commands.archive.archive import name_problem, plain, shown
+from backend.commands.archive.archive import ADDED, name_problem, plain, shown
 from memgen.contract.errors import BadInput
 from memgen.contract.home import AREAS
 
@@ -39,6 +39,8 @@ class Snapshot:
                 return self._has_begun(_number(run), _number(number))
             case ("runs", run, *_):
                 return _number(run) <= self.last_run
+            case (top, checkpoint, *_) if top == ADDED:  # numbered with the runs
+                return 0 < _number(checkpoint) <= self.last_run
             case (area, _, _, run, *_) if area in AREAS:
                 return _number(run) <= self.last_run and self.succeeded.get(_number(run), True)
         return True

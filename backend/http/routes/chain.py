@@ -1,15 +1,19 @@
 """Checkpoints and lineage: what a run can start from, and what it came from."""
 
+import shutil
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, status
 
 from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import ContextDep
-from backend.http.routes.parameters import SortedCursor, sort_by
+from backend.http.routes.parameters import Flag, Key, SortedCursor, sort_by
 from backend.http.routes.route import Route
-from backend.services import pipelines, runs
+from backend.services import adding, pipelines, runs
+from backend.services.descent import is_added
+from backend.services.idempotency import once, replayed
+from backend.services.uploads import forget
 from backend.views import checkpoint_list, checkpoints, lineage
 
 router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags=["checkpoints"])
@@ -59,11 +63,53 @@ def get_checkpoint(checkpoint_id: int, context: ContextDep) -> s.CheckpointOut:
     return checkpoints.one(context.database, checkpoint_id, context.home)
 
 
+@router.post("/checkpoints", status_code=status.HTTP_201_CREATED)
+def add_checkpoint(body: s.CheckpointCreate, context: ContextDep, key: Key = None) -> s.CheckpointOut:
+    """Add a checkpoint from outside, whose files were uploaded; one of the authors' layout is turned into ours."""
+    route, sent = "POST /checkpoints", body.model_dump(mode="json")
+    with context.database.read() as session:
+        known = replayed(session, key, route, sent, s.CheckpointOut)
+    if known is not None:
+        return known
+    # hashes and a conversion take seconds or minutes: not in the writer's transaction
+    with adding.looked_at(body.files, body.preset, context.home) as looked, context.database.write() as session:
+
+        def make() -> s.CheckpointOut:
+            added = adding.add(session, looked, body, context.home, at=context.clock())
+            return checkpoints.by_itself(session, added, context.home)
+
+        reply = once(session, key, route, sent, s.CheckpointOut, make, at=context.clock())
+    for file in body.files:
+        forget(context.home, file.upload)
+    return reply
+
+
+@router.delete("/checkpoints/{checkpoint_id}")
+def delete_checkpoint(
+    checkpoint_id: int,
+    context: ContextDep,
+    confirm: Annotated[Flag, Query(description="Without it only what would go is told.")] = False,
+) -> s.CheckpointDeletion:
+    """Delete a checkpoint that came from outside. Runs that started from it stay; while one has not ended it is
+    refused."""
+    with context.database.read() as session:
+        checkpoints.get(session, checkpoint_id)
+        deletion = adding.deletion(session, checkpoint_id, context.home)
+    if not confirm:
+        return deletion
+    with context.database.write() as session:
+        checkpoints.get(session, checkpoint_id)  # somebody may have been faster
+        folder = adding.delete(session, checkpoint_id, context.home)
+    shutil.rmtree(folder, ignore_errors=True)
+    return deletion
+
+
 @router.get("/lineage")
 def get_lineage(context: ContextDep, run: int | None = None, pipeline: int | None = None) -> s.LineageOut:
-    """Which run started from which: a run's family, a pipeline, or the newest runs."""
+    """Which run started from which: a run's family, that of a checkpoint from outside, a pipeline, or the newest
+    runs."""
     with context.database.read() as session:
-        if run is not None:
+        if run is not None and not is_added(session, run):
             runs.get(session, run)
         elif pipeline is not None:
             pipelines.get(session, pipeline)

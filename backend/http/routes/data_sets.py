@@ -45,10 +45,11 @@ def files(context: ContextDep) -> s.DataFiles:
 @router.post("/uploads", status_code=status.HTTP_201_CREATED, openapi_extra={"requestBody": _BODY})
 async def upload(
     request: Request,
-    name: Annotated[str, Query(max_length=300, description="Name of the file; its ending says the format.")],
+    name: Annotated[str, Query(max_length=300, description="Name of the file; of rows its ending says the format.")],
     context: ContextDep,
 ) -> s.UploadOut:
-    """Send a file of rows as the body. It goes to the disk as it comes; one that is cut off leaves nothing."""
+    """Send a file of rows or of a checkpoint as the body. It goes to the disk as it comes; one that is cut off leaves
+    nothing."""
     length = request.headers.get("content-length", "")
     expected = int(length[:20]) if length.isdecimal() else 0
     with await run_in_threadpool(Upload, context.home, name, expected) as receiving:

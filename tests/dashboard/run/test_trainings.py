@@ -84,7 +84,7 @@ def test_trigger_training_shows_what_tells_whether_it_learns(studio: Studio) -> 
         assert word in text
     assert said_progress(app) == ["train: 1 of 4 steps"]
     assert (tiles(app)["Last reward"], tiles(app)["Last insert rate"]) == ("0.250", "25.0 %")
-    assert links(open_page("run", run="2"))["starts from the checkpoint of run 1"] == "run=1"
+    assert links(open_page("run", run="2"))["starts from the checkpoint of run 1"] == "run=1&tab=Checkpoint"
 
 
 def test_weaver_by_rewards_shows_its_rewards_and_how_true_its_replay_is(studio: Studio) -> None:
