@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
 
 from backend.http import problems
@@ -93,12 +93,15 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
     for module in (launch, data_sets, runs, bulk, pipelines, chain, compare, house, worker):
         app.include_router(module.router, prefix="/api/v1")
 
-    @app.get("/docs", include_in_schema=False)
-    @app.get("/redoc", include_in_schema=False)
-    def documentation() -> HTMLResponse:
-        return HTMLResponse(api_page(app.openapi()), headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
-
+    for path in ("/docs", "/redoc"):
+        app.add_api_route(path, _documentation, include_in_schema=False)
     return app
+
+
+def _documentation(request: Request) -> HTMLResponse:
+    # no function inside `create_app`: FastAPI remembers thousands of endpoints, and each would keep its application
+    page = api_page(request.app.openapi())
+    return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
 
 def _ignore(_: str) -> None:
