@@ -1,5 +1,6 @@
 """Fixtures that several rooms of the tests share: a tiny model as an operator's preset, and an empty home."""
 
+import gc
 import json
 import os
 from collections.abc import Generator, Iterator
@@ -20,6 +21,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY = "tiny/qwen2-242k"
+
+
+def pytest_collection_finish() -> None:
+    """Leave out of each later collection of garbage what the libraries hold: Streamlit and trl ask for one per run."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

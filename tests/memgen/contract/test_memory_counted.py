@@ -55,8 +55,23 @@ POINTS = (0, 31, 60, 112, 140, 190)  # of the answers: after the prompt, and fiv
 SHAPE = Shape(rows=4, prompt=152, completion=212)
 
 
-ALWAYS = {"SmolLM3-3B", "Qwen2.5-1.5B-Instruct", "Qwen3-14B"}  # one of each layout that trains differently
-EACH = [pytest.param(one, id=one.short_name, marks=() if one.short_name in ALWAYS else LONG) for one in BUILT_IN]
+LAYERS = 8  # of a model that stands for its layout: each further one costs as much again, in memory and in time
+
+
+def shallow(preset: Preset) -> Preset:
+    """A preset with a few of its layers."""
+    return preset.model_copy(update={"dimensions": preset.dimensions.model_copy(update={"num_layers": LAYERS})})
+
+
+ALWAYS = ("SmolLM3-3B", "Qwen2.5-1.5B-Instruct", "Qwen3-14B")  # one of each layout that trains differently
+EACH = [
+    *(
+        pytest.param(shallow(one), id=f"{one.short_name} {LAYERS} layers")
+        for one in BUILT_IN
+        if one.short_name in ALWAYS
+    ),
+    *(pytest.param(one, id=one.short_name, marks=LONG) for one in BUILT_IN),
+]
 
 
 @pytest.fixture(scope="module", params=EACH)
@@ -159,7 +174,7 @@ def test_step_with_gradient_checkpointing_holds_what_the_planner_says(config: Ru
     ids=lambda config: f"{config.weaver_variant} {config.lora_targets}",
 )
 def test_step_of_an_ablated_weaver_holds_what_the_planner_says(config: WeaverSftConfig) -> None:
-    preset = get_preset("Qwen/Qwen2.5-0.5B-Instruct")
+    preset = shallow(get_preset("Qwen/Qwen2.5-0.5B-Instruct"))
     variant, targets = config.weaver_variant, config.lora_targets
     model = model_of(preset, "meta", torch.bfloat16, variant=variant, lora_targets=targets)
     trained = [parameter for group in model.train_part("weaver").values() for parameter in group]
@@ -277,7 +292,7 @@ def test_width_that_fits_on_a_card_is_planned_as_counted_with_latents(card: int)
 
 
 def test_likelihood_of_solutions_holds_what_the_planner_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    preset = get_preset("Qwen/Qwen2.5-1.5B-Instruct")
+    preset = shallow(get_preset("Qwen/Qwen2.5-1.5B-Instruct"))
     model = model_of(preset, "meta", torch.bfloat16)
     rows = rows_on_meta(PROMPTS, ANSWERS, POINTS)
     monkeypatch.setattr(gold, "_row", lambda _model, ids, *_: next(row for row in rows if row.ids is ids))
@@ -292,7 +307,7 @@ def buffers(stream: RowStream) -> list[torch.Tensor]:
     return [buffer for pair in stream.buffers.layers for buffer in pair]
 
 
-@pytest.mark.parametrize("preset", [BUILT_IN[1]], ids=lambda preset: preset.short_name)
+@pytest.mark.parametrize("preset", [shallow(BUILT_IN[1])], ids=lambda preset: preset.short_name)
 @pytest.mark.parametrize(
     "stage", [LoraSftConfig, LoraGrpoConfig], ids=lambda stage: stage.model_fields["stage"].default
 )
@@ -341,7 +356,7 @@ def loss_of(config: RunConfig, logprobs: torch.Tensor) -> torch.Tensor:
 
 
 def test_rollout_of_lora_grpo_holds_what_the_planner_says() -> None:
-    preset, config = BUILT_IN[1], LoraGrpoConfig(batch_size=4, num_generations=4)
+    preset, config = shallow(BUILT_IN[1]), LoraGrpoConfig(batch_size=4, num_generations=4)
     shape = Shape(rows=4, prompt=152, completion=8, prompt_insertions=0, insertions=0)
     _, lora = with_lora(preset, config)
     cache = DynamicCache()
@@ -360,7 +375,7 @@ def test_rollout_of_lora_grpo_holds_what_the_planner_says() -> None:
 
 @pytest.mark.parametrize("config", TRAININGS[1:], ids=lambda one: one.stage)
 def test_step_from_a_checkpoint_holds_what_the_planner_says_of_its_lora(config: RunConfig) -> None:
-    preset, is_weaver = get_preset("Qwen/Qwen2.5-0.5B-Instruct"), stage_of(config).makes == "weaver"
+    preset, is_weaver = shallow(get_preset("Qwen/Qwen2.5-0.5B-Instruct")), stage_of(config).makes == "weaver"
     config = config.model_copy(update={"checkpoint": "x"})
     wide = Lora(64, LORA_TARGETS["all"])
     start = Parts({"weaver": wide, "trigger": wide}, {})

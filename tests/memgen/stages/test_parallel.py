@@ -97,6 +97,7 @@ def test_weaver_sft_of_two_that_are_killed_and_resumed_equals_that_of_one(home: 
     assert log.count("step 24/24") == 1, "one process speaks"
 
 
+@pytest.mark.long
 def test_trigger_grpo_of_two_that_is_stopped_and_resumed_equals_that_of_one(
     home: Path, tmp_path: Path, weaver: Path
 ) -> None:
