@@ -37,7 +37,7 @@ def choose_checkpoint(
     usable = {str(one.id): one for one in found.items if one.usable}
     others = [one for one in found.items if not one.usable]
     stage, form = forms()[form_name]
-    need = stage.need(form.setting)
+    need = stage.need(config.get("setting", form.setting))
     optional = need is None
     _start(widget_key(field), draft.get("checkpoint"), usable, others, optional)
     chosen: str | None = None

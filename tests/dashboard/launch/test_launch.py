@@ -163,6 +163,12 @@ def test_no_checkpoint_that_fits_says_how_to_get_one(studio: Studio) -> None:
     assert app.button(key="launch").disabled
 
 
+def test_ltpo_without_a_trigger_asks_for_a_weaver_alone(studio: Studio) -> None:
+    app = open_page("launch", what="ltpo_eval")
+    app.segmented_control(key="config_setting").select("weaver+ltpo").run()
+    assert [link.label for link in app.page_link if link.label.startswith("Train")] == ["Train a weaver"]
+
+
 def test_checkpoint_of_the_address_is_chosen_with_its_model(studio: Studio) -> None:
     studio.trained()
     studio.trained(preset=QWEN, revision=COMMIT)
