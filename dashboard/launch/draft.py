@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import streamlit as st
 
+from dashboard.launch.stage_fields import dependent_defaults
 from memgen.contract.pipeline import SHARED, STEPS, PipelineSpec
 
 DRAFTS, KEY, NOTE = "launch_drafts", "launch_idempotency", "launch_note"
@@ -25,9 +26,14 @@ def keep(name: str, values: Mapping[Any, Any]) -> None:
 
 
 def keep_config(form: str, config: Mapping[str, Any]) -> None:
-    """Keep a single run's config: what all steps share for whatever is launched next."""
-    keep(SHARED_DRAFT, {name: value for name, value in config.items() if name in SHARED})
-    keep(form, {name: value for name, value in config.items() if name not in SHARED})
+    """Keep a single run's config: what all steps share for whatever is launched next.
+
+    What has another default because of a choice in this form, e.g. the longest prompt with worked examples, stays with
+    the form.
+    """
+    shared = set(SHARED) - set(dependent_defaults(config["stage"], config))
+    keep(SHARED_DRAFT, draft(SHARED_DRAFT) | {name: value for name, value in config.items() if name in shared})
+    keep(form, {name: value for name, value in config.items() if name not in shared})
 
 
 def keep_spec(spec: PipelineSpec) -> None:

@@ -27,7 +27,7 @@ from memgen.contract.titles import title_of
 def step_form(form_name: str, fields: Sequence[FormField], presets: Sequence[PresetOut]) -> dict[str, Any]:
     """Draw the form and return the config: model, checkpoint, the important fields, the rest folded away."""
     stage, form = forms()[form_name]
-    given = with_dependent_defaults(stage.name, {**draft(form_name), **draft(SHARED_DRAFT)})
+    given = with_dependent_defaults(stage.name, {**draft(SHARED_DRAFT), **draft(form_name)})
     by_name = {field.name: field for field in fields}
     fixed = fixed_fields(form_name, fields)
     for name, setting in form.turns.items():

@@ -304,6 +304,20 @@ def test_style_of_the_prompt_is_chosen_in_words_and_brings_its_defaults(studio: 
     assert not [one for one in open_page("launch", what="weaver_eval").selectbox if one.key == "config_prompt_style"]
 
 
+def test_longest_prompt_that_came_with_worked_examples_stays_with_their_form(studio: Studio) -> None:
+    app = open_page("launch", what="base_eval")
+    app.number_input(key="config_seed").set_value(7).run()
+    app.selectbox(key="config_prompt_style").select("worked_examples").run()
+    for what in ("weaver_sft", "all"):
+        app.segmented_control(key="what").select(what).run()
+        assert app.number_input(key="config_max_prompt_length").value == 1024
+        assert app.number_input(key="config_seed").value == 7
+    app.segmented_control(key="what").select("base_eval").run()
+    assert app.selectbox(key="config_prompt_style").value == "worked_examples"
+    assert app.number_input(key="config_max_prompt_length").value == 4096
+    assert launched(app, studio)["max_prompt_length"] == 4096
+
+
 def test_causal_check_is_chosen_in_words_for_a_weaver_alone(studio: Studio) -> None:
     studio.trained()
     app = open_page("launch", what="weaver_eval")
