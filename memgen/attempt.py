@@ -24,7 +24,7 @@ from memgen.stages.stages import run_stage
 from memgen.stop import Stopped, StopRequest
 
 WAYS_OUT = {
-    OUT_OF_MEMORY: "Lower batch_size or the lengths, or end other programs that hold memory, then resume.",
+    OUT_OF_MEMORY: "Lower {width} or the lengths, or end other programs that hold memory, then resume.",
     CARD_FAILED: "`python -m memgen probe` tells whether the GPU works; `nvidia-smi` and `dmesg` tell more.",
 }
 
@@ -57,7 +57,7 @@ def work(
         monitor.say(str(stopped))
         return Ending(exit_code=EXIT_STOPPED)
     except Exception as error:
-        return _failure(error)
+        return _failure(error, config)
 
 
 def fetch(config: RunConfig, run_dir: RunDir, monitor: Monitor) -> Ending:
@@ -67,11 +67,11 @@ def fetch(config: RunConfig, run_dir: RunDir, monitor: Monitor) -> Ending:
     try:
         keep_fetched(fetch_model(get_preset(config.preset), config.revision, home_of_environment(), monitor), run_dir)
     except Exception as error:
-        return _failure(error)
+        return _failure(error, config)
     return Ending(exit_code=EXIT_DONE)
 
 
-def _failure(error: Exception) -> Ending:
+def _failure(error: Exception, config: RunConfig) -> Ending:
     code = failure_code(error)
     if isinstance(error, BadInput | Diverged) and code == ERROR:
         exit_code = EXIT_BAD_INPUT if isinstance(error, BadInput) else EXIT_ERROR
@@ -81,7 +81,7 @@ def _failure(error: Exception) -> Ending:
         time=time.time(),
         code=code,
         message=f"{type(error).__name__}: {error}",
-        way_out=WAYS_OUT.get(code, ""),
+        way_out=WAYS_OUT.get(code, "").format(width=config.width_field),
         traceback=text[-20_000:],
     )
     return Ending(exit_code=EXIT_ERROR, failed=failed)

@@ -152,7 +152,7 @@ def _what_to_lower(config: RunConfig, need: MemoryPlan, memory: list[int]) -> st
     if need.total - need.activations - need.caches > sum(memory):
         smaller = "a smaller model, or more or larger GPUs"
         return f"Choose dtype bfloat16, {smaller}." if config.dtype == "float32" else f"Choose {smaller}."
-    ways = "Lower batch_size or max_completion_length"
+    ways = f"Lower {config.width_field} or max_completion_length"
     if getattr(config, "gradient_checkpointing", True) is False:  # it has this way out and does not use it
         return f"{ways}, or set gradient_checkpointing."
     return f"{ways}."

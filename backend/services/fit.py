@@ -15,8 +15,6 @@ from memgen.contract.planner.placement import Placement, gib, place
 from memgen.contract.planner.width import rows_of_a_process, rows_that_fit
 from memgen.contract.presets import get_preset
 
-LOWER = "Lower batch_size or the lengths."
-
 
 def plan_on(config: RunConfig, device: str, start: Parts | None) -> MemoryPlan:
     """Memory of a config on a kind of device; `start` is what its checkpoint has."""
@@ -75,6 +73,11 @@ def too_large(config: RunConfig, slots: Sequence[SlotReport], start: Parts | Non
     each = largest.device_memory
     has = gib(each[0]) if len(each) == 1 else f"{len(each)} GPUs of {gib(min(each))}"
     return f"it needs {gib(plan_on(config, largest.device, start).total)}, the largest slot has {has}."
+
+
+def what_to_lower(config: RunConfig) -> str:
+    """The way out for a config that no slot holds."""
+    return f"Lower {config.width_field} or the lengths."
 
 
 def held_by_others(session: Session, run: Run, slot: SlotReport) -> str | None:

@@ -81,9 +81,9 @@ class Waiting:
             if fit.place_run(self._session, run, slot.device, slot.device_memory)
         ]
         if not fitting:
-            start = start_of(self._session, run.parent_id)
-            said = fit.too_large(parse_config(run.config), [slot for _, slot in self._slots], start)
-            return f"{said[:1].upper()}{said[1:]} {fit.LOWER}"
+            config, start = parse_config(run.config), start_of(self._session, run.parent_id)
+            said = fit.too_large(config, [slot for _, slot in self._slots], start)
+            return f"{said[:1].upper()}{said[1:]} {fit.what_to_lower(config)}"
         well = [(host, slot) for host, slot in fitting if slot.sick is None]
         if not well:
             return _sick(*fitting[0])

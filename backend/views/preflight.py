@@ -140,7 +140,7 @@ def _warnings(
     if not slots:
         warnings.append("No worker is alive: the run will wait. `make up` starts one.")
     elif not fits:
-        warnings.append(f"The run will wait: {fit.too_large(config, slots, start)} {fit.LOWER}")
+        warnings.append(f"The run will wait: {fit.too_large(config, slots, start)} {fit.what_to_lower(config)}")
     warnings += [f"Slot {slot.name} takes no work now: {slot.sick.reason}" for slot in slots if slot.sick]
     if broker != "ok":
         warnings.append(f"Redis can't be reached ({broker}): the run is stored and starts when it is back.")

@@ -38,6 +38,8 @@ def test_memory_prints_the_parts_and_says_whether_the_gpus_hold_the_run() -> Non
     assert memgen(*large, "--gpu-memory", "16").stdout.endswith("Choose a smaller model, or more or larger GPUs.\n")
     lower = memgen(*large, "--gpu-memory", "40", "--batch-size", "100").stdout
     assert "Lower batch_size or max_completion_length" in lower
+    lower = memgen("memory", "--stage", "weaver_grpo", "--set", "micro_batch_size=8", "--gpu-memory", "8").stdout
+    assert "Lower micro_batch_size or max_completion_length" in lower
 
 
 def test_memory_counts_the_lora_of_the_checkpoint_that_is_named(tmp_path: Path) -> None:

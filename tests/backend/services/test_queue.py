@@ -179,6 +179,14 @@ def test_pause_needs_a_body(backend: Backend) -> None:
     check_problem(backend.user("POST", "/queue/pause"), 422, "invalid_request")
 
 
+def test_training_that_no_slot_holds_is_to_work_on_fewer_rows_at_a_time(backend: Backend) -> None:
+    training = backend.submit(stage="weaver_sft", num_questions=8)
+    backend.announce(slots=[SLOT | {"total_memory": 2**20}])
+    assert waits_for(backend, training).endswith("Lower micro_batch_size or the lengths.")
+    warnings = backend.user("POST", "/preflight", json={"config": backend.run(training)["config"]}).json()["warnings"]
+    assert any(one.endswith("Lower micro_batch_size or the lengths.") for one in warnings)
+
+
 def test_each_reason_to_wait_is_said(backend: Backend) -> None:
     first = backend.submit()
     assert waits_for(backend, first) == "No worker is alive. Start one with `make up`."
