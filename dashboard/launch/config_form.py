@@ -34,8 +34,8 @@ class FormField:
     minimum: float | None = None
     maximum: float | None = None
     max_length: int | None = None
-    words: Mapping[Any, str] = dataclass_field(default_factory=dict)
-    """What people read for a choice, where that is not the choice itself."""
+    words: Mapping[str, str] = dataclass_field(default_factory=dict)
+    """What people read for a choice, by its text, where that is not the choice itself."""
     label: str = ""
     """What people read for the field."""
 
@@ -63,6 +63,8 @@ def _field(name: str, part: dict[str, Any], schema: Mapping[str, Any]) -> FormFi
     choices: tuple[Any, ...] = tuple(kind_part.get("enum", ()))
     if "const" in kind_part:
         choices = (kind_part["const"],)
+    if kind_part.get("type") == "integer" and WORDS in part:  # each number has a word
+        choices = tuple(int(number) for number in part[WORDS])
     kind: Kind
     if len(choices) == 1 and not nullable:
         kind, default = "const", choices[0]
@@ -76,8 +78,9 @@ def _field(name: str, part: dict[str, Any], schema: Mapping[str, Any]) -> FormFi
     if kind == "integer":
         minimum = kind_part["exclusiveMinimum"] + 1 if "exclusiveMinimum" in kind_part else minimum
         maximum = kind_part["exclusiveMaximum"] - 1 if "exclusiveMaximum" in kind_part else maximum
+    bounds = "" if choices else range_text(kind_part)
     return FormField(
-        name, kind, default, f"{help_text} {range_text(kind_part)}".strip(), nullable, empty, choices, minimum, maximum,
+        name, kind, default, f"{help_text} {bounds}".strip(), nullable, empty, choices, minimum, maximum,
         kind_part.get("maxLength"), part.get(WORDS, {}), part.get("title") or title_of(name),
     )  # fmt: skip
 
@@ -228,7 +231,7 @@ def _choice(field: FormField, key: str, empty: str, on_change: Callable[[], None
 
 
 def _choice_text(field: FormField, empty: str, choice: object) -> str:
-    return empty if choice is None else field.words.get(choice, str(choice))
+    return empty if choice is None else field.words.get(str(choice), str(choice))
 
 
 def _number(field: FormField, key: str, empty: str) -> int | float | None:

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from memgen.contract.added_fields import Added, as_stored
 from memgen.contract.asking import ZERO_SHOT, Asking
-from memgen.contract.data_sets.field import DataName
+from memgen.contract.data_sets.field import WORDS, DataName
 from memgen.contract.data_sets.record import Split
 from memgen.contract.data_sets.registry import DEFAULT
 from memgen.contract.errors import BadInput
@@ -26,6 +27,8 @@ LENGTHS = ("prompt_latents_len", "inference_latents_len")
 LIMITS = ("max_prompt_aug_num", "max_inference_aug_num")
 INSERTION = (*LIMITS, "guard_numbers")
 """What the insertion rule depends on; a checkpoint carries it along with its lengths."""
+GUARD_WORDS: JsonDict = {WORDS: {"0": "off", "1": "on"}}
+"""What people read for `guard_numbers`."""
 USUAL = {
     "prompt_latents_len": 8,
     "inference_latents_len": 8,
@@ -147,8 +150,8 @@ class Evaluation(StageConfig):
     """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's."""
     max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)
     """Most insertions after delimiters in an answer; empty takes the checkpoint's."""
-    guard_numbers: Annotated[int | None, Added(None)] = Field(default=None, ge=0, le=1)
-    """1 inserts nothing inside numbers and `<<...>>`, 0 does; empty takes the checkpoint's."""
+    guard_numbers: Annotated[int | None, Added(None)] = Field(default=None, ge=0, le=1, json_schema_extra=GUARD_WORDS)
+    """Whether nothing is inserted inside numbers and `<<...>>`: 1 or 0; empty takes the checkpoint's."""
     prompt_latents_len: int | None = Field(default=None, ge=1, le=1024)
     """Latents at the end of the prompt. They are the checkpoint's; a number here must agree with it."""
     inference_latents_len: int | None = Field(default=None, ge=1, le=1024)

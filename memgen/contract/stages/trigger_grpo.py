@@ -12,7 +12,7 @@ from memgen.contract.planner.parts import Lora, Parts
 from memgen.contract.planner.shapes import Pass, Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
-from memgen.contract.stage_configs import INSERTION, LENGTHS, FromRewards, WovenTraining, some_insertion
+from memgen.contract.stage_configs import GUARD_WORDS, INSERTION, LENGTHS, FromRewards, WovenTraining, some_insertion
 from memgen.contract.stages import trainings
 
 PenaltyForm = Literal["decision", "rate"]
@@ -71,8 +71,8 @@ class TriggerGrpoConfig(WovenTraining, FromRewards):
     """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's."""
     max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)
     """Most insertions after delimiters in an answer; empty takes the checkpoint's."""
-    guard_numbers: Annotated[int | None, Added(None)] = Field(default=None, ge=0, le=1)
-    """1 inserts nothing inside numbers and `<<...>>`, 0 does; empty takes the checkpoint's."""
+    guard_numbers: Annotated[int | None, Added(None)] = Field(default=None, ge=0, le=1, json_schema_extra=GUARD_WORDS)
+    """Whether nothing is inserted inside numbers and `<<...>>`: 1 or 0; empty takes the checkpoint's."""
 
     _something_is_inserted = field_validator("max_inference_aug_num")(some_insertion)
 

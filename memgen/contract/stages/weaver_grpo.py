@@ -10,7 +10,15 @@ from memgen.contract.planner.parts import Parts, number_of
 from memgen.contract.planner.shapes import Shape, batch_of_answers
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Figure, Form, Launch, Memory, Next, Panel, Stage, Work
-from memgen.contract.stage_configs import INSERTION, LENGTHS, USUAL, FromRewards, WovenTraining, some_insertion
+from memgen.contract.stage_configs import (
+    GUARD_WORDS,
+    INSERTION,
+    LENGTHS,
+    USUAL,
+    FromRewards,
+    WovenTraining,
+    some_insertion,
+)
 from memgen.contract.stages import trainings, weaver_trainings
 from memgen.contract.weaver_variants import TargetsOfCheckpoint, VariantOfCheckpoint, told
 
@@ -68,8 +76,8 @@ class WeaverGrpoConfig(WovenTraining, FromRewards):
     """Insertions at the end of the prompt, 0 or 1; empty takes the checkpoint's, anew 1."""
     max_inference_aug_num: int | None = Field(default=None, ge=0, le=1000)
     """Most insertions after delimiters in an answer; empty takes the checkpoint's, anew 5."""
-    guard_numbers: int | None = Field(default=None, ge=0, le=1)
-    """1 inserts nothing inside numbers and `<<...>>`, 0 does; empty takes the checkpoint's, anew 0."""
+    guard_numbers: int | None = Field(default=None, ge=0, le=1, json_schema_extra=GUARD_WORDS)
+    """Whether nothing is inserted inside numbers and `<<...>>`: 1 or 0; empty takes the checkpoint's, anew 0."""
     lora_r: int | None = Field(default=None, ge=1, le=1024)
     """Rank of both adapters' LoRA; empty takes the checkpoint's, anew 16. A number must agree with a checkpoint."""
     lora_alpha: int = Field(default=32, ge=1, le=4096)

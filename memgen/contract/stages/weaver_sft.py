@@ -10,7 +10,7 @@ from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.shapes import Shape, batch_of_solutions
 from memgen.contract.presets import Dimensions
 from memgen.contract.stage import Charts, Form, Launch, Memory, Next, Panel, Stage, Work
-from memgen.contract.stage_configs import LENGTHS, LIMITS, USUAL, WovenTraining, some_insertion
+from memgen.contract.stage_configs import GUARD_WORDS, LENGTHS, LIMITS, USUAL, WovenTraining, some_insertion
 from memgen.contract.stages import trainings, weaver_trainings
 from memgen.contract.weaver_variants import TargetsField, VariantField, told
 
@@ -48,9 +48,10 @@ class WeaverSftConfig(WovenTraining):
     """Insertions at the end of the prompt, 0 or 1."""
     max_inference_aug_num: int = Field(default=USUAL["max_inference_aug_num"], ge=0, le=1000)
     """Most insertions after delimiters in an answer."""
-    guard_numbers: Annotated[int, Added(0)] = Field(default=0, ge=0, le=1)
-    """1 inserts nothing inside numbers and `<<...>>`, as far as the text up to a delimiter tells: a full stop directly
-    after a digit gets no latents, even where it ends a sentence. 0, as the method has it, inserts there, too."""
+    guard_numbers: Annotated[int, Added(0)] = Field(default=0, ge=0, le=1, json_schema_extra=GUARD_WORDS)
+    """Whether nothing is inserted inside numbers and `<<...>>`, as far as the text up to a delimiter tells: with 1 a
+    full stop directly after a digit gets no latents, even where it ends a sentence; 0, as the method has it, inserts
+    there, too."""
     skip_probability: float = Field(default=0.0, ge=0, lt=1)
     """How likely a delimiter of a training example gets no latents, drawn anew at each step; the prompt keeps its own.
     0 inserts at the first delimiters up to the limit, as the released code does; the paper inserts at random

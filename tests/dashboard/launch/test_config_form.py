@@ -49,6 +49,18 @@ def test_kinds_bounds_and_choices_come_from_the_schema() -> None:
     )
 
 
+def test_number_whose_values_have_words_is_a_choice() -> None:
+    guard = FIELDS["guard_numbers"]
+    assert (guard.kind, guard.nullable, guard.choices) == ("enum", True, (0, 1))
+    assert "at most" not in guard.help
+    box = run_form().selectbox(key="config_guard_numbers")
+    assert (box.options, box.value) == (["all", "off", "on"], None)
+    app = box.select(1).run()
+    assert app.session_state["result"]["guard_numbers"] == 1
+    of_training = next(one for one in form_fields(WeaverSftConfig.model_json_schema()) if one.name == "guard_numbers")
+    assert (of_training.kind, of_training.nullable, of_training.default) == ("enum", False, 0)
+
+
 def test_help_is_the_description_on_one_line() -> None:
     assert "\n" not in FIELDS["num_questions"].help
     assert FIELDS["num_questions"].help.startswith("How many questions")
