@@ -9,6 +9,7 @@ import traceback
 from pydantic import BaseModel, ConfigDict
 
 from memgen.card_errors import CARD_FAILED, ERROR, OUT_OF_MEMORY, failure_code
+from memgen.contract import ways_out
 from memgen.contract.config import RunConfig
 from memgen.contract.data_sets.folders import folder_of
 from memgen.contract.data_sets.registry import data_set
@@ -24,7 +25,7 @@ from memgen.stages.stages import run_stage
 from memgen.stop import Stopped, StopRequest
 
 WAYS_OUT = {
-    OUT_OF_MEMORY: "Lower {width} or the lengths, or end other programs that hold memory, then resume.",
+    OUT_OF_MEMORY: ways_out.OUT_OF_MEMORY,
     CARD_FAILED: "`python -m memgen probe` tells whether the GPU works; `nvidia-smi` and `dmesg` tell more.",
 }
 
@@ -57,7 +58,7 @@ def work(
         monitor.say(str(stopped))
         return Ending(exit_code=EXIT_STOPPED)
     except Exception as error:
-        return _failure(error, config)
+        return _failure(error)
 
 
 def fetch(config: RunConfig, run_dir: RunDir, monitor: Monitor) -> Ending:
@@ -67,11 +68,11 @@ def fetch(config: RunConfig, run_dir: RunDir, monitor: Monitor) -> Ending:
     try:
         keep_fetched(fetch_model(get_preset(config.preset), config.revision, home_of_environment(), monitor), run_dir)
     except Exception as error:
-        return _failure(error, config)
+        return _failure(error)
     return Ending(exit_code=EXIT_DONE)
 
 
-def _failure(error: Exception, config: RunConfig) -> Ending:
+def _failure(error: Exception) -> Ending:
     code = failure_code(error)
     if isinstance(error, BadInput | Diverged) and code == ERROR:
         exit_code = EXIT_BAD_INPUT if isinstance(error, BadInput) else EXIT_ERROR
@@ -81,7 +82,7 @@ def _failure(error: Exception, config: RunConfig) -> Ending:
         time=time.time(),
         code=code,
         message=f"{type(error).__name__}: {error}",
-        way_out=WAYS_OUT.get(code, "").format(width=config.width_field),
+        way_out=WAYS_OUT.get(code, ""),
         traceback=text[-20_000:],
     )
     return Ending(exit_code=EXIT_ERROR, failed=failed)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from backend.api.schemas import FinishRequest
+from memgen.contract import ways_out
 from memgen.contract.errors import BadInput
 from memgen.contract.events import Failed, read_event
 from memgen.contract.machine import machine_name
@@ -136,10 +137,11 @@ def _full_disk(folder: Path) -> Problem | None:
 
 def _killed(number: int) -> Problem:
     name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
-    way_out = "Somebody or something on the machine ended it; resume the run."
-    if number == signal.SIGKILL:
-        way_out = "If nobody killed it, the machine ran out of memory: lower batch_size or the lengths, then resume."
-    return Problem(code="killed", message=f"The trainer was killed by signal {number} ({name}).", way_out=way_out)
+    return Problem(
+        code="killed",
+        message=f"The trainer was killed by signal {number} ({name}).",
+        way_out=ways_out.of_signal(number),
+    )
 
 
 def _survey(folder: RunDir, flaws: list[str]) -> CheckpointReport | None:

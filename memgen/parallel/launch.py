@@ -19,6 +19,7 @@ from accelerate.utils import patch_environment
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from memgen.attempt import Ending
+from memgen.contract import ways_out
 from memgen.contract.config import RunConfig
 from memgen.contract.errors import BadInput
 from memgen.contract.events import Failed
@@ -125,13 +126,10 @@ def cause(folder: RankFolder, exit_codes: dict[int, int]) -> Ending:
         failed = Failed(time=time.time(), code="error", message=message, way_out="Its error is in the log.")
         return Ending(exit_code=EXIT_ERROR, failed=failed)
     rank, number = next(iter((struck or signals).items()))
-    way_out = "Somebody or something on the machine ended it; resume the run."
-    if number == signal.SIGKILL:
-        way_out = "If nobody killed it, the machine ran out of memory: lower batch_size or the lengths, then resume."
     failed = Failed(
         time=time.time(),
         code="killed",
         message=f"process {rank} of the run was killed by signal {number} ({signal.Signals(number).name})",
-        way_out=way_out,
+        way_out=ways_out.of_signal(number),
     )
     return Ending(exit_code=EXIT_ERROR, failed=failed)

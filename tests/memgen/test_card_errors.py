@@ -6,8 +6,6 @@ import torch
 from memgen.attempt import WAYS_OUT, _failure
 from memgen.card_errors import CARD_FAILED, ERROR, OUT_OF_MEMORY, failure_code
 from memgen.contract.errors import BadInput, Diverged
-from memgen.contract.stages.evaluate import EvaluateConfig
-from memgen.contract.stages.weaver_grpo import WeaverGrpoConfig
 from memgen.contract.status import CAUSE_OF_CODE, Cause
 
 
@@ -59,24 +57,14 @@ def test_error_behind_another_counts_and_a_ring_of_causes_ends() -> None:
 @pytest.mark.parametrize("code", [OUT_OF_MEMORY, CARD_FAILED])
 def test_failure_has_a_way_out_and_a_cause(code: str) -> None:
     error = MemoryError() if code == OUT_OF_MEMORY else accelerator_error("CUDA error: unknown error")
-    ending = _failure(error, EvaluateConfig())
+    ending = _failure(error)
     assert ending.failed is not None
-    assert (ending.exit_code, ending.failed.code, ending.failed.way_out) == (
-        1,
-        code,
-        WAYS_OUT[code].format(width="batch_size"),
-    )
+    assert (ending.exit_code, ending.failed.code, ending.failed.way_out) == (1, code, WAYS_OUT[code])
     assert CAUSE_OF_CODE[code] in {Cause.OUT_OF_MEMORY, Cause.CARD}
-
-
-def test_training_in_pieces_that_is_out_of_memory_is_told_to_lower_the_rows_of_a_piece() -> None:
-    failed = _failure(MemoryError(), WeaverGrpoConfig()).failed
-    assert failed is not None
-    assert failed.way_out.startswith("Lower micro_batch_size or the lengths")
 
 
 def test_bad_input_and_divergence_keep_their_own_words() -> None:
     for error in (BadInput("a_code", "a message"), Diverged("a loss is no number", "lower it")):
-        ending = _failure(error, EvaluateConfig())
+        ending = _failure(error)
         assert ending.failed is not None
         assert ending.failed.code == error.problem.code

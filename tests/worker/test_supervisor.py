@@ -174,6 +174,8 @@ def test_killed_trainer_is_told_with_its_signal(house: House, tiny_config: dict[
     assert (run.status, run.cause, run.exit_code) == (RunStatus.FAILED, Cause.KILLED, -9)
     assert run.failure is not None
     assert "SIGKILL" in run.failure.message
+    assert run.failure.way_out.startswith("Resume the run, if somebody killed it.")
+    assert "Launch it again with fewer rows at the same time" in run.failure.way_out
 
 
 def test_save_and_stop_is_obeyed_and_the_run_goes_on_where_it_was(house: House, tiny_config: dict[str, object]) -> None:

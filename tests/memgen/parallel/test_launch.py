@@ -47,6 +47,7 @@ def test_rank_that_was_killed_is_the_cause_whatever_others_say(tmp_path: Path, n
     assert ending.failed is not None
     assert (ending.exit_code, ending.failed.code) == (EXIT_ERROR, "killed")
     assert f"process 1 of the run was killed by signal {number:d} ({number.name})" in ending.failed.message
+    assert ("micro_batch_size" in ending.failed.way_out) is (number is signal.SIGKILL)
 
 
 def test_rank_that_says_nothing_is_named(tmp_path: Path) -> None:
