@@ -171,6 +171,12 @@ def take_answers(session: Session, attempt: Attempt, offset: int, data: bytes) -
     return attempt.answers_offset
 
 
+def take_saved_steps(session: Session, attempt: Attempt, steps: Sequence[int]) -> None:
+    """Count the checkpoints that lie in an attempt's folder: a trainer may die before it tells of one."""
+    attempt.checkpoint_step = max([*steps, attempt.checkpoint_step or 0]) or None
+    session.add(attempt)
+
+
 def checked(stage: str, folder: RunDir, request: FinishRequest) -> FinishRequest:
     """The end of an attempt as it can be taken: with the checkpoint of a training, else as a failure that says why not.
 

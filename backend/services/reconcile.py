@@ -174,6 +174,7 @@ class Reconciler:
         events = _rest(folder.events, attempt.events_offset)
         ingest.take_events(session, attempt, attempt.events_offset, events, at=now)
         ingest.take_answers(session, attempt, attempt.answers_offset, _rest(folder.answers, attempt.answers_offset))
+        ingest.take_saved_steps(session, attempt, folder.saved_steps())
         path = kept_log(self._settings.home, attempt.run_id, attempt.number)
         if log_rest := _rest(folder.log, attempt.log_offset):
             try:

@@ -96,12 +96,13 @@ def finish(attempt_id: int, body: s.FinishRequest, token: AttemptToken, context:
         attempt = ingest.attempt_of(session, attempt_id, token)
         stage = session.get_one(Run, attempt.run_id).stage
         folder = attempt_dir(context.home, attempt.run_id, attempt.number, stage)
-    end = ingest.checked(stage, folder, body)  # looks at files: not in the writer's transaction
+    end, steps = ingest.checked(stage, folder, body), folder.saved_steps()  # files: not in the writer's transaction
     with context.database.write() as session:
         attempt = ingest.attempt_of(session, attempt_id, token)
         if ingest.was_taken(attempt, end):
             return s.FinishReply()
         attempt = ingest.authorize(session, attempt_id, token)
+        ingest.take_saved_steps(session, attempt, steps)
         actor = f"worker {attempt.host}"
         has_succeeded = ingest.finish(
             session,

@@ -47,6 +47,20 @@ def test_attempt_that_does_not_beat_is_lost_after_its_lease_and_tried_again(back
     assert (lost["actor"], lost["detail"]) == ("reconciler", "last heard of at generate on lab, slot cpu")
 
 
+@pytest.mark.parametrize("is_lost", [False, True], ids=["killed", "lost"])
+def test_checkpoint_that_was_saved_and_not_told_of_is_resumed_from(backend: Backend, is_lost: bool) -> None:
+    attempt = backend.started(stage="weaver_sft", num_questions=8)
+    for step in (2, 4):
+        attempt_dir(backend.home, attempt.run_id, 1, "weaver_sft").checkpoint(step).mkdir(parents=True)
+    if is_lost:
+        wait_in_rounds(backend, 70)
+    else:
+        attempt.finish("failed", "killed")
+        assert backend.run(1)["resume_reason"] == "Continues after step 4 of attempt 1."
+        backend.user("POST", "/runs/1/resume", json={})
+    assert backend.run(1)["attempts"][1]["resumes"] == 1
+
+
 def test_reports_after_the_loss_are_stale_and_publish_nothing(backend: Backend, attempt: Held) -> None:
     wait_in_rounds(backend, 65)
     check_problem(attempt.beat(), 409, "stale_attempt")
