@@ -48,7 +48,7 @@ from memgen.stages.loading import Loaded
 from memgen.stages.training import KEPT, LOWER, has_fused_adamw, tell_step
 from memgen.stop import Stopped
 
-NOTES = "notes.json"
+NOTES, TOKENS = "notes.json", "tokens_seen"
 KEPT_FILES = (WEIGHTS, OPTIMIZER, "scheduler.pt", "rng_state.pth", "trainer_state.json")
 TOLD = {  # of what trl logs, and its names in our metrics
     **{
@@ -58,7 +58,7 @@ TOLD = {  # of what trl logs, and its names in our metrics
             "reward_std", "frac_reward_zero_std", "completions/mean_length",
         )
     },
-    "num_tokens": "tokens_seen",
+    "num_tokens": TOKENS,
     "completions/clipped_ratio": "completions/truncated",
 }  # fmt: skip
 Validate = Callable[[Trainer], float | None]
@@ -166,6 +166,8 @@ class Course(TrainerCallback):
         self._block = block
         self._notes = _notes(resumed[0]) if resumed else {}
         self._seconds_before = self._notes.pop("seconds", 0.0)
+        self._tokens_before = self._notes.pop(TOKENS, None)
+        self._tokens_missed = 0.0
         self._trainer: Trainer
         self._stopped: StopMode | None = None
         self._began = self._step_began = time.perf_counter()
@@ -214,6 +216,8 @@ class Course(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """The first measurement."""
+        if self._tokens_before is not None:  # SFTTrainer counts from 0 again, GRPOTrainer in the state that it resumes
+            self._tokens_missed = self._tokens_before - state.num_input_tokens_seen
         self._measure(state.global_step)
 
     def on_step_begin(
@@ -239,6 +243,8 @@ class Course(TrainerCallback):
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise Diverged(f"loss {loss}, gradient norm {norm} at step {done}: the training has diverged", LOWER)
         told = {TOLD[name]: float(value) for name, value in numbers.items() if name in TOLD and value is not None}
+        if TOKENS in told:
+            told[TOKENS] += self._tokens_missed
         if self._epochs is not None:
             told["epoch"] = self._epochs(done)
         self._metrics = {**told, "step_seconds": time.perf_counter() - self._step_began}
@@ -258,11 +264,15 @@ class Course(TrainerCallback):
         self._check_weights(step)
         written, folder = work_dir(self._context) / f"checkpoint-{step}", run_dir.checkpoint(step)
 
+        notes = {**self._notes, "seconds": self._seconds()}
+        if TOKENS in self._metrics:
+            notes[TOKENS] = self._metrics[TOKENS]
+
         def write(work: Path) -> None:
             for name in KEPT_FILES:
                 shutil.move(written / name, work / name)
             write_config(self._model, work, self._loaded.identity)
-            (work / NOTES).write_text(json.dumps({**self._notes, "seconds": self._seconds()}))
+            (work / NOTES).write_text(json.dumps(notes))
 
         if not folder.exists():
             save_files(folder, write, self._manifest(step))

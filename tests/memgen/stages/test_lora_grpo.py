@@ -91,7 +91,7 @@ def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
         kill_after(patch, 7)
         run(home, tmp_path / "first", config)
     run(home, tmp_path / "second", config, resume=tmp_path / "first")
-    for name in ("train/loss", "train/reward", "train/grad_norm", "train/learning_rate"):
+    for name in ("train/loss", "train/reward", "train/grad_norm", "train/learning_rate", "train/tokens_seen"):
         whole = metric(tmp_path / "whole", name)
         first, second = (metric(tmp_path / part, name) for part in ("first", "second"))
         assert min(second) == 7

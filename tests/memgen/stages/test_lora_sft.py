@@ -93,7 +93,7 @@ def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
     resumed = run(home, tmp_path / "second", config, resume=tmp_path / "first")
     assert resumed["eval_loss_before"] == result["eval_loss_before"]
     assert resumed["seconds"] > sum(metric(tmp_path / "second", "train/step_seconds").values())
-    for name in ("train/loss", "train/grad_norm", "train/learning_rate"):
+    for name in ("train/loss", "train/grad_norm", "train/learning_rate", "train/tokens_seen"):
         whole = metric(tmp_path / "whole", name)
         first, second = (metric(tmp_path / part, name) for part in ("first", "second"))
         assert (list(first), min(second), max(second)) == (list(range(1, steps + 1)), 2 * (steps // 2) + 1, 9)
