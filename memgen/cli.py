@@ -272,13 +272,14 @@ def _prepare(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> None
 
 def _run(config: RunConfig, run_dir: RunDir, earlier: RunDir | None) -> int:
     from memgen.attempt import tell, work
+    from memgen.machine_readings import machine_readings
     from memgen.monitor import Monitor
     from memgen.parallel.team import Team
     from memgen.stop import StopRequest
 
     stop = StopRequest(run_dir.stop)
     stop.listen()
-    with closing(Monitor(run_dir.events)) as monitor:
+    with closing(Monitor(run_dir.events, machine=machine_readings)) as monitor:
         ending = work(config, run_dir, earlier, monitor, stop, Team())
         tell(ending, monitor)
     return ending.exit_code

@@ -6,7 +6,7 @@ are out of bounds, and what the terminal's encoding can't show is written as an 
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,6 +19,9 @@ from rich.progress import Progress as Bar
 from memgen.contract import events as ev
 from memgen.contract.errors import first_error
 
+MACHINE_SECONDS = 5.0
+"""At least, between two readings of the machine."""
+
 
 class Monitor:
     """Appends events to a run folder and shows progress on a terminal.
@@ -27,13 +30,21 @@ class Monitor:
         path: the events file, or None to write none.
         show: where people read along; a bar if it is a terminal, else plain lines.
         clock: seconds since 1970.
+        machine: reads what the machine does, by the names of metrics.
     """
 
     def __init__(
-        self, path: Path | None, *, show: TextIO | None = None, clock: Callable[[], float] = time.time
+        self,
+        path: Path | None,
+        *,
+        show: TextIO | None = None,
+        clock: Callable[[], float] = time.time,
+        machine: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         self._file = _append_to(path) if path is not None else None
         self._clock = clock
+        self._machine = machine
+        self._machine_read_at = -MACHINE_SECONDS
         self._out = show or sys.stdout
         self._complained = False
         self._bar: Bar | None = None
@@ -74,6 +85,14 @@ class Monitor:
     def metric(self, name: str, step: int, value: float) -> None:
         """One number of one step."""
         self._emit(ev.Metric, name=name, step=step, value=value)
+
+    def machine(self, step: int) -> None:
+        """What the machine does at a step; where steps are short, at some of them."""
+        now = self._clock()
+        if now - self._machine_read_at >= MACHINE_SECONDS:
+            self._machine_read_at = now
+            for name, value in self._machine().items():
+                self.metric(name, step, value)
 
     def warn(self, code: str, message: str) -> None:
         """Something to know that does not end the run."""

@@ -31,7 +31,14 @@ _SEEK = text(
 
 
 def metrics(
-    session: Session, run_id: int, *, name: str | None, since: int | None, max_points: int, attempt: int | None = None
+    session: Session,
+    run_id: int,
+    *,
+    name: str | None,
+    since: int | None = None,
+    until: int | None = None,
+    max_points: int,
+    attempt: int | None = None,
 ) -> list[s.MetricSeries]:
     """Metrics of a run since it last started from nothing; of a step that several attempts reported the last counts.
 
@@ -40,17 +47,19 @@ def metrics(
         run_id: of the run.
         name: of one metric; None for all.
         since: only steps after this one.
+        until: only steps up to this one.
         max_points: most points of a series; of a longer one points at even distances, first and last among them.
         attempt: only what this one reported.
 
     Raises:
-        OverflowError: `since` is larger than the database's numbers.
+        OverflowError: `since` or `until` is larger than the database's numbers.
     """
-    if since is not None and abs(since) > LARGEST_INTEGER:
-        raise OverflowError(f"since={since}")
+    for given in (since, until):
+        if given is not None and abs(given) > LARGEST_INTEGER:
+            raise OverflowError(f"step {given}")
     names = list(_names(session, run_id)) if name is None else [name]
     attempts = (lifecycle.start_of(session, run_id), LARGEST_INTEGER) if attempt is None else (attempt, attempt)
-    found = {one: _points(session, run_id, one, since, max_points, attempts) for one in names}
+    found = {one: _points(session, run_id, one, (since, until), max_points, attempts) for one in names}
     return [
         s.MetricSeries(
             name=one,
@@ -73,16 +82,23 @@ def _names(session: Session, run_id: int) -> Iterator[str]:
 
 
 def _points(
-    session: Session, run_id: int, name: str, since: int | None, max_points: int, attempts: tuple[int, int]
+    session: Session,
+    run_id: int,
+    name: str,
+    steps_between: tuple[int | None, int | None],
+    max_points: int,
+    attempts: tuple[int, int],
 ) -> list[Point]:
     own = [col(Metric.run_id) == run_id, col(Metric.name) == name]
-    start, end = attempts
+    (since, until), (start, end) = steps_between, attempts
     if start > 1:
         own.append(col(Metric.attempt) >= start)
     if end < LARGEST_INTEGER:
         own.append(col(Metric.attempt) <= end)
     if since is not None:
         own.append(col(Metric.step) > since)
+    if until is not None:
+        own.append(col(Metric.step) <= until)
     columns = select(Metric.step, Metric.value, Metric.time).where(*own).order_by(col(Metric.step), col(Metric.attempt))
     steps = select(Metric.step).where(*own).distinct().limit(max_points + 1).subquery()
     if session.exec(select(func.count()).select_from(steps)).one() > max_points:

@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from backend.api.schemas import MetricSeries
 from dashboard.parts.foreign_text import one_line
+from memgen.contract import machine_metrics
 from memgen.contract.intervals import wilson
 from memgen.contract.stages import STAGES
 
+Over: TypeAlias = Literal["step", "epoch", "time"]
+EPOCHS = "train/epoch"
+"""The metric that says how many passes over the rows a training has made."""
 _OF_STEPS = "eval/loss"  # measured between the steps of a training; the others belong to questions
 _MANY_POINTS = 60
 _LEAST_SPAN = 0.02  # of the largest value, from the bottom of an axis to its top
@@ -37,7 +43,7 @@ def ordered_names(names: list[str]) -> list[str]:
 
 def is_share(name: str) -> bool:
     """Whether the metric lies between 0 and 1 and reads best in percent."""
-    return any(name in stage.charts.shares for stage in STAGES)
+    return name in machine_metrics.SHARES or any(name in stage.charts.shares for stage in STAGES)
 
 
 def is_of_questions(name: str) -> bool:
@@ -92,21 +98,43 @@ def curves_chart(frame: pd.DataFrame, names: Sequence[str], *, height: int = 180
 
 @dataclass(frozen=True)
 class Look:
-    """How one metric is looked at."""
+    """How a metric is looked at."""
 
     smoothing: float = 0.0
     """Weight of what came before, from 0 (none) to below 1; the raw line stays behind the smooth one."""
-    over_time: bool = False
-    """Over the time of day in place of steps."""
+    over: Over = "step"
+    """What the values stand over."""
     log: bool = False
     """Values on a logarithmic axis; those of 0 or less are left out."""
+    first: int | None = None
+    """Only steps from this one on."""
+    last: int | None = None
+    """Only steps up to this one."""
+
+    def within(self, series: MetricSeries) -> MetricSeries:
+        """The part of a series that lies between `first` and `last`."""
+        rows = [
+            row for row in zip(series.steps, series.values, series.times, strict=True)
+            if (self.first is None or row[0] >= self.first) and (self.last is None or row[0] <= self.last)
+        ]  # fmt: skip
+        steps, values, times = ([row[place] for row in rows] for place in range(3))
+        return MetricSeries(name=series.name, steps=steps, values=values, times=times)
+
+
+def with_epochs(frame: pd.DataFrame, epochs: MetricSeries) -> pd.DataFrame:
+    """The frame with a column `epoch`: the passes over the rows that had been made by each step.
+
+    They grow in proportion to the steps, so those between two that were reported lie on the line between them.
+    """
+    return frame.assign(epoch=np.interp(frame["step"], [0, *epochs.steps], [0.0, *epochs.values]))
 
 
 def metric_chart(frame: pd.DataFrame, name: str, look: Look = Look(), *, height: int = 300) -> alt.LayerChart:
     """One metric over its steps; of a share of the questions answered so far with its 95 % interval.
 
     Args:
-        frame: as `metric_frame` makes it, or as `curves_frame` does, with the attempts' curves in its column `metric`.
+        frame: as `metric_frame` makes it, or as `curves_frame` does, with the attempts' curves in its column `metric`;
+            it has a column `epoch` where the look is over epochs.
         name: name of the metric; shares are drawn from 0 to 100 %.
         look: smoothing and axes.
         height: of the drawing, in pixels.
@@ -115,9 +143,7 @@ def metric_chart(frame: pd.DataFrame, name: str, look: Look = Look(), *, height:
     if look.log:
         frame = frame[frame["value"] > 0]
     frame = with_smooth(frame, look.smoothing)
-    steps = alt.Axis(format=",d", tickMinStep=1, tickCount=10, grid=False)
-    over_steps = alt.X("step:Q", title=step_title(name), axis=steps, scale=alt.Scale(zero=True, nice=True))
-    x = alt.X("time:T", title="time", axis=alt.Axis(grid=False)) if look.over_time else over_steps
+    x = _places_axis(name, look)
     tooltip = [
         alt.Tooltip("step:Q", title=step_title(name), format=",d"),
         alt.Tooltip("value:Q", title=one_line(name), format=".1%" if share else ".5~g"),
@@ -137,6 +163,16 @@ def metric_chart(frame: pd.DataFrame, name: str, look: Look = Look(), *, height:
         band = alt.Chart(with_interval(frame)).mark_area(opacity=0.15).encode(x=x, y=alt.Y("low:Q"), y2="high:Q")
         layers.insert(0, band)
     return alt.LayerChart(layer=layers, height=height)
+
+
+def _places_axis(name: str, look: Look) -> alt.X:
+    if look.over == "time":
+        return alt.X("time:T", title="time", axis=alt.Axis(grid=False))
+    scale = alt.Scale(zero=look.first is None, nice=True)
+    if look.over == "epoch":
+        return alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickCount=10, grid=False), scale=scale)
+    steps = alt.Axis(format=",d", tickMinStep=1, tickCount=10, grid=False)
+    return alt.X("step:Q", title=step_title(name), axis=steps, scale=scale)
 
 
 def _values_axis(frame: pd.DataFrame, name: str, look: Look) -> alt.Y:

@@ -123,6 +123,28 @@ class LiveRun:
             before = self._replies.get("curves")
         return before[1][1] if before is not None else self.curves()
 
+    def stretch(self, name: str, first: int | None, last: int | None) -> MetricSeries:
+        """A metric at its finest between two steps, where the curve that is held has left points out.
+
+        Of a live run's open end the curve that is held is enough: it goes on growing.
+
+        Args:
+            name: of a metric that `curves` has.
+            first: step from which on; None is the run's beginning.
+            last: step up to which; None is the run's end.
+        """
+        whole, run = self.curves()[name], self.detail()
+        ended = run.status in RUN_ENDED or (last is not None and last < whole.steps[-1])
+        if (first is None and last is None) or len(whole.steps) < MAX_POINTS or not ended:
+            return whole
+
+        def ask(_: MetricSeries | None) -> MetricSeries:
+            since = None if first is None else first - 1
+            series = api.client().metrics(self.run_id, name=name, since=since, until=last, max_points=MAX_POINTS).series
+            return next(iter(series), MetricSeries(name=name, steps=[], values=[], times=[]))
+
+        return self.kept(("stretch", name, first, last), run.num_attempts, ask)
+
     def tail(self, attempt: int) -> LogOut:
         """The end of an attempt's log; of a log that has grown only what is new is asked for."""
         size = next((one.log_bytes for one in self.detail().attempts if one.number == attempt), 0)

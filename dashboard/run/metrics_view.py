@@ -1,29 +1,35 @@
 """The curves of a run: those that matter at a glance, and any metric by its name with ways to look at it."""
 
+from collections.abc import Sequence
+
+import pandas as pd
 import streamlit as st
 
 from backend.api.schemas import MetricSeries, RunDetail
 from dashboard.parts import api
 from dashboard.parts.charts import (
+    EPOCHS,
     Look,
+    Over,
     curves_chart,
     curves_frame,
     is_share,
     metric_chart,
     metric_frame,
     ordered_names,
+    with_epochs,
 )
 from dashboard.parts.foreign_text import escape_markdown, one_line
+from dashboard.parts.look_choice import choose, choose_look
 from dashboard.parts.text import percent
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.run.live_part import live_part
 from dashboard.run.live_run import MAX_POINTS, LiveRun
+from memgen.contract import machine_metrics
+from memgen.contract.stage import Panel
 from memgen.contract.stages import find_stage
 from memgen.contract.status import RUN_ENDED
 
-SMOOTHING = {"none": 0.0, "a little": 0.6, "much": 0.9, "very much": 0.97}
-OVER = {"step": "step", "time": "time"}
-AXIS = {"linear": "linear", "log": "logarithmic"}
 ATTEMPTS = {"joined": "as one line", "apart": "each apart"}
 MOST_APART = 2  # attempts before the newest whose curves are asked for
 
@@ -42,10 +48,10 @@ def main_charts(run: RunDetail, series: dict[str, MetricSeries]) -> None:
     """
     stage = find_stage(run.stage)
     if stage is not None and stage.charts.panels:
-        _grid(run.stage, series, "main", rows=1)
+        _grid(stage.charts.panels[:1], series, "main")
     else:
         first = ordered_names(list(series))[0]
-        _chart(series[first], Look(), key="main_chart", height=240)
+        _chart(series[first], key="main_chart", height=240)
 
 
 def _curves(run: RunDetail, live: LiveRun) -> None:
@@ -53,41 +59,60 @@ def _curves(run: RunDetail, live: LiveRun) -> None:
     if not series:
         _none(run)
         return
-    _grid(run.stage, series, "panel")
+    stage = find_stage(run.stage)
+    _grid(stage.charts.panels if stage else (), series, "panel")
+    _machine(series)
     names = ordered_names(list(series))
     if st.session_state.get("metric") not in names:  # left by the run shown before
         st.session_state.pop("metric", None)
     start_from_url("metric", names)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    over: list[Over] = ["step", "epoch", "time"] if EPOCHS in series else ["step", "time"]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="look"):
         name = st.selectbox(
             "Metric", names, key="metric", width=300, format_func=one_line, on_change=keep_in_url("metric")
         )
-        smoothing = _choice("Smoothing", "smoothing", SMOOTHING)
-        over = _choice("Over", "over", OVER)
-        axis = _choice("Axis", "axis", AXIS)
-        apart = run.num_attempts > 1 and _choice("Attempts", "attempts", ATTEMPTS) == "apart"
-    chosen = series[name]
-    look = Look(smoothing=SMOOTHING[smoothing], over_time=over == "time", log=axis == "log")
-    if apart:
-        _apart(run, live, name, look)
-    else:
-        _chart(chosen, look, key="metric_chart")
-    last = last_value(chosen)
-    said = f"Last value of {escape_markdown(name)}: **{escape_markdown(last)}** at step {chosen.steps[-1]:,}"
-    hidden = sum(value <= 0 for value in chosen.values) if look.log else 0
-    st.caption(said + (f". {hidden:,} values of 0 or less have no place on this axis." if hidden else ""))
+        look = choose_look(over)
+        apart = run.num_attempts > 1 and choose("Attempts", "attempts", ATTEMPTS) == "apart"
+    shown = _apart(run, live, name, look) if apart else [live.stretch(name, look.first, look.last)]
+    _explored(name, shown, look, series.get(EPOCHS), apart=apart)
 
 
-def _choice(label: str, key: str, options: dict[str, object] | dict[str, str] | dict[str, float]) -> str:
-    """One of a few ways to look, kept in the address; the first is the usual one."""
-    usual = next(iter(options))
-    start_from_url(key, options)
-    st.session_state.setdefault(key, usual)
-    chosen = st.segmented_control(
-        label, list(options), key=key, required=True, on_change=keep_in_url(key, default=usual),
-        format_func=lambda name: words if isinstance(words := options[name], str) else name,
+def _explored(
+    name: str, shown: Sequence[MetricSeries], look: Look, epochs: MetricSeries | None, *, apart: bool
+) -> None:
+    """The chosen metric, large.
+
+    Args:
+        name: of the metric.
+        shown: one curve, or one of each attempt under the attempt's name.
+        look: how it is looked at.
+        epochs: of the run, where it tells them.
+        apart: whether the curves are the attempts'.
+    """
+    shown = [part for one in shown if (part := look.within(one)).steps]
+    if not shown:
+        st.info("There is no value between these steps.", icon=":material/width:")
+        return
+    frame: pd.DataFrame = curves_frame(shown) if apart else metric_frame(shown[0])
+    if epochs is not None:
+        frame = with_epochs(frame, epochs)
+    newest = shown[-1]
+    last = last_value(newest.model_copy(update={"name": name}))
+    st.altair_chart(
+        metric_chart(frame, name, look), width="stretch", key="metric_chart",
+        alt=f"Curve of {one_line(name)} over {look.over}{', by attempt' * apart}; last value {last}",
     )  # fmt: skip
-    return chosen or usual
+    said = f"Last value of {escape_markdown(name)}: **{escape_markdown(last)}** at step {newest.steps[-1]:,}"
+    hidden = sum(value <= 0 for one in shown for value in one.values) if look.log else 0
+    said += f". {hidden:,} values of 0 or less have no place on this axis." if hidden else ""
+    st.caption(said + (f" Shows {newest.name} and up to {MOST_APART} before it." if apart else ""))
+
+
+def _machine(series: dict[str, MetricSeries]) -> None:
+    """How busy the machine is, as far as the run has told."""
+    if any(name in series for row in machine_metrics.PANELS for panel in row for name in panel.names):
+        st.caption("Machine")
+        _grid(machine_metrics.PANELS, series, "machine")
 
 
 def _none(run: RunDetail) -> None:
@@ -100,41 +125,36 @@ def _none(run: RunDetail) -> None:
     )
 
 
-def _chart(series: MetricSeries, look: Look, *, key: str, height: int = 300) -> None:
+def _chart(series: MetricSeries, *, key: str, height: int) -> None:
     name = series.name
     st.altair_chart(
-        metric_chart(metric_frame(series), name, look, height=height),
+        metric_chart(metric_frame(series), name, height=height),
         width="stretch",
         key=key,
-        alt=f"Curve of {one_line(name)} over {'time' if look.over_time else 'steps'}; last value {last_value(series)}",
+        alt=f"Curve of {one_line(name)} over steps; last value {last_value(series)}",
     )
 
 
-def _apart(run: RunDetail, live: LiveRun, name: str, look: Look) -> None:
-    """The newest attempts' curves of one metric, those that ended asked for once."""
-    numbers = range(max(1, run.num_attempts - MOST_APART), run.num_attempts + 1)
-    frames = []
-    for number in numbers:
+def _apart(run: RunDetail, live: LiveRun, name: str, look: Look) -> list[MetricSeries]:
+    """The newest attempts' curves of one metric under the attempts' names; of those that ended asked for once."""
+    curves = []
+    for number in range(max(1, run.num_attempts - MOST_APART), run.num_attempts + 1):
         moved = run.summary if number == run.num_attempts else None
-        found = live.kept(
-            ("attempt", name, number), moved,
-            lambda _, number=number: api.client().metrics(  # type: ignore[misc]
-                run.id, name=name, attempt=number, max_points=MAX_POINTS
-            ).series,
-        )  # fmt: skip
-        frames += [one.model_copy(update={"name": f"attempt {number}"}) for one in found]
-    frame = curves_frame(frames)
-    st.altair_chart(
-        metric_chart(frame, name, look), width="stretch", key="metric_chart",
-        alt=f"Curves of {one_line(name)} by attempt",
-    )  # fmt: skip
-    if numbers[0] > 1:
-        st.caption(f"Shows attempts {numbers[0]} to {numbers[-1]}.")
+
+        def ask(_: object, number: int = number) -> list[MetricSeries]:
+            return api.client().metrics(
+                run.id, name=name, attempt=number, max_points=MAX_POINTS,
+                since=None if look.first is None else look.first - 1, until=look.last,
+            ).series  # fmt: skip
+
+        of_attempt = live.kept(("attempt", name, number, look.first, look.last), moved, ask)
+        curves += [one.model_copy(update={"name": f"attempt {number}"}) for one in of_attempt]
+    return curves
 
 
-def _grid(stage_name: str, series: dict[str, MetricSeries], key: str, rows: int | None = None) -> None:
-    stage = find_stage(stage_name)
-    for row in stage.charts.panels[:rows] if stage else ():
+def _grid(rows: Sequence[Sequence[Panel]], series: dict[str, MetricSeries], key: str) -> None:
+    """Rows of small charts, of each row those that have a curve."""
+    for row in rows:
         panels = [panel for panel in row if any(name in series for name in panel.names)]
         if not panels:
             continue

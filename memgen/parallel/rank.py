@@ -15,6 +15,7 @@ from pathlib import Path
 from memgen.attempt import Ending, work
 from memgen.contract.config import parse_config
 from memgen.contract.rundir import RunDir, write_whole
+from memgen.machine_readings import machine_readings
 from memgen.monitor import Monitor
 from memgen.stop import StopRequest, die_with_parent
 
@@ -63,7 +64,7 @@ def main() -> None:
     stop = StopRequest(run_dir.stop, folder.stop)
     earlier = RunDir(given.resume, config.stage) if given.resume else None
     with Path(os.devnull).open("w") as nowhere:
-        monitor = Monitor(run_dir.events) if team.is_main else Monitor(None, show=nowhere)
+        monitor = Monitor(run_dir.events, machine=machine_readings) if team.is_main else Monitor(None, show=nowhere)
         with closing(monitor):
             ending = work(config, run_dir, earlier, monitor, stop, team)
     write_whole(folder.ending(team.rank), ending.model_dump_json())

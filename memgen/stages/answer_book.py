@@ -187,6 +187,7 @@ class AnswerBook:
         if self._new_tokens:
             rate = self._new_tokens / (time.perf_counter() - self._began)
             self._monitor.metric("eval/tokens_per_second", n, rate)
+        self._monitor.machine(n)
 
     def close(self) -> Summary:
         """Append the summary; from then on the file is complete."""

@@ -355,6 +355,7 @@ def tell_step(monitor: Monitor, metrics: Mapping[str, float], done: int, total: 
     """
     for name, value in metrics.items():
         monitor.metric(f"train/{name}", done, value)
+    monitor.machine(done)
     said = ", ".join(f"{name} {metrics[name]:.3g}" for name in SAID if name in metrics)
     monitor.progress(done, total, "steps", f"loss {metrics['loss']:.4g}")
     if done % max(1, total // LINES) == 0 or done == total:

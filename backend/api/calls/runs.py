@@ -94,12 +94,20 @@ class RunCalls(Connection):
         *,
         name: str | None = None,
         since: int | None = None,
+        until: int | None = None,
         max_points: int = 2000,
         attempt: int | None = None,
     ) -> s.MetricsOut:
-        """Metrics of a run, downsampled to `max_points` a series; of one attempt, or joined."""
+        """Metrics of a run after `since` and up to `until`, downsampled to `max_points` a series; of one attempt, or
+        joined."""
         return self._get(
-            f"/runs/{run_id}/metrics", s.MetricsOut, name=name, since=since, max_points=max_points, attempt=attempt
+            f"/runs/{run_id}/metrics",
+            s.MetricsOut,
+            name=name,
+            since=since,
+            until=until,
+            max_points=max_points,
+            attempt=attempt,
         )
 
     def log(

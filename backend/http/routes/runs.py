@@ -177,6 +177,7 @@ def metrics(
     context: ContextDep,
     name: str | None = None,
     since: Annotated[int | None, Query(description="Only later steps.")] = None,
+    until: Annotated[int | None, Query(description="Only steps up to this one.")] = None,
     max_points: Annotated[int, Query(ge=2, le=10_000)] = 2000,
     attempt: Annotated[
         int | None, Query(ge=1, lt=2**31, description="Only what this attempt reported; empty for all joined.")
@@ -185,7 +186,9 @@ def metrics(
     """Metrics, downsampled."""
     with context.database.read() as session:
         runs.get(session, run_id)
-        found = series.metrics(session, run_id, name=name, since=since, max_points=max_points, attempt=attempt)
+        found = series.metrics(
+            session, run_id, name=name, since=since, until=until, max_points=max_points, attempt=attempt
+        )
     return s.MetricsOut(series=found)
 
 

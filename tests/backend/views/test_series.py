@@ -55,7 +55,10 @@ def test_series_are_chosen_by_name_and_by_later_steps(backend: Backend, attempt:
     assert [series["name"] for series in backend.get("/runs/1/metrics")["series"]] == ["a", "b", "größe"]
     [series] = backend.get("/runs/1/metrics", name="größe", since=1)["series"]
     assert (series["name"], series["steps"]) == ("größe", [2, 3])
+    [series] = backend.get("/runs/1/metrics", name="a", since=0, until=2)["series"]
+    assert series["steps"] == [1, 2]
     assert backend.get("/runs/1/metrics", since=3)["series"] == []
+    assert backend.user("GET", "/runs/1/metrics", params={"until": 2**64}).status_code == 422
     assert len(backend.get("/runs/1/metrics", since=-(2**40))["series"]) == 3
     assert backend.get("/runs/1/metrics", name="none")["series"] == []
 
@@ -77,3 +80,11 @@ def test_run_that_started_anew_shows_nothing_of_what_was_before(backend: Backend
     backend.held().say({"event": "metric", "name": "train/loss", "step": 1, "value": 2.0})
     [series] = backend.get("/runs/1/metrics")["series"]
     assert (series["steps"], series["values"]) == ([1], [2.0])
+
+
+def test_stretch_of_a_long_series_is_thinned_by_itself(backend: Backend, attempt: Held) -> None:
+    attempt.say(*(metric(step, step) for step in range(1000)))
+    [whole] = backend.get("/runs/1/metrics", max_points=10)["series"]
+    [stretch] = backend.get("/runs/1/metrics", since=499, until=509, max_points=10)["series"]
+    assert sum(500 <= step < 510 for step in whole["steps"]) < 3
+    assert stretch["steps"] == list(range(500, 510))

@@ -11,6 +11,7 @@ from dashboard.parts.charts import (
     metric_chart,
     metric_frame,
     ordered_names,
+    with_epochs,
     with_interval,
     with_smooth,
 )
@@ -116,7 +117,7 @@ def test_logarithmic_axis_leaves_out_what_has_no_place_on_it() -> None:
 
 
 def test_metric_is_drawn_over_the_time_of_day() -> None:
-    line = layers("train/loss", Look(over_time=True))[0]
+    line = layers("train/loss", Look(over="time"))[0]
     assert (line["encoding"]["x"]["field"], line["encoding"]["x"]["type"]) == ("time", "temporal")
 
 
@@ -127,3 +128,21 @@ def test_points_are_drawn_only_where_few() -> None:
         return value
 
     assert (opacity(10), opacity(500)) == (1, 0)
+
+
+def test_metric_is_drawn_over_epochs_that_lie_between_those_that_were_reported() -> None:
+    epochs = MetricSeries(name="train/epoch", steps=[8, 24], values=[0.5, 1.5], times=[0.0, 0.0])
+    frame = with_epochs(metric_frame(series("eval/loss", 3)), epochs)
+    assert frame["epoch"].tolist() == [0.5, 1.0, 1.5]
+    line = metric_chart(frame, "eval/loss", Look(over="epoch")).to_dict()["layer"][0]
+    assert (line["encoding"]["x"]["field"], line["encoding"]["x"]["title"]) == ("epoch", "epoch")
+    before_the_first = metric_frame(MetricSeries(name="eval/loss", steps=[0, 4], values=[2.0, 1.5], times=[0, 1]))
+    assert with_epochs(before_the_first, epochs)["epoch"].tolist() == [0.0, 0.25]
+
+
+def test_range_keeps_the_steps_at_its_ends_and_its_axis_does_not_begin_at_0() -> None:
+    points = series("train/loss", 5)
+    for first, last, steps in ((16, 32, [16, 24, 32]), (None, 8, [8]), (33, None, [40]), (41, None, [])):
+        assert Look(first=first, last=last).within(points).steps == steps
+    zero = [layers("train/loss", Look(first=first))[0]["encoding"]["x"]["scale"]["zero"] for first in (None, 16)]
+    assert zero == [True, False]

@@ -57,6 +57,23 @@ def test_live_curves_ask_for_what_is_new_and_hold_a_bounded_number_of_points(stu
     assert studio.wire.replied["/runs/1/metrics"] < 300  # bytes
 
 
+def test_stretch_of_a_thinned_curve_is_asked_for_once_and_only_where_it_no_longer_grows(studio: Studio) -> None:
+    held = studio.claimed(**SFT)
+    clock = Clock()
+    live = LiveRun(1, lambda: clock.ticks)
+    held.say(*losses(1, 3000))
+    assert len(live.curves()["train/loss"].steps) == MAX_POINTS
+    assert live.stretch("train/loss", None, None) == live.curves()["train/loss"]
+    assert live.stretch("train/loss", 100, None) == live.curves()["train/loss"]
+    assert studio.wire.paths().count("GET /runs/1/metrics") == 1
+    for _ in range(3):
+        assert live.stretch("train/loss", 100, 400).steps == list(range(100, 401))
+    assert studio.wire.paths().count("GET /runs/1/metrics") == 2
+    assert dict(studio.wire.query("/runs/1/metrics")) == {
+        "name": "train/loss", "since": "99", "until": "400", "max_points": str(MAX_POINTS),
+    }  # fmt: skip
+
+
 def test_next_attempt_replaces_what_its_steps_reported_before(studio: Studio) -> None:
     clock = Clock()
     live = LiveRun(1, lambda: clock.ticks)

@@ -1,5 +1,6 @@
 """The page of a training, and of evaluations with latents."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,12 +63,52 @@ def test_weaver_training_shows_its_curves_and_no_answers(studio: Studio) -> None
     text = shown(app)
     assert tab_names(app)[:3] == ["Overview", "Metrics", "Checkpoint"]
     assert "Answers" not in tab_names(app)
-    assert len(app.get("vega_lite_chart")) == 4
+    assert len(app.get("vega_lite_chart")) == 3 + 1 + 1  # of the stage, of the machine, the chosen one
     assert app.selectbox(key="metric").options == ["eval/loss", *sorted(names[:1] + names[2:])]
-    for title in ("**Loss**", "**Learning rate**", "**Gradient norm**"):
+    for title in ("**Loss**", "**Learning rate**", "**Gradient norm**", "Machine", "**Seconds of a step**"):
         assert title in text
     assert "weaver\\_sft · wordproblems" in text
     assert "weaver\\_sft, " not in text
+
+
+def test_look_at_a_metric_comes_from_the_address_and_returns_to_it(studio: Studio) -> None:
+    losses = metric("train/loss", *(10.0 / step for step in range(1, 9)))
+    epochs = metric("train/epoch", *(step / 4 for step in range(1, 9)))
+    studio.trained(SFT, *losses, *epochs)
+    address = {"metric": "train/loss", "smoothing": "much", "over": "epoch", "axis": "log", "first_step": "3"}
+    app = open_page("run", run="1", tab="Metrics", **address)
+    assert [app.session_state[key] for key in address] == ["train/loss", "much", "epoch", "log", 3]
+    chart = json.loads(app.get("vega_lite_chart")[-1].proto.spec)
+    encodings = [layer["encoding"] for layer in chart["layer"]]
+    assert (encodings[0]["x"]["field"], encodings[0]["y"]["scale"]["type"]) == ("epoch", "log")
+    assert encodings[-1]["y"]["field"] == "smooth"
+    app.number_input(key="last_step").set_value(5).run()
+    assert app.query_params["last_step"] in ("5", ["5"])
+    assert "at step 5" in said(app)
+    app.number_input(key="last_step").set_value(2).run()
+    assert "no value between these steps" in said(app)
+    app.number_input(key="first_step").set_value(None).run()
+    assert "first_step" not in app.query_params
+    assert "at step 2" in said(app)
+
+
+def test_run_without_epochs_is_not_drawn_over_them(studio: Studio) -> None:
+    studio.trained(SFT, *metric("train/loss", 2.0, 1.0))
+    app = open_page("run", run="1", tab="Metrics", over="epoch")
+    assert app.segmented_control(key="over").options == ["step", "time"]
+    assert app.session_state["over"] == "step"
+
+
+def test_machine_is_drawn_where_the_run_told_of_it(studio: Studio) -> None:
+    studio.trained(SFT, *metric("train/loss", 2.0, 1.0))
+    told = ("system/gpu_busy", "system/gpu_memory", "system/gpu_power", "system/memory")
+    studio.trained(SFT, *metric("train/loss", 2.0), *(event for name in told for event in metric(name, 0.5, 0.75)))
+    assert "Machine" not in shown(open_page("run", run="1", tab="Metrics"))
+    app = open_page("run", run="2", tab="Metrics")
+    for title in ("Machine", "**GPU at work**", "**GPU memory**", "**Power**", "**Memory**"):
+        assert title in shown(app)
+    busy = next(chart for chart in app.get("vega_lite_chart") if "gpu_busy" in chart.proto.spec)
+    assert '".0%"' in busy.proto.spec
 
 
 def test_trigger_training_shows_what_tells_whether_it_learns(studio: Studio) -> None:
