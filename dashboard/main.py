@@ -34,9 +34,10 @@ page = st.navigation(
             st.Page("app_pages/checkpoints.py", title="Checkpoints", icon=":material/deployed_code:"),
             st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
             st.Page("app_pages/lineage.py", title="Lineage", icon=":material/account_tree:"),
-            # reached from the lists: without a run or a pipeline they have nothing to show
+            # reached from the lists: without runs or a pipeline they have nothing to show
             st.Page("app_pages/run.py", title="Run", icon=":material/monitoring:", visibility="hidden"),
             st.Page("app_pages/pipeline.py", title="Pipeline", icon=":material/linear_scale:", visibility="hidden"),
+            st.Page("app_pages/curves.py", title="Curves", icon=":material/show_chart:", visibility="hidden"),
         ],
         "Settings": [st.Page("app_pages/data_sets.py", title="Data sets", icon=":material/dataset:")],
     }

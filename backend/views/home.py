@@ -1,7 +1,5 @@
 """The state of everything, in one reply."""
 
-from collections.abc import Iterable
-
 from sqlmodel import Session, col, func, select
 
 from backend.api import schemas as s
@@ -11,14 +9,13 @@ from backend.services.surroundings import Surroundings
 from backend.store.models import Run, RunEvent, Worker
 from backend.views import series, views
 from backend.views.results import results
-from memgen.contract.stages import evaluation_names, find_stage
+from memgen.contract.stages import evaluation_names
 from memgen.contract.status import CAUSE_TEXT, RUN_UNDER_WAY, Cause, RunStatus
 
 MOST_RUNNING, MOST_FAILED, MOST_WARNED, MOST_WAITING, MOST_RESULTS = 8, 6, 4, 5, 6
 WEEK, DAY = 7 * 86_400.0, 86_400.0
 LOOKED_AT = 40  # runs of the last day that are asked for warnings
 POINTS = 40  # of a sparkline
-ACCURACY = "eval/accuracy"
 
 
 def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
@@ -90,15 +87,10 @@ def _running(session: Session, runs: list[Run], around: Surroundings) -> list[s.
 
 
 def _telling(session: Session, run: Run) -> s.MetricSeries | None:
-    """The metric that says most about a run: the first that its stage's charts show, of evaluations the accuracy."""
-    stage = find_stage(run.stage)
-    panels = stage.charts.panels if stage is not None and stage.trains else ()
-    names: Iterable[str] = (name for row in panels for panel in row for name in panel.names) if panels else [ACCURACY]
-    for name in names:
-        found = series.metrics(session, run.id, name=name, since=None, max_points=POINTS)
-        if found:
-            return found[0]
-    return None
+    """The metric that says most about a run."""
+    name = series.telling(run, list(series.names(session, run.id)))
+    found = [] if name is None else series.metrics(session, run.id, name=name, max_points=POINTS)
+    return found[0] if found else None  # none where it started anew and has not reported it again
 
 
 def _failures(session: Session, runs: list[Run], around: Surroundings) -> list[s.AttentionOut]:

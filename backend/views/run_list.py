@@ -9,7 +9,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from backend.errors import ServiceError
 from backend.services.scoring import newest_summary
 from backend.services.sorting import Columns, Page, sorted_page
-from backend.store.models import Run
+from backend.store.models import Metric, Run
 from memgen.contract.status import RunStatus
 
 
@@ -24,6 +24,8 @@ class RunFilter:
     setting: str | None = None
     text: str | None = None
     """Part of the note or of the model's name."""
+    metric: str | None = None
+    """Name of a metric that they have reported."""
 
 
 def list_runs(session: Session, wanted: RunFilter, *, sort: str | None, cursor: str | None, limit: int) -> Page[Run]:
@@ -53,6 +55,9 @@ def _matching(wanted: RunFilter) -> SelectOfScalar[Run]:
     if wanted.text:
         parts = (col(column).icontains(wanted.text, autoescape=True) for column in (Run.note, Run.preset))
         query = query.where(or_(*parts))
+    if wanted.metric:
+        reported = select(Metric.step).where(col(Metric.run_id) == col(Run.id), col(Metric.name) == wanted.metric)
+        query = query.where(reported.exists())
     return query
 
 

@@ -203,6 +203,8 @@ class Ours:
             "queued_run": "/runs/{back}",
             "read_metric": f"/runs/1/metrics?name=train/m0&max_points={SHOWN}",
             "metrics": "/runs/{n}/metrics",
+            "curves": "/curves?runs={n},{back}&max_points=200",
+            "list_of_metric": "/runs?metric=train/m0",
             "log": "/runs/{n}/log",
             "log_lines": "/runs/{n}/log/lines?text=error",
             "answers": "/runs/{n}/answers",

@@ -151,7 +151,7 @@ def metric_chart(frame: pd.DataFrame, name: str, look: Look = Look(), *, height:
     ]
     colour = alt.Color("metric:N", legend=alt.Legend(orient="top-right", title=None)) if apart else alt.Undefined
     base = alt.Chart(frame).encode(x=x, color=colour)
-    y = _values_axis(frame, name, look)
+    y = values_axis(frame, name, look)
     line = base.mark_line(interpolate="linear", strokeWidth=2, opacity=RAW if look.smoothing else 1).encode(y=y)
     # invisible points where there are many: the tooltip needs something to point at
     few = len(frame) <= _MANY_POINTS and not look.smoothing
@@ -175,7 +175,8 @@ def _places_axis(name: str, look: Look) -> alt.X:
     return alt.X("step:Q", title=step_title(name), axis=steps, scale=scale)
 
 
-def _values_axis(frame: pd.DataFrame, name: str, look: Look) -> alt.Y:
+def values_axis(frame: pd.DataFrame, name: str, look: Look) -> alt.Y:
+    """The upright axis of a metric whose values stand in the frame's column `value`."""
     axis = alt.Axis(format=".0%" if is_share(name) else NUMBER)
     if look.log:
         scale = alt.Scale(type="log", nice=True)

@@ -11,35 +11,41 @@ import streamlit as st
 _REMEMBERED = "remembered_{}"
 
 
-def start_from_url(key: str, allowed: Collection[str] | None = None, *, remember: bool = False) -> None:
+def start_from_url(
+    key: str, allowed: Collection[str] | None = None, *, remember: bool = False, parameter: str | None = None
+) -> None:
     """Before its widget is drawn for the first time: take the widget's value from the address.
 
     Args:
-        key: of the widget, and name of the query parameter.
+        key: of the widget. Two pages must not share one: the widget of the second would come without its value.
         allowed: values that the widget knows; others are left out.
         remember: without a value in the address take the last one of this browser session.
+        parameter: name of the query parameter, where it is not the key.
     """
     if key in st.session_state:
         return
-    given = st.query_params.get(key)
+    name = parameter or key
+    given = st.query_params.get(name)
     if given is None and remember:
         given = st.session_state.get(_REMEMBERED.format(key))
     if given and (allowed is None or given in allowed):
         st.session_state[key] = given
         st.session_state[_REMEMBERED.format(key)] = given
-        st.query_params[key] = given
+        st.query_params[name] = given
 
 
-def keep_in_url(key: str, default: str = "") -> Callable[[], None]:
-    """An `on_change` that writes the widget's value to the address; the default is left out."""
+def keep_in_url(key: str, default: str = "", *, parameter: str | None = None) -> Callable[[], None]:
+    """An `on_change` that writes the widget's value to the address, as `parameter` or the key; the default is left
+    out."""
+    name = parameter or key
 
     def write() -> None:
         value = st.session_state.get(key)
         st.session_state[_REMEMBERED.format(key)] = value
         if value is None or value == default:
-            st.query_params.pop(key, None)
+            st.query_params.pop(name, None)
         else:
-            st.query_params[key] = str(value)
+            st.query_params[name] = str(value)
 
     return write
 

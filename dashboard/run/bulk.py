@@ -1,4 +1,4 @@
-"""What can be done with the runs that are ticked in the list: compare, stop, delete, after a look at what happens."""
+"""What can be done with the ticked runs of the list: compare, draw, stop, delete, after a look at what happens."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -8,6 +8,7 @@ import streamlit as st
 
 from backend.api.schemas import BulkOut, RunOut
 from dashboard.parts import api
+from dashboard.parts.curves_view import MOST_RUNS
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.parts.rows_table import MOST_COMPARED
 from dashboard.parts.run_actions import LEFT_BEHIND, choose_stop_mode
@@ -22,7 +23,9 @@ MOST_NAMED = 30  # numbers of runs in a sentence
 
 def bulk_bar(runs: Sequence[RunOut]) -> None:
     """The buttons that fit the ticked runs."""
-    st.caption(f"**{len(runs)} selected**" if runs else "Tick rows to compare, stop or delete them.", width="content")
+    st.caption(
+        f"**{len(runs)} selected**" if runs else "Tick rows to compare, draw, stop or delete them.", width="content"
+    )
     if not runs:
         return
     finished = [run.id for run in runs if run.status is RunStatus.SUCCEEDED and not trains(run.stage)]
@@ -34,6 +37,15 @@ def bulk_bar(runs: Sequence[RunOut]) -> None:
         help=f"Finished evaluations, 2 to {MOST_COMPARED} of them.",
     ):
         st.switch_page("app_pages/compare.py", query_params={"runs": ",".join(map(str, sorted(finished)))})
+    if st.button(
+        f"Curves of {len(runs)}",
+        key="bulk_curves",
+        icon=":material/show_chart:",
+        disabled=len(runs) > MOST_RUNS,
+        help=f"One metric of all of them on one chart, of at most {MOST_RUNS} runs.",
+    ):
+        query = {"runs": ",".join(str(run.id) for run in sorted(runs, key=lambda run: run.id))}
+        st.switch_page("app_pages/curves.py", query_params=query)
     live = sum(run.status not in RUN_ENDED for run in runs)
     _button("stop", f"Stop {live}" if live else "Stop", "stop", runs, disabled=not live)
     ended = len(runs) - live

@@ -20,7 +20,7 @@ from dashboard.parts.charts import (
     with_epochs,
 )
 from dashboard.parts.foreign_text import escape_markdown, one_line
-from dashboard.parts.look_choice import choose, choose_look
+from dashboard.parts.look_choice import PARAMETERS, choose, choose_look
 from dashboard.parts.text import percent
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.run.live_part import live_part
@@ -73,6 +73,10 @@ def _curves(run: RunDetail, live: LiveRun) -> None:
         )
         look = choose_look(over)
         apart = run.num_attempts > 1 and choose("Attempts", "attempts", ATTEMPTS) == "apart"
+        st.page_link(
+            "app_pages/curves.py", label="Add a run", icon=":material/add_chart:",
+            help="Draw this metric together with that of other runs.", query_params=_with_others(run, name),
+        )  # fmt: skip
     shown = _apart(run, live, name, look) if apart else [live.stretch(name, look.first, look.last)]
     _explored(name, shown, look, series.get(EPOCHS), apart=apart)
 
@@ -106,6 +110,12 @@ def _explored(
     hidden = sum(value <= 0 for one in shown for value in one.values) if look.log else 0
     said += f". {hidden:,} values of 0 or less have no place on this axis." if hidden else ""
     st.caption(said + (f" Shows {newest.name} and up to {MOST_APART} before it." if apart else ""))
+
+
+def _with_others(run: RunDetail, name: str) -> dict[str, str]:
+    """The address of the chart of several runs, with the look that is chosen here."""
+    look = {key: st.query_params[key] for key in PARAMETERS if key in st.query_params}
+    return {"runs": str(run.id), "metric": name, **look}
 
 
 def _machine(series: dict[str, MetricSeries]) -> None:

@@ -12,10 +12,10 @@ PANELS = (
         Panel("GPU at work", (GPU_BUSY,), "Share of the last moments in which the GPU of the main process computed"),
         Panel("GPU memory", (GPU_MEMORY,), "In use on the GPU of the main process, by all programs, in GiB"),
         Panel("Power", (GPU_POWER,), "Drawn by the GPU of the main process, in watts"),
-        Panel("Memory", (MEMORY,), "Of the main process outside of the GPU, in GiB"),
     ),
     (
-        Panel("Seconds of a step", ("train/step_seconds",), "Of each step, its rollout included", 1),
+        Panel("Memory", (MEMORY,), "Of the main process outside of the GPU, in GiB"),
+        Panel("Seconds of a step", ("train/step_seconds",), "Of each step, its rollout included"),
         Panel("Tokens per second", ("eval/tokens_per_second",), "Answered by all processes, since the attempt began"),
     ),
 )

@@ -25,7 +25,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Studio, st
         with populated(tmp_path_factory.mktemp("lists") / "home") as (studio, url):
             studio.announce()
             studio.evaluated(*[True] * 3, *[False] * (MANY - 3), data="wordproblems")
-            studio.trained()
+            losses, epochs = metric("train/loss", 3.0, 2.5, 1.5), metric("train/epoch", 0.5, 1.0, 1.5)
+            studio.trained(SFT, *losses, *epochs)
             studio.evaluated(
                 *[True] * 20, *[False] * (MANY - 20), data="wordproblems", setting="weaver", checkpoint="2"
             )
@@ -152,4 +153,42 @@ def test_checkpoint_that_is_ticked_leads_to_the_training_of_its_trigger(tab: Tab
     tab.key("next_trigger_grpo").get_by_role("button").click()
     tab.page.wait_for_url(re.compile(r"/launch\?.*what=trigger_grpo"))
     expect(tab.key("config_checkpoint").get_by_role("combobox")).to_have_value(re.compile(r"^2 · weaver_sft"))
+    tab.no_trace_of_an_error()
+
+
+def test_ticked_runs_are_drawn_together_grouped_and_kept_in_the_address(tab: Tab) -> None:
+    tab.page.goto(f"{tab.url}/runs?sort=run")
+    tick(tab, "runs_table", 1, 5)
+    selected(tab, "2 selected")
+    tab.key("bulk_curves").get_by_role("button").click()
+    tab.page.wait_for_url(re.compile(r"/curves\?runs=2(,|%2C)6"))
+    expect(tab.page.get_by_label("Curves of train/loss of runs 2, 6").last).to_be_visible()
+    tab.choose("curves_group", "all settings but the seed")
+    tab.page.wait_for_url(re.compile(r"group=config"))
+    tab.press("curves_band", "one standard deviation")
+    expect(tab.page.get_by_text("at least two of its runs")).to_be_visible()
+    tab.page.reload()
+    expect(tab.key("curves_group").get_by_role("combobox")).to_have_value("all settings but the seed")
+    expect(tab.key("curves_band").get_by_role("radio", name="one standard deviation")).to_be_checked()
+    tab.no_trace_of_an_error()
+
+
+def test_metric_is_looked_at_over_epochs_in_a_range_and_another_run_is_added(tab: Tab) -> None:
+    tab.page.goto(f"{tab.url}/run?run=2&tab=Metrics")
+    tab.choose("metric", "train/loss")
+    tab.press("over", "epoch")
+    tab.press("smoothing", "much")
+    tab.type("first_step", "2")
+    tab.page.wait_for_url(re.compile(r"first_step=2"))
+    tab.page.reload()
+    expect(tab.key("over").get_by_role("radio", name="epoch")).to_be_checked()
+    expect(tab.key("first_step").locator("input")).to_have_value("2")
+    tab.settled()
+    tab.page.get_by_role("link", name="Add a run").click()
+    tab.page.wait_for_url(re.compile(r"/curves\?runs=2&metric=train"))
+    expect(tab.key("curves_over").get_by_role("radio", name="epoch")).to_be_checked()
+    tab.press("curves_over", "step")
+    tab.pick("curves_runs", "run 6")
+    tab.page.wait_for_url(re.compile(r"runs=2(,|%2C)6"))
+    expect(tab.page.get_by_label("Curves of train/loss of runs 2, 6").last).to_be_visible()
     tab.no_trace_of_an_error()

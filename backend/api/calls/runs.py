@@ -25,11 +25,12 @@ class RunCalls(Connection):
         preset: str | None = None,
         setting: str | None = None,
         text: str | None = None,
+        metric: str | None = None,
         sort: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> s.RunList:
-        """A page of runs, newest first; `sort` is a column, after `-` the highest first."""
+        """A page of runs, newest first; `sort` is a column, after `-` the highest first, `metric` what they report."""
         return self._get(
             "/runs",
             s.RunList,
@@ -38,6 +39,7 @@ class RunCalls(Connection):
             preset=preset,
             setting=setting,
             text=text,
+            metric=metric,
             sort=sort,
             cursor=cursor,
             limit=limit,
@@ -108,6 +110,28 @@ class RunCalls(Connection):
             until=until,
             max_points=max_points,
             attempt=attempt,
+        )
+
+    def curves(
+        self,
+        run_ids: Sequence[int],
+        *,
+        name: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        max_points: int = 500,
+        epochs: bool = False,
+    ) -> s.CurvesOut:
+        """One metric of several runs, thinned at the same steps; without a name the one that says most about a run."""
+        return self._get(
+            "/curves",
+            s.CurvesOut,
+            runs=",".join(map(str, run_ids)),
+            name=name,
+            since=since,
+            until=until,
+            max_points=max_points,
+            epochs=epochs or None,
         )
 
     def log(

@@ -22,6 +22,7 @@ from backend.api.schemas.compare import (
     InsertionGroup,
     InsertionGroups,
 )
+from backend.api.schemas.curves import CurveRun, CurvesOut
 from backend.api.schemas.data_sets import (
     DataFiles,
     DataSetCheck,
@@ -114,6 +115,8 @@ __all__ = [
     "ClaimedAttempt",
     "CompareOut",
     "ComparedRun",
+    "CurveRun",
+    "CurvesOut",
     "DataFiles",
     "DataSetCheck",
     "DataSetCreate",

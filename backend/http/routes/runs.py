@@ -62,12 +62,13 @@ def list_runs(
     preset: Text = None,
     setting: Text = None,
     text: Annotated[str | None, Query(description="Part of the note or of the model's name.", max_length=200)] = None,
+    metric: Annotated[str | None, Query(description="Only runs that have reported it.", max_length=200)] = None,
     sort: Annotated[str | None, sort_by(run_list.COLUMNS)] = None,
     cursor: SortedCursor = None,
     limit: Limit = 50,
 ) -> s.RunList:
     """Runs, newest first or in the order of a column."""
-    wanted = run_list.RunFilter(status=status, stage=stage, preset=preset, setting=setting, text=text)
+    wanted = run_list.RunFilter(status=status, stage=stage, preset=preset, setting=setting, text=text, metric=metric)
     with context.database.read() as session:
         page = run_list.list_runs(session, wanted, sort=sort, cursor=cursor, limit=limit)
         items = views.runs_out(session, page.rows, context.look_around())

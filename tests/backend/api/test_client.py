@@ -143,6 +143,7 @@ def speak_of_runs(user: Client, worker: Client, client: Callable[[str], Client],
     assert user.log(run.id, offset=0).text == "é\n"
     assert [line.text for line in user.log_lines(run.id, text="É").lines] == ["é"]
     assert user.metrics(run.id).series[0].values == [2.0]
+    assert [one.id for one in user.runs(metric="m").items] == [one.id for one in user.curves([run.id]).runs] == [run.id]
     assert user.answers(run.id, show="right").items[0].completion == "né € 🙂 0"
     assert user.run_events(run.id).items[-1].to_status == "cancelled"
     assert user.resume(run.id).status is RunStatus.QUEUED
