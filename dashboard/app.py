@@ -7,6 +7,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config as streamlit_config
 
+from dashboard.compare.downloads import COMPARE_DOWNLOADS
 from dashboard.login.gate import LoginGate
 from dashboard.parts import api
 from dashboard.run.log_download import LOG_DOWNLOAD
@@ -28,7 +29,7 @@ def build_app(settings: Settings, bind_host: str = "127.0.0.1") -> st.App:
     """
     hosts = settings.allowed_hosts(bind_host)
     gate = Middleware(LoginGate, token=settings.read_token(), hosts=hosts, ended_file=settings.ended_sessions_file)
-    app = st.App(_SCRIPT, routes=[LOG_DOWNLOAD], middleware=[gate], on_script_error=_show_error)
+    app = st.App(_SCRIPT, routes=[LOG_DOWNLOAD, *COMPARE_DOWNLOADS], middleware=[gate], on_script_error=_show_error)
     if not hosts.any_address:  # which Streamlit's list can't say; the gate checks every request anyway
         streamlit_config.set_option("server.allowedHosts", sorted(hosts.names))
     return app

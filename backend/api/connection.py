@@ -1,7 +1,8 @@
 """The way to one backend over HTTP: its token, its address, what is tried again, and how a refusal is raised."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -103,15 +104,35 @@ class Connection:
         headers = {"Idempotency-Key": key} if key else {}
         return self._read(model, self._send("POST", path, json=body, headers=headers))
 
+    def _pieces(self, path: str, **params: object) -> Iterator[bytes]:
+        """A reply piece by piece as it comes; a refusal is raised at once.
+
+        Raises, while it is read:
+            Unreachable: the backend broke off.
+        """
+        given = {name: value for name, value in params.items() if value is not None}
+        response = self._send("GET", path, stream=True, params=given)
+
+        def pieces() -> Iterator[bytes]:
+            with closing(response):
+                try:
+                    yield from response.iter_bytes()
+                except httpx.HTTPError as error:
+                    raise Unreachable(self.url, type(error).__name__) from error
+
+        return pieces()
+
     def _read(self, model: type[_T], response: httpx.Response) -> _T:
         try:
             return model.model_validate(response.json())
         except ValueError as error:  # no JSON, or not of this form
             raise Unreachable(self.url, "something else answers there, or another version") from error
 
-    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         for again in reversed(range(TRIES)):
-            response = self._ask(method, path, **arguments)
+            response = self._ask(method, path, stream=stream, **arguments)
+            if response.is_error:
+                response.read()
             if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or not again:
                 break
             self._sleep(_come_again(response))  # it was refused before anything was done, so it may be sent again
@@ -121,9 +142,9 @@ class Connection:
             raise ApiError(_problem_of(response))
         return response
 
-    def _ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def _ask(self, method: str, path: str, *, stream: bool, **arguments: Any) -> httpx.Response:
         try:
-            return self._http.request(method, path, **arguments)
+            return self._http.send(self._http.build_request(method, path, **arguments), stream=stream)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(self.url, type(error).__name__) from error
         except ValueError as error:  # a number that is none, half of a surrogate pair

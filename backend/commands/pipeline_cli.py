@@ -1,11 +1,12 @@
 """Command line of pipelines: submit, watch, continue, stop; comparisons; the demo."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from pydantic import ValidationError
 
+from backend.api.calls.compare import Format
 from backend.commands.demo import run_demo
 from backend.commands.pipeline_text import follow, show_comparison
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table
@@ -13,6 +14,7 @@ from memgen.contract.config import RunConfig, stage_class
 from memgen.contract.config_text import field_value, help_of
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import OPTIONAL, STEPS, USUAL, PipelineSpec, demo_spec
+from memgen.contract.rundir import write_whole
 from memgen.contract.stage_configs import Evaluation
 from memgen.contract.stages import trains
 from memgen.contract.status import PipelineStatus, StopMode
@@ -25,6 +27,7 @@ def install(app: typer.Typer) -> None:
     """Put these commands into the service's command line."""
     app.add_typer(pipelines, name="pipeline")
     app.command()(compare)
+    app.command()(baseline)
     app.command()(demo)
 
 
@@ -140,11 +143,56 @@ def stop(
 
 def compare(
     runs: Annotated[list[int], typer.Argument(help="Evaluations, by their numbers.")],
-    base: Annotated[int | None, typer.Option(help="What the others are compared with.")] = None,
+    base: Annotated[
+        int | None,
+        typer.Option(help="What the others are compared with; else the pinned baseline, or the one that is a base."),
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the table to FILE, which ends in .csv or .jsonl.")
+    ] = None,
 ) -> None:
     """Compare evaluations on the same questions, each against the base."""
     with errors(), client() as api:
+        form = None if save is None else _form(save)
         show_comparison(api.compare(runs, base=base))
+        if save is not None and form is not None:
+            write_whole(save, b"".join(api.export_comparison(runs, base=base, form=form)).decode())
+            say(f"written to {save}")
+
+
+def baseline(
+    run_id: Annotated[
+        int | None, typer.Argument(help="An evaluation to pin; without it the pinned one is shown.")
+    ] = None,
+    unpin: Annotated[bool, typer.Option("--unpin", help="Pin none any more.")] = False,
+) -> None:
+    """Pin the evaluation that others are measured against, show it, or unpin it."""
+    if unpin and run_id is not None:
+        raise typer.BadParameter("it pins none; name no evaluation beside it", param_hint="--unpin")
+    with errors(), client() as api:
+        pinned = api.pin_baseline(None if unpin else run_id) if unpin or run_id is not None else api.baseline()
+        if pinned.run_id is None:
+            say("no baseline is pinned")
+        elif pinned.run is None:
+            say(f"the pinned baseline, run {pinned.run_id}, was deleted")
+        else:
+            say(f"the pinned baseline is run {pinned.run_id}, {pinned.run.label}")
+
+
+def _form(path: Path) -> Format:
+    """The form of a file by the end of its name.
+
+    Raises:
+        BadInput: `bad_option`.
+    """
+    form = next((form for form in get_args(Format) if path.suffix == f".{form}"), None)
+    if form is None:
+        raise BadInput(
+            "bad_option", "this is no name of such a file", field="--save", value=path,
+            way_out="End it in .csv or .jsonl.",
+        )  # fmt: skip
+    chosen: Format = form
+    return chosen
 
 
 def demo() -> None:

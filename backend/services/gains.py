@@ -25,23 +25,34 @@ class Gains:
         self._kept: dict[Key, tuple[int, evidence.Change] | None] = {}
         self._lock = Lock()
 
-    def of(self, session: Session, runs: Sequence[Run]) -> dict[int, tuple[int, int, evidence.Change]]:
+    def of(
+        self, session: Session, runs: Sequence[Run], pinned: Run | None = None
+    ) -> dict[int, tuple[int, int, evidence.Change]]:
         """By id of an evaluation that has succeeded: its base, the number of questions that both answered, the change.
 
         Those that have no base, i.e. none of the same model, questions, prompt and length by the same scorer, are left
         out, and so are bases.
+
+        Args:
+            session: a transaction.
+            runs: evaluations that have succeeded.
+            pinned: one that takes the place of the base wherever it may be compared; bases are then measured, too.
         """
         bases: dict[tuple[str, str], list[Run]] = {}
-        scores = newest_scores(session, runs)
+        scores = newest_scores(session, [*runs, *([pinned] if pinned is not None else [])])
         gains: dict[int, tuple[int, int, evidence.Change]] = {}
         for run in runs:
-            if run.setting == BASE:
+            base: Run | None = None
+            if pinned is not None and run.id == pinned.id:
                 continue
-            group = (run.preset, run.data)
-            if group not in bases:
-                bases[group] = _bases(session, *group)
-                scores |= newest_scores(session, bases[group])
-            base = _base_of(run, bases[group], scores)
+            if pinned is not None and _alike(pinned, run, scores):
+                base = pinned
+            elif run.setting != BASE:
+                group = (run.preset, run.data)
+                if group not in bases:
+                    bases[group] = _bases(session, *group)
+                    scores |= newest_scores(session, bases[group])
+                base = _base_of(run, bases[group], scores)
             found = self._change(session, run, base, scores) if base is not None else None
             if base is not None and found is not None:
                 gains[run.id] = (base.id, *found)

@@ -1,11 +1,13 @@
 """In which settings runs differ: what groups their curves, and what a comparison says of them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from backend.store.models import Run
 from memgen.contract.added_fields import as_stored
 from memgen.contract.stages import find_stage
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 def config_of(run: Run) -> dict[str, Any]:
@@ -14,7 +16,7 @@ def config_of(run: Run) -> dict[str, Any]:
     return dict(run.config if stage is None else as_stored(stage.config, run.config))
 
 
-def apart(configs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def apart(configs: Sequence[Mapping[Name, Any]]) -> list[dict[Name, str]]:
     """Of each config the fields in which not all are alike, in the same order, as words; absent ones are empty."""
     names = dict.fromkeys(name for config in configs for name in config)
     words = {name: [_words(config.get(name)) for config in configs] for name in names}

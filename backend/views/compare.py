@@ -7,7 +7,7 @@ from typing import Literal
 from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
-from backend.services import evidence, lifecycle
+from backend.services import baseline, evidence, lifecycle
 from backend.services.comparable import (
     FROM_CONFIG,
     FROM_ENVIRONMENT,
@@ -19,9 +19,10 @@ from backend.services.comparable import (
     style_of,
 )
 from backend.services.cursors import cursor_number
-from backend.services.descent import ancestors
+from backend.services.descent import ancestors, older_parent, with_ancestors
 from backend.services.origin import origin_of
 from backend.services.scoring import Scores, with_metrics
+from backend.services.settings_apart import apart, config_of
 from backend.services.verdicts import Verdict, verdicts
 from backend.store.models import Answer, AnswerScore, Run
 from memgen.contract.answers import AnswerRecord
@@ -29,6 +30,7 @@ from memgen.contract.pipeline import EXPECTED_POINTS
 from memgen.contract.stage_configs import StageConfig
 
 MOST_RUNS = 12
+CHECKPOINT = "checkpoint"  # the field; the settings of the training that left it say more
 Kind = Literal["fixed", "broken", "both_right", "both_wrong"]
 KINDS: tuple[Kind, ...] = ("fixed", "broken", "both_right", "both_wrong")
 WITHOUT_BOX = "without_box"  # the fixed and broken whose right answer has no box
@@ -41,7 +43,8 @@ def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.
     Args:
         session: a transaction.
         run_ids: evaluations.
-        base_id: which one the others are compared with; None takes the first with the setting base.
+        base_id: which one the others are compared with; None takes the pinned baseline if it is among them, else the
+            first with the setting base.
 
     Raises:
         NotComparable: not evaluations, not finished, or made under different conditions.
@@ -57,7 +60,9 @@ def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.
         )
     runs = [evaluation(session, run_id) for run_id in chosen]
     plain = [run for run in runs if run.setting == "base"]
-    base = next((run for run in runs if run.id == base_id), None) or (plain[0] if plain else runs[0])
+    pinned_id = baseline.pinned_id(session)
+    wanted = base_id if base_id is not None else pinned_id
+    base = next((run for run in runs if run.id == wanted), None) or (plain[0] if plain else runs[0])
     for run in runs:
         check_alike(base, run)
     scores = same_scorer(session, runs)
@@ -71,6 +76,8 @@ def compare(session: Session, run_ids: Sequence[int], base_id: int | None) -> s.
             _told_apart(session, run, _compared(run, base, scores[run.id], answered[run.id], answered[base.id]))
             for run in ordered
         ],
+        settings=_settings(session, ordered),
+        pinned_id=pinned_id,
     )
 
 
@@ -129,6 +136,28 @@ def _conditions(run: Run) -> dict[str, str]:
     shown = {name: str(run.config[name]) for name in FROM_CONFIG if name in names or name in run.config}
     shown |= {word: str(condition(run, name)) for name, word in FROM_ENVIRONMENT.items()}
     return shown
+
+
+def _settings(session: Session, runs: Sequence[Run]) -> list[s.SettingOut]:
+    """In which settings they differ, or the trainings of a stage that several descend from."""
+    line = with_ancestors(session, runs)
+    configs = []
+    for run in runs:
+        settings = {("", name): value for name, value in config_of(run).items() if name != CHECKPOINT}
+        parent = line.get(older_parent(run))
+        while parent is not None:
+            own = config_of(parent).items()
+            settings |= {(parent.stage, name): value for name, value in own if name not in (CHECKPOINT, "stage")}
+            parent = line.get(older_parent(parent))
+        configs.append(settings)
+    differing = apart(configs)
+    return [
+        s.SettingOut(name=name, stage=stage, values=[one[stage, name] for one in differing])
+        for stage, name in differing[0]
+        # that a run has no such training is no difference of settings: its label says so
+        if not stage or len({one[stage, name] for one, all_of_it in zip(differing, configs, strict=True)
+                             if (stage, name) in all_of_it}) > 1
+    ]  # fmt: skip
 
 
 def _styles(runs: Sequence[Run]) -> dict[str, str]:

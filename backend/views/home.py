@@ -3,11 +3,12 @@
 from sqlmodel import Session, col, func, select
 
 from backend.api import schemas as s
-from backend.services import claim, lifecycle
+from backend.services import baseline, claim, lifecycle
 from backend.services.gains import Gains
 from backend.services.surroundings import Surroundings
 from backend.store.models import Run, RunEvent, Worker
 from backend.views import series, views
+from backend.views.baseline import baseline_out
 from backend.views.results import results
 from memgen.contract.stages import evaluation_names
 from memgen.contract.status import CAUSE_TEXT, RUN_UNDER_WAY, Cause, RunStatus
@@ -47,7 +48,8 @@ def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
         num_queued=len(queued),
         num_waiting=counts.get(RunStatus.WAITING, 0),
         waiting=views.runs_out(session, following, around),
-        results=results(session, _evaluations(session), gains, around),
+        baseline=baseline_out(session, around),
+        results=results(session, _evaluations(session), gains, around, pinned=baseline.pinned_run(session)),
         workers=[views.worker_out(worker, busy, around) for worker in workers],
         disk_bytes=around.disk.total,
         disk_free_bytes=around.disk.free,

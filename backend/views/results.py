@@ -9,8 +9,10 @@ from backend.store.models import Run
 from backend.views import views
 
 
-def results(session: Session, runs: list[Run], gains: Gains, around: Surroundings) -> list[s.ResultOut]:
-    """As the API shows them, in the given order."""
+def results(
+    session: Session, runs: list[Run], gains: Gains, around: Surroundings, *, pinned: Run | None = None
+) -> list[s.ResultOut]:
+    """As the API shows them, in the given order; measured against `pinned` where they may be, else their bases."""
     changes = {
         run_id: s.GainOut(
             base_id=base_id,
@@ -21,6 +23,6 @@ def results(session: Session, runs: list[Run], gains: Gains, around: Surrounding
             p_value=change.p_value,
             verdict=change.verdict,
         )
-        for run_id, (base_id, number, change) in gains.of(session, runs).items()
+        for run_id, (base_id, number, change) in gains.of(session, runs, pinned).items()
     }
     return [s.ResultOut(run=out, gain=changes.get(out.id)) for out in views.runs_out(session, runs, around)]

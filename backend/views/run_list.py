@@ -20,6 +20,7 @@ class RunFilter:
     status: str | None = None
     """One, or several with commas."""
     stage: str | None = None
+    """One, or several with commas."""
     preset: str | None = None
     setting: str | None = None
     text: str | None = None
@@ -48,7 +49,9 @@ def _matching(wanted: RunFilter) -> SelectOfScalar[Run]:
     query = select(Run)
     if wanted.status:
         query = query.where(col(Run.status).in_(_statuses(wanted.status)))
-    exact = ((Run.stage, wanted.stage), (Run.preset, wanted.preset), (Run.setting, wanted.setting))
+    if wanted.stage:
+        query = query.where(col(Run.stage).in_(wanted.stage.split(",")))
+    exact = ((Run.preset, wanted.preset), (Run.setting, wanted.setting))
     for column, value in exact:
         if value:
             query = query.where(col(column) == value)

@@ -205,6 +205,7 @@ class Ours:
             "metrics": "/runs/{n}/metrics",
             "curves": "/curves?runs={n},{back}&max_points=200",
             "list_of_metric": "/runs?metric=train/m0",
+            "baseline": "/compare/baseline",
             "log": "/runs/{n}/log",
             "log_lines": "/runs/{n}/log/lines?text=error",
             "answers": "/runs/{n}/answers",

@@ -1,40 +1,78 @@
-"""Compare: evaluations against a base on the same questions, `?runs=1,3,5&base=1`."""
+"""Compare: evaluations against a base on the same questions, `?runs=1,3,5&base=1&view=Answers`."""
+
+import re
+from collections.abc import Callable
 
 import streamlit as st
 
 from backend.api.client import ApiError
 from backend.api.schemas import CompareOut
-from dashboard.compare.answer_pairs import answer_pairs_view
+from dashboard.compare.answer_pairs import answer_pairs_view, choose_pair
 from dashboard.compare.charts import accuracy_chart, change_chart, interval_frame, nll_chart
 from dashboard.compare.choice import choose_evaluations, too_few
-from dashboard.compare.table import (
-    COST_COLUMNS,
-    RESULT_COLUMNS,
-    cost_frame,
-    result_frame,
-    verdict_text,
-)
+from dashboard.compare.downloads import results_links
+from dashboard.compare.insertions import insertions_view
+from dashboard.compare.settings import settings_view
+from dashboard.compare.table import COST_COLUMNS, RESULT_COLUMNS, cost_frame, result_frame, verdict_text
 from dashboard.parts import api
-from dashboard.parts.components import facts
-from dashboard.parts.foreign_text import sentence
+from dashboard.parts.baseline import pin_buttons
+from dashboard.parts.curves_view import curves_view
+from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.parts.rescoring import REFUSED, offer_rescoring
 from dashboard.parts.row_clicks import open_column, opened
 from dashboard.parts.text import weights_words
+from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.parts.verdicts import VERDICTS
 from memgen.contract.titles import title_of
 
 ROW_PIXELS = 36
+VIEW = "view"
+_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{5,}\b")
+WARNINGS_IN_SIGHT = 2
 
 
-def show_results(reply: CompareOut) -> None:
-    """Conditions, warnings, tables and charts."""
+def show_verdicts(reply: CompareOut) -> None:
+    """Each verdict as a badge and a sentence, beside the changes with their intervals and what is expected."""
+    left, right = st.columns([5, 4])
+    with left, st.container(key="verdicts", gap="small"):
+        for item in reply.items:
+            if item.change is None:
+                continue
+            word, colour, icon = VERDICTS[item.change.verdict]
+            # one text, so that a long sentence goes on beside its badge and not below it
+            st.markdown(f":{colour}-badge[:material/{icon}: {word}] {sentence(verdict_text(item))}")
+        pin_buttons(reply.base_id, reply.pinned_id)
+    right.altair_chart(
+        change_chart(interval_frame(reply)), width="stretch", key="change_chart",
+        alt="Change against the base with its 95 percent interval, beside the expected band",
+    )  # fmt: skip
+
+
+def show_conditions(reply: CompareOut) -> None:
+    """What all have in common, in one line; what differs and may matter, below."""
+    words = {title_of(name): weights_words(value) for name, value in reply.conditions.items()}
+    line = " · ".join(f"{escape_markdown(name)} **{escape_markdown(_short(value))}**" for name, value in words.items())
+    whole = "  \n".join(f"{escape_markdown(name)}: {escape_markdown(value)}" for name, value in words.items())
     with st.container(key="conditions"):
-        facts({title_of(name): weights_words(value) for name, value in reply.conditions.items()})
-    for warning in reply.warnings:
-        st.warning(sentence(warning), icon=":material/warning:")
+        st.caption(line, help=whole)
+    if len(reply.warnings) <= WARNINGS_IN_SIGHT:
+        for warning in reply.warnings:
+            st.warning(sentence(warning), icon=":material/warning:")
+        return
+    with st.expander(f"{len(reply.warnings)} warnings", key="compare_warnings", icon=":material/warning:"):
+        st.markdown("\n".join(f"- {sentence(warning)}" for warning in reply.warnings))
+
+
+def _short(value: str) -> str:
+    """A model without its owner, a hash by its beginning."""
+    return _HASH.sub(r"\1…", value if " " in value else value.rpartition("/")[2])
+
+
+def results(reply: CompareOut) -> None:
+    """Tables and the accuracies."""
     st.dataframe(
         result_frame(reply),
-        column_config={**RESULT_COLUMNS, "run": open_column("compare_results", "Run", width=60)},
+        column_config={**RESULT_COLUMNS, "run": open_column("compare_results", "Run", width=50)},
         hide_index=True,
         row_height=ROW_PIXELS,
         placeholder="",
@@ -44,8 +82,18 @@ def show_results(reply: CompareOut) -> None:
     wanted = opened("compare_results", [one.run_id for one in reply.items])
     if wanted is not None:
         st.switch_page("app_pages/run.py", query_params={"run": str(wanted)})
-    show_verdicts(reply)
-    show_charts(reply)
+    results_links([one.run_id for one in reply.items], reply.base_id)
+    frame = interval_frame(reply)
+    likelihood = nll_chart(frame)
+    st.altair_chart(
+        accuracy_chart(frame), width="stretch", key="accuracy_chart",
+        alt="Accuracy of each evaluation with its 95 percent interval",
+    )  # fmt: skip
+    if likelihood is not None:
+        st.altair_chart(
+            likelihood, width="stretch", key="nll_chart",
+            alt="Change in the likelihood of the solutions against the base with its 95 percent interval",
+        )  # fmt: skip
     st.caption("How the answers look, what they took, and how likely the solutions are")
     st.dataframe(
         cost_frame(reply),
@@ -58,35 +106,41 @@ def show_results(reply: CompareOut) -> None:
     )
 
 
-def show_verdicts(reply: CompareOut) -> None:
-    """Each verdict as a badge and a sentence."""
-    with st.container(key="verdicts", gap="small"):
-        for item in reply.items:
-            if item.change is None:
-                continue
-            word, colour, icon = VERDICTS[item.change.verdict]
-            # one text, so that a long sentence goes on beside its badge and not below it
-            st.markdown(f":{colour}-badge[:material/{icon}: {word}] {sentence(verdict_text(item))}")
+def answers(reply: CompareOut) -> None:
+    """Answers of two of them side by side."""
+    if pair := choose_pair(reply.items):
+        answer_pairs_view(reply.items, *pair)
 
 
-def show_charts(reply: CompareOut) -> None:
-    """Accuracy, and beside it the change with what is expected."""
-    frame = interval_frame(reply)
-    left, right = st.columns(2)
-    left.altair_chart(
-        accuracy_chart(frame), width="stretch", key="accuracy_chart",
-        alt="Accuracy of each evaluation with its 95 percent interval",
-    )  # fmt: skip
-    right.altair_chart(
-        change_chart(frame), width="stretch", key="change_chart",
-        alt="Change against the base with its 95 percent interval, beside the expected band",
-    )  # fmt: skip
-    likelihood = nll_chart(frame)
-    if likelihood is not None:
-        st.altair_chart(
-            likelihood, width="stretch", key="nll_chart",
-            alt="Change in the likelihood of the solutions against the base with its 95 percent interval",
-        )  # fmt: skip
+def insertions(reply: CompareOut) -> None:
+    """Right answers of two of them by what the second inserted."""
+    if pair := choose_pair(reply.items):
+        insertions_view(*pair)
+
+
+def curves(reply: CompareOut) -> None:
+    """Their metrics while they ran."""
+    curves_view(tuple(one.run_id for one in reply.items), "compare_")
+
+
+VIEWS: dict[str, Callable[[CompareOut], None]] = {
+    "Results": results,
+    "Answers": answers,
+    "Insertions": insertions,
+    "Settings that differ": settings_view,
+    "Curves": curves,
+}
+
+
+def show_views(reply: CompareOut) -> None:
+    """The tabs, of which the open one is drawn."""
+    start_from_url(VIEW, VIEWS)
+    st.session_state.setdefault(VIEW, "Results")
+    tabs = st.tabs(list(VIEWS), key=VIEW, on_change=keep_in_url(VIEW, default="Results"))
+    for tab, draw in zip(tabs, VIEWS.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw(reply)
 
 
 st.title("Compare", anchor=False)
@@ -101,6 +155,6 @@ with api.page_errors():
         if error.code != REFUSED:
             raise
         offer_rescoring(error)
-show_results(compared)
-st.subheader("Answers side by side", anchor=False)
-answer_pairs_view(compared.items)
+show_verdicts(compared)
+show_conditions(compared)
+show_views(compared)

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from backend.api.schemas import AnswerPair, AnswerPairs, ComparedRun
-from dashboard.compare.insertions import insertions_view
+from dashboard.compare.differences import CLOSE, FIRST, OPEN, marked_pair
+from dashboard.compare.downloads import answers_links
 from dashboard.compare.table import run_label
 from dashboard.parts import api
 from dashboard.parts.answers_view import answer_facts, plain_text, question_of
@@ -27,11 +28,12 @@ KINDS: dict[str, tuple[str, Colour, str]] = {
 }
 PAGE_SIZE = 10
 WITHOUT_BOX = "The right answer has no box: the last number of the text counted, or what else stands for an answer."
+LEGEND = f"In the texts {FIRST} stands before the first word that differs, and {OPEN} {CLOSE} around words that differ."
 BEFORE, AFTER, PAIRS = "before", "after", "pairs"
 
 
-def answer_pairs_view(items: list[ComparedRun]) -> None:
-    """Choose two of the evaluations, then their answers page by page.
+def choose_pair(items: list[ComparedRun]) -> tuple[int, int] | None:
+    """Draw the choice of two of the evaluations; None while both are the same.
 
     Args:
         items: of the comparison, the base first.
@@ -39,7 +41,6 @@ def answer_pairs_view(items: list[ComparedRun]) -> None:
     labels = {str(item.run_id): run_label(item) for item in items}
     start_from_url(BEFORE, labels)
     start_from_url(AFTER, labels)
-    start_from_url(PAIRS, SHOW)
     for key, default in ((BEFORE, next(iter(labels))), (AFTER, list(labels)[1])):
         if st.session_state.get(key) not in labels:  # another comparison was chosen meanwhile
             st.session_state[key] = default
@@ -52,22 +53,36 @@ def answer_pairs_view(items: list[ComparedRun]) -> None:
     )
     if before == after:
         st.info("Choose two different evaluations.", icon=":material/compare_arrows:")
-        return
-    st.fragment(insertions_view)(int(before), int(after))
-    st.fragment(_pairs)(int(before), int(after), labels)
+        return None
+    return int(before), int(after)
 
 
-def _pairs(before: int, after: int, labels: dict[str, str]) -> None:
+def answer_pairs_view(items: list[ComparedRun], before: int, after: int) -> None:
+    """The answers of two of the evaluations, page by page.
+
+    Args:
+        items: of the comparison.
+        before: id of the first.
+        after: id of the second.
+    """
+    start_from_url(PAIRS, SHOW)
+    st.fragment(_pairs)(before, after, {item.run_id: run_label(item) for item in items})
+
+
+def _pairs(before: int, after: int, labels: dict[int, str]) -> None:
     with api.part_errors():
         show = st.session_state.get(PAIRS) or "all"
         cursors = cursors_of("pairs", (before, after, show))
         reply = api.client().compare_answers(before, after, show=show, cursor=cursors[-1], limit=PAGE_SIZE)
-        _filter(reply)
+        with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+            _filter(reply)
+            answers_links(before, after, show)
         if not reply.items:
             st.info("No question matches.", icon=":material/filter_alt_off:")
             return
+        st.caption(LEGEND)
         for pair in reply.items:
-            pair_card(pair, labels[str(before)], labels[str(after)])
+            pair_card(pair, labels[before], labels[after])
         pager(
             "pairs", cursors, page_size=PAGE_SIZE, shown=len(reply.items), total=reply.total,
             next_cursor=reply.next_cursor,
@@ -103,15 +118,16 @@ def pair_card(pair: AnswerPair, before: str, after: str) -> None:
                 st.badge("only without a box", color="orange", icon=":material/crop_free:", help=WITHOUT_BOX)
         st.text(visible(question_of(pair.before)))
         left, middle, right = st.columns([4, 4, 3])
+        texts = marked_pair(pair.before.completion, pair.after.completion)
         with left:
-            _side(before, pair.before, "before")
+            _side(before, pair.before, texts[0], "before")
         with middle:
-            _side(after, pair.after, "after")
+            _side(after, pair.after, texts[1], "after")
         with right:
             plain_text("Reference solution", pair.before.solution)
 
 
-def _side(label: str, answer: AnswerRecord, side: str) -> None:
-    plain_text(label, answer.completion)
+def _side(label: str, answer: AnswerRecord, marked: str, side: str) -> None:
+    plain_text(label, marked)
     answer_facts(answer)
     latents_view(answer, key=side)

@@ -1,5 +1,7 @@
 """Charts of a comparison: DataFrame in, altair chart out; nothing else is read or changed."""
 
+from collections.abc import Sequence
+
 import altair as alt
 import pandas as pd
 
@@ -8,6 +10,8 @@ from dashboard.compare.table import run_label, verdict_word
 from dashboard.parts.foreign_text import plain_frame
 
 ROW_PIXELS = 42
+EDGE = 0.04  # of an axis, between its ends and the outermost signs
+CHANGES = ("change_low", "change_high", "change_strict", "expected_low", "expected_high")
 _BAND, _INTERVAL, _RING = "#c2a12f", "#0f9d8f", "#7a5fbf"
 
 
@@ -63,7 +67,7 @@ def nll_chart(frame: pd.DataFrame) -> alt.LayerChart | None:
     ]
     base = alt.Chart(changed).encode(y=_rows(changed), tooltip=tooltip)
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 4], opacity=0.6)
-    title = "change in the NLL of solutions, nats per token, 95 % interval; below 0: likelier"
+    title = ["change in the NLL of solutions", "nats per token, 95 % interval; below 0: likelier"]
     chart: alt.LayerChart = (
         zero.encode(x="zero:Q")
         + base.mark_rule(strokeWidth=3, color=_INTERVAL).encode(x=alt.X("nll_low:Q", title=title), x2="nll_high:Q")
@@ -86,11 +90,12 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("strict:Q", title="with the box required", format=".1f"),
         alt.Tooltip("n:Q", title="questions", format=",d"),
     ]
-    scale = alt.Scale(zero=False, nice=True)
+    scale = alt.Scale(domain=_domain(frame, ("low", "high", "strict")))
     base = alt.Chart(frame).encode(y=_rows(frame), tooltip=tooltip)
     chart: alt.LayerChart = (
         base.mark_rule(strokeWidth=3, color=_INTERVAL).encode(
-            x=alt.X("low:Q", title="accuracy in percent, 95 % interval; ring: box required", scale=scale), x2="high:Q"
+            x=alt.X("low:Q", title=["accuracy in percent, 95 % interval", "ring: box required"], scale=scale),
+            x2="high:Q",
         )
         + _ring(base, "strict")
         + base.mark_point(filled=True, size=90, color=_INTERVAL, opacity=1).encode(x="accuracy:Q")
@@ -128,8 +133,8 @@ def change_chart(frame: pd.DataFrame) -> alt.LayerChart:
         + base.mark_rule(strokeWidth=3, color=_INTERVAL).encode(
             x=alt.X(
                 "change_low:Q",
-                title="change in points, 95 % interval; ring: box required; band: expected",
-                scale=alt.Scale(domain=alt.DomainUnionWith(unionWith=[-1, 1])),  # no change at all has an axis, too
+                title=["change in points, 95 % interval", "ring: box required; band: expected"],
+                scale=alt.Scale(domain=_domain(changed, CHANGES, at_least=(-1.0, 1.0))),  # also where nothing changed
             ),
             x2="change_high:Q",
         )
@@ -137,6 +142,14 @@ def change_chart(frame: pd.DataFrame) -> alt.LayerChart:
         + base.mark_point(filled=True, size=90, color=_INTERVAL, opacity=1).encode(x="change:Q")
     ).properties(height=_height(frame))
     return chart
+
+
+def _domain(frame: pd.DataFrame, columns: Sequence[str], at_least: Sequence[float] = ()) -> list[float]:
+    """From the lowest to the highest of some columns with room for a sign at either end: nothing is cut at the edge."""
+    values = [*frame[list(columns)].astype(float).stack(), *at_least]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    room = EDGE * (high - low) or 1.0
+    return [low - room, high + room]
 
 
 def _ring(base: alt.Chart, name: str) -> alt.Chart:

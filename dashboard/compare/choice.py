@@ -1,6 +1,6 @@
 """Which evaluations are compared: chosen by hand, kept in the address as `?runs=1,3&base=1`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -14,23 +14,27 @@ from dashboard.parts.url_state import run_numbers
 from memgen.contract.stages import evaluation_names
 from memgen.contract.status import RunStatus
 
-PAGE_SIZE, PAGES = 200, 5
+FOUND = 100  # evaluations that are offered at once
+KEPT_SECONDS = 10
 MOST = 12  # rows of a table that can be taken in
 RUNS, BASE = "runs", "base"  # of the address
-RUNS_KEY, BASE_KEY = "compare_runs", "compare_base"  # of the widgets
+RUNS_KEY, BASE_KEY, TEXT_KEY = "compare_runs", "compare_base", "compare_text"  # of the widgets
 
 
 def choose_evaluations() -> tuple[list[int], int | None]:
-    """Draw the two choices; the runs, and the base where one is named."""
+    """Draw the choices; the runs, and the base where one is named."""
     asked = run_numbers(st.query_params.get(RUNS, ""))
+    left, middle, right = st.columns([5, 2, 2], vertical_alignment="bottom")
+    text = middle.text_input(
+        "Find evaluations", key=TEXT_KEY, placeholder="in notes and models", icon=":material/search:"
+    ).strip()  # fmt: skip
     with api.page_errors():
-        known = known_evaluations(asked)
+        known = known_evaluations(text, [*asked[:MOST], *st.session_state.get(RUNS_KEY, [])])
     if RUNS_KEY not in st.session_state:
         st.session_state[RUNS_KEY] = [number for number in asked if number in known][:MOST]
     for number in asked:
         if number not in known:
             st.warning(f"There is no run {number}; it may have been deleted.", icon=":material/search_off:")
-    left, right = st.columns([3, 1])
     chosen = left.multiselect(
         "Evaluations",
         list(known),
@@ -56,32 +60,38 @@ def _choose_base(place: DeltaGenerator, chosen: list[int], known: Mapping[int, R
         index=None,
         key=BASE_KEY,
         format_func=lambda number: one_line(f"run {number}, {known[number].label}"),
-        placeholder="the one with the setting base",
-        help="What the others are measured against.",
+        placeholder="pinned, or setting base",
+        help="What the others are measured against: without a choice the pinned baseline if it is among them, else the "
+        "one with the setting base.",
         on_change=_write_base,
     )
 
 
-def known_evaluations(asked: list[int]) -> dict[int, RunOut]:
-    """Finished evaluations, newest first, and the runs that the address names, whatever they are."""
-    found: dict[int, RunOut] = {}
-    for stage in evaluation_names():
-        cursor = None
-        for _ in range(PAGES):
-            reply = api.client().runs(status=RunStatus.SUCCEEDED, stage=stage, cursor=cursor, limit=PAGE_SIZE)
-            # asked again here: an older backend would answer with every run
-            found |= {run.id: run for run in reply.items if run.stage == stage}
-            cursor = reply.next_cursor
-            if cursor is None:
-                break
-    for number in asked[:MOST]:
-        if number not in found:
-            try:
-                found[number] = api.client().run(number)
-            except ApiError as error:
-                if error.problem.status != 404:
-                    raise
-    return dict(sorted(found.items(), reverse=True))
+def known_evaluations(text: str, asked: Iterable[int]) -> dict[int, RunOut]:
+    """Newest finished evaluations whose note or model has the text, and the runs asked for, whatever they are."""
+    known = {run.id: run for run in _found(api.client().url, text)}
+    for number in asked:
+        run = known.get(number) or _named(api.client().url, number)
+        if run is not None:
+            known[number] = run
+    return dict(sorted(known.items(), reverse=True))
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=32, show_spinner=False)
+def _found(url: str, text: str) -> list[RunOut]:  # noqa: ARG001 (of the key of the cache)
+    stages = ",".join(evaluation_names())
+    return api.client().runs(status=RunStatus.SUCCEEDED, stage=stages, text=text or None, limit=FOUND).items
+
+
+@st.cache_data(ttl=KEPT_SECONDS, max_entries=200, show_spinner=False)
+def _named(url: str, number: int) -> RunOut | None:  # noqa: ARG001
+    """A run, None where there is none."""
+    try:
+        return api.client().run(number)
+    except ApiError as error:
+        if error.problem.status != 404:
+            raise
+        return None
 
 
 def evaluation_words(run: RunOut) -> str:

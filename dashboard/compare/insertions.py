@@ -13,18 +13,14 @@ AT_PROMPT = {True: "inserted", False: "skipped", None: MISSING}
 
 
 def insertions_view(before: int, after: int) -> None:
-    """A folded table, fetched when it is unfolded.
+    """The table.
 
     Args:
         before: id of the evaluation compared with.
         after: id of the one whose insertions are looked at.
     """
-    with st.expander(
-        "Right answers by insertions of latents", key="insertions", icon=":material/memory:", on_change="rerun"
-    ) as folded:
-        if folded.open:
-            with api.part_errors():
-                _table(api.client().insertion_groups(before, after))
+    with api.part_errors():
+        _table(api.client().insertion_groups(before, after))
 
 
 def _table(reply: InsertionGroups) -> None:

@@ -116,26 +116,26 @@ def verdict_text(item: ComparedRun) -> str:
 
 
 RESULT_COLUMNS: dict[str, Any] = {
-    "setting": st.column_config.TextColumn("Setting", width=210),
+    "setting": st.column_config.TextColumn("Setting", width=150),
     "run": st.column_config.NumberColumn("Run", format="%d", width=50),
-    "n": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=56),
-    "accuracy": st.column_config.TextColumn("Accuracy", help="With its 95 % Wilson interval", width=150),
-    "strict": st.column_config.TextColumn(
-        "In a box", help="Accuracy where only an answer in a box counts, and its change in points", width=104
-    ),
-    "change": st.column_config.TextColumn(
-        "Change in points", help="Against the base, with its 95 % bootstrap interval", width=152
-    ),
-    "expected": st.column_config.TextColumn("Expected", help="Expected change in points", width=92),
-    "fixed": st.column_config.NumberColumn("Fixed", help="Base wrong, this setting right", width=58),
-    "broken": st.column_config.NumberColumn("Broken", help="Base right, this setting wrong", width=62),
-    "p": st.column_config.TextColumn("p", help="Exact McNemar test of fixed against broken", width=66),
     "verdict": st.column_config.MultiselectColumn(
         "Verdict",
         options=[BASE, *(word for word, _, _ in VERDICTS.values())],
         color=["gray", *(colour for _, colour, _ in VERDICTS.values())],
-        width=176,
+        width=168,
     ),
+    "n": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=50),
+    "accuracy": st.column_config.TextColumn("Accuracy", help="With its 95 % Wilson interval", width=142),
+    "strict": st.column_config.TextColumn(
+        "In a box", help="Accuracy where only an answer in a box counts, and its change in points", width=98
+    ),
+    "change": st.column_config.TextColumn(
+        "Change in points", help="Against the base, with its 95 % bootstrap interval", width=146
+    ),
+    "expected": st.column_config.TextColumn("Expected", help="Expected change in points", width=78),
+    "fixed": st.column_config.NumberColumn("Fixed", help="Base wrong, this setting right", width=54),
+    "broken": st.column_config.NumberColumn("Broken", help="Base right, this setting wrong", width=58),
+    "p": st.column_config.TextColumn("p", help="Exact McNemar test of fixed against broken", width=58),
 }
 COST_COLUMNS: dict[str, Any] = {
     "setting": st.column_config.TextColumn("Setting", width=210),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from backend.api.schemas import AttentionOut, HomeOut, ResultOut, RunningOut, RunOut, WorkerOut
+from dashboard.parts.baseline import baseline_line
 from dashboard.parts.charts import is_share
 from dashboard.parts.components import Colour, progress_bar, run_seconds
 from dashboard.parts.foreign_text import escape_markdown, sentence
@@ -112,8 +113,9 @@ def waiting(state: HomeOut) -> None:
 
 
 def results(state: HomeOut) -> None:
-    """The evaluations that finished last, each against its base."""
+    """The evaluations that finished last, each against the pinned baseline or its base."""
     _head("Last results", "page_results")
+    baseline_line(state.baseline)
     if not state.results:
         st.caption("No evaluation has finished yet.")
     for one in state.results:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
-from backend.api.client import ApiError, Client, Unreachable
+from backend.api.client import Client
 from backend.api.schemas import LogOut
 from dashboard.parts import api
+from dashboard.parts.downloads import streamed
 
 PIECE_BYTES = 2**20
 _PATH = "/download/runs/{run}/attempts/{attempt}/log"
@@ -23,15 +24,10 @@ def download_log(request: Request) -> Response:
     """The log as a download; what the backend says of it where it can't be had."""
     run_id, attempt = request.path_params["run"], request.path_params["attempt"]
     client = api.client()
-    try:
-        first = client.log(run_id, attempt=attempt, offset=0, limit=PIECE_BYTES)
-    except ApiError as error:
-        return PlainTextResponse(str(error), error.problem.status)
-    except Unreachable as error:
-        return PlainTextResponse(str(error), 503)
-    name = f"run-{run_id}-attempt-{attempt}.log"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return StreamingResponse(_pieces(client, run_id, first), media_type="text/plain", headers=headers)
+    return streamed(
+        lambda: _pieces(client, run_id, client.log(run_id, attempt=attempt, offset=0, limit=PIECE_BYTES)),
+        f"run-{run_id}-attempt-{attempt}.log", "text/plain",
+    )  # fmt: skip
 
 
 def _pieces(client: Client, run_id: int, piece: LogOut) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Lists with mouse and keyboard: sorted by a header, ticked, opened by a number, stopped and deleted many at once."""
 
+import csv
+import json
 import re
 from collections.abc import Iterator
 
@@ -191,4 +193,53 @@ def test_metric_is_looked_at_over_epochs_in_a_range_and_another_run_is_added(tab
     tab.pick("curves_runs", "run 6")
     tab.page.wait_for_url(re.compile(r"runs=2(,|%2C)6"))
     expect(tab.page.get_by_label("Curves of train/loss of runs 2, 6").last).to_be_visible()
+    tab.no_trace_of_an_error()
+
+
+def test_baseline_is_pinned_from_a_comparison_and_unpinned_on_home(tab: Tab) -> None:
+    tab.page.goto(f"{tab.url}/compare?runs=1,3")
+    expect(tab.key("verdicts")).to_contain_text("Better")
+    tab.settled()
+    tab.page.get_by_role("button", name="Pin run 1 as the baseline").click()
+    expect(tab.key("pin")).to_contain_text("run 1 is the pinned baseline")
+    go(tab, "Home")
+    expect(tab.key("baseline")).to_contain_text("Pinned baseline: run 1, base")
+    tab.key("unpin_baseline").get_by_role("button").click()
+    expect(tab.key("baseline")).to_have_count(0)
+    tab.page.goto(f"{tab.url}/compare?runs=1,3")
+    tab.settled()
+    tab.key("pin_baseline").get_by_role("button").click()
+    tab.key("unpin_baseline").get_by_role("button").click()
+    expect(tab.key("pin_baseline")).to_be_visible()
+    tab.no_trace_of_an_error()
+
+
+def test_tabs_of_a_comparison_stay_in_the_address_and_its_files_are_downloaded(tab: Tab) -> None:
+    tab.page.goto(f"{tab.url}/compare?runs=1,3")
+    tab.settled()
+    with tab.page.expect_download() as table:
+        tab.key("download_results").get_by_role("link", name="JSONL").click()
+    rows = [json.loads(line) for line in table.value.path().read_text().splitlines()]
+    assert [(row["run_id"], row["verdict"]) for row in rows] == [(1, None), (3, "better")]
+    tab.tab("Answers")
+    tab.page.wait_for_url(re.compile(r"view=Answers"))
+    tab.press("pairs", "Fixed")
+    tab.page.wait_for_url(re.compile(r"pairs=fixed"))
+    tab.page.reload()
+    expect(tab.key("pairs").get_by_role("radio", name="Fixed")).to_be_checked()
+    expect(tab.key("pair_3")).to_contain_text("fixed")
+    tab.settled()
+    with tab.page.expect_download() as answers:
+        tab.key("download_answers").get_by_role("link", name="CSV").click()
+    with answers.value.path().open(newline="") as file:
+        kinds = [row["kind"] for row in csv.DictReader(file)]
+    assert kinds == ["fixed"] * 17
+    for name, text in (
+        ("Insertions", "inserts no latents"),
+        ("Settings that differ", "trainings that they descend from"),
+    ):
+        tab.tab(name)
+        expect(tab.page.get_by_text(text)).to_be_visible()
+    tab.tab("Curves")
+    expect(tab.page.get_by_text("None of these runs has reported a metric yet")).to_be_visible()
     tab.no_trace_of_an_error()

@@ -31,7 +31,10 @@ from tests.serving import serving
 
 JSON = {"Content-Type": "application/json"}
 NINE_MEGABYTES = b'{"config": ' + b"[" + b"[]," * (3 * 2**20) + b"[]]}"
-NOT_FILLED = {"/checkpoints/1", "/pipelines/1", "/compare", "/compare/answers", "/compare/insertions"}
+NOT_FILLED = {
+    "/checkpoints/1", "/pipelines/1", "/compare", "/compare/answers", "/compare/insertions", "/compare/export",
+    "/compare/answers/export",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +178,23 @@ def test_same_question_at_the_same_time_is_answered_once_and_again_after_a_chang
         assert await asyncio.gather(*first[1:]) == [(200, b"1")] * 49
         assert {await later, await other} == {(200, b"2"), (200, b"3")}
         assert await reply_of(app, "/api/v1/runs") == (200, b"4")  # nothing is kept
+
+    asyncio.run(story())
+
+
+def test_exports_are_made_for_each_who_asks_a_few_at_once_and_leave_room_for_reads() -> None:
+    async def story() -> None:
+        inner = Counting()
+        app = Lanes(inner, lambda: 0)
+        exports = [asyncio.create_task(reply_of(app, "/api/v1/compare/export")) for _ in range(lanes.EXPORTS + 2)]
+        await asyncio.sleep(0.01)
+        assert inner.calls == lanes.EXPORTS
+        read = asyncio.create_task(reply_of(app, "/api/v1/runs"))
+        await asyncio.sleep(0.01)
+        assert inner.calls == lanes.EXPORTS + 1
+        inner.let.set()
+        await asyncio.gather(read, *exports)
+        assert inner.calls == lanes.EXPORTS + 3
 
     asyncio.run(story())
 

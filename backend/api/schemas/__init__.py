@@ -21,6 +21,7 @@ from backend.api.schemas.compare import (
     Estimate,
     InsertionGroup,
     InsertionGroups,
+    SettingOut,
 )
 from backend.api.schemas.curves import CurveRun, CurvesOut
 from backend.api.schemas.data_sets import (
@@ -46,7 +47,14 @@ from backend.api.schemas.launch import (
 )
 from backend.api.schemas.pipelines import Candidates, PipelineList, PipelineOut, PipelinePreflight, PipelineStepOut
 from backend.api.schemas.problems import ProblemReply
-from backend.api.schemas.results import CheckpointResult, CheckpointResults, GainOut, ResultOut
+from backend.api.schemas.results import (
+    BaselineOut,
+    BaselineRequest,
+    CheckpointResult,
+    CheckpointResults,
+    GainOut,
+    ResultOut,
+)
 from backend.api.schemas.runs import (
     AnswerOut,
     AnswersOut,
@@ -96,6 +104,8 @@ __all__ = [
     "AttemptBrief",
     "AttemptOut",
     "AttentionOut",
+    "BaselineOut",
+    "BaselineRequest",
     "BrokenPluginOut",
     "BulkDelete",
     "BulkItem",
@@ -168,6 +178,7 @@ __all__ = [
     "RunOut",
     "RunningOut",
     "ScoringOut",
+    "SettingOut",
     "SickSlotOut",
     "Sickness",
     "SlotOut",

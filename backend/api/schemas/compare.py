@@ -75,6 +75,17 @@ class ComparedRun(Labelled):
     """Against the base; None of the base itself."""
 
 
+class SettingOut(ApiReply):
+    """A setting in which the compared evaluations differ, or the trainings of a stage that they descend from."""
+
+    name: str
+    """Field of the config."""
+    stage: str = ""
+    """The training whose setting it is; empty of the evaluations themselves."""
+    values: list[str]
+    """In the order of the evaluations, as words; empty where one has no such setting or training."""
+
+
 class CompareOut(ApiReply):
     """Evaluations side by side, the base first."""
 
@@ -85,6 +96,10 @@ class CompareOut(ApiReply):
     warnings: list[str]
     """What differs and may matter a little, e.g. the device."""
     items: list[ComparedRun]
+    settings: list[SettingOut] = Field(default_factory=list)
+    """In which they differ, apart from the number of the checkpoint that each starts from."""
+    pinned_id: int | None = None
+    """The pinned baseline, whether it is among them or not."""
 
 
 class AnswerPair(ApiReply):

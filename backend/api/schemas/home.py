@@ -2,9 +2,11 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from backend.api.schemas.base import ApiReply
 from backend.api.schemas.house import WorkerOut
-from backend.api.schemas.results import ResultOut
+from backend.api.schemas.results import BaselineOut, ResultOut
 from backend.api.schemas.runs import MetricSeries, RunOut
 
 
@@ -45,6 +47,7 @@ class HomeOut(ApiReply):
     """Runs that wait for the checkpoint of another."""
     waiting: list[RunOut]
     """Those that start next."""
+    baseline: BaselineOut = Field(default_factory=lambda: BaselineOut(run_id=None, run=None))
     results: list[ResultOut]
     """The evaluations that finished last."""
     workers: list[WorkerOut]

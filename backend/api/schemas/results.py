@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from backend.api.schemas.base import ApiReply
+from backend.api.schemas.base import ApiReply, ApiRequest
 from backend.api.schemas.checkpoints import CheckpointOut
 from backend.api.schemas.runs import RunOut
 
@@ -20,12 +20,29 @@ class GainOut(ApiReply):
     verdict: Literal["better", "worse", "no_difference", "too_few_questions"]
 
 
+class BaselineRequest(ApiRequest):
+    """Which evaluation to measure others against."""
+
+    run_id: int | None
+    """One that has succeeded; null unpins."""
+
+
+class BaselineOut(ApiReply):
+    """The evaluation that others are measured against."""
+
+    run_id: int | None
+    """Null where none is pinned."""
+    run: RunOut | None
+    """Null also where it was deleted."""
+
+
 class ResultOut(ApiReply):
     """A finished evaluation."""
 
     run: RunOut
     gain: GainOut | None
-    """Null for a base, and where there is none that it may be compared with."""
+    """Against the pinned baseline where it may be compared with that, else against its base; null where there is none
+    that it may be compared with, and for the baseline or base itself."""
 
 
 class CheckpointResult(ApiReply):

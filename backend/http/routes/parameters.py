@@ -53,7 +53,10 @@ def sort_by(columns: Columns) -> Any:
     )
 
 
-Stage = Annotated[str | None, Query(pattern=rf"^({'|'.join(stage.name for stage in STAGES)})$", description="A stage.")]
+_STAGES = "|".join(stage.name for stage in STAGES)
+Stage = Annotated[
+    str | None, Query(pattern=rf"^({_STAGES})(,({_STAGES}))*$", description="A stage, or several with commas.")
+]
 Text = Annotated[str | None, Query(max_length=200)]
 
 

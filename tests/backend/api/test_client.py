@@ -178,6 +178,12 @@ def speak_of_pipelines(user: Client, backend: Backend) -> None:
     compared = user.compare([base, weaver, trigger], base=base)
     assert [one.run_id for one in compared.items] == [base, weaver, trigger]
     assert len(user.compare_answers(base, weaver).items) == 6
+    assert b"".join(user.export_comparison([base, weaver], form="jsonl")).count(b"\n") == 2
+    assert b"".join(user.export_answers(base, weaver)).startswith(b"question_id,")
+    with pytest.raises(ApiError, match="no run with this id"):
+        user.export_answers(base, 999)
+    assert user.pin_baseline(weaver).run_id == user.baseline().run_id == weaver
+    assert user.pin_baseline(None).run_id is None
     assert user.insertion_groups(base, trigger).items == []  # these answers tell of no insertion
     assert [one.id for one in user.checkpoints().items] == [ids["trigger_grpo"], ids["weaver_sft"]]
     assert [one.checkpoint.id for one in user.checkpoint_results(sort="checkpoint").items] == [

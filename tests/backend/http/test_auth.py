@@ -18,7 +18,9 @@ USER_ROUTES = [
     ("POST", "/pipelines/1/continue"), ("POST", "/pipelines/1/stop"), ("GET", "/checkpoints"),
     ("POST", "/checkpoints"), ("DELETE", "/checkpoints/1"),
     ("GET", "/checkpoints/1"), ("GET", "/lineage"), ("GET", "/compare"), ("GET", "/compare/answers"),
-    ("GET", "/compare/insertions"), ("GET", "/curves"), ("GET", "/data-sets/files"), ("POST", "/data-sets/uploads"),
+    ("GET", "/compare/insertions"), ("GET", "/curves"), ("GET", "/compare/export"),
+    ("GET", "/compare/answers/export"), ("GET", "/compare/baseline"), ("POST", "/compare/baseline"),
+    ("GET", "/data-sets/files"), ("POST", "/data-sets/uploads"),
     ("POST", "/data-sets/preview"), ("POST", "/data-sets"), ("GET", "/data-sets/wordproblems"),
     ("DELETE", "/data-sets/wordproblems"),
 ]  # fmt: skip

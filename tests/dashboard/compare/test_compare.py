@@ -3,18 +3,23 @@
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from backend.api.schemas import CompareOut, InsertionGroups
 from dashboard.compare.charts import accuracy_chart, change_chart, interval_frame, nll_chart
+from dashboard.compare.downloads import COMPARE_DOWNLOADS
 from dashboard.compare.insertions import insertions_frame
 from dashboard.compare.table import cost_frame, p_value, result_frame, run_label, verdict_text
 from dashboard.parts.url_state import run_numbers
 from dashboard.parts.verdicts import points
 from memgen.scoring import SCORER_VERSIONS
-from tests.dashboard.pages import open_page, said, shown
-from tests.dashboard.studio import Studio
+from tests.dashboard.pages import button_keys, open_page, said, shown
+from tests.dashboard.studio import Studio, links, metric
 
 SCORER_VERSION = SCORER_VERSIONS["number"]  # of the kind that our data sets have
+
+ENVIRONMENT = {"model": "folder:1", "prompt_hash": "p", "scorer_version": SCORER_VERSION}
 
 
 def change(**changes: Any) -> dict[str, Any]:
@@ -211,15 +216,15 @@ def test_refusal_is_shown_as_the_backend_words_it(studio: Studio) -> None:
 
 
 def test_texts_of_both_evaluations_stand_side_by_side_as_plain_text(three: Studio) -> None:
-    app = open_page("compare", runs="2,3,4")
-    assert [code.value for code in app.code][:3] == ["**four**", "$three$", "#### 3"]
+    app = open_page("compare", runs="2,3,4", view="Answers")
+    assert [code.value for code in app.code][:3] == ["▶⟦**four**⟧", "▶⟦$three$⟧", "#### 3"]
     assert next(text.value for text in app.text) == "How *many*?"
     assert "Question 1**" in shown(app)
     assert three.wire.query("/compare/answers") == {"before": "2", "after": "3", "show": "all", "limit": "10"}
 
 
 def test_pairs_follow_the_filter_and_the_two_chosen(three: Studio) -> None:
-    app = open_page("compare", runs="2,3,4", pairs="broken", after="4")
+    app = open_page("compare", runs="2,3,4", view="Answers", pairs="broken", after="4")
     assert "No question matches" in shown(app)
     asked = three.wire.query("/compare/answers")
     assert (asked["after"], asked["show"]) == ("4", "broken")
@@ -232,7 +237,7 @@ def test_pair_that_is_fixed_without_a_box_says_so(studio: Studio) -> None:
     studio.evaluated(False)
     loose = {0: {"metrics": {"accuracy": 1.0, "format_ok": 0.0}}}
     studio.evaluated(True, answers=loose, setting="weaver", checkpoint=weaver)
-    app = open_page("compare", runs="2,3", pairs="without_box")
+    app = open_page("compare", runs="2,3", view="Answers", pairs="without_box")
     assert "only without a box" in shown(app)
     assert studio.wire.query("/compare/answers")["show"] == "without_box"
     assert "1 of the fixed and 0 of the broken had their right answer without a box" in said(app)
@@ -264,15 +269,133 @@ def test_offer_to_rescore_does_nothing_once_others_have_done_it(studio: Studio) 
     assert app.dataframe[0].value["run"].tolist() == [1, 2]
 
 
-def test_insertions_are_fetched_when_unfolded(three: Studio) -> None:
+def test_insertions_are_fetched_when_their_tab_is_open(three: Studio) -> None:
     app = open_page("compare", runs="2,3,4")
     assert "GET /compare/insertions" not in three.wire.paths()
-    app.session_state["insertions"] = True
-    app.run()
+    app = open_page("compare", runs="2,3,4", view="Insertions")
     assert three.wire.query("/compare/insertions") == {"before": "2", "after": "3"}
     assert app.dataframe[-1].value["n"].tolist() == [59, 20, 1]
     app.selectbox(key="after").select("4").run()
     assert "inserts no latents" in shown(app)
+
+
+def test_tab_of_the_address_is_open_and_shows_what_differs(three: Studio) -> None:
+    app = open_page("compare", runs="2,3,4", view="Settings that differ")
+    assert [tab.label for tab in app.tabs] == ["Results", "Answers", "Insertions", "Settings that differ", "Curves"]
+    frame = app.dataframe[0].value
+    assert list(frame.columns) == ["field", "base, run 2", "weaver, run 3", "weaver+random, run 4"]
+    rows = frame.set_index("field")
+    assert rows.loc["Setting"].tolist() == ["base", "weaver", "weaver+random"]
+    assert rows.loc["Probability of an insertion"].tolist() == ["–", "–", "0.5"]
+    assert not any("weaver_sft" in field for field in rows.index)  # both have the same weaver
+
+
+def test_curves_of_the_compared_are_drawn_in_their_tab(three: Studio) -> None:
+    for _ in range(2):
+        held = three.claimed()
+        held.say(*metric("eval/accuracy", 0.5, 1.0))
+        held.answer(0)
+        three.complete(held, result={"num_questions": 1, "accuracy": 1.0}, environment=ENVIRONMENT)
+    app = open_page("compare", runs="5,6", view="Curves")
+    assert three.wire.query("/curves")["runs"] == "5,6"
+    assert app.selectbox(key="compare_metric").value == "eval/accuracy"
+    assert len(app.get("vega_lite_chart")) == 2  # of the changes, and the curves
+
+
+@pytest.mark.parametrize(
+    ("view", "own"), [("Results", []), ("Answers", ["GET /compare/answers"]), ("Curves", ["GET /curves"])]
+)
+def test_rerun_of_a_comparison_sends_at_most_three_requests(three: Studio, view: str, own: list[str]) -> None:
+    app = open_page("compare", runs="2,3,4", view=view)
+    three.wire.asked.clear()
+    app.run()
+    assert set(three.wire.paths()) <= {"GET /compare", "GET /health", *own}
+    assert len(three.wire.paths()) <= 3
+
+
+def test_evaluations_are_searched_for_where_they_are_stored(three: Studio) -> None:
+    app = open_page("compare", runs="2,3")
+    assert three.wire.query("/runs") == {
+        "status": "succeeded", "stage": "evaluate,ltpo_evaluate", "limit": "100",
+    }  # fmt: skip
+    app.text_input(key="compare_text").set_value("no such note").run()
+    assert three.wire.query("/runs")["text"] == "no such note"
+    assert [option.split(" · ")[0] for option in app.multiselect[0].options] == ["run 3", "run 2"]
+
+
+def test_many_warnings_are_folded_to_their_count(three: Studio) -> None:
+    for device in ("a", "b", "c"):
+        three.evaluated(*[True] * 80, environment={"device": device})
+    assert len(open_page("compare", runs="5,6").warning) == 1
+    app = open_page("compare", runs="2,5,6,7")
+    assert not app.warning
+    assert [one.label for one in app.expander] == ["3 warnings"]
+
+
+def test_base_is_pinned_and_unpinned_and_home_says_so(three: Studio) -> None:
+    app = open_page("compare", runs="2,3")
+    assert app.button(key="pin_baseline").label == "Pin run 2 as the baseline"
+    app.selectbox(key="compare_base").select(3).run()
+    app.button(key="pin_baseline").click().run()
+    assert three.client.baseline().run_id == 3
+    assert "pin_baseline" not in button_keys(app)
+    home = open_page()
+    assert links(home)["Pinned baseline: run 3, weaver"] == "run=3"
+    assert "**−50.0** points" in shown(home)
+    home.button(key="unpin_baseline").click().run()
+    assert three.client.baseline().run_id is None
+    assert "unpin_baseline" not in button_keys(home)
+
+
+def test_deleted_baseline_is_said_on_home_until_it_is_unpinned(three: Studio) -> None:
+    three.client.pin_baseline(3)
+    three.client.delete(3, confirm=True)
+    home = open_page()
+    assert "The pinned baseline, run 3, was deleted" in shown(home)
+    home.button(key="unpin_baseline").click().run()
+    assert "was deleted" not in shown(home)
+
+
+def test_pinned_baseline_beside_another_base_is_named(three: Studio) -> None:
+    three.client.pin_baseline(4)
+    app = open_page("compare", runs="2,3", base="2")
+    assert "Pinned is run 4" in shown(app)
+    assert {"pin_baseline", "unpin_baseline"} <= button_keys(app)
+
+
+@pytest.mark.parametrize(("form", "media"), [("csv", "text/csv; charset=utf-8"), ("jsonl", "application/jsonl")])
+def test_downloads_hand_the_backends_files_on(three: Studio, form: str, media: str) -> None:
+    with TestClient(Starlette(routes=COMPARE_DOWNLOADS)) as files:
+        table = files.get("/download/compare/results", params={"runs": "2,3", "base": "3", "format": form})
+        pairs = files.get("/download/compare/answers", params={"before": "2", "after": "3", "format": form})
+        assert table.content == b"".join(three.client.export_comparison([2, 3], base=3, form=form))  # type: ignore[arg-type]
+        assert pairs.content == b"".join(three.client.export_answers(2, 3, form=form))  # type: ignore[arg-type]
+        assert {reply.headers["content-type"] for reply in (table, pairs)} == {media}
+        assert table.headers["content-disposition"] == f'attachment; filename="comparison-2-3.{form}"'
+        refused = files.get("/download/compare/answers", params={"before": "2", "after": "99", "format": form})
+        assert (refused.status_code, "no run with this id" in refused.text) == (404, True)
+        three.wire.down = True
+        assert files.get("/download/compare/results", params={"runs": "2,3", "format": form}).status_code == 503
+
+
+@pytest.mark.parametrize("query", ["runs=2,3&format=exe", "format=csv", "runs=x&format=csv"])
+def test_download_that_is_none_is_not_found(three: Studio, query: str) -> None:
+    with TestClient(Starlette(routes=COMPARE_DOWNLOADS)) as files:
+        assert files.get(f"/download/compare/results?{query}").status_code == 404
+        assert files.get(f"/download/compare/answers?{query}").status_code == 404
+
+
+def test_nothing_of_a_chart_is_cut_at_its_edge() -> None:
+    reply = comparison()
+    reply["items"][1]["change"] |= {"points": 1.0, "low": 0.0, "high": 2.0}
+    changes = change_chart(interval_frame(CompareOut.model_validate(reply))).to_dict()["layer"]
+    low, high = next(
+        layer["encoding"]["x"]["scale"]["domain"] for layer in changes if "scale" in layer["encoding"]["x"]
+    )
+    assert low < -12.5 and high > 10  # the interval of run 6, the expected band of run 5
+    accuracy = accuracy_chart(interval_frame(CompareOut.model_validate(reply))).to_dict()["layer"]
+    low, high = accuracy[0]["encoding"]["x"]["scale"]["domain"]
+    assert low < 36.9 and high > 60.8
 
 
 def test_rows_of_insertions() -> None:
