@@ -7,6 +7,7 @@ from backend.api.calls.house import HouseCalls
 from backend.api.calls.launch import LaunchCalls
 from backend.api.calls.pipelines import PipelineCalls
 from backend.api.calls.runs import RunCalls
+from backend.api.calls.saved_launches import SavedLaunchCalls
 from backend.api.calls.work import Stream, WorkCalls
 from backend.api.connection import API, ApiError, Unreachable
 
@@ -15,6 +16,7 @@ __all__ = ["API", "ApiError", "Client", "Stream", "Unreachable"]
 
 class Client(
     LaunchCalls,
+    SavedLaunchCalls,
     DataSetCalls,
     RunCalls,
     CheckpointCalls,

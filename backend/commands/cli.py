@@ -13,8 +13,9 @@ import typer
 
 from backend.api.client import Client
 from backend.api.schemas.bulk import MOST_AT_ONCE
-from backend.commands import checkpoint_cli, data_set_cli, pipeline_cli
+from backend.commands import checkpoint_cli, data_set_cli, pipeline_cli, saved_cli
 from backend.commands.many_runs import delete_many, say_of_many
+from backend.commands.saved_settings import config_of
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table, shown
 from memgen.contract.config_text import field_value, help_of
 from memgen.contract.errors import BadInput
@@ -33,6 +34,7 @@ app = typer.Typer(
 pipeline_cli.install(app)
 checkpoint_cli.install(app)
 data_set_cli.install(app)
+saved_cli.install(app)
 RunId = Annotated[int, typer.Argument(help="Number of the run.")]
 RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help=f"Numbers of up to {MOST_AT_ONCE} runs.")]
 
@@ -149,6 +151,7 @@ def launch(
     data: Annotated[str | None, typer.Option(help="Data set; `memgen data-sets` lists them.")] = None,
     num_questions: Annotated[int | None, typer.Option(help=help_of(Evaluation, "num_questions"))] = None,
     config: Annotated[Path | None, typer.Option(help="JSON file with a config; the options above win.")] = None,
+    saved: Annotated[str | None, typer.Option(help="Settings that are kept under this name; the others win.")] = None,
     set_field: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Any other field; may be repeated.")
     ] = None,
@@ -158,7 +161,8 @@ def launch(
     """Submit a run; without a config a base evaluation."""
     with errors(), client() as api:
         changes = assignments(set_field or [])
-        fields = {"stage": STAGES[0].name, **(read_json(config) if config else {})}
+        fields = {"stage": STAGES[0].name, **(config_of(api, saved) if saved is not None else {})}
+        fields |= read_json(config) if config else {}
         stage = find_stage(str(changes.get("stage", fields["stage"])))
         classes = [stage.config] if stage is not None else []  # the backend refuses others
         fields |= {name: field_value(classes, name, text) for name, text in changes.items()}

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from backend.api.calls.compare import Format
 from backend.commands.demo import run_demo
 from backend.commands.pipeline_text import follow, show_comparison
+from backend.commands.saved_settings import pipeline_of
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table
 from memgen.contract.config import RunConfig, stage_class
 from memgen.contract.config_text import field_value, help_of
@@ -34,6 +35,7 @@ def install(app: typer.Typer) -> None:
 @pipelines.command()
 def run(
     config: Annotated[Path | None, typer.Option(help="JSON file with a pipeline; the options below win.")] = None,
+    saved: Annotated[str | None, typer.Option(help="Settings that are kept under this name.")] = None,
     preset: Annotated[str | None, typer.Option(help="Model; `memgen presets` lists them.")] = None,
     data: Annotated[str | None, typer.Option(help="Data set; `memgen data-sets` lists them.")] = None,
     num_questions: Annotated[
@@ -61,6 +63,7 @@ def run(
     """Submit a pipeline: runs that are chained by their checkpoints."""
     with errors(), client() as api:
         fields = demo_spec().model_dump(mode="json") if is_demo else {"shared": {}, "evaluations": {}, "steps": {}}
+        fields |= pipeline_of(api, saved) if saved is not None else {}
         fields |= read_json(config) if config else {}
         given = {"shared.preset": preset, "shared.data": data, "evaluations.num_questions": num_questions}
         for name, value in given.items():
@@ -73,7 +76,7 @@ def run(
             fields["include"] = _included(fields, add or [], leave_out or [])
         if note is not None:
             fields["note"] = note
-        out = api.submit_pipeline(_spec(fields))
+        out = api.submit_pipeline(pipeline_spec(fields))
         say(f"pipeline {out.id}: " + ", ".join(f"{step.step} run {step.run.id}" for step in out.steps if step.run))
         if wait:
             raise typer.Exit(0 if follow(api, out.id).status is PipelineStatus.SUCCEEDED else 1)
@@ -260,7 +263,12 @@ def _classes(name: str) -> list[type[RunConfig]]:
     return [stage_class(STEPS[step].stage) for step in STEPS if where in ("shared", "evaluations", step)]
 
 
-def _spec(fields: dict[str, Any]) -> PipelineSpec:
+def pipeline_spec(fields: dict[str, Any]) -> PipelineSpec:
+    """A pipeline from what a file or options say.
+
+    Raises:
+        BadInput: `invalid_config`.
+    """
     try:
         return PipelineSpec.model_validate(fields)
     except ValidationError as error:

@@ -26,7 +26,7 @@ UPLOADS = API + "data-sets/uploads"
 _LIMITS = (
     (re.compile(r"/api/v1/worker/attempts/[^/]+/(log|events|answers)"), REPORT),
     (re.compile(r"/api/v1/worker/attempts/[^/]+/finish"), END),
-    (re.compile(r"/api/v1/pipelines(/preflight)?"), PIPELINE),
+    (re.compile(r"/api/v1/(pipelines(/preflight)?|saved-launches/[^/]+)"), PIPELINE),
 )
 
 

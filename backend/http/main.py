@@ -17,7 +17,19 @@ from backend.http.doors import Doors, Pace
 from backend.http.identity import Identity
 from backend.http.known_host import KnownHost
 from backend.http.lanes import Lanes
-from backend.http.routes import bulk, chain, compare, curves, data_sets, house, launch, pipelines, runs, worker
+from backend.http.routes import (
+    bulk,
+    chain,
+    compare,
+    curves,
+    data_sets,
+    house,
+    launch,
+    pipelines,
+    runs,
+    saved_launches,
+    worker,
+)
 from backend.services.disk import SpareDisk
 from backend.services.enqueue import Doorbell
 from backend.services.outputs import Publisher
@@ -90,7 +102,8 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
     app.add_middleware(Doors, guard=Guard(context), pace=pace or Pace(), upload=settings.upload_bytes)
     app.add_middleware(Identity, instance=context.instance)
     app.add_middleware(KnownHost, hosts=settings.hosts())
-    for module in (launch, data_sets, runs, bulk, pipelines, chain, compare, curves, house, worker):
+    rooms = (launch, saved_launches, data_sets, runs, bulk, pipelines, chain, compare, curves, house, worker)
+    for module in rooms:
         app.include_router(module.router, prefix="/api/v1")
 
     for path in ("/docs", "/redoc"):

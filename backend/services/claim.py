@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from pydantic import ValidationError
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from backend.api.schemas import Announce, ClaimRequest, SlotReport
 from backend.services import fit, lifecycle
@@ -19,6 +19,7 @@ from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, RunStatus
 
 log = logging.getLogger(__name__)
 _ORDER = (col(Run.priority).desc(), col(Run.queued_at), col(Run.id))  # in which attempts are handed out
+USUAL_PRIORITY = 0
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,18 @@ def queued_ids(session: Session) -> list[int]:
         .order_by(*_ORDER)
     )
     return list(rows)
+
+
+def before_a_new_run(session: Session) -> tuple[int, int | None]:
+    """How many queued runs one of the usual priority would come after, and the last of them."""
+    waiting = (
+        select(Attempt.run_id, func.count().over())
+        .join(Run, col(Run.id) == col(Attempt.run_id))
+        .where(col(Attempt.status) == AttemptStatus.QUEUED, col(Run.priority) >= USUAL_PRIORITY)
+        .order_by(col(Run.priority), col(Run.queued_at).desc(), col(Run.id).desc())
+    )
+    last = session.exec(waiting.limit(1)).first()
+    return (0, None) if last is None else (last[1], last[0])
 
 
 def paused(session: Session) -> bool:

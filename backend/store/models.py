@@ -235,6 +235,21 @@ class Worker(SQLModel, table=True):
     last_seen: float
 
 
+class SavedLaunch(SQLModel, table=True):
+    """Settings of a launch, kept under a name."""
+
+    __tablename__ = "saved_launch"
+
+    name: str = Field(primary_key=True)
+    note: str = ""
+    # of a single run; null for a pipeline
+    config: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    # of a pipeline, and the whole config of each of its steps: what a default was then stays known
+    spec: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    step_configs: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    saved_at: float
+
+
 class Idempotency(SQLModel, table=True):
     """The answer that a POST with this key got."""
 

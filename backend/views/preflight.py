@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from backend.api import schemas as s
 from backend.services import checkpoints, fit, pipelines
 from backend.services.checkpoints import start_of
-from backend.services.claim import slots_of
+from backend.services.claim import busy_slots, slots_of
 from backend.services.disk import disk_bytes
 from backend.services.peaks import experience
 from backend.services.preflight import check, check_all, rows_of
@@ -18,6 +18,7 @@ from backend.services.surroundings import Surroundings
 from backend.settings import Settings
 from backend.store.db import Database
 from backend.store.models import Run, Worker
+from backend.views.start import slot_fits, start_text
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config, stored_config
 from memgen.contract.pipeline import PipelineSpec, StepName, plan_pipeline
 from memgen.contract.planner.parts import Parts, parts_of
@@ -130,6 +131,8 @@ def _describe(
         placement=" ".join(filter(None, words)),
         disk_bytes=disk_bytes(config, count, start),
         expected_seconds=_expected_seconds(session, config, count),
+        slots=(fits_by_slot := slot_fits(config, start, alive, busy_slots(session))),
+        starts=start_text(session, fits_by_slot),
     )
 
 

@@ -218,6 +218,7 @@ class Ours:
             "data_set": "/data-sets/wordproblems",
             "data_files": "/data-sets/files",
             "schema": "/schema/evaluate",
+            "saved_launches": "/saved-launches",
             "pipelines": "/pipelines",
             "candidates": "/pipelines/candidates?preset=HuggingFaceTB/SmolLM2-135M-Instruct&data=wordproblems",
             "checkpoints": "/checkpoints",

@@ -44,6 +44,7 @@ from backend.api.schemas.launch import (
     PresetList,
     PresetOut,
     RunCreate,
+    SlotFit,
 )
 from backend.api.schemas.pipelines import Candidates, PipelineList, PipelineOut, PipelinePreflight, PipelineStepOut
 from backend.api.schemas.problems import ProblemReply
@@ -77,6 +78,7 @@ from backend.api.schemas.runs import (
     ScoringOut,
     StopRequest,
 )
+from backend.api.schemas.saved_launches import SavedLaunch, SavedLaunchDeletion, SavedLaunchList, SavedLaunchPut
 from backend.api.schemas.workers import (
     INSTANCE_HEADER,
     Announce,
@@ -177,10 +179,15 @@ __all__ = [
     "RunList",
     "RunOut",
     "RunningOut",
+    "SavedLaunch",
+    "SavedLaunchDeletion",
+    "SavedLaunchList",
+    "SavedLaunchPut",
     "ScoringOut",
     "SettingOut",
     "SickSlotOut",
     "Sickness",
+    "SlotFit",
     "SlotOut",
     "SlotReport",
     "StopRequest",

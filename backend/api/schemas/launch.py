@@ -1,6 +1,6 @@
 """What can be launched, and what a config would take."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -64,6 +64,22 @@ class PreflightRequest(ApiRequest):
     config: dict[str, Any]
 
 
+class SlotFit(ApiReply):
+    """How a run and a slot that is alive go together."""
+
+    host: str
+    slot: str
+    state: Literal["free", "busy", "held", "sick", "too_small"]
+    """`free` and `busy` hold the run (`busy` once it is done with another); `held` has memory enough that another
+    program uses now; `sick` takes no work; `too_small` never holds it."""
+    needed_bytes: int
+    """Memory that the run needs there, on each device of the slot."""
+    total_bytes: int
+    """Memory of the smallest device of the slot."""
+    run_id: int | None = None
+    """Run that the slot works on."""
+
+
 class PreflightReply(ApiReply):
     """Whether a config would run, and what it would take."""
 
@@ -86,6 +102,10 @@ class PreflightReply(ApiReply):
     """What the run writes at most."""
     expected_seconds: float | None
     """From the median seconds per question of past runs of the same model, or null."""
+    slots: list[SlotFit] = Field(default_factory=list)
+    """Each slot that is alive."""
+    starts: str = ""
+    """When the run would start, one sentence; empty where something is wrong with the config."""
 
 
 class RunCreate(ApiRequest):

@@ -41,6 +41,11 @@ def share(plan: MemoryPlan, gpus: int) -> int:
     return math.ceil(weights + layers * divided) + whole
 
 
+def needed(plan: MemoryPlan, memory: Sequence[int]) -> int:
+    """Bytes that each device of a slot must have for a run: its share where only that fits, else all of it."""
+    return share(plan, len(memory)) if place(plan, memory) == "spread" else plan.total
+
+
 def gib(size: int) -> str:
     """`28.3 GiB`."""
     return f"{size / 2**30:.1f} GiB"

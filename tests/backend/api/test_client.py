@@ -95,6 +95,9 @@ def speak_of_launches(user: Client, config: dict[str, object]) -> None:
     assert user.preflight(config).ok
     assert user.health().workers_alive == 0
     assert user.home().num_runs == 0
+    assert user.save_launch("my + settings (é)", config).config is not None
+    assert [one.name for one in user.saved_launches()] == ["my + settings (é)"]
+    assert user.delete_saved_launch("my + settings (é)").name == "my + settings (é)"
 
 
 def speak_of_data_sets(user: Client) -> None:

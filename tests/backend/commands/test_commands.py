@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.api.client import Client
-from backend.commands import checkpoint_cli, cli, data_set_cli, pipeline_cli, pipeline_text
+from backend.commands import checkpoint_cli, cli, data_set_cli, pipeline_cli, pipeline_text, saved_cli
 from tests.backend.conftest import SLOT, Backend
 from tests.checkpoints import write_checkpoint
 from tests.conftest import TINY
@@ -30,7 +30,7 @@ def command(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Command:
     def client() -> Client:
         return Client("http://127.0.0.1", backend.context.user_token, transport=httpx.MockTransport(forward))
 
-    for module in (cli, pipeline_cli, checkpoint_cli, data_set_cli):
+    for module in (cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli):
         monkeypatch.setattr(module, "client", client)
 
     def run(*words: object, answer: str = "") -> tuple[int, str]:
@@ -292,3 +292,28 @@ def test_checkpoint_from_outside_is_added_listed_started_from_and_deleted(comman
     assert command("stop", 2)[0] == 0
     assert command("checkpoint", "delete", 1, answer="n\n")[1].count("deleted") == 0
     assert command("checkpoint", "delete", 1, "--yes")[1].splitlines()[-1] == "deleted"
+
+
+def test_settings_of_a_run_are_kept_launched_again_and_deleted(backend: Backend, command: Command) -> None:
+    backend.submit(seed=7)
+    assert command("saved", "save", "seven", "--run", 1, "--note", "for a test") == (0, "saved as seven\n")
+    assert "seven" in command("saved", "list")[1]
+    code, said = command("launch", "--saved", "seven", "--set", "batch_size=2")
+    assert code == 0, said
+    again = backend.run(2)["config"]
+    assert again == backend.run(1)["config"] | {"batch_size": 2}
+    code, said = command("pipeline", "run", "--saved", "seven")
+    assert (code, "memgen-studio launch --saved" in said) == (2, True)
+    assert command("saved", "delete", "seven") == (0, "deleted seven\n")
+    assert "none is kept yet" in command("launch", "--saved", "seven")[1]
+
+
+def test_settings_of_a_pipeline_are_kept_and_run_again(backend: Backend, command: Command) -> None:
+    backend.submit_pipeline(steps={"weaver_sft": {"max_steps": 3}})
+    assert command("saved", "save", "chain", "--pipeline", 1) == (0, "saved as chain\n")
+    code, said = command("pipeline", "run", "--saved", "chain", "--set", "ltpo_eval.max_steps=2")
+    assert code == 0, said
+    spec = backend.get("/pipelines/2")["spec"]
+    assert spec["steps"] == {"weaver_sft": {"max_steps": 3}, "ltpo_eval": {"max_steps": 2}}
+    assert command("launch", "--saved", "chain")[0] == 2
+    assert command("saved", "save", "chain")[0] == 2

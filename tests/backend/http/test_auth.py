@@ -23,6 +23,7 @@ USER_ROUTES = [
     ("GET", "/data-sets/files"), ("POST", "/data-sets/uploads"),
     ("POST", "/data-sets/preview"), ("POST", "/data-sets"), ("GET", "/data-sets/wordproblems"),
     ("DELETE", "/data-sets/wordproblems"),
+    ("GET", "/saved-launches"), ("PUT", "/saved-launches/wordproblems"), ("DELETE", "/saved-launches/wordproblems"),
 ]  # fmt: skip
 WORKER_ROUTES = [("POST", "/worker/announce"), ("POST", "/worker/claim"), ("POST", "/worker/look")]
 ATTEMPT_ROUTES = [("POST", f"/worker/attempts/1/{name}") for name in ("heartbeat", "log", "events", "answers")]
