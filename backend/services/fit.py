@@ -60,9 +60,9 @@ def widths_text(config: RunConfig, slots: Sequence[SlotReport], questions: int, 
 
 def _width_on(config: RunConfig, slot: SlotReport, questions: int, start: Parts | None) -> int:
     """Rows at the same time; 0 where the slot holds none."""
-    if slot.device == "cpu":
-        return min(config.usual_width, rows_of_a_process(config, questions))
     how = place(plan_on(config, slot.device, start), slot.device_memory)
+    if slot.device == "cpu":
+        return min(config.usual_width, rows_of_a_process(config, questions)) if how is not None else 0
     most = rows_of_a_process(config, questions, len(slot.gpus) if how == "parallel" else 1)
     return rows_that_fit(config, get_preset(config.preset), slot.device_memory, most, start)
 

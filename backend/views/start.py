@@ -58,6 +58,8 @@ def start_text(session: Session, fits: Sequence[SlotFit]) -> str:
     """
     if paused(session):
         return "The queue is paused: it starts once the queue goes on."
+    if not fits:
+        return "Starts once a worker is alive."
     holding = [fit for fit in fits if fit.state in {"free", "busy"}]
     if not holding:
         return "No slot can take it now."

@@ -4,20 +4,42 @@ import json
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from backend.api.client import ApiError
 from backend.api.schemas import PipelinePreflight, PreflightReply, PresetOut
 from dashboard.launch.address import ALL, choose_what
 from dashboard.launch.config_form import form_fields
 from dashboard.launch.draft import KEY, NOTE, idempotency_key
+from dashboard.launch.elsewhere import show_elsewhere
 from dashboard.launch.pipeline_form import fill_in_demo, pipeline_form
 from dashboard.launch.pipeline_preflight import pipeline_preflight
 from dashboard.launch.preflight_panel import preflight_panel
+from dashboard.launch.saved import open_saved, save_settings
 from dashboard.launch.step_form import step_form
 from dashboard.parts import api
 from dashboard.parts.broken_plugins import broken_plugins
+from dashboard.parts.focus import ask_for_title
+from dashboard.parts.foreign_text import sentence
 from memgen.contract.pipeline import STEPS, PipelineSpec
 from memgen.contract.stages import forms
+
+# beside the form the check stays in view, and on a narrow screen, where it comes after the form, its button does
+STYLE = """<style>
+@media (min-width: 641px) {
+  [data-testid="stLayoutWrapper"]:has(> .st-key-preflight) { position: sticky; top: 4rem; }
+  .st-key-preflight { max-height: calc(100vh - 6rem); overflow-y: auto; }
+}
+@media (max-width: 640px) {
+  .st-key-launch_bar {
+    position: fixed; bottom: 0; left: 0; right: 0; z-index: 90; padding: 0.6rem 1rem;
+    background: Canvas; border-top: 1px solid GrayText;
+  }
+  .st-key-preflight { margin-bottom: 6rem; }
+}
+[class*="_back_to_"] { margin-top: -0.8rem; }
+[class*="_back_to_"] button { min-height: 1.4rem; padding: 0; font-weight: 600; }
+</style>"""
 
 
 def launch_step(form_name: str, presets: list[PresetOut]) -> None:
@@ -31,18 +53,38 @@ def launch_step(form_name: str, presets: list[PresetOut]) -> None:
         config = step_form(form_name, fields, presets)
         note = note_input("run")
     with check_column, st.container(border=True, key="preflight"):
-        st.subheader("Before the launch", anchor=False)
+        bar = check_head()
+        reply = None
         if stage.need(form.setting) is not None and config["checkpoint"] is None:
             reason = "Choose a checkpoint first."
         else:
             with api.page_errors():
-                reason = why_not(check(config, form_name, presets))
+                reply = check(config, form_name, presets)
+                reason = why_not(reply)
         key = idempotency_key(json.dumps([config, note], sort_keys=True))
-        if launch_button("Launch", "launch", reason):
+        with bar:
+            launches = launch_button("Launch", "launch", reason, reply.starts if reply is not None else "")
+        for_later(config, note)
+        if launches:
             with api.page_errors():
                 run = api.client().submit(config, note=note, key=key)
             del st.session_state[KEY]
+            ask_for_title()
             st.switch_page("app_pages/run.py", query_params={"run": str(run.id)})
+
+
+def check_head() -> DeltaGenerator:
+    """Heading of the check, and the place of the button below it."""
+    st.subheader("Before the launch", anchor=False)
+    return st.container(key="launch_bar", gap="xsmall")
+
+
+def for_later(settings: dict[str, Any] | PipelineSpec, note: str) -> None:
+    """The same launch elsewhere, and kept under a name."""
+    with st.expander("The same as a command", icon=":material/terminal:", key="elsewhere"):
+        show_elsewhere(api.client().url, settings, note)
+    with st.expander("Save these settings", icon=":material/bookmark_add:", key="save"):
+        save_settings(settings)
 
 
 def check(config: dict[str, Any], form_name: str, presets: list[PresetOut]) -> PreflightReply | None:
@@ -74,14 +116,19 @@ def launch_all(presets: list[PresetOut]) -> None:
         spec = pipeline_form(schemas, presets)
         spec = spec.model_copy(update={"note": note_input("pipeline")})
     with check_column, st.container(border=True, key="preflight"):
-        st.subheader("Before the launch", anchor=False)
+        bar = check_head()
         with api.page_errors():
-            reason = why_not(check_all(spec, presets))
+            reply = check_all(spec, presets)
         key = idempotency_key(spec.model_dump_json())
-        if launch_button("Run all", "run_all", reason):
+        with bar:
+            first = next(iter(reply.steps.values()), None) if reply is not None else None
+            launches = launch_button("Run all", "run_all", why_not(reply), first.starts if first is not None else "")
+        for_later(spec, spec.note)
+        if launches:
             with api.page_errors():
                 pipeline = api.client().submit_pipeline(spec, key=key)
             del st.session_state[KEY]
+            ask_for_title()
             st.switch_page("app_pages/pipeline.py", query_params={"pipeline": str(pipeline.id)})
 
 
@@ -115,20 +162,24 @@ def why_not(reply: PreflightReply | PipelinePreflight | None) -> str:
         return "The settings could not be checked."
     if not reply.ok:
         number = len(reply.problems)
-        return f"Solve the problem{'' if number == 1 else f's ({number})'} above first."
+        return f"Solve the problem{'' if number == 1 else f's ({number})'} below first."
     return ""
 
 
-def launch_button(label: str, key: str, reason: str) -> bool:
-    """The button that submits, with the reason why it is off above it."""
-    if reason:
-        st.caption(reason)
-    return st.button(
+def launch_button(label: str, key: str, reason: str, starts: str) -> bool:
+    """The button that submits; below it the reason why it is off, or when the run would start."""
+    clicked = st.button(
         label, key=key, type="primary", icon=":material/rocket_launch:", disabled=bool(reason), width="stretch"
     )
+    if reason or starts:
+        st.caption(reason or f":material/schedule: {sentence(starts)}")
+    return clicked
 
 
-st.title("Launch", anchor=False)
+st.html(STYLE)
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    st.title("Launch", anchor=False, width="content")
+    open_saved()
 with api.page_errors():
     all_presets = api.presets()
     all_data_sets = api.data_sets()

@@ -6,6 +6,7 @@ from backend.api.client import ApiError
 from backend.api.schemas import PipelineOut
 from dashboard.parts import api
 from dashboard.parts.components import status_badge
+from dashboard.parts.focus import give_to_title
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.pipeline.actions import pipeline_actions
 from dashboard.pipeline.steps import live_steps
@@ -47,4 +48,5 @@ with title_column:
     title(shown)
 with actions_column:
     pipeline_actions(shown)
+give_to_title()
 live_steps(shown)

@@ -7,6 +7,7 @@ import streamlit as st
 from backend.api.client import ApiError
 from backend.api.schemas import RunDetail
 from dashboard.parts import api
+from dashboard.parts.focus import give_to_title
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.run.answers_table import answers_view
@@ -60,6 +61,7 @@ if (away := live_run(run.id).away) is not None:
     api.show_passing_error(away)
     st.caption("What is shown here is what was known last.")
 run_header(run)
+give_to_title()
 views = tabs_of(run)
 if st.query_params.get("tab") in FORMER:
     st.query_params["tab"] = FORMER[st.query_params["tab"]]

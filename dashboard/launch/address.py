@@ -24,6 +24,7 @@ from dashboard.launch.draft import (
     keep_config,
     keep_spec,
 )
+from dashboard.launch.source import Source, forget_start, start_from
 from dashboard.parts import api
 from dashboard.parts.checkpoint import next_from
 from dashboard.parts.url_state import keep_in_url
@@ -35,6 +36,7 @@ ALL = "all"
 DEFAULT: StepName = "base_eval"
 REUSE: dict[str, StepName] = {f"reuse_{name}": name for name in STEPS}
 LOADED, SHOWN, REMEMBERED = "launch_loaded", "launch_shown", "remembered_what"
+SOURCES = ("from", "from_pipeline", "checkpoint", *REUSE)
 SAME_BASE = ("preset", "revision", "data")
 
 
@@ -57,6 +59,8 @@ def whats() -> dict[str, str]:
 
 def choose_what() -> str:
     """*Run all* or the form of a single run, chosen by address or mouse."""
+    for name in [name for name in st.query_params if name not in {"what", *SOURCES}]:
+        del st.query_params[name]  # of the page before, e.g. the run that was looked at
     _load_source()
     labels = whats()
     asked: Any = st.query_params.get("what")
@@ -90,20 +94,26 @@ def forget_source() -> None:
     st.session_state.pop(LOADED, None)
 
 
+def leave_source() -> None:
+    """Take what the form started from out of the address, as something else is shown now."""
+    for name in SOURCES:
+        st.query_params.pop(name, None)
+    forget_source()
+    forget_start()
+
+
 def _what_changed() -> None:
     keep_in_url("what", default=DEFAULT)()
-    for name in ("from", "from_pipeline", "checkpoint", *REUSE):
-        st.query_params.pop(name, None)  # they were about the other form
-    forget_source()
+    leave_source()
 
 
 def _load_source() -> None:
     """Make the drafts that the address asks for, once: what is typed afterwards counts."""
-    names = ("from", "from_pipeline", "checkpoint", *REUSE)
-    source = {name: value for name in names if (value := st.query_params.get(name, "")).isdecimal()}
+    source = {name: value for name in SOURCES if (value := st.query_params.get(name, "")).isdecimal()}
     stamp = urlencode(source)
     if not source or stamp == st.session_state.get(LOADED):
         return
+    forget_start()
     with api.page_errors():
         if "from" in source:
             what: str = _from_run(api.client().run(int(source["from"])))
@@ -120,9 +130,22 @@ def _load_source() -> None:
 
 
 def _from_run(run: RunDetail) -> str:
-    form = form_of(run.stage, str(run.config.get("setting", "")))
-    keep_config(form, stored_config(run.config).model_dump(mode="json"))  # what it meant, whatever is default by now
+    config = stored_config(run.config).model_dump(mode="json")  # what it meant, whatever is default by now
     st.session_state[NOTE] = ""  # the note was about the other run
+    return open_config(config, f"run {run.id}", run.id)
+
+
+def open_config(config: Mapping[str, Any], words: str, run_id: int | None = None) -> str:
+    """Let a form start from a config and be measured against it; returns the form's name.
+
+    Args:
+        config: whole.
+        words: whose it is.
+        run_id: the run that it is of, if it is a run's.
+    """
+    form = form_of(str(config["stage"]), str(config.get("setting", "")))
+    keep_config(form, config)
+    start_from(Source(form, words, config, run_id))
     return form
 
 

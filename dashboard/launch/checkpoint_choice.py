@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from backend.api.schemas import CheckpointOut
-from dashboard.launch.config_form import FormField, widget_key
+from dashboard.launch.config_form import GROUP, FormField, widget_key
 from dashboard.parts import api
 from dashboard.parts.checkpoint import origin_link
 from dashboard.parts.foreign_text import escape_markdown, one_line, sentence
@@ -19,21 +19,20 @@ from memgen.contract.titles import title_of
 
 
 def choose_checkpoint(
-    form_name: str, field: FormField, config: Mapping[str, Any], draft: Mapping[str, Any]
-) -> str | None:
-    """The id of the chosen checkpoint; None where none is chosen or none is there.
+    form_name: str, field: FormField, config: Mapping[str, Any], draft: Mapping[str, Any], *, preset: str | None
+) -> CheckpointOut | None:
+    """The chosen checkpoint; None where none is chosen or none is there.
 
     Args:
         form_name: what the run is to be.
         field: `checkpoint` of its config.
-        config: the other fields; model and lengths decide what fits.
+        config: the other fields; lengths decide what fits.
         draft: to start from.
+        preset: the model that it must have been made for; None takes any.
     """
     lengths = {name: config[name] for name in LENGTHS if config.get(name) is not None}
     with api.page_errors():
-        found = api.client().checkpoints(
-            stage=config["stage"], setting=config.get("setting"), preset=config["preset"], **lengths
-        )
+        found = api.client().checkpoints(stage=config["stage"], setting=config.get("setting"), preset=preset, **lengths)
     usable = {str(one.id): one for one in found.items if one.usable}
     others = [one for one in found.items if not one.usable]
     stage, form = forms()[form_name]
@@ -51,13 +50,19 @@ def choose_checkpoint(
             placeholder="none: starts anew" if optional else "choose a checkpoint",
             disabled=not usable,
             format_func=lambda name: checkpoint_text(usable[name]),
+            on_change=_forget_revision,
         )
     else:
         _none(need)
     if chosen:
         _details(usable[chosen])
     _not_suitable(others)
-    return chosen
+    return usable[chosen] if chosen else None
+
+
+def _forget_revision() -> None:
+    # the checkpoint's own is taken; that of another model would be refused
+    st.session_state[f"{GROUP}_revision"] = ""
 
 
 def _start(
@@ -83,7 +88,7 @@ def _start(
 def _none(need: Need) -> None:
     trainings = _trainings(need)
     ways = " ".join(f"A {kind.label} is trained by *{form.label}*." for kind, form in trainings)
-    st.info(f"No checkpoint fits this step and model yet. {ways}", icon=":material/deployed_code:")
+    st.info(f"No checkpoint fits this step yet. {ways}", icon=":material/deployed_code:")
     with st.container(horizontal=True):
         for kind, form in trainings:
             st.page_link(
@@ -101,8 +106,8 @@ def _trainings(need: Need) -> list[tuple[Kind, Form]]:
 
 
 def checkpoint_text(one: CheckpointOut) -> str:
-    """`12 · weaver_sft · my note · step 16 · weaver · static latents · 1a2b3c4d`, plain text."""
-    parts = [str(one.id), one.made_by, one.note]
+    """`12 · weaver_sft · Qwen3-14B · my note · step 16 · weaver · static latents · 1a2b3c4d`, plain text."""
+    parts = [str(one.id), one.made_by, one.preset.rpartition("/")[-1], one.note]
     parts.append("" if one.step is None else f"step {count(one.step)}")
     parts += [" + ".join(one.trained), one.ablation, (one.content_hash or "")[:8]]
     return " · ".join(one_line(part) for part in parts if part)

@@ -11,11 +11,12 @@ import streamlit as st
 
 from dashboard.parts.foreign_text import escape_markdown
 from memgen.contract.data_sets.field import WORDS
-from memgen.contract.titles import title_of
+from memgen.contract.titles import label_of
 
 Kind = Literal["const", "enum", "integer", "number", "boolean", "text"]
 _FEW_CHOICES = 4
 GROUP = "config"
+AS_BEFORE = "As in versions before"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class FormField:
     """Whether it may be left empty."""
     empty: Any = None
     """What the config has where it is left empty."""
+    is_also_null: bool = False
+    """Whether configs of versions before may have null, which is then something else than empty."""
     choices: tuple[Any, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
@@ -55,9 +58,9 @@ def _field(name: str, part: dict[str, Any], schema: Mapping[str, Any]) -> FormFi
     options = [_resolve(option, schema) for option in part.get("anyOf", [])]
     nullable = any(option.get("type") == "null" for option in options)
     rest = [option for option in options if option.get("type") != "null"]
-    empty = None
+    empty, is_also_null = None, False
     if names := [option["const"] for option in rest if "const" in option and len(rest) > 1]:
-        empty, nullable = names[0], True  # a number, or a word for none
+        empty, nullable, is_also_null = names[0], True, nullable  # a number, or a word for none
         rest = [option for option in rest if "const" not in option]
     kind_part = _resolve(part, schema) | (rest[0] if len(rest) == 1 else {})
     choices: tuple[Any, ...] = tuple(kind_part.get("enum", ()))
@@ -80,9 +83,20 @@ def _field(name: str, part: dict[str, Any], schema: Mapping[str, Any]) -> FormFi
         maximum = kind_part["exclusiveMaximum"] - 1 if "exclusiveMaximum" in kind_part else maximum
     bounds = "" if choices else range_text(kind_part)
     return FormField(
-        name, kind, default, f"{help_text} {bounds}".strip(), nullable, empty, choices, minimum, maximum,
-        kind_part.get("maxLength"), part.get(WORDS, {}), part.get("title") or title_of(name),
-    )  # fmt: skip
+        name,
+        kind,
+        default,
+        " ".join(filter(None, [help_text, bounds, f"In the config: `{name}`."])),
+        nullable,
+        empty,
+        is_also_null,
+        choices,
+        minimum,
+        maximum,
+        kind_part.get("maxLength"),
+        part.get(WORDS, {}),
+        label_of(name, part.get("title") or ""),
+    )
 
 
 def _number_text(number: float) -> str:
@@ -115,7 +129,7 @@ def starting_value(field: FormField, given: Mapping[str, Any]) -> Any:
     if field.kind == "enum" and value not in field.choices and not (field.nullable and value is None):
         return field.default
     if field.nullable and value in (None, field.empty):
-        return field.empty
+        return value if field.is_also_null else field.empty
     if field.kind in {"integer", "number"}:
         too_small = field.minimum is not None and value < field.minimum
         too_large = field.maximum is not None and value > field.maximum
@@ -145,6 +159,7 @@ def config_widgets(
     columns: int = 2,
     empty: Callable[[str], str] = lambda _name: "automatic",
     on_change: Mapping[str, Callable[[], None]] | None = None,
+    beside: Callable[[FormField, Any], None] = lambda _field, _value: None,
 ) -> dict[str, Any]:
     """Draw fields in rows and return their values.
 
@@ -155,6 +170,7 @@ def config_widgets(
         columns: fields in a row.
         empty: what stands in an empty field, by the field's name.
         on_change: what to do when a choice changes, by the field's name.
+        beside: draws what stands below a field, which is given with its value.
     """
     values = {}
     for start in range(0, len(fields), columns):
@@ -167,6 +183,7 @@ def config_widgets(
                     group=group,
                     on_change=(on_change or {}).get(field.name),
                 )
+                beside(field, values[field.name])
     return values
 
 
@@ -191,7 +208,7 @@ def config_widget(
     if field.kind == "const":
         st.markdown(f"**{escape_markdown(field.label)}** {escape_markdown(str(field.default))}", help=help_text)
         return field.default
-    st.session_state.setdefault(key, None if field.nullable and value == field.empty else value)
+    st.session_state.setdefault(key, None if field.nullable and value in (None, field.empty) else value)
     if field.kind == "enum":
         return _choice(field, key, empty, on_change)
     if field.kind == "boolean":
@@ -203,7 +220,14 @@ def config_widget(
         )  # fmt: skip
         return None if field.nullable and not (typed or "").strip() else typed
     number = _number(field, key, empty)
+    if number is None and value is None and field.is_also_null:
+        kept = st.checkbox(AS_BEFORE, value=True, key=_as_before_key(key), help=help_text)
+        return None if kept else field.empty
     return field.empty if number is None else number
+
+
+def _as_before_key(key: str) -> str:
+    return f"{key}_as_before"
 
 
 def _choice(field: FormField, key: str, empty: str, on_change: Callable[[], None] | None) -> Any:
@@ -228,6 +252,27 @@ def _choice(field: FormField, key: str, empty: str, on_change: Callable[[], None
         placeholder=empty if field.nullable else None,  # what stands there as long as nothing is chosen
         on_change=on_change,
     )
+
+
+def set_value(field: FormField, value: Any, group: str = GROUP) -> None:
+    """Let the field's widget hold a value; to be called before it is drawn, e.g. by a click."""
+    key = widget_key(field, group)
+    st.session_state[key] = None if field.nullable and value in (None, field.empty) else value
+    if field.is_also_null:
+        st.session_state[_as_before_key(key)] = value is None
+
+
+def value_text(field: FormField, value: Any, empty: str) -> str:
+    """A value as the field shows it, plain text."""
+    if field.is_also_null and value is None:
+        return AS_BEFORE.lower()
+    if field.nullable and value in (None, field.empty):
+        return empty
+    if field.kind == "boolean":
+        return "on" if value else "off"
+    if field.kind in {"integer", "number"}:
+        return f"{value:,}" if field.kind == "integer" else f"{value:g}"
+    return _choice_text(field, empty, value)
 
 
 def _choice_text(field: FormField, empty: str, choice: object) -> str:

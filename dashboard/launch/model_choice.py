@@ -38,12 +38,26 @@ def choose_model(fields: Mapping[str, FormField], draft: Mapping[str, Any], pres
         on_change=_forget_revision,
         args=(widget_key(fields["revision"]),),
     )
-    chosen = by_name[name]
-    st.caption(
-        f"{about_count(chosen.parameters)} parameters; one copy of the weights takes "
-        f"{escape_markdown(about_size(chosen.weights_bytes))} in bfloat16."
-    )
+    st.caption(_size_text(by_name[name]))
     return name
+
+
+def show_model(name: str | None, presets: Sequence[PresetOut]) -> None:
+    """The model that a chosen checkpoint was made for; None where none is chosen yet."""
+    if name is None:
+        st.caption("The model is that of the checkpoint.")
+        return
+    known = next((preset for preset in presets if preset.name == name), None)
+    st.markdown(f"Model **{escape_markdown(name)}**, as the checkpoint was made for it.")
+    if known is not None:
+        st.caption(_size_text(known))
+
+
+def _size_text(preset: PresetOut) -> str:
+    return (
+        f"{about_count(preset.parameters)} parameters; one copy of the weights takes "
+        f"{escape_markdown(about_size(preset.weights_bytes))} in bfloat16."
+    )
 
 
 def _forget_revision(key: str) -> None:

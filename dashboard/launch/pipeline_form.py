@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from backend.api.schemas import PresetOut, RunOut
-from dashboard.launch.config_form import FormField, config_widgets, current_value
+from dashboard.launch.config_form import FormField, config_widgets, current_value, starting_value
 from dashboard.launch.draft import (
     ALL_STEPS,
     CHOICES,
@@ -19,10 +19,11 @@ from dashboard.launch.draft import (
     keep,
     keep_spec,
 )
+from dashboard.launch.measure import Measure
 from dashboard.launch.model_choice import choose_model
 from dashboard.launch.reuse_choice import choose_run, current_choice, reusable_runs, settle_choices
-from dashboard.launch.stage_fields import changed, empty_text, step_fields, with_dependent_defaults
-from dashboard.launch.step_form import is_set, taking_defaults
+from dashboard.launch.stage_fields import changed, defaults, empty_text, step_fields, with_dependent_defaults
+from dashboard.launch.step_form import taking_defaults
 from dashboard.launch.variation_choice import choose_variation
 from dashboard.parts import api
 from memgen.contract.pipeline import SHARED, STEPS, USUAL, PipelineSpec, StepName, demo_spec
@@ -44,7 +45,11 @@ def pipeline_form(schemas: Mapping[str, Sequence[FormField]], presets: Sequence[
     st.subheader("Evaluations", anchor=False)
     of_evaluations = [evaluate[name] for name in OF_EVALUATIONS]
     evaluations = config_widgets(
-        of_evaluations, draft(EVALUATIONS), group=EVALUATIONS, empty=partial(empty_text, BASE_STAGE)
+        of_evaluations,
+        draft(EVALUATIONS),
+        group=EVALUATIONS,
+        empty=partial(empty_text, BASE_STAGE),
+        beside=Measure({}).beside(partial(empty_text, BASE_STAGE), EVALUATIONS),
     )
     st.subheader("Steps", anchor=False)
     with api.page_errors():
@@ -93,9 +98,11 @@ def _shared(fields: Mapping[str, FormField], presets: Sequence[PresetOut]) -> di
     first = [fields[name] for name in FIRST_SHARED]
     rest = [field for name, field in fields.items() if name not in {"preset", *FIRST_SHARED}]
     empty = partial(empty_text, BASE_STAGE)
-    values |= config_widgets(first, given, empty=empty)
-    with st.expander("More settings", key="more_settings", expanded=any(is_set(field, given) for field in rest)):
-        values |= config_widgets(rest, given, empty=empty)
+    measure = Measure({})
+    values |= config_widgets(first, given, empty=empty, beside=measure.beside(empty))
+    unfolded = any(measure.differs(field, starting_value(field, given)) for field in rest)
+    with st.expander("More settings", key="more_settings", expanded=unfolded):
+        values |= config_widgets(rest, given, empty=empty, beside=measure.beside(empty))
     return values
 
 
@@ -108,7 +115,8 @@ def _step(
     """Draw the folded part of one step and return its settings that differ from the defaults."""
     step, fields = STEPS[name], step_fields(name, schema)
     given = with_dependent_defaults(step.stage, draft(ALL_STEPS).get(name, {}))
-    before = changed(step.stage, fields, {field.name: current_value(field, given, name) for field in fields})
+    shown = {field.name: current_value(field, given, name) for field in fields}
+    before, measure = changed(step.stage, fields, shown), Measure(defaults(step.stage, fields, shown))
     number = list(STEPS).index(name) + 1
     with st.expander(f"{number}. {step.label}{step_state(current_choice(name), before)}", key=f"{name}_step"):
         choose_run(name, candidates, chosen)
@@ -119,10 +127,15 @@ def _step(
             fields,
             given,
             group=name,
-            empty=lambda field: "as above" if field == "batch_size" else empty_text(step.stage, field),
+            empty=partial(_empty_text, step.stage),
             on_change=taking_defaults(step.stage, name, fields),
+            beside=measure.beside(partial(_empty_text, step.stage), name),
         )
     return changed(step.stage, fields, values)
+
+
+def _empty_text(stage: str, field: str) -> str:
+    return "as above" if field == "batch_size" else empty_text(stage, field)
 
 
 def step_state(choice: str, settings: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from backend.api.schemas import PipelinePreflight, PreflightReply, PresetOut
-from dashboard.launch.preflight_panel import expected_time, fit_icon, show_problems, usual_hours
+from dashboard.launch.preflight_panel import expected_time, fit_icon, show_problems, show_slots, usual_hours
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.parts.text import MISSING, count, duration, size
 from memgen.contract.pipeline import STEPS, PipelineSpec
@@ -22,6 +22,7 @@ def pipeline_preflight(reply: PipelinePreflight, spec: PipelineSpec, presets: Se
         largest = max(reply.steps.values(), key=lambda one: one.memory_bytes or 0)
         text = f"The largest step: {largest.placement[:1].lower()}{largest.placement[1:]}"
         st.caption(f"{fit_icon(largest)} {escape_markdown(text)}")
+        show_slots(largest.slots)
     show_problems(reply.problems)
     warnings = [warning for one in reply.steps.values() for warning in one.warnings]
     for warning in dict.fromkeys(warnings):

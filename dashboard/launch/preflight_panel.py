@@ -4,11 +4,21 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from backend.api.schemas import PreflightReply, PresetOut
+from backend.api.schemas import PreflightReply, PresetOut, SlotFit
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line, sentence
 from dashboard.parts.text import about_size, count, duration, size
 from memgen.contract.problem import Problem
+
+MOST_SLOTS = 6
+SLOT_LOOK = {
+    "free": ("green", "check", "fits"),
+    "busy": ("orange", "hourglass_top", "fits, busy"),
+    "held": ("orange", "lock", "full of another program"),
+    "sick": ("orange", "healing", "takes no work"),
+    "too_small": ("red", "block", "does not fit"),
+}
+"""Colour, icon and words by how a slot and a run go together."""
 
 
 def preflight_panel(reply: PreflightReply, step: str, preset: str, presets: Sequence[PresetOut]) -> None:
@@ -21,9 +31,23 @@ def preflight_panel(reply: PreflightReply, step: str, preset: str, presets: Sequ
     right.metric("Disk at most", size(reply.disk_bytes))
     if reply.placement:
         st.caption(f"{fit_icon(reply)} {escape_markdown(reply.placement)}")
+    show_slots(reply.slots)
     show_problems(reply.problems)
     for warning in reply.warnings:
         st.warning(sentence(warning), icon=":material/warning:")
+
+
+def show_slots(fits: Sequence[SlotFit]) -> None:
+    """The run's memory against each slot that is alive."""
+    for fit in fits[:MOST_SLOTS]:
+        colour, icon, word = SLOT_LOOK[fit.state]
+        busy = f" with run {fit.run_id}" if fit.state == "busy" else ""
+        st.markdown(
+            f":{colour}-badge[:material/{icon}: {word}{busy}] slot {escape_markdown(fit.slot)} of "
+            f"{escape_markdown(fit.host)}: {size(fit.needed_bytes)} of {size(fit.total_bytes)}"
+        )
+    if len(fits) > MOST_SLOTS:
+        st.caption(f"And {len(fits) - MOST_SLOTS} more slots.")
 
 
 def fit_icon(reply: PreflightReply) -> str:

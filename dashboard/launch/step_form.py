@@ -10,7 +10,9 @@ from backend.api.schemas import PresetOut
 from dashboard.launch.checkpoint_choice import choose_checkpoint
 from dashboard.launch.config_form import GROUP, FormField, config_widgets, current_value, starting_value
 from dashboard.launch.draft import SHARED_DRAFT, draft, keep_config
-from dashboard.launch.model_choice import choose_model
+from dashboard.launch.measure import Measure
+from dashboard.launch.model_choice import choose_model, show_model
+from dashboard.launch.source import Source, show_source, source_of
 from dashboard.launch.stage_fields import (
     defaults,
     empty_text,
@@ -25,7 +27,11 @@ from memgen.contract.titles import title_of
 
 
 def step_form(form_name: str, fields: Sequence[FormField], presets: Sequence[PresetOut]) -> dict[str, Any]:
-    """Draw the form and return the config: model, checkpoint, the important fields, the rest folded away."""
+    """Draw the form and return the config.
+
+    Where the run needs a checkpoint that comes first, and brings its model. The important fields follow, the rest is
+    folded away. Values are measured against the run that the form starts from, else against the defaults.
+    """
     stage, form = forms()[form_name]
     given = with_dependent_defaults(stage.name, {**draft(SHARED_DRAFT), **draft(form_name)})
     by_name = {field.name: field for field in fields}
@@ -35,26 +41,50 @@ def step_form(form_name: str, fields: Sequence[FormField], presets: Sequence[Pre
             fixed["setting"] = setting
     said = [(name, fixed[name]) for name in ("stage", "setting") if name in fixed]
     st.caption(" · ".join(f"{title_of(name)} **{escape_markdown(str(value))}**" for name, value in said))
+    source_place = st.container(key="source")
     config = {field.name: field.default for field in fields} | fixed
-    config["preset"] = choose_model(by_name, given, presets)
-    checkpoint_place = st.container(key="checkpoint")
+    source, empty = source_of(form_name), partial(empty_text, stage.name)
+    measure = _measure(stage.name, source, fields, given)
+    brings_model = stage.need(form.setting) is not None
+    checkpoint_place = st.container(key="checkpoint") if brings_model else None
+    model_place = st.container(key="model")
+    if checkpoint_place is None:
+        with model_place:
+            config["preset"] = choose_model(by_name, given, presets)
+        checkpoint_place = st.container(key="checkpoint")
     asked = [field for field in fields if field.name not in {*fixed, "preset", "checkpoint"}]
     choose_variation(stage.name, GROUP, asked, given)
     first, rest = first_and_rest(stage.name, asked)
-    empty = partial(empty_text, stage.name)
-    config |= config_widgets(first, given, empty=empty, on_change=taking_defaults(stage.name, GROUP, fields))
-    with st.expander("More settings", key="more_settings", expanded=any(is_set(field, given) for field in rest)):
-        config |= config_widgets(rest, given, empty=empty)
-    if "checkpoint" not in fixed:  # drawn last: model and lengths decide what fits
+    beside = measure.beside(empty)
+    config |= config_widgets(
+        first, given, empty=empty, on_change=taking_defaults(stage.name, GROUP, fields), beside=beside
+    )
+    unfolded = any(
+        measure.differs(field, starting_value(field, given)) or field.name in measure.blamed for field in rest
+    )
+    with st.expander("More settings", key="more_settings", expanded=unfolded):
+        config |= config_widgets(rest, given, empty=empty, beside=beside)
+    if "checkpoint" not in fixed:  # drawn last: lengths decide what fits
         with checkpoint_place:
-            config["checkpoint"] = choose_checkpoint(form_name, by_name["checkpoint"], config, given)
+            preset = None if brings_model else config["preset"]
+            chosen = choose_checkpoint(form_name, by_name["checkpoint"], config, given, preset=preset)
+        config["checkpoint"] = None if chosen is None else str(chosen.id)
+        if brings_model:
+            config["preset"] = given.get("preset", config["preset"]) if chosen is None else chosen.preset
+            with model_place:
+                show_model(None if chosen is None else chosen.preset, presets)
     keep_config(form_name, config)
+    if source is not None:
+        with source_place:
+            show_source(source, measure.differences(fields, config, empty))
     return config
 
 
-def is_set(field: FormField, given: Mapping[str, Any]) -> bool:
-    """Whether a draft differs from the default."""
-    return bool(starting_value(field, given) != field.default)
+def _measure(stage: str, source: Source | None, fields: Sequence[FormField], given: Mapping[str, Any]) -> Measure:
+    if source is not None:
+        return Measure(source.config, source.words, source.blamed)
+    values = {field.name: current_value(field, given) for field in fields}
+    return Measure(defaults(stage, fields, values))
 
 
 def taking_defaults(stage: str, group: str, fields: Sequence[FormField]) -> dict[str, Callable[[], None]]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from backend.api.client import ApiError, Client, Unreachable
-from backend.api.schemas import DataSetList, HealthOut, PresetOut, ProblemReply
+from backend.api.schemas import DataSetList, HealthOut, PresetOut, ProblemReply, SavedLaunch
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.settings import Settings
 from memgen.contract.problem import Problem
@@ -48,6 +48,16 @@ def forget_data_sets() -> None:
     _schema.clear()
 
 
+def saved_launches() -> list[SavedLaunch]:
+    """Settings that are kept under a name, asked anew after a minute."""
+    return _saved_launches(*_backend())
+
+
+def forget_saved_launches() -> None:
+    """Ask anew which settings are kept: some have come or gone."""
+    _saved_launches.clear()
+
+
 def schema(stage: str) -> dict[str, Any]:
     """JSON schema of a stage's config, asked anew after a minute."""
     return _schema(*_backend(), stage)
@@ -66,6 +76,11 @@ def _presets(url: str, version: str) -> list[PresetOut]:  # noqa: ARG001 (the ke
 @st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
 def _data_sets(url: str, version: str) -> DataSetList:  # noqa: ARG001
     return client().data_sets()
+
+
+@st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
+def _saved_launches(url: str, version: str) -> list[SavedLaunch]:  # noqa: ARG001
+    return client().saved_launches()
 
 
 @st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)

@@ -63,6 +63,19 @@ _TITLES = {
     "nll": "NLL of the solution",
 }
 
+_UNITS = {
+    "max_prompt_length": "tokens",
+    "max_completion_length": "tokens",
+    "max_seconds": "seconds",
+    "warmup_ratio": "0 to 1",
+}
+
+
+def label_of(field: str, title: str = "") -> str:
+    """What stands above the field in a form: its title, and the unit of its number where the title does not say it."""
+    unit = _UNITS.get(field)
+    return f"{title or title_of(field)} ({unit})" if unit else title or title_of(field)
+
 
 def title_of(field: str) -> str:
     """`num_questions` -> `Questions`; a name without a title of its own as words, `max_steps` -> `Max steps`."""

@@ -85,8 +85,9 @@ def launch(studio: Studio, what: str, typed: dict[str, str], chosen: dict[str, s
     """Fill in the form of a single run, launch it, and return its number."""
     studio.visit("Launch")
     studio.press("what", what)
-    studio.choose("config_preset", TINY)
     studio.choose("config_data", "Word problems")
+    if studio.key("config_preset").count():  # where a checkpoint is needed it brings its model
+        studio.choose("config_preset", TINY)
     for name, choice in (chosen or {}).items():
         studio.choose(f"config_{name}", choice)
     for name, text in typed.items():

@@ -24,7 +24,7 @@ def list_saved(context: ContextDep) -> s.SavedLaunchList:
         return s.SavedLaunchList(items=[saved_launch(row) for row in saved_launches.kept(session)])
 
 
-@router.put("/{name}")
+@router.put("/{name:path}")
 def save(name: Name, body: s.SavedLaunchPut, context: ContextDep) -> s.SavedLaunch:
     """Keep settings under a name. The same again changes nothing; others are refused unless they are to replace it."""
     wanted = saved_launches.checked(name, body)
@@ -32,7 +32,7 @@ def save(name: Name, body: s.SavedLaunchPut, context: ContextDep) -> s.SavedLaun
         return saved_launch(saved_launches.keep(session, wanted, replace=body.replace, at=context.clock()))
 
 
-@router.delete("/{name}")
+@router.delete("/{name:path}")
 def delete(name: Name, context: ContextDep) -> s.SavedLaunchDeletion:
     """Keep these settings no longer."""
     with context.database.write() as session:

@@ -19,9 +19,9 @@ def states(backend: Backend) -> dict[str, str]:
     return {one["slot"]: one["state"] for one in checked(backend)["slots"]}
 
 
-def test_without_a_worker_nothing_can_take_a_run(backend: Backend) -> None:
+def test_without_a_worker_a_run_starts_once_there_is_one(backend: Backend) -> None:
     reply = checked(backend)
-    assert (reply["slots"], reply["starts"]) == ([], "No slot can take it now.")
+    assert (reply["slots"], reply["starts"]) == ([], "Starts once a worker is alive.")
 
 
 def test_each_slot_says_whether_it_holds_the_run_and_with_which_memory(backend: Backend) -> None:

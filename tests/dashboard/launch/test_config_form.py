@@ -66,17 +66,18 @@ def test_help_is_the_description_on_one_line() -> None:
     assert FIELDS["num_questions"].help.startswith("How many questions")
 
 
-def test_label_is_the_title_and_help_ends_with_the_range() -> None:
-    assert (FIELDS["num_questions"].label, FIELDS["max_completion_length"].label) == ("Questions", "Longest answer")
-    assert FIELDS["insert_probability"].help.endswith("At least 0, at most 1.")
+def test_label_is_the_title_with_its_unit_and_help_ends_with_range_and_name_in_the_config() -> None:
+    labels = (FIELDS["num_questions"].label, FIELDS["max_completion_length"].label)
+    assert labels == ("Questions", "Longest answer (tokens)")
+    assert FIELDS["insert_probability"].help.endswith("At least 0, at most 1. In the config: `insert_probability`.")
     skipped = next(one for one in form_fields(WeaverSftConfig.model_json_schema()) if one.name == "skip_probability")
-    assert skipped.help.endswith("At least 0, below 1.")
-    assert not FIELDS["split"].help.endswith("least 0.")
+    assert skipped.help.endswith("At least 0, below 1. In the config: `skip_probability`.")
+    assert "At least" not in FIELDS["split"].help
 
 
 def test_field_without_a_title_has_its_name_as_words() -> None:
     [only] = form_fields({"properties": {"some_number": {"type": "integer", "exclusiveMinimum": 0}}})
-    assert (only.label, only.help) == ("Some number", "Above 0.")
+    assert (only.label, only.help) == ("Some number", "Above 0. In the config: `some_number`.")
 
 
 def test_refs_and_exclusive_bounds_are_understood() -> None:

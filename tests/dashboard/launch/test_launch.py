@@ -12,7 +12,7 @@ from memgen.contract.config import parse_config
 from memgen.contract.pipeline import STEPS
 from memgen.contract.presets import DEMO_PRESET
 from tests.dashboard.pages import open_page, said, shown
-from tests.dashboard.studio import GRPO, QWEN, Studio
+from tests.dashboard.studio import GRPO, QWEN, SFT, Studio
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -128,20 +128,22 @@ def test_address_without_a_known_step_shows_the_base_evaluation(studio: Studio) 
 
 def test_checkpoints_that_fit_can_be_chosen_and_the_others_say_why_not(studio: Studio) -> None:
     studio.trained(note="first")
-    studio.trained()
+    studio.trained(SFT | {"stage": "lora_sft"})
     studio.trained(preset=QWEN)
     app = open_page("launch", what="trigger_grpo")
     box = app.selectbox(key="config_checkpoint")
     assert box.options == [
-        f"2 · weaver_sft · step 16 · weaver · {studio.short_hash(2)}",
-        f"1 · weaver_sft · first · step 16 · weaver · {studio.short_hash(1)}",
+        f"3 · weaver_sft · Qwen3-14B · step 16 · weaver · {studio.short_hash(3)}",
+        f"1 · weaver_sft · SmolLM2-135M-Instruct · first · step 16 · weaver · {studio.short_hash(1)}",
     ]
     assert box.value is None
     assert app.button(key="launch").disabled
     assert "Choose a checkpoint first" in shown(app)
-    assert f"it was made for {QWEN}, and the run is for {DEMO_PRESET}" in said(app)
-    box.select("2").run()
-    assert launched(app, studio)["checkpoint"] == "2"
+    assert "it holds a LoRA on the base, and the run starts from" in said(app)
+    box.select("3").run()
+    assert f"Model **{QWEN}**" in said(app)
+    config = launched(app, studio)
+    assert (config["checkpoint"], config["preset"]) == ("3", QWEN)
 
 
 def test_checkpoints_are_asked_for_by_what_the_run_is_to_be(studio: Studio) -> None:
@@ -149,8 +151,12 @@ def test_checkpoints_are_asked_for_by_what_the_run_is_to_be(studio: Studio) -> N
     app.segmented_control(key="config_setting").select("weaver+ltpo")
     app.number_input(key="config_prompt_latents_len").set_value(4).run()
     assert studio.wire.query("/checkpoints") == {
-        "stage": "ltpo_evaluate", "setting": "weaver+ltpo", "preset": DEMO_PRESET, "prompt_latents_len": "4",
-    }  # fmt: skip
+        "stage": "ltpo_evaluate",
+        "setting": "weaver+ltpo",
+        "prompt_latents_len": "4",
+    }
+    open_page("launch", what="weaver_sft")  # which can do without one: its model is chosen first
+    assert studio.wire.query("/checkpoints")["preset"] == DEMO_PRESET
 
 
 def test_no_checkpoint_that_fits_says_how_to_get_one(studio: Studio) -> None:
@@ -201,11 +207,17 @@ def test_checkpoint_of_the_address_that_does_not_fit_is_said(studio: Studio) -> 
     assert not [box for box in app.selectbox if box.key == "config_checkpoint"]
 
 
-def test_only_checkpoint_of_a_model_is_taken_when_the_model_is_chosen(studio: Studio) -> None:
+def test_only_checkpoint_that_fits_is_taken_and_comes_first_with_its_model(studio: Studio) -> None:
     app = open_page("launch", what="weaver_eval")
-    studio.trained(preset=QWEN)
-    app.selectbox(key="config_preset").select(QWEN).run()
-    assert app.selectbox(key="config_checkpoint").value == "1"
+    assert "The model is that of the checkpoint." in shown(app)
+    studio.trained(preset=QWEN, revision=COMMIT)
+    app.run()
+    boxes = [box.key for box in app.selectbox]
+    assert boxes.index("config_checkpoint") == 0
+    assert "config_preset" not in boxes
+    config = launched(app, studio)
+    assert (config["checkpoint"], config["preset"], config["revision"]) == ("1", QWEN, None)
+    assert studio.run(2)["config"]["revision"] == COMMIT
 
 
 def test_weaver_can_start_anew_or_from_a_checkpoint(studio: Studio) -> None:

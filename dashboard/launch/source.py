@@ -1,0 +1,68 @@
+"""What the form of a single run starts from: an earlier run, or settings that were kept under a name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Any
+
+import streamlit as st
+
+from dashboard.parts.foreign_text import escape_markdown, sentence
+
+SOURCE = "launch_source"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An earlier run, or kept settings."""
+
+    form: str
+    words: str
+    """`run 12`, or the name of the settings."""
+    config: Mapping[str, Any]
+    run_id: int | None = None
+    failure: str = ""
+    """Why the run failed, where the form is to mend it."""
+    blamed: Mapping[str, str] = dataclass_field(default_factory=dict)
+    """What that says of fields, by their names."""
+
+
+def start_from(source: Source) -> None:
+    """Measure the form against this from now on."""
+    st.session_state[SOURCE] = source
+
+
+def forget_start() -> None:
+    """Measure the form against the defaults from now on."""
+    st.session_state.pop(SOURCE, None)
+
+
+def source_of(form: str) -> Source | None:
+    """What this form starts from; None for the defaults."""
+    source: Source | None = st.session_state.get(SOURCE)
+    return source if source is not None and source.form == form else None
+
+
+def show_source(source: Source, differences: Sequence[tuple[str, str, str]]) -> None:
+    """Where the settings come from, and how those of the form differ from them."""
+    with st.container(border=True, gap="xsmall"):
+        if source.failure:
+            st.markdown(
+                f":material/build: **Mends {escape_markdown(source.words)}**, which failed: {sentence(source.failure)}"
+            )
+        else:
+            what = "the settings of" if source.run_id is not None else "the saved settings"
+            st.markdown(f":material/replay: Starts from {what} **{escape_markdown(source.words)}**.")
+        for label, before, now in differences:
+            st.markdown(f"- {escape_markdown(label)}: {escape_markdown(before)} → **{escape_markdown(now)}**")
+        if not differences:
+            st.caption("Nothing differs from them yet.")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            if source.run_id is not None:
+                st.page_link("app_pages/run.py", label=f"Run {source.run_id}", query_params={"run": str(source.run_id)})
+            st.button(
+                "Show what differs from the defaults instead",
+                key="forget_source",
+                type="tertiary",
+                on_click=forget_start,
+            )
