@@ -40,20 +40,23 @@ class _Tail:
 
 
 class Reporter:
-    """Tails log, events and answers of one attempt.
+    """Tails log, events, answers and rollouts of one attempt.
 
     Args:
         client: with the attempt's token.
         attempt_id: whose files they are.
-        log, events, answers: the files; each may not exist yet.
+        log, events, answers, rollouts: the files; each may not exist yet.
     """
 
-    def __init__(self, client: Client, attempt_id: int, *, log: Path, events: Path, answers: Path) -> None:
+    def __init__(
+        self, client: Client, attempt_id: int, *, log: Path, events: Path, answers: Path, rollouts: Path
+    ) -> None:
         self._client = client
         self._attempt_id = attempt_id
         self._tails = [
             _Tail("events", events, whole_lines=True),
             _Tail("answers", answers, whole_lines=True),
+            _Tail("rollouts", rollouts, whole_lines=True),
             _Tail("log", log, whole_lines=False),
         ]
 

@@ -77,6 +77,7 @@ class Supervisor:
             log=self._folder.log,
             events=self._folder.events,
             answers=self._folder.answers,
+            rollouts=self._folder.rollouts,
         )
         self._trainer: Trainer | None = None
         self._stop: _Stop | None = None

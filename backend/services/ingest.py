@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 
 from backend.api.schemas import FinishRequest
 from backend.errors import LARGEST_INTEGER, Stale, Unauthorized, WrongOffset
-from backend.services import checkpoints, children, lifecycle, retries
+from backend.services import checkpoints, children, lifecycle, retries, rollouts
 from backend.services.claim import hash_token
 from backend.store.models import Answer, Attempt, Metric, Run
 from memgen.contract import events as ev
@@ -175,6 +175,16 @@ def take_saved_steps(session: Session, attempt: Attempt, steps: Sequence[int]) -
     """Count the checkpoints that lie in an attempt's folder: a trainer may die before it tells of one."""
     attempt.checkpoint_step = max([*steps, attempt.checkpoint_step or 0]) or None
     session.add(attempt)
+
+
+def take_rollouts(session: Session, attempt: Attempt, offset: int, data: bytes) -> int:
+    """Store whole lines of the file of kept rollouts; returns the offset after the last one."""
+    _expect(attempt.rollouts_offset, offset)
+    lines, size = _whole_lines(data)
+    _warn_of(rollouts.store_groups(session, attempt, lines), attempt, "rollouts")
+    attempt.rollouts_offset = offset + size
+    session.add(attempt)
+    return attempt.rollouts_offset
 
 
 def checked(stage: str, folder: RunDir, request: FinishRequest) -> FinishRequest:

@@ -175,6 +175,8 @@ class Reconciler:
         ingest.take_events(session, attempt, attempt.events_offset, events, at=now)
         ingest.take_answers(session, attempt, attempt.answers_offset, _rest(folder.answers, attempt.answers_offset))
         ingest.take_saved_steps(session, attempt, folder.saved_steps())
+        rollouts = _rest(folder.rollouts, attempt.rollouts_offset)
+        ingest.take_rollouts(session, attempt, attempt.rollouts_offset, rollouts)
         path = kept_log(self._settings.home, attempt.run_id, attempt.number)
         if log_rest := _rest(folder.log, attempt.log_offset):
             try:

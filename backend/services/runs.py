@@ -19,6 +19,7 @@ from backend.store.models import (
     Metric,
     Pipeline,
     PipelineStep,
+    Rollout,
     Run,
     RunEvent,
     Scoring,
@@ -304,7 +305,7 @@ def delete(session: Session, run: Run) -> None:
         Conflict: as `check_deletable`.
     """
     check_deletable(session, run)
-    for table in (Metric, AnswerScore, Scoring, Answer, RunEvent, Attempt, Checkpoint):
+    for table in (Metric, AnswerScore, Scoring, Answer, Rollout, RunEvent, Attempt, Checkpoint):
         session.execute(sql_delete(table).where(col(table.run_id) == run.id))
     session.delete(run)
     session.flush()

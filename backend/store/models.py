@@ -141,6 +141,7 @@ class Attempt(SQLModel, table=True):
     log_offset: int = 0
     events_offset: int = 0
     answers_offset: int = 0
+    rollouts_offset: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # came with a later migration
     num_answers: int = 0
     num_right: int = 0
     checkpoint_step: int | None = None
@@ -196,6 +197,23 @@ class Answer(SQLModel, table=True):
     right: bool
     truncated: bool
     boxed: bool
+    record: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class Rollout(SQLModel, table=True):
+    """The completions of one question in one step of a training; of several attempts that of the last one."""
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    step: int = Field(primary_key=True)
+    place: int = Field(primary_key=True)
+    attempt: int
+    reward: float  # mean of its completions
+    without_variance: bool
+    completions: int
+    truncated: int
+    boxed_wrong: int
     record: str = Field(sa_column=Column(Text, nullable=False))
 
 

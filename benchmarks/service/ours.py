@@ -209,6 +209,7 @@ class Ours:
             "log": "/runs/{n}/log",
             "log_lines": "/runs/{n}/log/lines?text=error",
             "answers": "/runs/{n}/answers",
+            "rollouts": "/runs/{n}/rollouts",
             "events": "/runs/{n}/events",
             "queue": "/queue",
             "workers": "/workers",

@@ -18,7 +18,8 @@ from dashboard.run.log_view import log_view
 from dashboard.run.metrics_view import metrics_view
 from dashboard.run.overview import overview
 from dashboard.run.records import history_view, settings_view
-from memgen.contract.stages import trains
+from dashboard.run.rollouts_view import rollouts_view
+from memgen.contract.stages import find_stage, trains
 from memgen.contract.status import RunStatus
 
 Tabs = dict[str, Callable[[RunDetail], None]]
@@ -28,8 +29,11 @@ FORMER = {"Config": "Settings", "Environment": "Settings", "Files": "Settings", 
 
 
 def tabs_of(run: RunDetail) -> Tabs:
-    """What there is to see of a run: an evaluation leaves answers, a training a checkpoint."""
+    """What there is to see of a run: an evaluation leaves answers, a training a checkpoint, some keep rollouts."""
     tabs: Tabs = {FIRST: overview, "Metrics": metrics_view}
+    stage = find_stage(run.stage)
+    if stage is not None and stage.rolls_out:
+        tabs["Rollouts"] = rollouts_view
     if not trains(run.stage):
         tabs["Answers"] = answers_view
     elif run.status is RunStatus.SUCCEEDED:

@@ -17,6 +17,7 @@ from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.run.live_part import live_part
 from dashboard.run.live_run import LiveRun
 from memgen.contract.answers import AnswerRecord
+from memgen.contract.rollouts import RolledOut
 from memgen.contract.status import RUN_ENDED
 
 SHOW: dict[str, str] = {
@@ -170,20 +171,21 @@ def answer_detail(answer: AnswerOut) -> None:
         st.markdown(f"Expected **{escape_markdown(expected)}**, extracted **{escape_markdown(extracted)}**")
         left, right = st.columns([3, 2])
         with left:
-            plain_text(_completion_title(answer), marked(answer))
+            plain_text(f"Completion{marked_title(answer)}", marked(answer))
         with right:
             plain_text("Reference solution", answer.solution)
         latents_view(answer, key="answer")
 
 
-def _completion_title(answer: AnswerRecord) -> str:
+def marked_title(answer: AnswerRecord | RolledOut) -> str:
+    """What the signs in a marked completion mean, in brackets after a space; empty where there is none."""
     points = [point for point in answer.augmentations if point.character is not None]
     legend = [f"{INSERTED} latents inserted"] * any(point.inserted for point in points)
     legend += [f"{DECLINED} declined"] * any(not point.inserted for point in points)
-    return f"Completion ({', '.join(legend)})" if legend else "Completion"
+    return f" ({', '.join(legend)})" if legend else ""
 
 
-def marked(answer: AnswerRecord) -> str:
+def marked(answer: AnswerRecord | RolledOut) -> str:
     """The completion with a sign where latents were inserted, and another where the trigger declined."""
     text, pieces, start = answer.completion, [], 0
     for point in sorted(answer.augmentations, key=lambda one: one.token):

@@ -78,6 +78,11 @@ class RunDir:
         """The answer file of an evaluation; a training never writes one."""
         return self.output / (stage_named(self.stage).output.answers or "answer.json")
 
+    @property
+    def rollouts(self) -> Path:
+        """The kept completions of a training from rewards, a line per question and step."""
+        return self.path / "rollouts.jsonl"
+
     def answer_part(self, rank: int) -> Path:
         """Where a rank beside the main process leaves its answers until that one has them in the answer file."""
         return self.path / f"answers-{rank}.part"

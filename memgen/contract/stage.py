@@ -196,6 +196,11 @@ class Stage(Generic[Config]):
         """Whether it leaves a checkpoint; what does not train answers questions."""
         return self.output.answers is None
 
+    @property
+    def rolls_out(self) -> bool:
+        """Whether it learns from rewards of completions, which can be looked at step by step."""
+        return self.config.learns_from_rewards
+
     def need(self, setting: str | None) -> Need:
         """What a run must start from; without a setting, the least of what those that use a checkpoint need."""
         if setting is not None and setting in self.needs:

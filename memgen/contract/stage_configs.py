@@ -50,6 +50,8 @@ class StageConfig(BaseModel):
 
     width_field: ClassVar[str] = "batch_size"
     """The field that says how many rows are worked on at the same time."""
+    learns_from_rewards: ClassVar[bool] = False
+    """Whether it is a training from the rewards of completions, which keeps rollouts."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -99,6 +101,10 @@ class StageConfig(BaseModel):
     def usual_width(self) -> int:
         """Rows at the same time where as many as fit are asked for and nobody measures what fits: on a CPU."""
         return CPU_ROWS
+
+    def kept_completions(self, steps: int) -> int:  # noqa: ARG002
+        """How many completions a training of so many steps keeps to be looked at, at most."""
+        return 0
 
     def with_width(self, rows: int) -> Self:
         """The same with so many rows at the same time."""
@@ -263,6 +269,17 @@ class FromRewards(Training):
         scale_rewards: Literal["none", "group"]
         beta: float
         epsilon: float
+
+    kept_rollouts: Annotated[int, Added(0)] = Field(default=200, ge=0, le=10_000)
+    """Most steps whose completions are kept to be looked at, with rewards and decisions: of a longer training so many
+    at even distances, from its first step on. Nothing that is computed depends on it; 0 keeps none."""
+
+    learns_from_rewards: ClassVar[bool] = True
+
+    def kept_completions(self, steps: int) -> int:
+        """How many completions a training of so many steps keeps to be looked at, at most."""
+        rollouts = min(self.kept_rollouts, -(-steps // self.num_iterations))
+        return rollouts * self.batch_size * self.gradient_accumulation_steps
 
     @field_validator("num_generations", check_fields=False)
     @classmethod

@@ -48,6 +48,7 @@ _TITLES = {
     "scale_rewards": "Scale of advantages",
     "beta": "Weight of the KL divergence",
     "num_iterations": "Steps per batch of completions",
+    "kept_rollouts": "Steps with kept completions",
     "epsilon": "Clip range",
     "insertion_penalty": "Penalty on insertions",
     "insertion_penalty_form": "Form of the penalty",

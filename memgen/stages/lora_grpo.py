@@ -20,10 +20,12 @@ from memgen.data.questions import Question
 from memgen.environment import REWARD_CONDITIONS
 from memgen.model.base import BaseModel
 from memgen.model.generation import encode_prompts
+from memgen.stages.advantages import group_advantages
 from memgen.stages.context import Context
 from memgen.stages.loading import load
 from memgen.stages.lora_training import Course, arguments, start
-from memgen.stages.rollout import correctness
+from memgen.stages.rollout import Facts, Judged, correctness
+from memgen.stages.rollout_book import RolloutBook
 from memgen.stages.training import drawn, resume_point, shuffled
 
 
@@ -44,10 +46,21 @@ def lora_grpo(config: LoraGrpoConfig, context: Context, questions: list[Question
     resumed = resume_point(context)
     model, lora = start(config, loaded)
 
-    def reward(completions: list[str], solution: list[str], **_: Any) -> list[float | None]:
-        return [*correctness(completions, solution, kind)]
+    book = RolloutBook(config, context, total_steps, resumed[1] if resumed else 0)
+    newest: list[Judged] = []
 
-    rows = [{"prompt": text, "solution": one.solution} for text, one in zip(prompts, chosen, strict=True)]
+    def reward(
+        completions: list[str], completion_ids: list[list[int]], place: list[int], solution: list[str], **_: Any
+    ) -> list[float | None]:
+        scores = correctness(completions, solution, kind)
+        facts = [_facts(loaded.base, *one) for one in zip(completions, completion_ids, scores, strict=True)]
+        newest[:] = [_judged(config, [chosen[index] for index in place[:: config.num_generations]], facts)]
+        return [*scores]
+
+    rows = [
+        {"prompt": text, "solution": one.solution, "place": place}
+        for place, (text, one) in enumerate(zip(prompts, chosen, strict=True))
+    ]
     per_step = rows_of_a_step(config) // config.num_generations
     needed = -(-total_steps // config.num_iterations) * per_step
     trainer = GRPOTrainer(
@@ -78,8 +91,24 @@ def lora_grpo(config: LoraGrpoConfig, context: Context, questions: list[Question
         resumed=resumed,
         block=config.num_iterations,
         epochs=lambda done: -(-done // config.num_iterations) * per_step / len(chosen),
+        after_step=lambda done: book.keep(done, *newest),
     )
     return {**course.run(trainer), "num_prompts": len(chosen)}
+
+
+def _facts(base: BaseModel, text: str, ids: list[int], score: float) -> Facts:
+    """How one completion did, whose token ids are `<|im_end|>` included if it came."""
+    ended = bool(ids) and ids[-1] == base.eos_id
+    return Facts(
+        score=score, insertions=0, decisions=(), length=len(ids) - ended, tokens=len(ids), ended=ended, text=text
+    )
+
+
+def _judged(config: LoraGrpoConfig, questions: list[Question], facts: list[Facts]) -> Judged:
+    """The completions of a step, with the advantages that trl learns from."""
+    rewards = [one.score for one in facts]
+    scale = config.scale_rewards == "group"
+    return Judged(questions, facts, rewards, group_advantages(rewards, config.num_generations, scale=scale))
 
 
 def order(count: int, needed: int, seed: int) -> list[int]:

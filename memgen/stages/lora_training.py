@@ -141,6 +141,7 @@ class Course(TrainerCallback):
         validate: measures the validation loss, every so many steps; None measures none.
         block: steps that belong together; nothing is saved between them.
         epochs: passes over the rows that so many steps have made; None takes the trainer's word for it.
+        after_step: is told of each step that is done, before a checkpoint of it is saved.
     """
 
     def __init__(
@@ -154,9 +155,11 @@ class Course(TrainerCallback):
         validate: tuple[Validate, int] | None = None,
         block: int = 1,
         epochs: Callable[[int], float] | None = None,
+        after_step: Callable[[int], None] = lambda _done: None,
     ) -> None:
         self._config = config
         self._epochs = epochs
+        self._after_step = after_step
         self._context = context
         self._loaded = loaded
         self._total = total_steps
@@ -250,6 +253,7 @@ class Course(TrainerCallback):
         self._metrics = {**told, "step_seconds": time.perf_counter() - self._step_began}
         seconds = time.perf_counter() - self._began
         tell_step(self._context.monitor, self._metrics, done, self._total, seconds / (done - self._first))
+        self._after_step(done)
         is_last = done == self._total or self._time_is_up()
         self._measure(done, is_last=is_last)
         mode = None if is_last or done % self._block else self._stopped or self._context.stop.requested()

@@ -3,6 +3,7 @@
 Several ranks share the completions, and tell each other how they did: rewards are compared over all of a group's.
 """
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,17 +12,16 @@ import torch
 
 from memgen.contract.data_sets.record import AnswerKind
 from memgen.contract.data_sets.registry import data_set
+from memgen.contract.rollouts import Decided, without_variance
 from memgen.contract.stage_configs import FromRewards
 from memgen.data.questions import Question
 from memgen.model.drawing import Drawing
 from memgen.model.memgen_model import MemGenModel
-from memgen.model.woven_generation import Choose, Completion, Sampling, generate_woven
+from memgen.model.woven_generation import Choose, Completion, Decision, Sampling, generate_woven
 from memgen.scoring import accuracy
 from memgen.stages.advantages import group_advantages, insert_rate
 from memgen.stages.context import Context
 from memgen.stages.slices import slices
-
-SAME = 1e-9  # rewards of a group that differ by less do not differ
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,20 @@ class Facts:
     tokens: int
     """With `<|im_end|>`, if it came."""
     ended: bool
+    text: str
+    points: tuple[Decided, ...] = ()
+    """All decision points, those included where nobody was asked."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the completions of one step have earned, those of all ranks, group by group."""
+
+    questions: Sequence[Question]
+    """Of each group."""
+    facts: list[Facts]
+    rewards: list[float]
+    advantages: list[float]
 
 
 @dataclass(frozen=True)
@@ -47,8 +61,7 @@ class Rollout:
     completions: list[Completion]
     advantages: list[float]
     """Of each completion."""
-    facts: list[Facts]
-    """Of each completion of all ranks."""
+    judged: Judged
     metrics: dict[str, float]
     """Of all ranks."""
 
@@ -123,10 +136,11 @@ def roll_out(
     team.check_stop(context.stop)
     texts = [model.base.tokenizer.decode(one.text_ids, skip_special_tokens=True) for one in completions]
     scored = correctness(texts, [questions[number // size].solution for number in mine], data_set(config.data).answer)
-    facts = team.gather([_facts(one, score) for one, score in zip(completions, scored, strict=True)])
+    facts = team.gather([_facts(model, *one) for one in zip(completions, texts, scored, strict=True)])
     rewards = earn(facts)
-    advantages = team.share(group_advantages(rewards, size, scale=config.scale_rewards == "group"))
-    return Rollout(asked, completions, list(advantages), facts, _metrics(facts, rewards, size))
+    advantages = group_advantages(rewards, size, scale=config.scale_rewards == "group")
+    judged = Judged(questions, facts, rewards, advantages)
+    return Rollout(asked, completions, list(team.share(advantages)), judged, _metrics(facts, rewards, size))
 
 
 def _by_seed(seeds: Sequence[int], choose: Callable[[int, int], bool]) -> Choose:
@@ -134,7 +148,7 @@ def _by_seed(seeds: Sequence[int], choose: Callable[[int, int], bool]) -> Choose
     return lambda number, token: choose(seeds[number], token)
 
 
-def _facts(completion: Completion, score: float) -> Facts:
+def _facts(model: MemGenModel, completion: Completion, text: str, score: float) -> Facts:
     return Facts(
         score=score,
         insertions=sum(decision.inserted for decision in completion.decisions),
@@ -142,17 +156,31 @@ def _facts(completion: Completion, score: float) -> Facts:
         length=len(completion.text_ids),
         tokens=len(completion.ids),
         ended=completion.ended,
+        text=text,
+        points=tuple(_decided(model, completion, decision) for decision in completion.decisions),
+    )
+
+
+def _decided(model: MemGenModel, completion: Completion, decision: Decision) -> Decided:
+    before = model.base.tokenizer.decode(completion.text_ids[: decision.token], skip_special_tokens=True)
+    taken = math.exp(min(0.0, decision.logprob))
+    return Decided(
+        token=decision.token,
+        asked=decision.asked,
+        inserted=decision.inserted,
+        character=len(before),
+        probability=(taken if decision.inserted else 1 - taken) if decision.asked else None,
     )
 
 
 def _metrics(facts: Sequence[Facts], rewards: Sequence[float], size: int) -> dict[str, float]:
-    deviations = [statistics.pstdev(group) for group in slices(rewards, size)]
+    groups = slices(rewards, size)
     n = len(facts)
     return {
         "reward": statistics.fmean(rewards),
-        "reward_std": statistics.fmean(deviations),
+        "reward_std": statistics.fmean(statistics.pstdev(group) for group in groups),
         "accuracy": statistics.fmean(one.score for one in facts),
-        "frac_reward_zero_std": sum(deviation < SAME for deviation in deviations) / len(deviations),
+        "frac_reward_zero_std": sum(map(without_variance, groups)) / len(groups),
         "insert_rate": statistics.fmean(insert_rate(one.decisions) for one in facts),
         "insertions": sum(one.insertions for one in facts) / n,
         "completions/mean_length": sum(one.length for one in facts) / n,

@@ -23,7 +23,8 @@ from memgen.stages.advantages import penalised
 from memgen.stages.context import Context
 from memgen.stages.grpo import check_some_insertion, clipped_gain, copies, drawn_prompts, questions_of, swapped
 from memgen.stages.loading import Loaded, load
-from memgen.stages.rollout import Facts, Rollout, roll_out
+from memgen.stages.rollout import Facts, Judged, Rollout, roll_out
+from memgen.stages.rollout_book import RolloutBook
 from memgen.stages.slices import slices
 from memgen.stages.training import TrainingLoop, resume_point
 from memgen.stages.width import Width, fixed_width
@@ -52,7 +53,8 @@ def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Qu
         block=config.num_iterations,
     )
     learner = Learner(config, context, model, initial, chosen, prompts, width=loaded.width, drawing=loop.drawing)
-    result = loop.run(learner.step)
+    book = RolloutBook(config, context, num_steps(config, len(chosen)), resumed[1] if resumed else 0)
+    result = loop.run(learner.step, lambda done, _: book.keep(done, learner.judged))
     return {**result, "num_prompts": len(chosen)}
 
 
@@ -114,6 +116,11 @@ class Learner:
         self._asked: list[_Asked] = []
         self._before: list[_Before] = []
 
+    @property
+    def judged(self) -> Judged | None:
+        """The completions that the newest step learned from."""
+        return self._rollout.judged if self._rollout is not None else None
+
     def step(self, number: int) -> dict[str, float]:
         """Loss and gradients of one step; the first of `num_iterations` generates the completions.
 
@@ -124,7 +131,7 @@ class Learner:
             self._asked = _asked(self._rollout)
             self._before = []
         rollout = self._rollout
-        num_decisions = sum(len(one.decisions) for one in rollout.facts)
+        num_decisions = sum(len(one.decisions) for one in rollout.judged.facts)
         if not num_decisions:
             return {"loss": 0.0, **rollout.metrics}
         batches = slices(range(len(self._asked)), self._width.rows)

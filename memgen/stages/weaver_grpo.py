@@ -24,7 +24,8 @@ from memgen.model.woven_generation import Completion
 from memgen.stages.context import Context
 from memgen.stages.grpo import check_some_insertion, clipped_gain, copies, drawn_prompts, questions_of, swapped
 from memgen.stages.loading import Loaded, load, refuse_other_shape
-from memgen.stages.rollout import Rollout, roll_out
+from memgen.stages.rollout import Judged, Rollout, roll_out
+from memgen.stages.rollout_book import RolloutBook
 from memgen.stages.slices import slices
 from memgen.stages.training import TrainingLoop, resume_point, seed_of
 from memgen.stages.width import Width, fixed_width
@@ -59,7 +60,8 @@ def weaver_grpo(config: WeaverGrpoConfig, context: Context, questions: list[Ques
     learner = Learner(
         config, context, model, initial, chosen, prompts, trigger=trigger, width=loaded.width, drawing=loop.drawing
     )
-    result = loop.run(learner.step)
+    book = RolloutBook(config, context, num_steps(config, len(chosen)), resumed[1] if resumed else 0)
+    result = loop.run(learner.step, lambda done, _: book.keep(done, learner.judged))
     return {**result, "num_prompts": len(chosen)}
 
 
@@ -123,6 +125,8 @@ class Learner:
         self._trigger = trigger
         self._width = width or fixed_width(config)
         self._metrics: dict[str, float] = {}
+        self.judged: Judged | None = None
+        """The completions that the newest step learned from."""
         self._replays: list[Replay] = []
         self._before: list[_Before] = []
 
@@ -136,6 +140,7 @@ class Learner:
             rollout = self.roll_out(number)
             self._replays = self._taught_by(rollout)
             self._metrics = self._metrics_of(rollout)
+            self.judged = rollout.judged
             self._before = []
         parts = [self._backward(batch) for batch in slices(range(len(self._replays)), self._width.rows)]
         own = [sum(part) for part in zip(*parts, strict=True)] or [0.0, 0.0, 0.0, 0]
@@ -172,7 +177,7 @@ class Learner:
     def _taught_by(self, rollout: Rollout) -> list[Replay]:
         """This rank's completions that teach something: without a divergence those that differ from their group."""
         config = self._config
-        lengths = [one.tokens for one in rollout.facts]
+        lengths = [one.tokens for one in rollout.judged.facts]
         weights = self._context.team.share(token_weights(lengths, config.loss_type, config.max_completion_length))
         return [
             Replay(replayed(prompt, one), torch.tensor(one.logprobs, device=prompt.device), advantage, weight)

@@ -57,7 +57,7 @@ class Held:
     resumes: int | None
     placement: str
     checkpoint: str | None
-    offsets: dict[str, int] = field(default_factory=lambda: {"log": 0, "events": 0, "answers": 0})
+    offsets: dict[str, int] = field(default_factory=lambda: {"log": 0, "events": 0, "answers": 0, "rollouts": 0})
 
     def post(self, what: str, **arguments: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}", **arguments.pop("headers", {})}
@@ -221,6 +221,28 @@ def answer_line(index: int, *, right: bool = True, **changes: object) -> bytes:
         "seconds": 0.1,
     }
     return json.dumps(record | changes, ensure_ascii=False).encode() + b"\n"
+
+
+def rollout_line(
+    step: int, place: int, scores: list[float], *, text: str = "né", truncated: int = 0, **changes: object
+) -> bytes:
+    """One line of a file of kept rollouts: a group with these scores, whose first completions are truncated."""
+    completions = [
+        {
+            "completion": f"{text} {number}",
+            "extracted": "5",
+            "rewards": {"accuracy": score},
+            "advantage": score - sum(scores) / len(scores),
+            "completion_tokens": 3,
+            "truncated": number < truncated,
+            "boxed": number >= truncated,
+            "augmentations": [{"token": 0, "asked": True, "inserted": True, "character": 0, "probability": 0.75}],
+        }
+        for number, score in enumerate(scores)
+    ]
+    group = {"step": step, "place": place, "id": f"t:{place}", "question": "How many?", "solution": "4"}
+    line = {**group, "expected": "4", "completions": completions, **changes}
+    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
 
 def check_problem(reply: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -323,6 +323,7 @@ def test_reporter_names_what_it_can_not_report(tmp_path: Path) -> None:
         log=tmp_path / "log.txt",
         events=tmp_path / "events.jsonl",
         answers=tmp_path / "gone" / "answer.json",
+        rollouts=tmp_path / "rollouts.jsonl",
     )
     assert reporter.report()
     assert [problem.split(" can't")[0] for problem in reporter.problems()] == ["events.jsonl", "log.txt"]

@@ -13,7 +13,12 @@ def reporter(tmp_path: Path, reply: httpx.Response) -> Reporter:
     client = Client("http://backend.test", "t", transport=httpx.MockTransport(lambda _: reply), sleep=lambda _: None)
     (tmp_path / "log.txt").write_text("a line\n")
     return Reporter(
-        client, 1, log=tmp_path / "log.txt", events=tmp_path / "events.jsonl", answers=tmp_path / "answer.json"
+        client,
+        1,
+        log=tmp_path / "log.txt",
+        events=tmp_path / "events.jsonl",
+        answers=tmp_path / "answer.json",
+        rollouts=tmp_path / "rollouts.jsonl",
     )
 
 

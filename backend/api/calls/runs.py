@@ -187,6 +187,30 @@ class RunCalls(Connection):
             scorer_version=scorer_version,
         )
 
+    def rollouts(
+        self,
+        run_id: int,
+        *,
+        show: s.RolloutFilter = "all",
+        step: int | None = None,
+        cursor: str | None = None,
+        limit: int = 200,
+        newest: bool = False,
+    ) -> s.RolloutsOut:
+        """A page of a training's steps, and the groups of one of them, at first of the page's first.
+
+        With `newest` steps come from the last one back.
+        """
+        return self._get(
+            f"/runs/{run_id}/rollouts",
+            s.RolloutsOut,
+            show=show,
+            step=step,
+            cursor=cursor,
+            limit=limit,
+            newest=newest or None,
+        )
+
     def run_events(self, run_id: int, *, cursor: str | None = None, newest: bool = False) -> s.RunEventList:
         """History of a run, oldest first; with `newest` from its end back."""
         return self._get(f"/runs/{run_id}/events", s.RunEventList, cursor=cursor, newest=newest or None)

@@ -5,7 +5,7 @@ from typing import Literal
 from backend.api import schemas as s
 from backend.api.connection import Connection
 
-Stream = Literal["log", "events", "answers"]
+Stream = Literal["log", "events", "answers", "rollouts"]
 
 
 class WorkCalls(Connection):

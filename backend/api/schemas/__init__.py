@@ -56,6 +56,7 @@ from backend.api.schemas.results import (
     GainOut,
     ResultOut,
 )
+from backend.api.schemas.rollouts import RolloutFilter, RolloutsOut, RolloutStep
 from backend.api.schemas.runs import (
     AnswerOut,
     AnswersOut,
@@ -172,6 +173,9 @@ __all__ = [
     "ProgressOut",
     "QueueOut",
     "ResultOut",
+    "RolloutFilter",
+    "RolloutStep",
+    "RolloutsOut",
     "RunCreate",
     "RunDetail",
     "RunEventList",

@@ -16,6 +16,7 @@ from backend.services.disk import size_of
 from backend.services.idempotency import once, replayed
 from backend.services.preflight import check, pin_revision
 from backend.views import logs, reading, run_list, series, views
+from backend.views import rollouts as rollout_views
 from memgen.contract.config import parse_config
 
 router = APIRouter(route_class=Route, prefix="/runs", dependencies=[Depends(require_user)], tags=["runs"])
@@ -238,6 +239,22 @@ def answers(
         return reading.answers(
             session, run, show=show, text=text, cursor=cursor, limit=limit, newest=newest, version=scorer_version
         )
+
+
+@router.get("/{run_id}/rollouts")
+def rollouts(
+    run_id: int,
+    context: ContextDep,
+    show: s.RolloutFilter = "all",
+    step: Annotated[int | None, Query(description="Whose groups to send; empty for the page's first step.")] = None,
+    cursor: Cursor = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most steps.")] = 200,
+    newest: Annotated[Flag, Query(description="From the last step to the first.")] = False,
+) -> s.RolloutsOut:
+    """What a training from rewards had its model say: steps in short, and the groups of one of them in full."""
+    with context.database.read() as session:
+        run = runs.get(session, run_id)
+        return rollout_views.rollouts(session, run, show=show, step=step, cursor=cursor, limit=limit, newest=newest)
 
 
 @router.get("/{run_id}/events")

@@ -89,6 +89,15 @@ def answers(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, co
     return s.StreamReply(offset=end)
 
 
+@router.post("/attempts/{attempt_id}/rollouts")
+def rollouts(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, context: ContextDep) -> s.StreamReply:
+    """Lines of the file of kept rollouts."""
+    with context.database.write() as session:
+        attempt = ingest.authorize(session, attempt_id, token)
+        end = ingest.take_rollouts(session, attempt, offset, data)
+    return s.StreamReply(offset=end)
+
+
 @router.post("/attempts/{attempt_id}/finish")
 def finish(attempt_id: int, body: s.FinishRequest, token: AttemptToken, context: ContextDep) -> s.FinishReply:
     """End an attempt; with its success its output gets its public path."""

@@ -25,10 +25,18 @@ def output_bytes(config: RunConfig, preset: Preset, num_questions: int, start: P
     if stage.trains:
         parts = parts_of(config, start)
         weights = FLOAT * beside_parameters(config, parts, dims, stage.memory.trained(config, parts, dims))
-        return log + KEPT_CHECKPOINTS * 3 * weights + weights  # with two moments each, and the final one
+        checkpoints = KEPT_CHECKPOINTS * 3 * weights + weights  # with two moments each, and the final one
+        return log + checkpoints + _rollouts(config, num_questions)
     chosen = data_set(config.data)
     more = (
         config.asking.longest_prompt(chosen) - chosen.longest[0]
     )  # tokens; each answer stands beside its whole prompt
     per_question = 4 * (config.max_completion_length + more) + 4_000
     return num_questions * per_question * 2 + log  # twice: the backend keeps a copy
+
+
+def _rollouts(config: RunConfig, num_questions: int) -> int:
+    """Bytes of the completions that a training from rewards keeps, and of the backend's copy."""
+    work = stage_of(config).work
+    kept = config.kept_completions(work.steps(config, num_questions)) if work.steps is not None else 0
+    return 2 * kept * (4 * config.max_completion_length + 1_000)

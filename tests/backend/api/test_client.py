@@ -24,7 +24,7 @@ from backend.api.schemas import (
 from memgen.contract.data_sets.registered import Columns, Registration
 from memgen.contract.pipeline import PipelineSpec
 from memgen.contract.status import Cause, PipelineStatus, RunStatus, StopMode
-from tests.backend.conftest import MEMORY, Backend, answer_line, check_problem
+from tests.backend.conftest import MEMORY, Backend, answer_line, check_problem, rollout_line
 from tests.checkpoints import write_checkpoint
 from tests.conftest import TINY
 from tests.ports import free_port
@@ -134,6 +134,8 @@ def speak_of_runs(user: Client, worker: Client, client: Callable[[str], Client],
         assert attempt.heartbeat(claimed.attempt_id).stop is None
         assert attempt.send_stream(claimed.attempt_id, "log", 0, "é\n".encode()) == 3
         assert attempt.send_stream(claimed.attempt_id, "answers", 0, answer_line(0)) == len(answer_line(0))
+        group = rollout_line(1, 0, [1.0, 0.0])
+        assert attempt.send_stream(claimed.attempt_id, "rollouts", 0, group) == len(group)
         line = b'{"event":"metric","name":"m","step":1,"value":2,"time":3}\n'
         assert attempt.send_stream(claimed.attempt_id, "events", 0, line) == len(line)
         with pytest.raises(ApiError) as refused:
@@ -148,6 +150,7 @@ def speak_of_runs(user: Client, worker: Client, client: Callable[[str], Client],
     assert user.metrics(run.id).series[0].values == [2.0]
     assert [one.id for one in user.runs(metric="m").items] == [one.id for one in user.curves([run.id]).runs] == [run.id]
     assert user.answers(run.id, show="right").items[0].completion == "né € 🙂 0"
+    assert user.rollouts(run.id, newest=True).groups[0].completions[1].advantage == -0.5
     assert user.run_events(run.id).items[-1].to_status == "cancelled"
     assert user.resume(run.id).status is RunStatus.QUEUED
     assert user.queue().items[0].num_attempts == 2

@@ -11,7 +11,7 @@ USER_ROUTES = [
     ("POST", "/runs/stop"), ("POST", "/runs/delete"),
     ("POST", "/runs/1/resume"), ("POST", "/runs/1/retry"), ("POST", "/runs/1/rescore"),
     ("DELETE", "/runs/1"), ("GET", "/runs/1/metrics"), ("GET", "/runs/1/log"),
-    ("GET", "/runs/1/log/lines"), ("GET", "/runs/1/answers"),
+    ("GET", "/runs/1/log/lines"), ("GET", "/runs/1/answers"), ("GET", "/runs/1/rollouts"),
     ("GET", "/runs/1/events"), ("GET", "/health"), ("GET", "/workers"), ("GET", "/queue"), ("POST", "/queue/pause"),
     ("POST", "/pipelines"), ("POST", "/pipelines/preflight"), ("GET", "/pipelines"), ("GET", "/pipelines/candidates"),
     ("GET", "/pipelines/1"), ("GET", "/home"), ("GET", "/checkpoints/results"),
@@ -26,7 +26,9 @@ USER_ROUTES = [
     ("GET", "/saved-launches"), ("PUT", "/saved-launches/wordproblems"), ("DELETE", "/saved-launches/wordproblems"),
 ]  # fmt: skip
 WORKER_ROUTES = [("POST", "/worker/announce"), ("POST", "/worker/claim"), ("POST", "/worker/look")]
-ATTEMPT_ROUTES = [("POST", f"/worker/attempts/1/{name}") for name in ("heartbeat", "log", "events", "answers")]
+ATTEMPT_ROUTES = [
+    ("POST", f"/worker/attempts/1/{name}") for name in ("heartbeat", "log", "events", "answers", "rollouts")
+]
 FINISH = ("POST", "/worker/attempts/1/finish")
 ENDED = {"outcome": "failed", "cause": "error", "exit_code": 1}
 
@@ -72,7 +74,7 @@ def test_token_of_an_attempt_is_stale_after_its_end(backend: Backend) -> None:
     attempt = backend.started()
     assert attempt.finish().status_code == 200
     check_problem(attempt.beat(), 409, "stale_attempt")
-    for stream in ("log", "events", "answers"):
+    for stream in ("log", "events", "answers", "rollouts"):
         check_problem(attempt.send(stream, b"x\n"), 409, "stale_attempt")
     check_problem(attempt.finish("stopped", "stopped"), 409, "stale_attempt")
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.services.ingest import take_log
-from tests.backend.conftest import Backend, Held, answer_line, check_problem
+from tests.backend.conftest import Backend, Held, answer_line, check_problem, rollout_line
 
 FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -57,10 +57,11 @@ def test_doubled_report_changes_nothing(backend: Backend) -> None:
     assert stored_log(backend, attempt) == b"abc"
 
 
-@pytest.mark.parametrize("stream", ["events", "answers"])
+@pytest.mark.parametrize("stream", ["events", "answers", "rollouts"])
 def test_line_that_was_torn_anywhere_is_stored_once_when_it_is_whole(backend: Backend, stream: str) -> None:
     lines = {
         "answers": lambda n: answer_line(n),
+        "rollouts": lambda n: rollout_line(1, n, [1.0, 0.0], text="é€🙂"),
         "events": lambda n: (
             json.dumps(
                 {"event": "warning", "code": "c", "message": f"é€🙂 {n}", "time": 1}, ensure_ascii=False
@@ -79,6 +80,9 @@ def test_line_that_was_torn_anywhere_is_stored_once_when_it_is_whole(backend: Ba
     if stream == "answers":
         items = backend.get("/runs/1/answers")["items"]
         assert [item["completion"] for item in items] == ["né € 🙂 0", "né € 🙂 1"]
+    elif stream == "rollouts":
+        groups = backend.get("/runs/1/rollouts")["groups"]
+        assert [group["completions"][1]["completion"] for group in groups] == ["é€🙂 1"] * 2
     else:
         told = [e["detail"] for e in backend.history(1) if e["kind"] == "warning"]
         assert told == ["é€🙂 0", "é€🙂 1"]

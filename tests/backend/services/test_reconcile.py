@@ -64,7 +64,7 @@ def test_checkpoint_that_was_saved_and_not_told_of_is_resumed_from(backend: Back
 def test_reports_after_the_loss_are_stale_and_publish_nothing(backend: Backend, attempt: Held) -> None:
     wait_in_rounds(backend, 65)
     check_problem(attempt.beat(), 409, "stale_attempt")
-    for stream in ("log", "events", "answers"):
+    for stream in ("log", "events", "answers", "rollouts"):
         check_problem(attempt.send(stream, b"x\n"), 409, "stale_attempt")
     for outcome, cause in (("succeeded", "done"), ("failed", "error"), ("stopped", "stopped")):
         check_problem(attempt.finish(outcome, cause), 409, "stale_attempt")

@@ -1,5 +1,6 @@
 """LoRA GRPO on the tiny base: trl's trainer as one of our trainings."""
 
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from memgen.contract.config import RunConfig
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput
 from memgen.contract.manifest import read_manifest
+from memgen.contract.rollouts import RolloutGroup
 from memgen.contract.rundir import RunDir
 from memgen.data import load_questions
 from memgen.data.prompt import question_prompt
@@ -96,6 +98,16 @@ def test_killed_and_resumed_equals_uninterrupted_loss_by_loss(
         first, second = (metric(tmp_path / part, name) for part in ("first", "second"))
         assert min(second) == 7
         assert {**first, **second} == whole
+    rollouts = [RunDir(tmp_path / part).rollouts.read_text().splitlines() for part in ("whole", "second")]
+    assert rollouts[0] == rollouts[1]
+    groups = [RolloutGroup.model_validate_json(line) for line in rollouts[0]]
+    questions = config.batch_size * config.gradient_accumulation_steps // config.num_generations
+    assert [group.step for group in groups[::questions]] == list(range(1, config.max_steps + 1, config.num_iterations))
+    rewards = metric(tmp_path / "whole", "train/reward")
+    for group in groups[::questions]:
+        own = [one.mean_reward for one in groups if one.step == group.step]
+        assert statistics.fmean(own) == pytest.approx(rewards[group.step], rel=1e-5)
+        assert sum(one.advantage for one in group.completions) == pytest.approx(0, abs=1e-6)
     hashes = [read_manifest(tmp_path / part / "lora_grpo").files for part in ("whole", "second")]
     assert hashes[0] == hashes[1], "the last weights are the same, bit by bit"
 

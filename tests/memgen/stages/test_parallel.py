@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from memgen.contract.answers import AnswerRecord, read_answers
 from memgen.contract.config import RunConfig
 from memgen.contract.presets import get_preset
+from memgen.contract.rollouts import RolloutGroup
 from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_ERROR, EXIT_STOPPED, RunDir
 from memgen.model.authors_layout import import_authors
 from memgen.monitor import Monitor
@@ -119,6 +120,12 @@ def test_trigger_grpo_of_two_that_is_stopped_and_resumed_equals_that_of_one(
     code, log = two(config, out, "--resume", str(out))
     assert code == 0, log
     assert min(metric(out, "train/loss")) == 1
+    one, both = (RunDir(folder).rollouts.read_text().splitlines() for folder in (tmp_path / "one", out))
+    groups = [[RolloutGroup.model_validate_json(line) for line in lines] for lines in (one, both)]
+    for alone, shared in zip(*groups, strict=True):  # every rank's completions stand there once, in one order
+        assert (shared.step, shared.place, shared.id) == (alone.step, alone.place, alone.id)
+        assert [row.completion for row in shared.completions] == [row.completion for row in alone.completions]
+        assert [row.reward for row in shared.completions] == pytest.approx([row.reward for row in alone.completions])
     assert_same_training(tmp_path / "one", out, stage="trigger_grpo")
 
 
