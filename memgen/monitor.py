@@ -17,6 +17,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from memgen.contract import events as ev
+from memgen.contract.alarms import Alarm, Watch
 from memgen.contract.errors import first_error
 
 MACHINE_SECONDS = 5.0
@@ -47,6 +48,8 @@ class Monitor:
         self._machine_read_at = -MACHINE_SECONDS
         self._out = show or sys.stdout
         self._complained = False
+        self._watch: Watch | None = None
+        self._on_alarm: Callable[[Alarm], None] = lambda _: None
         self._bar: Bar | None = None
         self._bar_task: TaskID | None = None
         if self._out.isatty():
@@ -82,9 +85,22 @@ class Monitor:
                 self._bar_task = self._bar.add_task("", total=total, unit=unit)
             self._bar.update(self._bar_task, completed=done)
 
+    def watch(self, watch: Watch, on_alarm: Callable[[Alarm], None]) -> None:
+        """From now on look at metrics with these rules; `on_alarm` is told of each alarm, after everybody else."""
+        self._watch, self._on_alarm = watch, on_alarm
+
     def metric(self, name: str, step: int, value: float) -> None:
         """One number of one step."""
         self._emit(ev.Metric, name=name, step=step, value=value)
+        for alarm in self._watch.see(name, step, value) if self._watch is not None else ():
+            self.alarm(alarm)
+
+    def alarm(self, alarm: Alarm) -> None:
+        """Say that the run learns nothing, or is about to break."""
+        rule = alarm.rule
+        self._emit(ev.Alarmed, code=rule.code, step=alarm.step, fact=alarm.fact)
+        self.say(f"alarm: {rule.title}. {alarm.fact} {rule.cause} {rule.remedy}")
+        self._on_alarm(alarm)
 
     def machine(self, step: int) -> None:
         """What the machine does at a step; where steps are short, at some of them."""

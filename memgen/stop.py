@@ -53,6 +53,10 @@ class StopRequest:
                     return StopMode.SAVE  # whoever wrote it wants an end
         return StopMode.SAVE if self._signalled else None
 
+    def ask(self) -> None:
+        """Ask for *save and stop* from inside the run."""
+        self._signalled = True
+
     def check(self) -> None:
         """Raise Stopped if a stop has been asked for."""
         mode = self.requested()

@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 
 from backend.api.schemas import FinishRequest
 from backend.errors import LARGEST_INTEGER, Stale, Unauthorized, WrongOffset
-from backend.services import checkpoints, children, lifecycle, retries, rollouts
+from backend.services import alarms, checkpoints, children, lifecycle, retries, rollouts
 from backend.services.claim import hash_token
 from backend.store.models import Answer, Attempt, Metric, Run
 from memgen.contract import events as ev
@@ -308,6 +308,8 @@ def _take_event(session: Session, attempt: Attempt, event: ev.Event, at: float) 
             attempt.phase_detail = event.detail or attempt.phase_detail
         case ev.Checkpoint():
             attempt.checkpoint_step = event.step
+        case ev.Alarmed():
+            alarms.raise_alarm(session, attempt, event.code, event.step, event.fact, at=at, actor="trainer")
         case ev.Warned():
             lifecycle.note(
                 session,

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from backend.services import children, ingest, lifecycle, retries
+from backend.services import alarms, children, ingest, lifecycle, retries
 from backend.services.apart import apart
 from backend.services.claim import came_up_anew, paused
 from backend.services.disk import SpareDisk
@@ -95,6 +95,8 @@ class Reconciler:
                 with apart(session, f"judging attempt {attempt.number} of run {attempt.run_id}"):
                     self._judge(session, attempt, workers, now)
         self._last_round, self._last_time = self._monotonic(), self._clock()
+        with _in_any_case("looking for trainings that stand still"), self._database.write() as session:
+            alarms.notice_stalled(session, at=now)
         # what goes wrong with one of these must keep neither a lost run from being found nor a queued one from starting
         with _in_any_case("settling the children of runs"), self._database.write() as session:
             children.settle(session, at=now, actor=ACTOR)

@@ -12,6 +12,7 @@ from backend.errors import LARGEST_INTEGER, Conflict, no_such_run
 from backend.services import lifecycle
 from backend.services.children import living
 from backend.store.models import (
+    Alarm,
     Answer,
     AnswerScore,
     Attempt,
@@ -305,7 +306,7 @@ def delete(session: Session, run: Run) -> None:
         Conflict: as `check_deletable`.
     """
     check_deletable(session, run)
-    for table in (Metric, AnswerScore, Scoring, Answer, Rollout, RunEvent, Attempt, Checkpoint):
+    for table in (Alarm, Metric, AnswerScore, Scoring, Answer, Rollout, RunEvent, Attempt, Checkpoint):
         session.execute(sql_delete(table).where(col(table.run_id) == run.id))
     session.delete(run)
     session.flush()

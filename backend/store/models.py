@@ -185,6 +185,19 @@ class Metric(SQLModel, table=True):
     time: float
 
 
+class Alarm(SQLModel, table=True):
+    """A rule that has fired in an attempt."""
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    attempt: int = Field(primary_key=True)
+    code: str = Field(primary_key=True)
+    step: int
+    fact: str
+    time: float
+
+
 class Answer(SQLModel, table=True):
     """The answer to one question by one attempt."""
 

@@ -1,12 +1,12 @@
 """The state of everything, in one reply."""
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, and_, col, func, or_, select
 
 from backend.api import schemas as s
-from backend.services import baseline, claim, lifecycle
+from backend.services import alarms, baseline, claim, lifecycle
 from backend.services.gains import Gains
 from backend.services.surroundings import Surroundings
-from backend.store.models import Run, RunEvent, Worker
+from backend.store.models import Alarm, Run, RunEvent, Worker
 from backend.views import series, views
 from backend.views.baseline import baseline_out
 from backend.views.results import results
@@ -43,7 +43,7 @@ def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
         num_running=sum(counts.get(status, 0) for status in RUN_UNDER_WAY),
         running=_running(session, running, around),
         num_failed=_number_failed(session, since=around.at - WEEK),
-        attention=[*_failures(session, failed, around), *_warned(session, around)],
+        attention=[*_failures(session, failed, around), *_alarmed(session, around), *_warned(session, around)],
         paused=claim.paused(session),
         num_queued=len(queued),
         num_waiting=counts.get(RunStatus.WAITING, 0),
@@ -105,6 +105,25 @@ def _failures(session: Session, runs: list[Run], around: Surroundings) -> list[s
         )
         for run, out in zip(runs, views.runs_out(session, runs, around), strict=True)
     ]
+
+
+def _alarmed(session: Session, around: Surroundings) -> list[s.AttentionOut]:
+    """Runs under way, and those that ended within a day without failing, that have raised an alarm."""
+    ended = and_(col(Run.ended_at) > around.at - DAY, col(Run.status) != RunStatus.FAILED)
+    of_them = select(Alarm.run_id).join(Run, col(Run.id) == col(Alarm.run_id))
+    looked_at = of_them.where(or_(col(Run.status).in_(RUN_UNDER_WAY), ended)).distinct()
+    numbers = list(session.exec(looked_at.order_by(col(Alarm.run_id).desc()).limit(MOST_WARNED)))
+    by_run = alarms.alarms_of(session, numbers)
+    runs = [run for run in _in_order(session, numbers) if run.id in by_run]
+    return [_alarm(out, by_run[run.id]) for run, out in zip(runs, views.runs_out(session, runs, around), strict=True)]
+
+
+def _alarm(run: s.RunOut, of_run: list[Alarm]) -> s.AttentionOut:
+    """The newest of a run's alarms."""
+    newest = views.alarm_out(of_run[-1])
+    more = f" (the last of {len(of_run)} alarms)" if len(of_run) > 1 else ""
+    text = f"{newest.title}{more}. {newest.fact} {newest.cause}".strip()
+    return s.AttentionOut(kind="alarm", run=run, text=text, way_out=newest.remedy)
 
 
 def _warned(session: Session, around: Surroundings) -> list[s.AttentionOut]:

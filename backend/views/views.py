@@ -5,14 +5,15 @@ from collections.abc import Iterable
 from sqlmodel import Session, col, func, select
 
 from backend.api import schemas as s
-from backend.services import claim, lifecycle, scoring
+from backend.services import alarms, claim, lifecycle, scoring
 from backend.services.descent import is_added
 from backend.services.origin import Origin, origin_of, origins_of
 from backend.services.runs import lacks_parent, resume_source
 from backend.services.surroundings import Surroundings
 from backend.services.waiting import Waiting
-from backend.store.models import Attempt, PipelineStep, Run, RunEvent, Worker
+from backend.store.models import Alarm, Attempt, PipelineStep, Run, RunEvent, Worker
 from backend.views.times import when
+from memgen.contract.alarms import find_rule
 from memgen.contract.pipeline import BASE_STEP
 from memgen.contract.status import (
     ATTEMPT_ENDED,
@@ -67,6 +68,7 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
         parent_outside=run.parent_id is not None and is_added(session, run.parent_id),
         base_id=_base_of(session, run),
         warnings=lifecycle.warnings_of(session, run.id),
+        alarms=[alarm_out(one) for one in alarms.alarms_of(session, [run.id]).get(run.id, [])],
     )
 
 
@@ -79,6 +81,21 @@ def _base_of(session: Session, run: Run) -> int | None:
     )
     ended = select(Run.id).where(col(Run.id).in_(steps), Run.status == RunStatus.SUCCEEDED)
     return session.exec(ended).first()
+
+
+def alarm_out(alarm: Alarm) -> s.AlarmOut:
+    """An alarm with cause and remedy in words; of a rule that this version does not know with what was seen alone."""
+    rule = find_rule(alarm.code)
+    return s.AlarmOut(
+        code=alarm.code,
+        title=rule.title if rule is not None else alarm.code,
+        fact=alarm.fact,
+        cause=rule.cause if rule is not None else "",
+        remedy=rule.remedy if rule is not None else "",
+        attempt=alarm.attempt,
+        step=alarm.step,
+        time=when(alarm.time),
+    )
 
 
 def event_out(event: RunEvent) -> s.RunEventOut:

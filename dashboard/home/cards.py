@@ -15,6 +15,13 @@ from dashboard.parts.text import MISSING, ago, count, duration, full_time, perce
 from dashboard.parts.verdicts import change_words
 from memgen.contract.status import RunStatus
 
+_KINDS: dict[str, tuple[str, Colour, str]] = {
+    "failed": ("failed", "red", "error"),
+    "alarm": ("alarm", "red", "notifications_active"),
+    "warning": ("warned", "orange", "warning"),
+}
+"""Of what needs attention: word, colour and icon."""
+
 
 def tiles(state: HomeOut) -> None:
     """Four numbers: what runs, what waits, slots, disk."""
@@ -82,11 +89,11 @@ def attention(state: HomeOut) -> None:
 
 
 def _attention(one: AttentionOut) -> None:
-    colour: Colour = "red" if one.kind == "failed" else "orange"
-    icon = "error" if one.kind == "failed" else "warning"
-    with st.container(border=True, key=f"attention_{one.run.id}", gap="xsmall"):
+    word, colour, icon = _KINDS[one.kind]
+    key = "alarm" if one.kind == "alarm" else "attention"  # a run may have both
+    with st.container(border=True, key=f"{key}_{one.run.id}", gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.badge("failed" if one.kind == "failed" else "warned", color=colour, icon=f":material/{icon}:")
+            st.badge(word, color=colour, icon=f":material/{icon}:")
             open_run(one.run)
             _when(one.run.ended_at)
         text = one.text if one.text.endswith((".", "!", "?")) else f"{one.text}."

@@ -81,6 +81,7 @@ def _note(run: RunDetail) -> None:
 def _moving(run: RunDetail, live: LiveRun) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="progress"):
         _how_far(run)
+        _alarms(run)
         _warnings(run)
     tiles(run, live)
 
@@ -127,6 +128,19 @@ def _times(run: RunDetail) -> str:
     zone = st.context.timezone
     times = {"submitted": run.created_at, "started": run.started_at, "ended": run.ended_at}
     return "  \n".join(f"{word} {escape_markdown(full_time(time, zone))}" for word, time in times.items() if time)
+
+
+def _alarms(run: RunDetail) -> None:
+    """How many alarms the run has raised; what they mean and what to do, when it is opened."""
+    if not run.alarms:
+        return
+    label = f":red[{len(run.alarms)} alarm{'' if len(run.alarms) == 1 else 's'}]"
+    with st.popover(label, icon=":material/notifications_active:", type="tertiary", key="alarms"):
+        for one in run.alarms:
+            where = f" (step {one.step:,})" if one.step else ""
+            st.markdown(f"**{escape_markdown(one.title)}**{where}. {sentence(one.fact)}")
+            for text in filter(None, (one.cause, one.remedy)):
+                st.caption(sentence(text))
 
 
 def _warnings(run: RunDetail) -> None:

@@ -73,6 +73,17 @@ class Warned(_Event):
     message: Paragraph
 
 
+class Alarmed(_Event):
+    """A rule of `alarms` has fired: the run learns nothing, or is about to break."""
+
+    event: Literal["alarm"] = "alarm"
+    code: Word
+    """Of the rule."""
+    step: Whole
+    fact: Line
+    """What was seen."""
+
+
 class Finished(_Event):
     """The stage is done; the result is also in `result.json`."""
 
@@ -88,7 +99,7 @@ class Failed(_Event, Problem):
 
 
 Event = Annotated[
-    Started | Phase | Progress | Metric | Checkpoint | Warned | Finished | Failed,
+    Started | Phase | Progress | Metric | Checkpoint | Warned | Alarmed | Finished | Failed,
     Field(discriminator="event"),
 ]
 EVENT_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)

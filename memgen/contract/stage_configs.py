@@ -102,6 +102,11 @@ class StageConfig(BaseModel):
         """Rows at the same time where as many as fit are asked for and nobody measures what fits: on a CPU."""
         return CPU_ROWS
 
+    @property
+    def stops_on_alarm(self) -> bool:
+        """Whether the run is saved and stopped once it shows that it learns nothing."""
+        return False
+
     def kept_completions(self, steps: int) -> int:  # noqa: ARG002
         """How many completions a training of so many steps keeps to be looked at, at most."""
         return 0
@@ -235,6 +240,14 @@ class Training(StageConfig):
     """Whether layers run again in the backward pass instead of keeping their activations: less memory, more time."""
     save_steps: int = Field(default=100, ge=1, le=10_000_000)
     """Steps between two checkpoints from which the training can be resumed; the last two are kept."""
+    stop_on_alarm: Annotated[bool, Added(False)] = False
+    """Whether the training is saved and stopped at the first alarm, e.g. where rewards do not differ for ten steps.
+    What only takes long, such as steps that have become slow, stops nothing."""
+
+    @property
+    def stops_on_alarm(self) -> bool:
+        """Whether the run is saved and stopped once it shows that it learns nothing."""
+        return self.stop_on_alarm
 
 
 class WovenTraining(Training):

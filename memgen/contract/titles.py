@@ -35,6 +35,7 @@ _TITLES = {
     "lr_scheduler_type": "Course of the learning rate",
     "max_grad_norm": "Largest gradient norm",
     "gradient_checkpointing": "Recompute activations",
+    "stop_on_alarm": "Stop on an alarm",
     "save_steps": "Steps between checkpoints",
     "eval_questions": "Validation questions",
     "eval_steps": "Steps between validations",

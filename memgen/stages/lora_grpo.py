@@ -5,6 +5,7 @@ of all epochs one after the other, as it would shuffle them by a generator whose
 draws the tokens, all of a step together.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from datasets import Dataset
@@ -20,10 +21,11 @@ from memgen.data.questions import Question
 from memgen.environment import REWARD_CONDITIONS
 from memgen.model.base import BaseModel
 from memgen.model.generation import encode_prompts
+from memgen.scoring import format_ok
 from memgen.stages.advantages import group_advantages
 from memgen.stages.context import Context
 from memgen.stages.loading import load
-from memgen.stages.lora_training import Course, arguments, start
+from memgen.stages.lora_training import BOXED, Course, arguments, start
 from memgen.stages.rollout import Facts, Judged, correctness
 from memgen.stages.rollout_book import RolloutBook
 from memgen.stages.training import drawn, resume_point, shuffled
@@ -50,11 +52,17 @@ def lora_grpo(config: LoraGrpoConfig, context: Context, questions: list[Question
     newest: list[Judged] = []
 
     def reward(
-        completions: list[str], completion_ids: list[list[int]], place: list[int], solution: list[str], **_: Any
+        completions: list[str],
+        completion_ids: list[list[int]],
+        place: list[int],
+        solution: list[str],
+        log_metric: Callable[[str, float], None],
+        **_: Any,
     ) -> list[float | None]:
         scores = correctness(completions, solution, kind)
         facts = [_facts(loaded.base, *one) for one in zip(completions, completion_ids, scores, strict=True)]
         newest[:] = [_judged(config, [chosen[index] for index in place[:: config.num_generations]], facts)]
+        log_metric(BOXED, sum(one.boxed for one in facts) / len(facts))
         return [*scores]
 
     rows = [
@@ -100,7 +108,14 @@ def _facts(base: BaseModel, text: str, ids: list[int], score: float) -> Facts:
     """How one completion did, whose token ids are `<|im_end|>` included if it came."""
     ended = bool(ids) and ids[-1] == base.eos_id
     return Facts(
-        score=score, insertions=0, decisions=(), length=len(ids) - ended, tokens=len(ids), ended=ended, text=text
+        score=score,
+        insertions=0,
+        decisions=(),
+        length=len(ids) - ended,
+        tokens=len(ids),
+        ended=ended,
+        text=text,
+        boxed=format_ok(text),
     )
 
 

@@ -49,13 +49,14 @@ from memgen.stages.training import KEPT, LOWER, has_fused_adamw, tell_step
 from memgen.stop import Stopped
 
 NOTES, TOKENS = "notes.json", "tokens_seen"
+BOXED = "completions/boxed"  # a share that our reward function logs
 KEPT_FILES = (WEIGHTS, OPTIMIZER, "scheduler.pt", "rng_state.pth", "trainer_state.json")
 TOLD = {  # of what trl logs, and its names in our metrics
     **{
         name: name
         for name in (
             "loss", "grad_norm", "learning_rate", "epoch", "entropy", "kl", "mean_token_accuracy", "reward",
-            "reward_std", "frac_reward_zero_std", "completions/mean_length",
+            "reward_std", "frac_reward_zero_std", "completions/mean_length", BOXED,
         )
     },
     "num_tokens": TOKENS,

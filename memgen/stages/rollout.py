@@ -18,7 +18,7 @@ from memgen.data.questions import Question
 from memgen.model.drawing import Drawing
 from memgen.model.memgen_model import MemGenModel
 from memgen.model.woven_generation import Choose, Completion, Decision, Sampling, generate_woven
-from memgen.scoring import accuracy
+from memgen.scoring import accuracy, format_ok
 from memgen.stages.advantages import group_advantages, insert_rate
 from memgen.stages.context import Context
 from memgen.stages.slices import slices
@@ -37,6 +37,7 @@ class Facts:
     """With `<|im_end|>`, if it came."""
     ended: bool
     text: str
+    boxed: bool
     points: tuple[Decided, ...] = ()
     """All decision points, those included where nobody was asked."""
 
@@ -157,6 +158,7 @@ def _facts(model: MemGenModel, completion: Completion, text: str, score: float) 
         tokens=len(completion.ids),
         ended=completion.ended,
         text=text,
+        boxed=format_ok(text),
         points=tuple(_decided(model, completion, decision) for decision in completion.decisions),
     )
 
@@ -185,4 +187,5 @@ def _metrics(facts: Sequence[Facts], rewards: Sequence[float], size: int) -> dic
         "insertions": sum(one.insertions for one in facts) / n,
         "completions/mean_length": sum(one.length for one in facts) / n,
         "completions/truncated": sum(not one.ended for one in facts) / n,
+        "completions/boxed": sum(one.boxed for one in facts) / n,
     }

@@ -14,7 +14,7 @@ from memgen.contract.data_sets.registry import data_set
 from memgen.contract.plain_file import open_plain
 from memgen.contract.rollouts import Decided, RolledOut, RolloutGroup, kept_every
 from memgen.contract.stage_configs import FromRewards
-from memgen.scoring import answer_of, format_ok
+from memgen.scoring import answer_of
 from memgen.stages.context import Context
 from memgen.stages.rollout import Facts, Judged
 from memgen.stages.slices import slices
@@ -110,7 +110,7 @@ def _completion(facts: Facts, advantage: float, extracted: str | None, reward: f
         advantage=advantage,
         completion_tokens=facts.length,
         truncated=not facts.ended,
-        boxed=format_ok(facts.text),
+        boxed=facts.boxed,
         augmentations=list(points),
     )
 

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 
+from memgen.contract.alarms import NOT_FINITE, Alarm, Watch
 from memgen.contract.config import RunConfig
+from memgen.contract.errors import Diverged
 from memgen.contract.rows import check_num_questions
 from memgen.contract.stages import stage_of
 from memgen.data.questions import rows_hash
@@ -22,10 +24,26 @@ def run_stage(config: RunConfig, context: Context) -> dict[str, float]:
     stage = stage_of(config)
     questions = [context.questions(config, split, limit) for split, limit in stage.work.reads(config)]
     context = replace(context, rows_hash=rows_hash(*questions))
-    result = runner(stage.runner)(config, context, *questions)
+    _watch(config, context)
+    try:
+        result = runner(stage.runner)(config, context, *questions)
+    except Diverged as diverged:
+        context.monitor.alarm(Alarm(NOT_FINITE, step=0, fact=f"{diverged.problem.message}."))
+        raise
     from memgen.stages.peak import peak_of  # torch is there by now
 
     return {**result, **peak_of(config, context)} if context.team.is_main else result
+
+
+def _watch(config: RunConfig, context: Context) -> None:
+    """Look at the run's metrics as they are told, and stop it on an alarm where its config says so."""
+
+    def on_alarm(alarm: Alarm) -> None:
+        if config.stops_on_alarm and alarm.rule.stops:
+            context.monitor.say("stopping: the config says so (stop_on_alarm)")
+            context.stop.ask()
+
+    context.monitor.watch(Watch(config.model_dump()), on_alarm)
 
 
 def runner(path: str) -> Callable[..., dict[str, float]]:

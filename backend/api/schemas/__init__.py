@@ -58,6 +58,7 @@ from backend.api.schemas.results import (
 )
 from backend.api.schemas.rollouts import RolloutFilter, RolloutsOut, RolloutStep
 from backend.api.schemas.runs import (
+    AlarmOut,
     AnswerOut,
     AnswersOut,
     AttemptOut,
@@ -98,6 +99,7 @@ from backend.api.schemas.workers import (
 
 __all__ = [
     "INSTANCE_HEADER",
+    "AlarmOut",
     "Announce",
     "AnnounceReply",
     "AnswerOut",

@@ -22,7 +22,7 @@ class RunningOut(ApiReply):
 class AttentionOut(ApiReply):
     """A run that somebody should look at."""
 
-    kind: Literal["failed", "warning"]
+    kind: Literal["failed", "alarm", "warning"]
     run: RunOut
     text: str
     """What is wrong."""

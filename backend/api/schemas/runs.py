@@ -87,6 +87,24 @@ class RunOut(LabelledRun):
         return f" (scorer {self.scorer_version})" if self.can_rescore else ""
 
 
+class AlarmOut(ApiReply):
+    """A sign that a run learns nothing, or is about to break."""
+
+    code: str
+    """Of the rule."""
+    title: str
+    fact: str
+    """What was seen."""
+    cause: str
+    """What is behind it, as a rule."""
+    remedy: str
+    """What to do."""
+    attempt: int
+    step: int
+    """At which it was seen; 0 where no step was done."""
+    time: datetime
+
+
 class RunDetail(RunOut):
     """A run with everything that its page shows."""
 
@@ -111,6 +129,8 @@ class RunDetail(RunOut):
     """The base evaluation of its pipeline, where that has succeeded and the run is another evaluation."""
     warnings: list[str]
     """What its trainer warned of, each once; nothing from before a retry."""
+    alarms: list[AlarmOut] = Field(default_factory=list)
+    """Each rule that has fired, once, the first first; nothing from before a retry."""
 
 
 class RunList(ApiReply):

@@ -26,9 +26,19 @@ WITHOUT_SIGNAL = Panel(
     "Share of questions whose completions all have the same reward: they teach nothing",
 )
 COMPLETION_LENGTH = Panel("Completion length", ("train/completions/mean_length",), "Mean, in tokens")
-TRUNCATED = Panel("Truncated", ("train/completions/truncated",), "Completions that ended at the length limit")
+TRUNCATED = Panel(
+    "Truncated and boxed",
+    ("train/completions/truncated", "train/completions/boxed"),
+    "Completions that ended at the length limit, and those that have their answer in a box",
+)
 SHARES_OF_ROLLOUTS = frozenset(
-    {"train/accuracy", "train/completions/truncated", "train/frac_reward_zero_std", "train/insert_rate"}
+    {
+        "train/accuracy",
+        "train/completions/boxed",
+        "train/completions/truncated",
+        "train/frac_reward_zero_std",
+        "train/insert_rate",
+    }
 )
 GRADIENT_NORM = Panel("Gradient norm", ("train/grad_norm",), "Before it is scaled down to max_grad_norm")
 

@@ -1,0 +1,57 @@
+"""Alarms as they are stored: those that trainers say, and that no step comes any more, which the clock here says."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy.dialects.sqlite import insert
+from sqlmodel import Session, col, select
+
+from backend.services import lifecycle
+from backend.store.models import Alarm, Attempt, Metric, Run
+from memgen.contract.alarms import NEWEST, SECONDS, STALLED, find_rule, stall_fact, stalled_after
+from memgen.contract.status import AttemptStatus
+
+log = logging.getLogger(__name__)
+
+
+def raise_alarm(session: Session, attempt: Attempt, code: str, step: int, fact: str, *, at: float, actor: str) -> None:
+    """Store an alarm of an attempt, and say it in the run's history; one that is there already changes nothing."""
+    values = {"run_id": attempt.run_id, "attempt": attempt.number, "code": code, "step": step, "fact": fact, "time": at}
+    done = session.execute(insert(Alarm).values(**values).on_conflict_do_nothing())
+    if not done.rowcount:  # type: ignore[attr-defined]
+        return
+    rule, run = find_rule(code), session.get_one(Run, attempt.run_id)
+    detail = f"{rule.title if rule is not None else code}: {fact}"
+    lifecycle.note(session, run, "alarm", None, None, actor=actor, at=at, detail=detail, attempt=attempt.number)
+
+
+def alarms_of(session: Session, run_ids: Sequence[int]) -> Mapping[int, list[Alarm]]:
+    """The alarms of runs since they last started from nothing, by run, each rule once and the first to fire first."""
+    query = select(Alarm).where(col(Alarm.run_id).in_(run_ids)).order_by(col(Alarm.attempt), col(Alarm.time))
+    found: dict[int, dict[str, Alarm]] = {}
+    starts: dict[int, int] = {}
+    for alarm in session.exec(query):
+        start = starts.setdefault(alarm.run_id, lifecycle.start_of(session, alarm.run_id))
+        if alarm.attempt >= start:
+            found.setdefault(alarm.run_id, {}).setdefault(alarm.code, alarm)
+    return {run_id: list(of_run.values()) for run_id, of_run in found.items()}
+
+
+def notice_stalled(session: Session, *, at: float) -> None:
+    """Raise the alarm of trainings whose last step is longer ago than their steps take, many times over."""
+    training = col(Attempt.status) == AttemptStatus.RUNNING, col(Attempt.phase) == "train"
+    for attempt in session.exec(select(Attempt).where(*training)):
+        of_steps = (
+            select(Metric.value, Metric.time)
+            .where(col(Metric.run_id) == attempt.run_id, Metric.name == SECONDS)
+            .where(col(Metric.attempt) == attempt.number)
+            .order_by(col(Metric.step).desc())
+            .limit(NEWEST)
+        )
+        steps = list(session.exec(of_steps))
+        seconds = [value for value, _ in steps]
+        limit = stalled_after(seconds)
+        if limit is None or (quiet := at - steps[0][1]) <= limit:
+            continue
+        step = int(attempt.progress_done or 0)
+        raise_alarm(session, attempt, STALLED.code, step, stall_fact(quiet, seconds), at=at, actor="reconciler")
