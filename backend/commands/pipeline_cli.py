@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from backend.api.calls.compare import Format
 from backend.commands.demo import run_demo
-from backend.commands.pipeline_text import follow, show_comparison
+from backend.commands.pipeline_text import change_text, follow, show_comparison
 from backend.commands.saved_settings import pipeline_of
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table
 from memgen.contract.config import RunConfig, stage_class
@@ -109,11 +109,15 @@ def show(pipeline_id: PipelineId) -> None:
                     run.status if run else "deleted",
                     str(run.num_attempts) if run else "",
                     "" if run is None or accuracy is None else f"{100 * accuracy:.1f} %{run.scorer_mark}",
+                    "" if step.gain is None else change_text(step.gain),
                     step.reason,
                 ]
             )
         say(f"pipeline {out.id} {out.status}: {out.preset}, {out.data}")
-        show_table(["step", "run", "status", "attempts", "accuracy", ""], rows)
+        show_table(["step", "run", "status", "attempts", "accuracy", "change", ""], rows)
+        for step in out.steps:
+            for warning in step.warnings:
+                say(f"warning of {step.label}: {warning}")
         if out.can_continue:
             say(out.continue_reason)
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from backend.api.client import Client
-from backend.api.schemas import CompareOut, Estimate, PipelineOut, PipelineStepOut
+from backend.api.schemas import CompareOut, Estimate, GainOut, PipelineOut, PipelineStepOut
 from backend.launcher.terminal import say, show_table
 from memgen.contract.status import PipelineStatus
 
@@ -47,6 +47,11 @@ def step_line(step: PipelineStepOut) -> str:
                 f"{name} {100 * value:.1f} %{run.scorer_mark}" if name == "accuracy" else f"{name} {value:.3f}"
             )
     return ", ".join(words)
+
+
+def change_text(gain: GainOut) -> str:
+    """`+18.7 (+9.1 to +28.0), better`: a change in percentage points against the base."""
+    return f"{gain.points:+.1f} ({gain.low:+.1f} to {gain.high:+.1f}), {gain.verdict.replace('_', ' ')}"
 
 
 def show_comparison(out: CompareOut) -> None:

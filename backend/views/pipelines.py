@@ -5,18 +5,44 @@ from collections.abc import Mapping
 from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
-from backend.services.pipelines import fallen_of, status_of
+from backend.services import lifecycle
+from backend.services.gains import Gains
+from backend.services.pipelines import fallen_of, status_of, steps_of
 from backend.services.surroundings import Surroundings
 from backend.store.models import Pipeline, PipelineStep, Run
 from backend.views import views
+from backend.views.results import changes_of
 from backend.views.times import when
-from memgen.contract.pipeline import STEPS
-from memgen.contract.status import RUN_FELL, PipelineStatus
+from memgen.contract.pipeline import BASE_STEP, STEPS
+from memgen.contract.stages import trains
+from memgen.contract.status import RUN_FELL, PipelineStatus, RunStatus
 
 
 def view(session: Session, pipeline: Pipeline, around: Surroundings) -> s.PipelineOut:
     """A pipeline as the API shows it."""
     return page(session, [pipeline], around)[0]
+
+
+def detail(session: Session, pipeline: Pipeline, gains: Gains, around: Surroundings) -> s.PipelineOut:
+    """A pipeline with what its evaluations have gained over its base, and what its trainers warned of."""
+    out = view(session, pipeline, around)
+    runs = {row.step: run for row, run in steps_of(session, pipeline) if run is not None}
+    base = runs.get(BASE_STEP)
+    finished = [run for run in runs.values() if run.status == RunStatus.SUCCEEDED and not trains(run.stage)]
+    changes = {
+        run_id: gain
+        for run_id, gain in changes_of(session, finished, gains, base).items()
+        if base is not None and gain.base_id == base.id
+    }
+    steps = [
+        step.model_copy(
+            update={"gain": changes.get(step.run.id), "warnings": lifecycle.warnings_of(session, step.run.id)}
+        )
+        if step.run is not None
+        else step
+        for step in out.steps
+    ]
+    return out.model_copy(update={"steps": steps})
 
 
 def page(session: Session, pipelines: list[Pipeline], around: Surroundings) -> list[s.PipelineOut]:

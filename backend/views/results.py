@@ -13,7 +13,13 @@ def results(
     session: Session, runs: list[Run], gains: Gains, around: Surroundings, *, pinned: Run | None = None
 ) -> list[s.ResultOut]:
     """As the API shows them, in the given order; measured against `pinned` where they may be, else their bases."""
-    changes = {
+    changes = changes_of(session, runs, gains, pinned)
+    return [s.ResultOut(run=out, gain=changes.get(out.id)) for out in views.runs_out(session, runs, around)]
+
+
+def changes_of(session: Session, runs: list[Run], gains: Gains, pinned: Run | None = None) -> dict[int, s.GainOut]:
+    """By id of an evaluation its change against `pinned` where they compare, else against its base."""
+    return {
         run_id: s.GainOut(
             base_id=base_id,
             num_questions=number,
@@ -25,4 +31,3 @@ def results(
         )
         for run_id, (base_id, number, change) in gains.of(session, runs, pinned).items()
     }
-    return [s.ResultOut(run=out, gain=changes.get(out.id)) for out in views.runs_out(session, runs, around)]

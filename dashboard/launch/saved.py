@@ -18,7 +18,7 @@ POPOVER, CHOSEN, NAME, REPLACE, SAID = "saved_launches", "saved_choice", "saved_
 
 def open_saved() -> None:
     """A popover with the settings that are kept; nothing where none are."""
-    with api.part_errors():
+    with api.page_errors():
         kept = {one.name: one for one in api.saved_launches()}
     if not kept:
         return

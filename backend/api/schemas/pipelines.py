@@ -3,8 +3,11 @@
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
+
 from backend.api.schemas.base import ApiReply
 from backend.api.schemas.launch import PreflightReply
+from backend.api.schemas.results import GainOut
 from backend.api.schemas.runs import RunOut
 from memgen.contract.pipeline import StepName
 from memgen.contract.problem import Problem
@@ -22,6 +25,10 @@ class PipelineStepOut(ApiReply):
     """None once the run was deleted."""
     reason: str
     """Why it was skipped or what it waits for, and whose fault it is."""
+    gain: GainOut | None = None
+    """Of a finished evaluation its change against the pipeline's base; told of one pipeline alone, not in lists."""
+    warnings: list[str] = Field(default_factory=list)
+    """What its trainer warned of; told of one pipeline alone."""
 
 
 class PipelineOut(ApiReply):

@@ -92,9 +92,10 @@ def candidates(
 
 @router.get("/{pipeline_id}")
 def get(pipeline_id: int, context: ContextDep) -> s.PipelineOut:
-    """One pipeline with its steps."""
+    """One pipeline with its steps, their changes against its base, and their warnings."""
+    around = context.look_around()
     with context.database.read() as session:
-        return views.view(session, pipelines.get(session, pipeline_id), context.look_around())
+        return views.detail(session, pipelines.get(session, pipeline_id), context.gains, around)
 
 
 @router.post("/{pipeline_id}/continue")

@@ -317,3 +317,22 @@ def test_settings_of_a_pipeline_are_kept_and_run_again(backend: Backend, command
     assert spec["steps"] == {"weaver_sft": {"max_steps": 3}, "ltpo_eval": {"max_steps": 2}}
     assert command("launch", "--saved", "chain")[0] == 2
     assert command("saved", "save", "chain")[0] == 2
+
+
+def test_pipeline_is_shown_with_changes_and_warnings(
+    backend: Backend, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    backend.submit_pipeline(include=["base_eval", "weaver_sft", "weaver_eval"])
+    backend.work()
+    held = backend.held()
+    held.say({"event": "warning", "code": "flat", "message": "the loss is flat"})
+    backend.complete(held)
+    backend.reconciler.round()
+    held = backend.held()
+    held.answer(*range(6))
+    backend.complete(held, result={"num_questions": 6, "accuracy": 1.0})
+    code, said = command("pipeline", "show", 1)
+    assert code == 0, said
+    assert "warning of Weaver SFT: the loss is flat" in said
+    assert "+100.0 (" in said

@@ -1,5 +1,7 @@
 """The pages of pipelines, and the demo of an empty dashboard."""
 
+from streamlit.testing.v1 import AppTest
+
 from memgen.contract.pipeline import PipelineSpec, demo_spec
 from tests.backend.conftest import Held
 from tests.dashboard.pages import button_keys, open_page, said, shown
@@ -51,7 +53,7 @@ def test_pipeline_shows_its_steps_with_progress_accuracy_and_reasons(studio: Stu
     mixed(studio, note="a *note*")
     app = open_page("pipeline", pipeline="1")
     for part in (
-        "**1. Base evaluation**", "accuracy **25.0 %** of 4", "**2. Weaver SFT**", "2 attempts",
+        "**1. Base evaluation**", "**25.0 %** of 4", "**2. Weaver SFT**", "2 attempts",
         "Weaver SFT (run 2), whose checkpoint it needs, is running",
     ):  # fmt: skip
         assert part in said(app)
@@ -121,3 +123,74 @@ def test_backend_that_does_not_answer_is_said_on_the_pages_of_pipelines(studio: 
     studio.wire.down = True
     for page, query in (("pipelines", {}), ("pipeline", {"pipeline": "1"}), ("launch", {"what": "all"})):
         assert "does not answer" in shown(open_page(page, **query))
+
+
+def rows_of(app: AppTest) -> list[list[str]]:
+    """Rows of the table of results."""
+    return [[str(cell).replace("\\", "") for cell in row] for row in app.table[0].value.to_numpy().tolist()]
+
+
+def test_results_fill_in_while_the_pipeline_runs(studio: Studio) -> None:
+    studio.submit_pipeline(include=INCLUDED)
+    held = studio.held()
+    held.answer(0, right=True)
+    held.answer(1, 2, 3, right=False)
+    base, weaver = rows_of(open_page("pipeline", pipeline="1"))
+    assert base == ["base", "**25.0 %** so far", "4.6 to 69.9", "4", "the base"]
+    assert weaver[:2] == ["weaver", "–"]
+    assert "waiting" in weaver[-1]
+
+
+def finished(studio: Studio, warning: str = "") -> None:
+    """A pipeline whose weaver answers all of 24 questions that the base has wrong."""
+    studio.submit_pipeline(include=INCLUDED, steps={"weaver_sft": {"max_steps": 3, "seed": 42}})
+    for right in (False, None, True):
+        held = studio.held()
+        if right is None and warning:
+            held.say({"event": "warning", "code": "flat", "message": warning})
+        if right is not None:
+            held.answer(*range(24), right=right)
+            studio.complete(held, result={"num_questions": 24, "accuracy": float(right)})
+        else:
+            studio.complete(held)
+        studio.reconciler.round()
+
+
+def test_finished_pipeline_shows_change_with_verdict_and_the_warnings_of_its_runs(studio: Studio) -> None:
+    finished(studio, "the reward is 0 in *every* group")
+    app = open_page("pipeline", pipeline="1")
+    base, weaver = rows_of(app)
+    assert base[-1] == "the base"
+    assert weaver[-1].startswith("**+100.0** points (")
+    assert "better]" in weaver[-1]
+    assert [one.value.replace("\\", "") for one in app.warning if "run 2" in one.value] == [
+        "**Weaver SFT, run 2:** The reward is 0 in *every* group."
+    ]
+    assert "from its submission to its end" in shown(app)
+
+
+def test_settings_of_a_pipeline_that_differ_are_named_with_their_defaults(studio: Studio) -> None:
+    finished(studio)
+    app = open_page("pipeline", pipeline="1")
+    settings = app.table[1].value.to_numpy().tolist()
+    assert ["Weaver SFT", "Most steps", "3", "empty"] in settings
+    assert not [row for row in settings if row[1] == "Seed"]
+    labels = [one.label for one in app.expander]
+    assert f"Settings that differ from the defaults ({len(settings)})" in labels
+
+
+def test_change_is_against_the_base_that_the_pipeline_reuses(studio: Studio) -> None:
+    finished(studio)
+    studio.submit_pipeline(include=["base_eval"])
+    studio.work()  # a newer base, of no concern here
+    studio.submit_pipeline(include=["weaver_sft", "weaver_eval"], reuse={"base_eval": 1})
+    studio.work()
+    studio.reconciler.round()
+    held = studio.held()
+    held.answer(*range(24))
+    studio.complete(held, result={"num_questions": 24, "accuracy": 1.0})
+    steps = {one.step: one for one in studio.client.pipeline(3).steps}
+    gain = steps["weaver_eval"].gain
+    assert gain is not None
+    assert gain.base_id == 1
+    assert all(one.gain is None and one.warnings == [] for one in studio.client.pipelines().items[0].steps)
