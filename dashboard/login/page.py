@@ -17,7 +17,7 @@ _STYLE = """
   --line: #d9e1df; --accent: #0f766e; --on-accent: #ffffff; --bad: #b42318; --bad-bg: #fef3f2; }
 @media (prefers-color-scheme: dark) {
   :root { --bg: #0f1615; --card: #18221f; --text: #e4edeb; --soft: #9db0ac; --line: #2c3a37;
-    --accent: #14907f; --on-accent: #ffffff; --bad: #fda29b; --bad-bg: #3a1512; } }
+    --accent: #0f7d6f; --on-accent: #ffffff; --bad: #fda29b; --bad-bg: #3a1512; } }
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
   background: var(--bg); color: var(--text);

@@ -30,7 +30,7 @@ def _config(run: RunDetail) -> None:
     st.caption("Hash of the config")
     st.code(visible(run.config_hash), language=None, width=280)
     st.caption("Config")
-    st.code(visible_json(run.config), language="json")
+    st.code(visible_json(run.config), language=None)
 
 
 def _files(run: RunDetail) -> None:
@@ -49,7 +49,7 @@ def _environment(run: RunDetail) -> None:
     if not run.environment:
         st.info("The trainer has not reported its environment yet.", icon=":material/memory:")
         return
-    st.code(visible_json(run.environment), language="json")
+    st.code(visible_json(run.environment), language=None)
 
 
 def history_view(run: RunDetail) -> None:
