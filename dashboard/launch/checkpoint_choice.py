@@ -15,7 +15,7 @@ from memgen.contract.checkpoint_kinds import KINDS, Kind
 from memgen.contract.stage import Form, Need
 from memgen.contract.stage_configs import LENGTHS
 from memgen.contract.stages import STAGES, forms
-from memgen.contract.titles import title_of
+from memgen.contract.titles import title_of, words_of
 
 
 def choose_checkpoint(
@@ -115,7 +115,7 @@ def checkpoint_text(one: CheckpointOut) -> str:
 
 def _details(one: CheckpointOut) -> None:
     parts = [f"trained: {', '.join(one.trained)}"] if one.trained else []
-    parts += [f"{title_of(name)}: {value}" for name, value in one.latents.items()]
+    parts += [f"{title_of(name)}: {words_of(name, value)}" for name, value in one.latents.items()]
     if one.size_bytes is not None:
         parts.append(size(one.size_bytes))
     if one.content_hash:

@@ -11,7 +11,7 @@ from dashboard.parts.foreign_text import plain_frame, sentence, visible
 from dashboard.parts.text import MISSING, count, size, weights_words
 from memgen.contract.stage import Next
 from memgen.contract.stages import find_stage, next_of
-from memgen.contract.titles import title_of
+from memgen.contract.titles import title_of, words_of
 
 
 def origin_link(words: str, checkpoint_id: int, *, outside: bool) -> None:
@@ -45,7 +45,7 @@ def checkpoint_facts(checkpoint: CheckpointOut) -> None:
     facts(facts_of(checkpoint))
     if checkpoint.latents:
         st.caption("Latents")
-        facts({title_of(name): str(value) for name, value in checkpoint.latents.items()})
+        facts({title_of(name): words_of(name, value) for name, value in checkpoint.latents.items()})
     if checkpoint.folder:
         st.caption("Folder, relative to the home folder")
         st.code(visible(checkpoint.folder), language=None, wrap_lines=True)

@@ -19,7 +19,7 @@ from memgen.contract.data_sets.record import Split
 from memgen.contract.data_sets.registry import DEFAULT
 from memgen.contract.errors import BadInput
 from memgen.contract.names import MOST_REVISION, REVISION
-from memgen.contract.titles import title_of
+from memgen.contract.titles import ON_OFF, title_of
 from memgen.contract.width import AUTO, CPU_ROWS, Width
 
 DType = Literal["auto", "float32", "bfloat16"]
@@ -27,7 +27,7 @@ LENGTHS = ("prompt_latents_len", "inference_latents_len")
 LIMITS = ("max_prompt_aug_num", "max_inference_aug_num")
 INSERTION = (*LIMITS, "guard_numbers")
 """What the insertion rule depends on; a checkpoint carries it along with its lengths."""
-GUARD_WORDS: JsonDict = {WORDS: {"0": "off", "1": "on"}}
+GUARD_WORDS: JsonDict = {WORDS: dict(ON_OFF.items())}
 """What people read for `guard_numbers`."""
 USUAL = {
     "prompt_latents_len": 8,

@@ -79,7 +79,16 @@ def label_of(field: str, title: str = "") -> str:
     return f"{title or title_of(field)} ({unit})" if unit else title or title_of(field)
 
 
+ON_OFF = {"0": "off", "1": "on"}
+_WORDS = {"guard_numbers": ON_OFF}
+
+
 def title_of(field: str) -> str:
     """`num_questions` -> `Questions`; a name without a title of its own as words, `max_steps` -> `Max steps`."""
     text = field.replace("_", " ").strip()
     return _TITLES.get(field, text[:1].upper() + text[1:])
+
+
+def words_of(field: str, value: object) -> str:
+    """What people read for a field's value: `off` for a guard of 0; most values are their own word."""
+    return _WORDS.get(field, {}).get(str(value), str(value))

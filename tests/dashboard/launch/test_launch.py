@@ -142,6 +142,7 @@ def test_checkpoints_that_fit_can_be_chosen_and_the_others_say_why_not(studio: S
     assert "it holds a LoRA on the base, and the run starts from" in said(app)
     box.select("3").run()
     assert f"Model **{QWEN}**" in said(app)
+    assert "Latents at the prompt: 8" in said(app)
     config = launched(app, studio)
     assert (config["checkpoint"], config["preset"]) == ("3", QWEN)
 

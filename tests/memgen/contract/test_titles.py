@@ -5,7 +5,7 @@ from pydantic import Field
 
 from memgen.contract.stage_configs import StageConfig
 from memgen.contract.stages import STAGES
-from memgen.contract.titles import title_of
+from memgen.contract.titles import title_of, words_of
 
 NO_WORDS = {"num", "len", "max", "min", "aug", "lr", "lora_r", "eval", "prob", "type", "dtype"}
 
@@ -28,3 +28,8 @@ def test_field_may_say_its_title_itself_and_else_has_its_name_as_words() -> None
     properties = Own.model_json_schema()["properties"]
     assert [properties[name]["title"] for name in ("num_questions", "lucky_number")] == ["Riddles", "Lucky number"]
     assert title_of("num_questions") == "Questions"
+
+
+def test_value_is_told_in_words_where_it_has_some() -> None:
+    assert (words_of("guard_numbers", 0), words_of("guard_numbers", 1)) == ("off", "on")
+    assert words_of("prompt_latents_len", 1) == "1"
