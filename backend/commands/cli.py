@@ -383,7 +383,7 @@ def main() -> None:
 
 
 def _follow(api: Client, run_id: int) -> None:
-    said = ""
+    said, alarms = "", 0
     while True:
         run = api.run(run_id)
         progress = run.progress
@@ -399,6 +399,9 @@ def _follow(api: Client, run_id: int) -> None:
         if line != said:
             say(line)
             said = line
+        for alarm in run.alarms[alarms:]:
+            say(f"alarm: {alarm.title}. {alarm.fact} {alarm.remedy}")
+        alarms = len(run.alarms)
         if run.status in RUN_ENDED:
             if run.failure:
                 say(f"{run.failure.message} {run.failure.way_out}")

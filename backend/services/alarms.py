@@ -1,6 +1,5 @@
 """Alarms as they are stored: those that trainers say, and that no step comes any more, which the clock here says."""
 
-import logging
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy.dialects.sqlite import insert
@@ -8,10 +7,11 @@ from sqlmodel import Session, col, select
 
 from backend.services import lifecycle
 from backend.store.models import Alarm, Attempt, Metric, Run
+from memgen.contract import alarms as fired
 from memgen.contract.alarms import NEWEST, SECONDS, STALLED, find_rule, stall_fact, stalled_after
-from memgen.contract.status import AttemptStatus
+from memgen.contract.status import ATTEMPT_ENDED, AttemptStatus
 
-log = logging.getLogger(__name__)
+MOST_POINTS = 100_000  # of an attempt that are looked at after its end
 
 
 def raise_alarm(session: Session, attempt: Attempt, code: str, step: int, fact: str, *, at: float, actor: str) -> None:
@@ -35,6 +35,39 @@ def alarms_of(session: Session, run_ids: Sequence[int]) -> Mapping[int, list[Ala
         if alarm.attempt >= start:
             found.setdefault(alarm.run_id, {}).setdefault(alarm.code, alarm)
     return {run_id: list(of_run.values()) for run_id, of_run in found.items()}
+
+
+def unwatched(session: Session, limit: int) -> list[int]:
+    """Ids of ended attempts of versions before, whose numbers nobody has looked at."""
+    query = select(Attempt.id).where(col(Attempt.watched).is_(False), col(Attempt.status).in_(ATTEMPT_ENDED))
+    return list(session.exec(query.order_by(col(Attempt.id).desc()).limit(limit)))
+
+
+def look_back(session: Session, attempt_id: int) -> list[tuple[float, fired.Alarm]]:
+    """The alarms that an ended attempt would have raised, each with the time of its step; of many points the first."""
+    attempt = session.get_one(Attempt, attempt_id)
+    watch = fired.Watch(session.get_one(Run, attempt.run_id).config)
+    numbers = (
+        select(Metric.name, Metric.step, Metric.value, Metric.time)
+        .where(col(Metric.run_id) == attempt.run_id, col(Metric.name).in_(fired.WATCHED))
+        .where(col(Metric.attempt) == attempt.number)
+        .order_by(col(Metric.step))
+        .limit(MOST_POINTS)
+    )
+    return [
+        (time, alarm) for name, step, value, time in session.exec(numbers) for alarm in watch.see(name, step, value)
+    ]
+
+
+def store_found(session: Session, attempt_id: int, found: Sequence[tuple[float, fired.Alarm]]) -> None:
+    """Store what `look_back` has found; the attempt is not looked at again."""
+    attempt = session.get(Attempt, attempt_id)
+    if attempt is None:  # deleted meanwhile
+        return
+    for time, alarm in found:
+        raise_alarm(session, attempt, alarm.rule.code, alarm.step, alarm.fact, at=time, actor="reconciler")
+    attempt.watched = True
+    session.add(attempt)
 
 
 def notice_stalled(session: Session, *, at: float) -> None:

@@ -26,6 +26,7 @@ from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, Cause, RunStatus
 
 log = logging.getLogger(__name__)
 ACTOR = "reconciler"
+LOOKED_BACK_AT = 10  # attempts of versions before, in one round
 MOST_TAKEN = 8 * 2**20  # bytes of a lost attempt's file
 
 
@@ -97,6 +98,8 @@ class Reconciler:
         self._last_round, self._last_time = self._monotonic(), self._clock()
         with _in_any_case("looking for trainings that stand still"), self._database.write() as session:
             alarms.notice_stalled(session, at=now)
+        with _in_any_case("looking at runs of versions before"):
+            self._look_back()
         # what goes wrong with one of these must keep neither a lost run from being found nor a queued one from starting
         with _in_any_case("settling the children of runs"), self._database.write() as session:
             children.settle(session, at=now, actor=ACTOR)
@@ -107,6 +110,14 @@ class Reconciler:
                 self._disk.measure(self._database)
             self._ring()
         self._publisher.try_again()
+
+    def _look_back(self) -> None:
+        """Raise the alarms of a few runs that ended before there were any."""
+        with self._database.read() as session:
+            found = {one: alarms.look_back(session, one) for one in alarms.unwatched(session, LOOKED_BACK_AT)}
+        for attempt_id, of_it in found.items():
+            with self._database.write() as session:
+                alarms.store_found(session, attempt_id, of_it)
 
     def _loop(self) -> None:
         while True:

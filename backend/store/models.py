@@ -142,6 +142,8 @@ class Attempt(SQLModel, table=True):
     events_offset: int = 0
     answers_offset: int = 0
     rollouts_offset: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # came with a later migration
+    # its trainer looks for alarms itself; those of versions before did not, and are looked at once they have ended
+    watched: bool = Field(default=True, sa_column_kwargs={"server_default": "0"})
     num_answers: int = 0
     num_right: int = 0
     checkpoint_step: int | None = None

@@ -79,8 +79,8 @@ class Ours:
             )
             connection.executemany(
                 "INSERT INTO attempt (run_id, number, status, not_before, created_at, log_offset, events_offset, "
-                "answers_offset, num_answers, num_right, phase, phase_detail, progress_unit) "
-                "VALUES (?, 1, ?, 0, 1, 0, 0, 0, 0, 0, '', '', '')",
+                "answers_offset, watched, num_answers, num_right, phase, phase_detail, progress_unit) "
+                "VALUES (?, 1, ?, 0, 1, 0, 0, 0, 1, 0, 0, '', '', '')",
                 ((n, "queued" if self._is_queued(n) else "succeeded") for n in range(1, self._scale.runs + 1)),
             )
             connection.executemany("INSERT INTO metric VALUES (?, ?, ?, ?, ?, ?)", self._metric_rows(connection))

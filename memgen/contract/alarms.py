@@ -335,6 +335,8 @@ RULES: tuple[Rule, ...] = (
     ),
     STALLED,
 )  # fmt: skip
+WATCHED = sorted({name for rule in RULES for name in (*rule.metrics, *rule.also)})
+"""The metrics that some rule looks at."""
 _BY_CODE = {rule.code: rule for rule in RULES}
 
 

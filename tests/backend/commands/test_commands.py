@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from backend.api.client import Client
 from backend.commands import checkpoint_cli, cli, data_set_cli, pipeline_cli, pipeline_text, saved_cli
+from memgen.contract.alarms import find_rule
 from tests.backend.conftest import SLOT, Backend
 from tests.checkpoints import write_checkpoint
 from tests.conftest import TINY
@@ -91,15 +92,19 @@ def test_watch_says_each_change_once_and_ends_well_with_the_run(
     meanwhile(
         [
             lambda: attempt.say({"event": "phase", "name": "generate"}, progress),
+            lambda: attempt.say({"event": "alarm", "code": "ltpo_still", "step": 8, "fact": "None has moved."}),
             lambda: attempt.beat(),
             lambda: attempt.finish(result={"num_questions": 6, "accuracy": 0.5}),
         ]
     )
     code, said = command("watch", 1)
+    rule = find_rule("ltpo_still")
+    assert rule is not None
     assert code == 0
     assert said.splitlines() == [
         "run 1 running: starting",
         "run 1 running: generate 2/6 questions",
+        f"alarm: LTPO does not move the latents. None has moved. {rule.remedy}",
         "run 1 succeeded, accuracy 50.0 %",
     ]
 

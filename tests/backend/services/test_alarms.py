@@ -1,11 +1,17 @@
 """Alarms of runs: stored as trainers say them, shown with cause and remedy, and raised where no step comes any more."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
+from backend.services.alarms import unwatched
+from backend.store.models import Alarm, Attempt
 from memgen.contract.alarms import STALLED, find_rule
 from tests.backend.conftest import Backend, Held
+from tests.homes.home import unpack
 
 TRAINING: dict[str, object] = {"stage": "weaver_sft", "num_questions": 8}
 ALARM = {
@@ -124,3 +130,31 @@ def test_training_that_goes_on_slowly_does_not_stand_still(backend: Backend, att
             attempt.beat()
             backend.reconciler.round()
     assert codes(backend) == []
+
+
+def test_run_that_ended_before_there_were_alarms_is_looked_at_once(backend: Backend, attempt: Held) -> None:
+    share = {"event": "metric", "name": "train/frac_reward_zero_std", "value": 1.0}
+    attempt.say(*(share | {"step": step, "time": 1000.0 + step} for step in range(1, 15)))
+    attempt.finish("failed", "error")
+    with backend.context.database.write() as session:
+        session.get_one(Attempt, attempt.id).watched = False
+    backend.reconciler.round()
+    (alarm,) = backend.run(1)["alarms"]
+    assert (alarm["code"], alarm["step"], alarm["time"]) == ("no_variance", 10, "1970-01-01T00:16:50Z")
+    before = backend.history(1)
+    backend.reconciler.round()
+    assert backend.history(1) == before
+    with backend.context.database.read() as session:
+        assert session.get_one(Attempt, attempt.id).watched
+
+
+def test_home_of_a_version_before_has_no_run_that_raises_an_alarm(start: Callable[..., Backend], home: Path) -> None:
+    unpack(home)
+    backend = start()
+    with backend.context.database.read() as session:
+        assert unwatched(session, 100), "nobody has looked at them"
+    for _ in range(3):
+        backend.reconciler.round()
+    with backend.context.database.read() as session:
+        assert unwatched(session, 100) == []
+        assert list(session.exec(select(Alarm))) == []
