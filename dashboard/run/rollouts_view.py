@@ -29,7 +29,7 @@ SHOW: dict[RolloutFilter, str] = {
 ORDER: dict[str, str] = {"newest": "Newest first", "first": "First to last"}
 PAGE_SIZE = 200  # steps
 TABLE_PIXELS = 248  # its head and six rows
-CHART_PIXELS = 150
+CHART_PIXELS = 110
 STEP_COLUMNS = {
     "step": st.column_config.NumberColumn("Step", width=64, format="localized"),
     "reward": st.column_config.NumberColumn("Reward", width=72, format="%.3f", help="Mean of its completions"),
@@ -49,11 +49,11 @@ STEP_COLUMNS = {
     ),
 }
 GROUP_COLUMNS = {
-    "question": st.column_config.TextColumn("Question", width=300),
+    "question": st.column_config.TextColumn("Question", width=190),
     "expected": st.column_config.TextColumn("Expected", width=80),
     "reward": st.column_config.NumberColumn("Reward", width=72, format="%.3f", help="Mean of its completions"),
     "right": st.column_config.TextColumn("Right", width=64),
-    "remarks": st.column_config.TextColumn("Remarks", width=200),
+    "remarks": st.column_config.TextColumn("Remarks", width=150),
 }
 COMPLETION_COLUMNS = {
     "reward": st.column_config.NumberColumn("Reward", width=72, format="%.3f"),
@@ -93,9 +93,8 @@ def _rollouts(run: RunDetail, live: LiveRun) -> None:
     if not reply.steps:
         _none(reply, run)
         return
-    _bars(reply.steps, reply.step)
-    st.caption(kept_words(reply.groups))
-    left, right = st.columns([2, 3])
+    _bars(reply)
+    left, right = st.columns(2)
     with left:
         _steps(reply)
         if len(cursors) > 1 or reply.next_cursor:
@@ -157,7 +156,7 @@ def steps_chart(steps: list[RolloutStep], shown: int | None) -> alt.LayerChart:
         alt.Tooltip("without_variance:Q", title="groups without variance", format=".0%"),
         alt.Tooltip("truncated:Q", format=".0%"),
     ]
-    x = alt.X("step:O", title="step", axis=alt.Axis(labelOverlap=True, labelAngle=0), sort="ascending")
+    x = alt.X("step:O", title=None, axis=alt.Axis(labelOverlap=True, labelAngle=0), sort="ascending")
     bars = alt.Chart(frame).mark_bar().encode(
         x=x,
         y=alt.Y("reward:Q", title="mean reward", axis=alt.Axis(tickCount=4)),
@@ -169,14 +168,15 @@ def steps_chart(steps: list[RolloutStep], shown: int | None) -> alt.LayerChart:
     return chart
 
 
-def _bars(steps: list[RolloutStep], shown: int | None) -> None:
-    last = max(steps, key=lambda one: one.step)
+def _bars(reply: RolloutsOut) -> None:
+    last = max(reply.steps, key=lambda one: one.step)
     st.altair_chart(
-        steps_chart(steps, shown), width="stretch", key="rollout_bars",
-        alt=f"Mean reward of {len(steps)} steps; {last.reward:.3f} at step {last.step}, where "
+        steps_chart(reply.steps, reply.step), width="stretch", key="rollout_bars",
+        alt=f"Mean reward of {len(reply.steps)} steps; {last.reward:.3f} at step {last.step}, where "
         f"{last.without_variance:.0%} of the groups have no variance",
     )  # fmt: skip
-    st.caption("Mean reward of each step; the paler its bar, the more of its groups have no variance.")
+    pale = "Mean reward of each step; the paler its bar, the more of its groups have no variance."
+    st.caption(f"{pale} {kept_words(reply.groups)}")
 
 
 def _steps(reply: RolloutsOut) -> None:
