@@ -168,4 +168,4 @@ def _rows(frame: pd.DataFrame) -> alt.Y:
 
 
 def _height(frame: pd.DataFrame) -> int:
-    return max(1, len(frame)) * ROW_PIXELS + 40
+    return max(1, len(frame)) * ROW_PIXELS + 56

@@ -21,7 +21,7 @@ def pin_buttons(base_id: int, pinned_id: int | None) -> None:
     """
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="pin"):
         if pinned_id == base_id:
-            st.badge(f"run {base_id} is the pinned baseline", color="primary", icon=":material/keep:", help=_HELP)
+            st.badge(f"run {base_id} is the pinned baseline", color="gray", icon=":material/keep:", help=_HELP)
             _unpin_button()
             return
         label = f"Pin run {base_id} as the baseline"
