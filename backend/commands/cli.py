@@ -13,7 +13,7 @@ import typer
 
 from backend.api.client import Client
 from backend.api.schemas.bulk import MOST_AT_ONCE
-from backend.commands import checkpoint_cli, data_set_cli, pipeline_cli, saved_cli
+from backend.commands import checkpoint_cli, data_set_cli, fix_cli, pipeline_cli, saved_cli
 from backend.commands.many_runs import delete_many, say_of_many
 from backend.commands.saved_settings import config_of
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table, shown
@@ -35,6 +35,7 @@ pipeline_cli.install(app)
 checkpoint_cli.install(app)
 data_set_cli.install(app)
 saved_cli.install(app)
+fix_cli.install(app)
 RunId = Annotated[int, typer.Argument(help="Number of the run.")]
 RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help=f"Numbers of up to {MOST_AT_ONCE} runs.")]
 
@@ -156,6 +157,7 @@ def launch(
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Any other field; may be repeated.")
     ] = None,
     note: Annotated[str, typer.Option(help="A few words to find the run again.")] = "",
+    fixes: Annotated[int | None, typer.Option(help="Failed run that this one mends; see `fix`.")] = None,
     wait: Annotated[bool, typer.Option(help="Show progress until the run has ended.")] = False,
 ) -> None:
     """Submit a run; without a config a base evaluation."""
@@ -168,7 +170,7 @@ def launch(
         fields |= {name: field_value(classes, name, text) for name, text in changes.items()}
         given = {"preset": preset, "data": data, "num_questions": num_questions}
         fields |= {name: value for name, value in given.items() if value is not None}
-        run = api.submit(fields, note=note)
+        run = api.submit(fields, note=note, fixes=fixes)
         say(f"run {run.id} is {run.status}" + (f": {run.waits_for}" if run.waits_for else ""))
         if wait:
             _follow(api, run.id)

@@ -57,6 +57,7 @@ def run(
         list[str] | None, typer.Option(metavar="STEP", help="Do without this step, e.g. weaver_sft.")
     ] = None,
     note: Annotated[str | None, typer.Option(help="A few words to find the pipeline again.")] = None,
+    fixes: Annotated[int | None, typer.Option(help="Failed pipeline that this one mends; see `fix`.")] = None,
     is_demo: Annotated[bool, typer.Option("--demo", help="The small pipeline that runs on a CPU in minutes.")] = False,
     wait: Annotated[bool, typer.Option(help="Show progress until the pipeline has ended.")] = False,
 ) -> None:
@@ -76,6 +77,8 @@ def run(
             fields["include"] = _included(fields, add or [], leave_out or [])
         if note is not None:
             fields["note"] = note
+        if fixes is not None:
+            fields["fixes"] = fixes
         out = api.submit_pipeline(pipeline_spec(fields))
         say(f"pipeline {out.id}: " + ", ".join(f"{step.step} run {step.run.id}" for step in out.steps if step.run))
         if wait:

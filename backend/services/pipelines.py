@@ -134,8 +134,19 @@ def submit(
     *,
     at: float,
     retries: int,
+    fixes: Mapping[str, int] | None = None,
 ) -> Pipeline:
-    """Store all runs of a pipeline; those that start from no checkpoint of it are queued, the others wait."""
+    """Store all runs of a pipeline; those that start from no checkpoint of it are queued, the others wait.
+
+    Args:
+        session: the transaction.
+        spec: what was asked for.
+        configs: of the steps to run, parents first.
+        reused: runs that stand for the other steps.
+        at: seconds since 1970.
+        retries: how often a lost attempt is tried again.
+        fixes: by step the failed run that the new one mends.
+    """
     pipeline = Pipeline(
         note=spec.note,
         preset=str(spec.shared["preset"]),
@@ -153,7 +164,7 @@ def submit(
             config = config.model_copy(update={"checkpoint": str(parent.id)})
         made[name] = runs.submit(
             session, config, spec.note, at=at, retries=retries, parent_id=parent.id if parent is not None else None,
-            pipeline=pipeline.id, step=name,
+            pipeline=pipeline.id, step=name, fixes=(fixes or {}).get(name),
         )  # fmt: skip
     for name, run in made.items():
         row = PipelineStep(pipeline_id=pipeline.id, step=name, run_id=run.id, reused=name in reused)

@@ -91,6 +91,7 @@ def submit(
     parent_id: int | None = None,
     pipeline: int | None = None,
     step: str | None = None,
+    fixes: int | None = None,
     actor: str = "user",
 ) -> Run:
     """Store a run and queue its first attempt; one whose parent has no checkpoint yet waits.
@@ -104,6 +105,7 @@ def submit(
         parent_id: the checkpoint that it starts from, whose training may not have ended.
         pipeline: that it belongs to.
         step: its place in that pipeline.
+        fixes: the failed run that it mends.
         actor: who submits.
     """
     waits = parent_id is not None and session.get(Checkpoint, parent_id) is None
@@ -123,10 +125,12 @@ def submit(
         parent_id=parent_id,
         pipeline_id=pipeline,
         step=step,
+        fixes_id=fixes,
     )
     session.add(run)
     session.flush()
-    lifecycle.note(session, run, "run", None, status, actor=actor, at=at, detail="submitted")
+    detail = "submitted" if fixes is None else f"submitted to mend run {fixes}"
+    lifecycle.note(session, run, "run", None, status, actor=actor, at=at, detail=detail)
     if not waits:
         lifecycle.add_attempt(session, run, at=at)
     return run

@@ -58,6 +58,8 @@ class Run(SQLModel, table=True):
     parent_id: int | None = Field(default=None, index=True)
     pipeline_id: int | None = Field(default=None, index=True)
     step: str | None = None
+    # the failed run that this one mends; no foreign key, as above
+    fixes_id: int | None = Field(default=None, index=True)
 
 
 class Checkpoint(SQLModel, table=True):

@@ -6,6 +6,7 @@ from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
 from backend.services import lifecycle
+from backend.services.fixing import pipeline_fixed_by
 from backend.services.gains import Gains
 from backend.services.pipelines import fallen_of, status_of, steps_of
 from backend.services.surroundings import Surroundings
@@ -13,6 +14,7 @@ from backend.store.models import Pipeline, PipelineStep, Run
 from backend.views import views
 from backend.views.results import changes_of
 from backend.views.times import when
+from memgen.contract.fixing import is_to_fix
 from memgen.contract.pipeline import BASE_STEP, STEPS
 from memgen.contract.stages import trains
 from memgen.contract.status import RUN_FELL, PipelineStatus, RunStatus
@@ -29,20 +31,22 @@ def detail(session: Session, pipeline: Pipeline, gains: Gains, around: Surroundi
     runs = {row.step: run for row, run in steps_of(session, pipeline) if run is not None}
     base = runs.get(BASE_STEP)
     finished = [run for run in runs.values() if run.status == RunStatus.SUCCEEDED and not trains(run.stage)]
-    changes = {
-        run_id: gain
-        for run_id, gain in changes_of(session, finished, gains, base).items()
-        if base is not None and gain.base_id == base.id
-    }
-    steps = [
-        step.model_copy(
-            update={"gain": changes.get(step.run.id), "warnings": lifecycle.warnings_of(session, step.run.id)}
-        )
-        if step.run is not None
-        else step
-        for step in out.steps
-    ]
-    return out.model_copy(update={"steps": steps})
+    changes = changes_of(session, finished, gains, base) if base in finished else {}
+    steps = []
+    for step in out.steps:
+        run = runs.get(step.step)
+        if run is not None:
+            gain = changes.get(run.id)
+            more = {
+                "gain": gain if gain is not None and base is not None and gain.base_id == base.id else None,
+                "warnings": lifecycle.warnings_of(session, run.id),
+                "can_be_fixed": run.status == RunStatus.FAILED
+                and not step.reused
+                and is_to_fix(run.config, run.failure),
+            }
+            step = step.model_copy(update=more)
+        steps.append(step)
+    return out.model_copy(update={"steps": steps, "fixed_by": pipeline_fixed_by(session, pipeline)})
 
 
 def page(session: Session, pipelines: list[Pipeline], around: Surroundings) -> list[s.PipelineOut]:

@@ -7,6 +7,7 @@ from sqlmodel import Session, col, func, select
 from backend.api import schemas as s
 from backend.services import alarms, claim, lifecycle, scoring
 from backend.services.descent import is_added
+from backend.services.fixing import fixed_by
 from backend.services.origin import Origin, origin_of, origins_of
 from backend.services.runs import lacks_parent, resume_source
 from backend.services.surroundings import Surroundings
@@ -66,6 +67,8 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
         environment=run.environment,
         attempts=[_attempt(attempt) for attempt in attempts],
         parent_outside=run.parent_id is not None and is_added(session, run.parent_id),
+        fixes_id=run.fixes_id,
+        fixed_by=fixed_by(session, run),
         base_id=_base_of(session, run),
         warnings=lifecycle.warnings_of(session, run.id),
         alarms=[alarm_out(one) for one in alarms.alarms_of(session, [run.id]).get(run.id, [])],

@@ -16,10 +16,11 @@ from dashboard.launch.pipeline_form import fill_in_demo, pipeline_form
 from dashboard.launch.pipeline_preflight import pipeline_preflight
 from dashboard.launch.preflight_panel import preflight_panel
 from dashboard.launch.saved import open_saved, save_settings
+from dashboard.launch.source import forget_start, source_of
 from dashboard.launch.step_form import step_form
 from dashboard.parts import api
 from dashboard.parts.broken_plugins import broken_plugins
-from dashboard.parts.focus import ask_for_title
+from dashboard.parts.focus import ask_for_title, give_to_field
 from dashboard.parts.foreign_text import sentence
 from memgen.contract.pipeline import STEPS, PipelineSpec
 from memgen.contract.stages import forms
@@ -61,16 +62,24 @@ def launch_step(form_name: str, presets: list[PresetOut]) -> None:
             with api.page_errors():
                 reply = check(config, form_name, presets)
                 reason = why_not(reply)
-        key = idempotency_key(json.dumps([config, note], sort_keys=True))
+        source = source_of(form_name)
+        fixes = None if source is None else source.mended_run
+        key = idempotency_key(json.dumps([config, note, fixes], sort_keys=True))
         with bar:
             launches = launch_button("Launch", "launch", reason, reply.starts if reply is not None else "")
-        for_later(config, note)
+        for_later(config, note, fixes)
         if launches:
             with api.page_errors():
-                run = api.client().submit(config, note=note, key=key)
-            del st.session_state[KEY]
-            ask_for_title()
+                run = api.client().submit(config, note=note, fixes=fixes, key=key)
+            launched()
             st.switch_page("app_pages/run.py", query_params={"run": str(run.id)})
+
+
+def launched() -> None:
+    """What is launched next is another run."""
+    del st.session_state[KEY]
+    forget_start()
+    ask_for_title()
 
 
 def check_head() -> DeltaGenerator:
@@ -79,10 +88,10 @@ def check_head() -> DeltaGenerator:
     return st.container(key="launch_bar", gap="xsmall")
 
 
-def for_later(settings: dict[str, Any] | PipelineSpec, note: str) -> None:
+def for_later(settings: dict[str, Any] | PipelineSpec, note: str, fixes: int | None) -> None:
     """The same launch elsewhere, and kept under a name."""
     with st.expander("The same as a command", icon=":material/terminal:", key="elsewhere"):
-        show_elsewhere(api.client().url, settings, note)
+        show_elsewhere(api.client().url, settings, note, fixes)
     with st.expander("Save these settings", icon=":material/bookmark_add:", key="save"):
         save_settings(settings)
 
@@ -114,7 +123,9 @@ def launch_all(presets: list[PresetOut]) -> None:
     form_column, check_column = st.columns(2, gap="large")
     with form_column, st.container(key="launch_form"):
         spec = pipeline_form(schemas, presets)
-        spec = spec.model_copy(update={"note": note_input("pipeline")})
+        source = source_of(ALL)
+        fixes = None if source is None else source.pipeline_id
+        spec = spec.model_copy(update={"note": note_input("pipeline"), "fixes": fixes})
     with check_column, st.container(border=True, key="preflight"):
         bar = check_head()
         with api.page_errors():
@@ -123,12 +134,11 @@ def launch_all(presets: list[PresetOut]) -> None:
         with bar:
             first = next(iter(reply.steps.values()), None) if reply is not None else None
             launches = launch_button("Run all", "run_all", why_not(reply), first.starts if first is not None else "")
-        for_later(spec, spec.note)
+        for_later(spec, spec.note, spec.fixes)
         if launches:
             with api.page_errors():
                 pipeline = api.client().submit_pipeline(spec, key=key)
-            del st.session_state[KEY]
-            ask_for_title()
+            launched()
             st.switch_page("app_pages/pipeline.py", query_params={"pipeline": str(pipeline.id)})
 
 
@@ -189,3 +199,4 @@ if chosen == ALL:
     launch_all(all_presets)
 else:
     launch_step(chosen, all_presets)
+give_to_field()

@@ -39,6 +39,12 @@ def title(pipeline: PipelineOut) -> None:
     st.markdown(escape_markdown(f"{pipeline.preset} · {pipeline.data}"))
     if pipeline.note:
         st.caption(f":material/sticky_note_2: {escape_markdown(pipeline.note)}")
+    for words, other in (("mends", pipeline.spec.get("fixes")), ("is mended by", pipeline.fixed_by)):
+        if other is not None:
+            st.page_link(
+                "app_pages/pipeline.py", label=f"{words} pipeline {other}", icon=":material/build:",
+                query_params={"pipeline": str(other)},
+            )  # fmt: skip
 
 
 shown = load()

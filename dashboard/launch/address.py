@@ -1,10 +1,11 @@
 """The address of the launch page: what is launched, and what its form starts from.
 
 `?what=` is *Run all* or a single run's form; `?from=RUN` and `?from_pipeline=ID` start from earlier settings,
-`?checkpoint=ID` and `?reuse_<step>=RUN` from what an earlier run has left.
+`?checkpoint=ID` and `?reuse_<step>=RUN` from what an earlier run has left; `?fix=RUN` mends a failed run.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ import streamlit as st
 
 from backend.api.client import ApiError
 from backend.api.schemas import CheckpointOut, RunDetail
+from dashboard.launch.config_form import GROUP
 from dashboard.launch.draft import (
     CHOICES,
     EVALUATIONS,
@@ -24,19 +26,22 @@ from dashboard.launch.draft import (
     keep_config,
     keep_spec,
 )
-from dashboard.launch.source import Source, forget_start, start_from
+from dashboard.launch.source import ALL_FORM, Source, forget_start, start_from
 from dashboard.parts import api
 from dashboard.parts.checkpoint import next_from
+from dashboard.parts.focus import ask_for_field
 from dashboard.parts.url_state import keep_in_url
 from memgen.contract.config import stored_config
+from memgen.contract.fixing import blamed_fields, fixing_spec, place_of
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, PipelineSpec, StepName
 from memgen.contract.stages import STAGES, forms, stage_named, trains
+from memgen.contract.status import RunStatus
 
-ALL = "all"
+ALL = ALL_FORM
 DEFAULT: StepName = "base_eval"
 REUSE: dict[str, StepName] = {f"reuse_{name}": name for name in STEPS}
 LOADED, SHOWN, REMEMBERED = "launch_loaded", "launch_shown", "remembered_what"
-SOURCES = ("from", "from_pipeline", "checkpoint", *REUSE)
+SOURCES = ("fix", "from", "from_pipeline", "checkpoint", *REUSE)
 SAME_BASE = ("preset", "revision", "data")
 
 
@@ -115,8 +120,10 @@ def _load_source() -> None:
         return
     forget_start()
     with api.page_errors():
-        if "from" in source:
-            what: str = _from_run(api.client().run(int(source["from"])))
+        if "fix" in source:
+            what: str = _to_fix(api.client().run(int(source["fix"])))
+        elif "from" in source:
+            what = _from_run(api.client().run(int(source["from"])))
         elif "from_pipeline" in source:
             keep_spec(PipelineSpec.model_validate(api.client().pipeline(int(source["from_pipeline"])).spec))
             what = ALL
@@ -133,6 +140,34 @@ def _from_run(run: RunDetail) -> str:
     config = stored_config(run.config).model_dump(mode="json")  # what it meant, whatever is default by now
     st.session_state[NOTE] = ""  # the note was about the other run
     return open_config(config, f"run {run.id}", run.id)
+
+
+def _to_fix(run: RunDetail) -> str:
+    """The form of a failed run, or of its pipeline, with the fields marked that its failure names."""
+    what = _from_run(run)
+    failure = run.failure
+    if run.status is not RunStatus.FAILED or failure is None:
+        return what
+    words = f"{failure.message.rstrip('.')}. {failure.way_out}".strip()
+    blamed = dict.fromkeys(blamed_fields(run.config, failure), "The failure names this setting.")
+    step = next((name for name in STEPS if name == run.step), None)
+    source = Source(what, f"run {run.id}", run.config, run.id, words, blamed)
+    if run.pipeline_id is not None and step is not None:
+        pipeline = api.client().pipeline(run.pipeline_id)
+        finished = {
+            one.step: one.run.id
+            for one in pipeline.steps
+            if one.run is not None and one.run.status is RunStatus.SUCCEEDED
+        }
+        keep_spec(fixing_spec(PipelineSpec.model_validate(pipeline.spec), pipeline.id, finished))
+        source = replace(
+            source, form=ALL, words=f"pipeline {pipeline.id}, {STEPS[step].label}", step=step, pipeline_id=pipeline.id
+        )
+    start_from(source)
+    for name in list(blamed)[:1]:
+        place = place_of(step, name) if source.form == ALL and step is not None else "shared"
+        ask_for_field(f"{GROUP if place == 'shared' else place}_{name}")
+    return source.form
 
 
 def open_config(config: Mapping[str, Any], words: str, run_id: int | None = None) -> str:

@@ -21,18 +21,18 @@ TOKEN_PLACE = (
 )
 
 
-def show_elsewhere(url: str, settings: Mapping[str, Any] | PipelineSpec, note: str) -> None:
+def show_elsewhere(url: str, settings: Mapping[str, Any] | PipelineSpec, note: str, fixes: int | None = None) -> None:
     """The three texts, each with the button that copies it."""
     if isinstance(settings, PipelineSpec):
         body = _body_of(settings)
         texts = pipeline_words(settings), curl_text(url, "/pipelines", body), pipeline_python(url, body)
     else:
         try:
-            body = {"config": short_config(settings), "note": note}
+            body = {"config": short_config(settings), "note": note} | ({} if fixes is None else {"fixes": fixes})
         except BadInput:
             st.caption("The settings can't be launched yet.")
             return
-        texts = run_words(body["config"], note), curl_text(url, "/runs", body), run_python(url, body)
+        texts = run_words(body["config"], note, fixes), curl_text(url, "/runs", body), run_python(url, body)
     tabs = st.tabs(["Command line", "curl", "Python"])
     for tab, text, language in zip(tabs, texts, ("bash", "bash", "python"), strict=True):
         tab.code(text, language=language, wrap_lines=True)
@@ -57,10 +57,10 @@ def short_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: short[name] for name in whole if name in short}
 
 
-def run_words(config: Mapping[str, Any], note: str) -> str:
+def run_words(config: Mapping[str, Any], note: str, fixes: int | None = None) -> str:
     """`memgen-studio launch --set stage=... ...`, a line for each field."""
     words = [f"--set {shlex.quote(f'{name}={_word(value)}')}" for name, value in config.items()]
-    return _lines("memgen-studio launch", [*words, *_note_words(note)])
+    return _lines("memgen-studio launch", [*words, *_more_words(note, fixes)])
 
 
 def pipeline_words(spec: PipelineSpec) -> str:
@@ -75,7 +75,7 @@ def pipeline_words(spec: PipelineSpec) -> str:
     run = {*spec.to_run, *spec.reuse}
     words += [f"--add {name}" for name in spec.to_run if name in OPTIONAL]
     words += [f"--leave-out {name}" for name in STEPS if name in USUAL and name not in run]
-    return _lines("memgen-studio pipeline run", [*words, *_note_words(spec.note)])
+    return _lines("memgen-studio pipeline run", [*words, *_more_words(spec.note, spec.fixes)])
 
 
 def curl_text(url: str, path: str, body: Mapping[str, Any]) -> str:
@@ -93,7 +93,8 @@ def curl_text(url: str, path: str, body: Mapping[str, Any]) -> str:
 def run_python(url: str, body: Mapping[str, Any]) -> str:
     """The same with the typed client."""
     config = _literal(body["config"])
-    return f"{_client_lines(url)}config = {config}\nrun = client.submit(config, note={body['note']!r})\nprint(run.id)"
+    more = ", ".join(f"{name}={value!r}" for name, value in body.items() if name != "config")
+    return f"{_client_lines(url)}config = {config}\nrun = client.submit(config, {more})\nprint(run.id)"
 
 
 def pipeline_python(url: str, body: Mapping[str, Any]) -> str:
@@ -124,8 +125,9 @@ def _lines(command: str, words: list[str]) -> str:
     return " \\\n  ".join([command, *words])
 
 
-def _note_words(note: str) -> list[str]:
-    return [f"--note {shlex.quote(note)}"] if note else []
+def _more_words(note: str, fixes: int | None) -> list[str]:
+    words = [] if fixes is None else [f"--fixes {fixes}"]
+    return [*words, f"--note {shlex.quote(note)}"] if note else words
 
 
 def _word(value: Any) -> str:

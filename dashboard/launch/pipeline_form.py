@@ -22,10 +22,12 @@ from dashboard.launch.draft import (
 from dashboard.launch.measure import Measure
 from dashboard.launch.model_choice import choose_model
 from dashboard.launch.reuse_choice import choose_run, current_choice, reusable_runs, settle_choices
+from dashboard.launch.source import ALL_FORM, forget_start, show_mended_pipeline, source_of
 from dashboard.launch.stage_fields import changed, defaults, empty_text, step_fields, with_dependent_defaults
 from dashboard.launch.step_form import taking_defaults
 from dashboard.launch.variation_choice import choose_variation
 from dashboard.parts import api
+from memgen.contract.fixing import place_of
 from memgen.contract.pipeline import SHARED, STEPS, USUAL, PipelineSpec, StepName, demo_spec
 
 FIRST_SHARED = ("data", "max_completion_length", "seed")
@@ -41,6 +43,9 @@ def pipeline_form(schemas: Mapping[str, Sequence[FormField]], presets: Sequence[
         presets: models that can be launched.
     """
     evaluate = {field.name: field for field in schemas[BASE_STAGE]}
+    source = source_of(ALL_FORM)
+    if source is not None:
+        show_mended_pipeline(source)
     shared = _shared({name: evaluate[name] for name in SHARED}, presets)
     st.subheader("Evaluations", anchor=False)
     of_evaluations = [evaluate[name] for name in OF_EVALUATIONS]
@@ -49,7 +54,7 @@ def pipeline_form(schemas: Mapping[str, Sequence[FormField]], presets: Sequence[
         draft(EVALUATIONS),
         group=EVALUATIONS,
         empty=partial(empty_text, BASE_STAGE),
-        beside=Measure({}).beside(partial(empty_text, BASE_STAGE), EVALUATIONS),
+        beside=Measure({}, blamed=blamed_in(EVALUATIONS)).beside(partial(empty_text, BASE_STAGE), EVALUATIONS),
     )
     st.subheader("Steps", anchor=False)
     with api.page_errors():
@@ -89,6 +94,7 @@ def build_spec(
 
 def fill_in_demo() -> None:
     """Put the demo pipeline into the form."""
+    forget_start()
     keep_spec(demo_spec())
 
 
@@ -98,9 +104,11 @@ def _shared(fields: Mapping[str, FormField], presets: Sequence[PresetOut]) -> di
     first = [fields[name] for name in FIRST_SHARED]
     rest = [field for name, field in fields.items() if name not in {"preset", *FIRST_SHARED}]
     empty = partial(empty_text, BASE_STAGE)
-    measure = Measure({})
+    measure = Measure({}, blamed=blamed_in("shared"))
     values |= config_widgets(first, given, empty=empty, beside=measure.beside(empty))
-    unfolded = any(measure.differs(field, starting_value(field, given)) for field in rest)
+    unfolded = any(
+        measure.differs(field, starting_value(field, given)) or field.name in measure.blamed for field in rest
+    )
     with st.expander("More settings", key="more_settings", expanded=unfolded):
         values |= config_widgets(rest, given, empty=empty, beside=measure.beside(empty))
     return values
@@ -116,9 +124,16 @@ def _step(
     step, fields = STEPS[name], step_fields(name, schema)
     given = with_dependent_defaults(step.stage, draft(ALL_STEPS).get(name, {}))
     shown = {field.name: current_value(field, given, name) for field in fields}
-    before, measure = changed(step.stage, fields, shown), Measure(defaults(step.stage, fields, shown))
+    before, measure = (
+        changed(step.stage, fields, shown),
+        Measure(defaults(step.stage, fields, shown), blamed=blamed_in(name)),
+    )
     number = list(STEPS).index(name) + 1
-    with st.expander(f"{number}. {step.label}{step_state(current_choice(name), before)}", key=f"{name}_step"):
+    with st.expander(
+        f"{number}. {step.label}{step_state(current_choice(name), before)}",
+        key=f"{name}_step",
+        expanded=bool(measure.blamed),
+    ):
         choose_run(name, candidates, chosen)
         if current_choice(name) != NEW_RUN:
             return dict(draft(ALL_STEPS).get(name, {}))  # there again once the step is run
@@ -132,6 +147,14 @@ def _step(
             beside=measure.beside(partial(_empty_text, step.stage), name),
         )
     return changed(step.stage, fields, values)
+
+
+def blamed_in(place: str) -> dict[str, str]:
+    """What a failure says of the fields of a part of the form; nothing where none is mended."""
+    source = source_of(ALL_FORM)
+    if source is None or source.step is None:
+        return {}
+    return {name: words for name, words in source.blamed.items() if place_of(source.step, name) == place}
 
 
 def _empty_text(stage: str, field: str) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import streamlit as st
 
 from dashboard.parts.foreign_text import escape_markdown, sentence
+from memgen.contract.pipeline import StepName
 
-SOURCE = "launch_source"
+SOURCE, ALL_FORM = "launch_source", "all"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,15 @@ class Source:
     """Why the run failed, where the form is to mend it."""
     blamed: Mapping[str, str] = dataclass_field(default_factory=dict)
     """What that says of fields, by their names."""
+    step: StepName | None = None
+    """The step that failed, where a pipeline is mended."""
+    pipeline_id: int | None = None
+    """That pipeline."""
+
+    @property
+    def mended_run(self) -> int | None:
+        """The failed run that a single run of this form mends."""
+        return self.run_id if self.failure else None
 
 
 def start_from(source: Source) -> None:
@@ -47,9 +57,7 @@ def show_source(source: Source, differences: Sequence[tuple[str, str, str]]) -> 
     """Where the settings come from, and how those of the form differ from them."""
     with st.container(border=True, gap="xsmall"):
         if source.failure:
-            st.markdown(
-                f":material/build: **Mends {escape_markdown(source.words)}**, which failed: {sentence(source.failure)}"
-            )
+            _what_is_mended(source)
         else:
             what = "the settings of" if source.run_id is not None else "the saved settings"
             st.markdown(f":material/replay: Starts from {what} **{escape_markdown(source.words)}**.")
@@ -61,8 +69,25 @@ def show_source(source: Source, differences: Sequence[tuple[str, str, str]]) -> 
             if source.run_id is not None:
                 st.page_link("app_pages/run.py", label=f"Run {source.run_id}", query_params={"run": str(source.run_id)})
             st.button(
-                "Show what differs from the defaults instead",
-                key="forget_source",
-                type="tertiary",
+                "Show what differs from the defaults instead", key="forget_source", type="tertiary",
                 on_click=forget_start,
-            )
+            )  # fmt: skip
+
+
+def show_mended_pipeline(source: Source) -> None:
+    """Which pipeline the form mends, and what becomes of its steps."""
+    with st.container(border=True, gap="xsmall"):
+        _what_is_mended(source)
+        st.caption(
+            "Its finished steps are reused, and the others run anew in a new pipeline. Where you change what all steps "
+            "share, choose *New run* for the finished ones, too: answers under other conditions can't be compared."
+        )
+        st.button("Launch a pipeline of its own instead", key="forget_source", type="tertiary", on_click=forget_start)
+
+
+def _what_is_mended(source: Source) -> None:
+    st.markdown(f":material/build: **Mends {escape_markdown(source.words)}**, which failed: {sentence(source.failure)}")
+    st.caption(
+        "It starts from its beginning and remembers which run it mends. A run goes on exactly only with the settings "
+        "that it began with, so nothing of the failed one is taken over."
+    )

@@ -5,7 +5,7 @@ The scripts are fixed texts of our own; nothing foreign is ever part of one.
 
 import streamlit as st
 
-_WANTED = "focus_wanted"
+_WANTED, _FIELD = "focus_wanted", "focus_field"
 # what is to have the focus may be drawn a moment later than this
 _SCRIPT = """<script>
 (() => {
@@ -31,6 +31,18 @@ def give_to_title() -> None:
     """Give the focus to the page's title, if that was asked for."""
     if st.session_state.pop(_WANTED, False):
         _give(*TITLE)
+
+
+def ask_for_field(key: str) -> None:
+    """Let the form that is drawn next give the focus to the widget with this key."""
+    st.session_state[_FIELD] = key
+
+
+def give_to_field() -> None:
+    """Give the focus to a widget, if that was asked for."""
+    key = st.session_state.pop(_FIELD, "")
+    if key.isidentifier():
+        _give(f".st-key-{key} :is(input, [role=combobox], [role=radio], [role=switch])", "false")
 
 
 def _give(selector: str, prevent_scroll: str) -> None:

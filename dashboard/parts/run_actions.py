@@ -7,6 +7,7 @@ from dashboard.parts import api
 from dashboard.parts.foreign_text import sentence, visible
 from dashboard.parts.rescoring import rescore_button
 from dashboard.parts.text import size
+from memgen.contract.fixing import is_to_fix
 from memgen.contract.stages import trains
 from memgen.contract.status import RUN_ENDED, RUN_LIVE, RUN_RESTARTABLE, RunStatus, StopMode
 
@@ -39,12 +40,25 @@ def _rarer(run: RunDetail) -> None:
         _delete_dialog(run)
 
 
+def fix_button(run_id: int) -> None:
+    """The way to a form that mends a run which running it once more would not."""
+    if st.button(
+        "Fix and continue", key="fix", icon=":material/build:", type="primary",
+        help="Opens its settings with those marked that the failure names. What mends it is a new run: one goes on "
+        "exactly only with the settings that it began with.",
+    ):  # fmt: skip
+        st.switch_page("app_pages/launch.py", query_params={"fix": str(run_id)})
+
+
 def _start_again(run: RunDetail) -> None:
+    is_to_be_fixed = run.status is RunStatus.FAILED and is_to_fix(run.config, run.failure)
+    if is_to_be_fixed:
+        fix_button(run.id)
     resumed = st.button(
         "Resume",
         key="resume",
         icon=":material/play_arrow:",
-        type="primary" if run.can_resume else "secondary",
+        type="primary" if run.can_resume and not is_to_be_fixed else "secondary",
         disabled=not run.can_resume,
         help=sentence(run.resume_reason) or None,
     )

@@ -5,7 +5,7 @@ import streamlit as st
 from backend.api.schemas import PipelineOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import sentence
-from dashboard.parts.run_actions import choose_stop_mode
+from dashboard.parts.run_actions import choose_stop_mode, fix_button
 from memgen.contract.stages import trains
 from memgen.contract.status import PipelineStatus, RunStatus
 
@@ -16,7 +16,10 @@ def pipeline_actions(pipeline: PipelineOut) -> None:
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", key="pipeline_actions"):
         if pipeline.status is PipelineStatus.RUNNING and st.button("Stop", key="stop", icon=":material/stop:"):
             _stop_dialog(pipeline)
-        _continue(pipeline)
+        broken = next((one.run for one in pipeline.steps if one.can_be_fixed), None)
+        if broken is not None:
+            fix_button(broken.id)
+        _continue(pipeline, is_first=broken is None)
         if st.button(
             "Compare",
             key="compare",
@@ -40,14 +43,14 @@ def finished_evaluations(pipeline: PipelineOut) -> list[int]:
     ]
 
 
-def _continue(pipeline: PipelineOut) -> None:
+def _continue(pipeline: PipelineOut, *, is_first: bool) -> None:
     if pipeline.status is PipelineStatus.SUCCEEDED:
         return
     clicked = st.button(
         "Continue",
         key="continue",
         icon=":material/play_arrow:",
-        type="primary" if pipeline.can_continue else "secondary",
+        type="primary" if pipeline.can_continue and is_first else "secondary",
         disabled=not pipeline.can_continue,
         help=sentence(pipeline.continue_reason) or None,
     )

@@ -24,9 +24,12 @@ def strip(pipeline: PipelineOut) -> None:
     with st.container(horizontal=True, key="strip", gap="xsmall"):
         for number, one in enumerate(pipeline.steps, start=1):
             _card(number, one)
+    labels: dict[str, list[str]] = {}
     for one in pipeline.steps:
         if text := step_text(one):
-            st.caption(f"**{escape_markdown(one.label)}:** {text}")
+            labels.setdefault(text, []).append(one.label)
+    for text, of in labels.items():  # what stops one step often stops those after it
+        st.markdown(f"**{escape_markdown(', '.join(of))}:** {text}")
 
 
 def _card(number: int, one: PipelineStepOut) -> None:

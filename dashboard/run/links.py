@@ -23,6 +23,12 @@ def run_links(run: RunDetail) -> None:
                 icon=":material/linear_scale:",
                 query_params={"pipeline": str(run.pipeline_id)},
             )
+        for words, other in (("mends", run.fixes_id), ("is mended by", run.fixed_by)):
+            if other is not None:
+                st.page_link(
+                    "app_pages/run.py", label=f"{words} run {other}", icon=":material/build:",
+                    query_params={"run": str(other)},
+                )  # fmt: skip
         lineage_link(run.id)
         if run.status is RunStatus.SUCCEEDED and not trains(run.stage):
             st.page_link(

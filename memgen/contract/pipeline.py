@@ -93,6 +93,8 @@ class PipelineSpec(BaseModel):
     """Steps to run; null runs all that are not reused and not optional."""
     reuse: dict[StepName, int] = Field(default_factory=dict)
     """Runs that have succeeded and stand for a step: their answers or checkpoints are taken as they are."""
+    fixes: int | None = Field(default=None, ge=1, le=2**63 - 1)
+    """Pipeline that failed and that this one mends."""
 
     @property
     def to_run(self) -> list[StepName]:

@@ -129,3 +129,60 @@ def test_sidebar_leads_from_a_run_to_an_address_without_it(tab: Tab) -> None:
     tab.visit("Launch")
     tab.press("what", "Weaver SFT")
     expect(tab.page).to_have_url(re.compile(r"/launch\?what=weaver_sft$"))
+
+
+def test_failed_run_is_mended_with_the_blamed_setting_in_focus(tab: Tab, house: tuple[Studio, str]) -> None:
+    studio, _ = house
+    studio.announce(slots=[SLOT | {"total_memory": 2**36}])
+    held = studio.claimed(max_completion_length=9)
+    failure = {
+        "code": "prompt_too_long", "message": "the longest prompt has at least 90 tokens",
+        "field": "max_prompt_length", "way_out": "Set max_prompt_length to more than 90.",
+    }  # fmt: skip
+    held.finish("failed", "invalid_config", failure=failure)
+    tab.page.goto(f"{tab.url}/run?run={held.run_id}")
+    tab.submit("fix", re.compile(rf"/launch\?fix={held.run_id}"))
+    expect(tab.key("config_max_prompt_length").locator("input")).to_be_focused()
+    expect(tab.key("launch_form")).to_contain_text("The failure names this setting")
+    tab.type("config_max_prompt_length", "2000")
+    tab.submit("launch", re.compile(r"/run\?run=\d+"))
+    expect(tab.page.get_by_role("link", name=f"mends run {held.run_id}")).to_be_visible()
+    expect(tab.page.get_by_role("heading", level=1)).to_be_focused()
+    tab.no_trace_of_an_error()
+
+
+def test_pipeline_that_failed_goes_on_as_another_and_shows_strip_results_and_warnings(
+    tab: Tab, house: tuple[Studio, str]
+) -> None:
+    studio, _ = house
+    made = studio.submit_pipeline(include=["base_eval", "weaver_sft", "weaver_eval"], evaluations={"num_questions": 6})
+    number = made["id"]
+    base, weaver = (step["run"]["id"] for step in made["steps"][:2])
+    studio.user("POST", f"/runs/{base}/priority", json={"priority": 1000})
+    held = studio.held()
+    held.answer(0, 1, 2)
+    held.answer(3, 4, 5, right=False)
+    held.say({"event": "warning", "code": "slow", "message": "the card is *slow*"})
+    studio.complete(held, result={"num_questions": 6, "accuracy": 0.5})
+    studio.user("POST", f"/runs/{weaver}/priority", json={"priority": 1000})
+    failure = {"code": "out_of_memory", "message": "no room", "way_out": "Launch it with a smaller batch_size."}
+    studio.held().finish("failed", "error", failure=failure)
+    studio.reconciler.round()
+    tab.page.goto(f"{tab.url}/pipeline?pipeline={number}")
+    expect(tab.key("step_base_eval")).to_contain_text("succeeded")
+    expect(tab.key("results")).to_contain_text("50.0 %")
+    expect(tab.key("results")).to_contain_text("18.8 to 81.2")
+    expect(tab.key("pipeline_warnings")).to_contain_text("The card is *slow*.")
+    tab.unfold("pipeline_settings")
+    expect(tab.key("pipeline_settings")).to_contain_text("Questions")
+    cards = [tab.key(f"step_{step['step']}").bounding_box() for step in made["steps"]]
+    assert len({card["y"] for card in cards if card is not None}) == 1  # side by side
+    tab.submit("fix", re.compile(r"/launch\?"))
+    expect(tab.key("weaver_sft_batch_size").locator("input")).to_be_focused()
+    tab.type("weaver_sft_batch_size", "2")
+    tab.submit("run_all", re.compile(r"/pipeline\?pipeline=\d+"))
+    expect(tab.page.get_by_role("link", name=f"mends pipeline {number}")).to_be_visible()
+    expect(tab.key("step_base_eval")).to_contain_text("reused")
+    newest = studio.client.pipelines().items[0]
+    assert (newest.spec["fixes"], newest.spec["reuse"]) == (number, {"base_eval": base})
+    tab.no_trace_of_an_error()

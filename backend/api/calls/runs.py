@@ -12,9 +12,11 @@ from memgen.contract.status import StopMode
 class RunCalls(Connection):
     """Runs: submitted, listed, moved, ended, and what they left."""
 
-    def submit(self, config: Mapping[str, Any], *, note: str = "", key: str | None = None) -> s.RunDetail:
-        """Submit a run. The same `key` and body never makes a second run."""
-        body = {"config": dict(config), "note": note}
+    def submit(
+        self, config: Mapping[str, Any], *, note: str = "", fixes: int | None = None, key: str | None = None
+    ) -> s.RunDetail:
+        """Submit a run, which may mend a failed one. The same `key` and body never makes a second run."""
+        body = {"config": dict(config), "note": note} | ({} if fixes is None else {"fixes": fixes})
         return self._post("/runs", s.RunDetail, body, key=key or uuid4().hex)
 
     def runs(

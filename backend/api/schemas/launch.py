@@ -115,3 +115,5 @@ class RunCreate(ApiRequest):
     """A run config: `stage` and the fields of `GET /schema/{stage}`."""
     note: str = Field(default="", max_length=NOTE_LENGTH)
     """A few words to find the run again."""
+    fixes: int | None = Field(default=None, ge=1, le=2**63 - 1)
+    """Failed run that this one mends; it starts from its beginning."""

@@ -29,6 +29,8 @@ class PipelineStepOut(ApiReply):
     """Of a finished evaluation its change against the pipeline's base; told of one pipeline alone, not in lists."""
     warnings: list[str] = Field(default_factory=list)
     """What its trainer warned of; told of one pipeline alone."""
+    can_be_fixed: bool = False
+    """Whether it failed for a reason that its config can mend; told of one pipeline alone."""
 
 
 class PipelineOut(ApiReply):
@@ -47,6 +49,8 @@ class PipelineOut(ApiReply):
     """What *continue* would do, or why there is nothing to continue."""
     spec: dict[str, Any]
     """What was asked for."""
+    fixed_by: int | None = None
+    """Newest pipeline that mends it; told of one pipeline alone."""
 
 
 class PipelineList(ApiReply):

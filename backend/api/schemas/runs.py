@@ -125,6 +125,10 @@ class RunDetail(RunOut):
     """An evaluation's scores by every version of the scorer that was used, the newest last."""
     parent_outside: bool = False
     """Whether the checkpoint that it starts from came from outside."""
+    fixes_id: int | None = None
+    """Failed run that it mends."""
+    fixed_by: int | None = None
+    """Newest run that mends it."""
     base_id: int | None = None
     """The base evaluation of its pipeline, where that has succeeded and the run is another evaluation."""
     warnings: list[str]

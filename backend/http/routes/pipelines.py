@@ -10,7 +10,7 @@ from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
 from backend.http.routes.parameters import Key, SortedCursor, sort_by
 from backend.http.routes.route import Route
-from backend.services import pipelines, preflight
+from backend.services import fixing, pipelines, preflight
 from backend.services.candidates import candidates as candidates_of
 from backend.services.idempotency import once, replayed
 from backend.store.models import Pipeline
@@ -28,6 +28,8 @@ def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.Pipeli
     """Submit a pipeline: all its runs are stored, and each starts once its parent's checkpoint is there."""
     configs = plan_pipeline(body)
     route, data = "POST /pipelines", body.model_dump(mode="json")
+    if body.fixes is None:  # a key of a version before belongs to a body without it
+        del data["fixes"]
     with context.database.read() as session:
         known = replayed(session, key, route, data, s.PipelineOut)
     if known is not None:
@@ -44,7 +46,8 @@ def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.Pipeli
         def make() -> s.PipelineOut:
             reused = pipelines.check_reuse(session, body, context.home)
             retries = context.settings.max_retries
-            pipeline = pipelines.submit(session, body, pinned, reused, at=context.clock(), retries=retries)
+            fixes = fixing.failed_steps(session, body)
+            pipeline = pipelines.submit(session, body, pinned, reused, at=context.clock(), retries=retries, fixes=fixes)
             return views.view(session, pipeline, around)
 
         reply = once(session, key, route, data, s.PipelineOut, make, at=context.clock())

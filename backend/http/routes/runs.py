@@ -13,6 +13,7 @@ from backend.services import runs, scoring
 from backend.services.checkpoints import check_files, check_parent, parent_of
 from backend.services.comparable import evaluation
 from backend.services.disk import size_of
+from backend.services.fixing import check_run
 from backend.services.idempotency import once, replayed
 from backend.services.preflight import check, pin_revision
 from backend.views import logs, reading, run_list, series, views
@@ -26,9 +27,11 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 @router.post("", status_code=status.HTTP_201_CREATED)
 def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDetail:
     """Submit a run. Stored first, then workers are told; a worker that is away finds it later."""
-    route = "POST /runs"
+    route, data = "POST /runs", body.model_dump()
+    if body.fixes is None:  # a key of a version before belongs to a body without it
+        del data["fixes"]
     with context.database.read() as session:
-        known = replayed(session, key, route, body.model_dump(), s.RunDetail)
+        known = replayed(session, key, route, data, s.RunDetail)
     if known is not None:
         return known
     config = parse_config(body.config)
@@ -43,14 +46,16 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
 
         def make() -> s.RunDetail:
             parent = parent_of(session, pinned)
+            if body.fixes is not None:
+                check_run(session, body.fixes, pinned.stage)
             run = runs.submit(
                 session, pinned, body.note, at=context.clock(), retries=context.settings.max_retries,
-                parent_id=parent.id if parent is not None else None,
+                parent_id=parent.id if parent is not None else None, fixes=body.fixes,
             )  # fmt: skip
             session.flush()
             return views.run_detail(session, run, around)
 
-        reply = once(session, key, route, body.model_dump(), s.RunDetail, make, at=context.clock())
+        reply = once(session, key, route, data, s.RunDetail, make, at=context.clock())
     context.doorbell.ring()
     return reply
 

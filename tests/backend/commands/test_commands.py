@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.api.client import Client
-from backend.commands import checkpoint_cli, cli, data_set_cli, pipeline_cli, pipeline_text, saved_cli
+from backend.commands import checkpoint_cli, cli, data_set_cli, fix_cli, pipeline_cli, pipeline_text, saved_cli
 from memgen.contract.alarms import find_rule
 from tests.backend.conftest import SLOT, Backend
 from tests.checkpoints import write_checkpoint
@@ -31,7 +31,7 @@ def command(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Command:
     def client() -> Client:
         return Client("http://127.0.0.1", backend.context.user_token, transport=httpx.MockTransport(forward))
 
-    for module in (cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli):
+    for module in (cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli):
         monkeypatch.setattr(module, "client", client)
 
     def run(*words: object, answer: str = "") -> tuple[int, str]:
@@ -341,3 +341,35 @@ def test_pipeline_is_shown_with_changes_and_warnings(
     assert code == 0, said
     assert "warning of Weaver SFT: the loss is flat" in said
     assert "+100.0 (" in said
+
+
+TOO_LONG = {
+    "code": "examples_too_long",
+    "message": "too long",
+    "field": "max_completion_length",
+    "way_out": "Raise it.",
+}
+
+
+def test_failed_run_is_mended_with_another_setting(backend: Backend, command: Command) -> None:
+    backend.started(note="mine").finish("failed", "invalid_config", failure=TOO_LONG)
+    code, said = command("fix", 1, "--set", "max_completion_length=48")
+    assert code == 0, said
+    assert "it mends run 1" in said
+    run = backend.run(2)
+    assert (run["fixes_id"], run["note"], run["config"]["max_completion_length"]) == (1, "mine", 48)
+    assert command("fix", 2, "--set", "seed=1")[0] == 2
+
+
+def test_step_of_a_pipeline_is_mended_and_the_rest_follows(backend: Backend, command: Command) -> None:
+    backend.submit_pipeline(steps={"weaver_sft": {"max_steps": 2}})
+    backend.work()
+    backend.work("failed", failure=TOO_LONG)
+    backend.reconciler.round()
+    code, said = command("fix", 2, "--set", "max_steps=4", "--note", "again")
+    assert code == 0, said
+    assert said.startswith("pipeline 2 mends pipeline 1: base_eval reused, weaver_sft")
+    spec = backend.get("/pipelines/2")["spec"]
+    assert (spec["fixes"], spec["note"], spec["steps"]["weaver_sft"]) == (1, "again", {"max_steps": 4})
+    code, said = command("fix", 2, "--set", "max_completion_length=48")
+    assert (code, "max_completion_length" in said) == (2, True)  # the base's answers were made under another length

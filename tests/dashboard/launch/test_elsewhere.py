@@ -42,6 +42,7 @@ SPECS = [
         shared={"preset": "HuggingFaceTB/SmolLM2-135M-Instruct"},
         steps={"weaver_sft": {"micro_batch_size": None}, "weaver_grpo": {"max_steps": 2}},
         include=["weaver_sft", "weaver_grpo", "weaver_eval"],
+        fixes=3,
         reuse={"base_eval": 1},
     ),
 ]
@@ -59,7 +60,8 @@ class Sent:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def submit(self, config: dict[str, Any], note: str = "") -> "Sent":
+    def submit(self, config: dict[str, Any], note: str = "", fixes: int | None = None) -> "Sent":
+        assert fixes in (None, 12)
         SENT.append((config, note))
         return self
 
@@ -98,8 +100,8 @@ def run_command(text: str) -> None:
 def test_texts_of_a_run_make_the_same_run(config: dict[str, Any], sent: list[tuple[Any, str]]) -> None:
     whole = parse_config(config)
     short = short_config(whole.model_dump(mode="json"))
-    body = {"config": short, "note": NOTE}
-    run_command(run_words(short, NOTE))
+    body = {"config": short, "note": NOTE, "fixes": 12}
+    run_command(run_words(short, NOTE, 12))
     exec(run_python(URL, body), {})
     words = words_of(curl_text(URL, "/runs", body))
     assert words[1] == f"{URL}/api/v1/runs"
@@ -119,7 +121,7 @@ def test_texts_of_a_pipeline_make_the_same_pipeline(spec: PipelineSpec, sent: li
     posted = PipelineSpec.model_validate_json(words[words.index("-d") + 1])
     for made in (sent[0][0], sent[1][0], posted):
         assert plan_pipeline(made) == plan_pipeline(spec)
-        assert (made.reuse, made.note, made.to_run) == (spec.reuse, spec.note, spec.to_run)
+        assert (made.reuse, made.note, made.to_run, made.fixes) == (spec.reuse, spec.note, spec.to_run, spec.fixes)
 
 
 def test_token_is_in_none_of_them_and_its_place_is_said(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
