@@ -19,7 +19,7 @@ from dashboard.parts.charts import (
     with_smooth,
 )
 from dashboard.parts.foreign_text import one_line
-from dashboard.parts.text import MISSING, as_utc
+from dashboard.parts.text import as_utc
 from memgen.contract.titles import title_of
 
 Band: TypeAlias = Literal["range", "deviation"]
@@ -46,13 +46,16 @@ def line_words(run: CurveRun, by: str) -> str:
         by: a key of `groupings`.
     """
     if by == EACH:
-        return one_line(", ".join([f"run {run.id}", *_settings(run, list(run.settings)[:MOST_SETTINGS])]))
+        # runs of several stages have few settings in common: their names tell them apart
+        apart = [run.title] if "stage" in run.settings else _settings(run, list(run.settings))[:MOST_SETTINGS]
+        return one_line(", ".join([f"run {run.id}", *apart]))
     names = [name for name in run.settings if name != SEED] if by == CONFIG else [by]
     return one_line(", ".join(_settings(run, names)) or "all runs")
 
 
 def _settings(run: CurveRun, names: Sequence[str]) -> list[str]:
-    return [f"{title_of(name)} {run.settings.get(name) or MISSING}" for name in names]
+    """In words, those that the run has."""
+    return [f"{title_of(name)} {run.settings[name]}" for name in names if run.settings.get(name)]
 
 
 def runs_frame(reply: CurvesOut, look: Look, by: str) -> pd.DataFrame:
