@@ -81,8 +81,13 @@ def test_killed_step_is_continued_without_doing_the_others_again(stack: RunningS
         assert lineage[ids["ltpo_eval"]].parent_id == fourth
         steps = client.metrics(fourth, name="train/loss").series[0].steps
         assert steps == list(range(1, 15))
-        second = client.run(fourth).attempts[1]
-        assert second.resumes == 1
+        trained = client.run(fourth)
+        assert trained.attempts[1].resumes == 1
+        rollouts = client.rollouts(fourth)
+        assert [(one.step, one.groups) for one in rollouts.steps] == [(step, 1) for step in steps]
+        assert len(rollouts.groups[0].completions) == 4
+        (alarm,) = (one for one in trained.alarms if one.code == "no_variance")  # the tiny base answers nothing right
+        assert alarm.attempt == 2, "the first had not done ten steps"
         compared = client.compare([ids[name] for name in ("base_eval", "weaver_eval", "trigger_eval", "ltpo_eval")])
         assert [one.setting for one in compared.items] == ["base", "weaver", "weaver+trigger", "weaver+trigger+ltpo"]
         assert all(one.num_questions == 6 for one in compared.items)
