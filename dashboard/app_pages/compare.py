@@ -1,4 +1,4 @@
-"""Compare: evaluations against a base on the same questions, `?runs=1,3,5&base=1&view=Answers`."""
+"""Compare: evaluations against a base on the same questions, `?runs=1,3,5&base=1&tab=Answers`."""
 
 import re
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from dashboard.parts.verdicts import VERDICTS
 from memgen.contract.titles import title_of
 
 ROW_PIXELS = 36
-VIEW = "view"
+TAB, TAB_KEY = "tab", "compare_tab"  # of the address, and of the widget
 _HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{5,}\b")
 WARNINGS_IN_SIGHT = 2
 
@@ -134,9 +134,9 @@ VIEWS: dict[str, Callable[[CompareOut], None]] = {
 
 def show_views(reply: CompareOut) -> None:
     """The tabs, of which the open one is drawn."""
-    start_from_url(VIEW, VIEWS)
-    st.session_state.setdefault(VIEW, "Results")
-    tabs = st.tabs(list(VIEWS), key=VIEW, on_change=keep_in_url(VIEW, default="Results"))
+    start_from_url(TAB_KEY, VIEWS, parameter=TAB)
+    st.session_state.setdefault(TAB_KEY, "Results")
+    tabs = st.tabs(list(VIEWS), key=TAB_KEY, on_change=keep_in_url(TAB_KEY, default="Results", parameter=TAB))
     for tab, draw in zip(tabs, VIEWS.values(), strict=True):
         if tab.open:
             with tab:

@@ -222,7 +222,7 @@ def test_tabs_of_a_comparison_stay_in_the_address_and_its_files_are_downloaded(t
     rows = [json.loads(line) for line in table.value.path().read_text().splitlines()]
     assert [(row["run_id"], row["verdict"]) for row in rows] == [(1, None), (3, "better")]
     tab.tab("Answers")
-    tab.page.wait_for_url(re.compile(r"view=Answers"))
+    tab.page.wait_for_url(re.compile(r"tab=Answers"))
     tab.press("pairs", "Fixed")
     tab.page.wait_for_url(re.compile(r"pairs=fixed"))
     tab.page.reload()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from memgen.contract.answers import read_answers
+from memgen.contract.machine_metrics import MEMORY
 from memgen.contract.manifest import read_manifest
 from memgen.contract.rundir import RunDir
 from tests.checkpoints import write_checkpoint
@@ -96,6 +97,7 @@ def test_run_leaves_a_whole_folder_and_refuses_to_write_over_it(config_file: Pat
     assert {path.name for path in out.iterdir()} == {
         "config.json", "environment.json", "events.jsonl", "evaluate", "result.json",
     }  # fmt: skip
+    assert MEMORY in RunDir(out).events.read_text(), "what the run tells of its machine"
     before = RunDir(out).answers.read_bytes()
 
     again = memgen("run", str(config_file), "--out", str(out))

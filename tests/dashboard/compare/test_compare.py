@@ -216,7 +216,7 @@ def test_refusal_is_shown_as_the_backend_words_it(studio: Studio) -> None:
 
 
 def test_texts_of_both_evaluations_stand_side_by_side_as_plain_text(three: Studio) -> None:
-    app = open_page("compare", runs="2,3,4", view="Answers")
+    app = open_page("compare", runs="2,3,4", tab="Answers")
     assert [code.value for code in app.code][:3] == ["▶⟦**four**⟧", "▶⟦$three$⟧", "#### 3"]
     assert next(text.value for text in app.text) == "How *many*?"
     assert "Question 1**" in shown(app)
@@ -224,7 +224,7 @@ def test_texts_of_both_evaluations_stand_side_by_side_as_plain_text(three: Studi
 
 
 def test_pairs_follow_the_filter_and_the_two_chosen(three: Studio) -> None:
-    app = open_page("compare", runs="2,3,4", view="Answers", pairs="broken", after="4")
+    app = open_page("compare", runs="2,3,4", tab="Answers", pairs="broken", after="4")
     assert "No question matches" in shown(app)
     asked = three.wire.query("/compare/answers")
     assert (asked["after"], asked["show"]) == ("4", "broken")
@@ -237,7 +237,7 @@ def test_pair_that_is_fixed_without_a_box_says_so(studio: Studio) -> None:
     studio.evaluated(False)
     loose = {0: {"metrics": {"accuracy": 1.0, "format_ok": 0.0}}}
     studio.evaluated(True, answers=loose, setting="weaver", checkpoint=weaver)
-    app = open_page("compare", runs="2,3", view="Answers", pairs="without_box")
+    app = open_page("compare", runs="2,3", tab="Answers", pairs="without_box")
     assert "only without a box" in shown(app)
     assert studio.wire.query("/compare/answers")["show"] == "without_box"
     assert "1 of the fixed and 0 of the broken had their right answer without a box" in said(app)
@@ -272,7 +272,7 @@ def test_offer_to_rescore_does_nothing_once_others_have_done_it(studio: Studio) 
 def test_insertions_are_fetched_when_their_tab_is_open(three: Studio) -> None:
     app = open_page("compare", runs="2,3,4")
     assert "GET /compare/insertions" not in three.wire.paths()
-    app = open_page("compare", runs="2,3,4", view="Insertions")
+    app = open_page("compare", runs="2,3,4", tab="Insertions")
     assert three.wire.query("/compare/insertions") == {"before": "2", "after": "3"}
     assert app.dataframe[-1].value["n"].tolist() == [59, 20, 1]
     app.selectbox(key="after").select("4").run()
@@ -280,7 +280,7 @@ def test_insertions_are_fetched_when_their_tab_is_open(three: Studio) -> None:
 
 
 def test_tab_of_the_address_is_open_and_shows_what_differs(three: Studio) -> None:
-    app = open_page("compare", runs="2,3,4", view="Settings that differ")
+    app = open_page("compare", runs="2,3,4", tab="Settings that differ")
     assert [tab.label for tab in app.tabs] == ["Results", "Answers", "Insertions", "Settings that differ", "Curves"]
     frame = app.dataframe[0].value
     assert list(frame.columns) == ["field", "base, run 2", "weaver, run 3", "weaver+random, run 4"]
@@ -296,7 +296,7 @@ def test_curves_of_the_compared_are_drawn_in_their_tab(three: Studio) -> None:
         held.say(*metric("eval/accuracy", 0.5, 1.0))
         held.answer(0)
         three.complete(held, result={"num_questions": 1, "accuracy": 1.0}, environment=ENVIRONMENT)
-    app = open_page("compare", runs="5,6", view="Curves")
+    app = open_page("compare", runs="5,6", tab="Curves")
     assert three.wire.query("/curves")["runs"] == "5,6"
     assert app.selectbox(key="compare_metric").value == "eval/accuracy"
     assert len(app.get("vega_lite_chart")) == 2  # of the changes, and the curves
@@ -306,7 +306,7 @@ def test_curves_of_the_compared_are_drawn_in_their_tab(three: Studio) -> None:
     ("view", "own"), [("Results", []), ("Answers", ["GET /compare/answers"]), ("Curves", ["GET /curves"])]
 )
 def test_rerun_of_a_comparison_sends_at_most_three_requests(three: Studio, view: str, own: list[str]) -> None:
-    app = open_page("compare", runs="2,3,4", view=view)
+    app = open_page("compare", runs="2,3,4", tab=view)
     three.wire.asked.clear()
     app.run()
     assert set(three.wire.paths()) <= {"GET /compare", "GET /health", *own}
