@@ -4,6 +4,7 @@ The scripts are fixed texts of our own; nothing foreign is ever part of one.
 """
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 _WANTED, _FIELD = "focus_wanted", "focus_field"
 # what is to have the focus may be drawn a moment later than this
@@ -29,8 +30,9 @@ def ask_for_title() -> None:
 
 def give_to_title() -> None:
     """Give the focus to the page's title, if that was asked for."""
+    place = _place()
     if st.session_state.pop(_WANTED, False):
-        _give(*TITLE)
+        _give(place, *TITLE)
 
 
 def ask_for_field(key: str) -> None:
@@ -40,11 +42,16 @@ def ask_for_field(key: str) -> None:
 
 def give_to_field() -> None:
     """Give the focus to a widget, if that was asked for."""
-    key = st.session_state.pop(_FIELD, "")
+    place, key = _place(), st.session_state.pop(_FIELD, "")
     if key.isidentifier():
-        _give(f".st-key-{key} :is(input, [role=combobox], [role=radio], [role=switch])", "false")
+        _give(place, f".st-key-{key} :is(input, [role=combobox], [role=radio], [role=switch])", "false")
 
 
-def _give(selector: str, prevent_scroll: str) -> None:
+def _place() -> DeltaGenerator:
+    """Always drawn: what stands below would else move up with the next run, and be there twice for a moment."""
+    return st.container(key="focus")
+
+
+def _give(place: DeltaGenerator, selector: str, prevent_scroll: str) -> None:
     text = _SCRIPT.replace("SELECTOR", selector).replace("SCROLL", prevent_scroll)
-    st.html(text, unsafe_allow_javascript=True)
+    place.html(text, unsafe_allow_javascript=True)
