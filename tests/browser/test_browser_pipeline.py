@@ -64,8 +64,9 @@ def test_run_all_to_the_comparison(stack: RunningStack, page: Page) -> None:
     expect(studio.key("verdicts")).to_contain_text("weaver (weaver_sft + weaver_grpo)")
     expect(studio.key("verdicts")).to_contain_text("weaver+trigger+ltpo")
     expect(page.locator("[data-testid=stVegaLiteChart]")).to_have_count(2)
+    studio.tab("Answers")
     expect(studio.key("pair_0")).to_contain_text("Reference solution")
-    studio.key("insertions").locator("summary").click()
+    studio.tab("Insertions")
     expect(page.get_by_role("region", name="Right answers of both evaluations")).to_be_visible()
     studio.no_trace_of_an_error()
 
