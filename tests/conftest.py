@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import signal
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY = "tiny/qwen2-242k"
+
+
+def pytest_configure() -> None:
+    """Listen to Ctrl-C even where the tests run in the background of a shell, which lets its children ignore it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
