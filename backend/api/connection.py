@@ -131,8 +131,6 @@ class Connection:
     def _send(self, method: str, path: str, *, stream: bool = False, **arguments: Any) -> httpx.Response:
         for again in reversed(range(TRIES)):
             response = self._ask(method, path, stream=stream, **arguments)
-            if response.is_error:
-                response.read()
             if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or not again:
                 break
             self._sleep(_come_again(response))  # it was refused before anything was done, so it may be sent again
@@ -144,7 +142,10 @@ class Connection:
 
     def _ask(self, method: str, path: str, *, stream: bool, **arguments: Any) -> httpx.Response:
         try:
-            return self._http.send(self._http.build_request(method, path, **arguments), stream=stream)
+            response = self._http.send(self._http.build_request(method, path, **arguments), stream=stream)
+            if response.is_error:  # its problem is wanted
+                response.read()
+            return response
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(self.url, type(error).__name__) from error
         except ValueError as error:  # a number that is none, half of a surrogate pair

@@ -334,18 +334,18 @@ def test_strange_server_at_the_backends_address_ends_no_trainer(
         f"answer(0)\nwhile not os.path.exists({str(own_is_back)!r}):\n    time.sleep(0.01)\nanswer(1)\nfinish()\n"
     )
     run_id = submit(house, tiny_config)
-    real, asked = httpx.Client.request, itertools.count()
+    real, asked = httpx.Client.send, itertools.count()
 
-    def request(self: httpx.Client, method: str, url: str, **arguments: object) -> httpx.Response:
-        if "/attempts/" in url:
+    def send(self: httpx.Client, request: httpx.Request, **arguments: object) -> httpx.Response:
+        if "/attempts/" in request.url.path:
             number = next(asked)
             if 2 < number < 6:
-                return httpx.Response(401, json={"code": "wrong_token"}, request=httpx.Request(method, "http://other"))
+                return httpx.Response(401, json={"code": "wrong_token"}, request=request)
             if number == 6:
                 own_is_back.touch()
-        return real(self, method, url, **arguments)  # type: ignore[arg-type]
+        return real(self, request, **arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(httpx.Client, "request", request)
+    monkeypatch.setattr(httpx.Client, "send", send)
     assert work(house) == EXIT_WORKED
     run = house.user.run(run_id)
     assert (run.status, run.num_attempts) == (RunStatus.SUCCEEDED, 1)
