@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, TimeoutError, expect
 
 from tests.backend.conftest import SLOT
 from tests.browser.populated import populated
+from tests.browser.studio import TAKEN_MS, TRIES
 from tests.browser.studio import Studio as Tab
 from tests.dashboard.studio import Studio
 
@@ -78,8 +80,14 @@ def test_launch_is_copied_by_a_click(tab: Tab) -> None:
     tab.type("config_max_steps", "7")
     tab.unfold("elsewhere")
     code = tab.key("elsewhere").get_by_test_id("stCode").first
-    code.hover()
-    code.get_by_role("button", name="Copy to clipboard").click()
+    expect(code).to_contain_text("--set max_steps=7")
+    tab.settled()
+    for _ in range(TRIES):  # the button is there while the mouse is over the text
+        tab.page.mouse.move(0, 0)
+        code.hover()
+        with suppress(TimeoutError):
+            code.get_by_role("button", name="Copy to clipboard").click(timeout=TAKEN_MS)
+            break
     copied = str(tab.page.evaluate("navigator.clipboard.readText()"))
     assert copied.startswith("memgen-studio launch")
     assert "--set max_steps=7" in copied

@@ -64,7 +64,7 @@ def test_launch_to_answers_through_restarts_of_everything(stack: RunningStack, p
     wait_until(lambda: log.inner_text().count("wordproblems:") > before, 30, "growth of the log")
 
     studio.tab("Metrics")
-    chart = page.locator("[data-testid=stVegaLiteChart]")
+    chart = page.locator("[data-testid=stVegaLiteChart][aria-label*='eval/accuracy']")
     expect(chart).to_be_visible()
     drawn = chart.screenshot()
     points = curve_points(stack, run_id)
@@ -72,7 +72,7 @@ def test_launch_to_answers_through_restarts_of_everything(stack: RunningStack, p
 
     page.reload()
     expect(studio.key("run_title")).to_contain_text("running")
-    expect(page.locator("[data-testid=stVegaLiteChart]")).to_be_visible()
+    expect(page.locator("[data-testid=stVegaLiteChart][aria-label*='eval/accuracy']")).to_be_visible()
 
     for service in ("dashboard", "worker", "backend"):
         stack.kill_service(service)
