@@ -101,6 +101,7 @@ def launch(studio: Studio, what: str, typed: dict[str, str], chosen: dict[str, s
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.long
 def test_controls_are_trained_and_evaluated_and_stand_beside_the_base(stack: RunningStack, page: Page) -> None:
     with stack.client() as client:
         weaver = client.submit(
