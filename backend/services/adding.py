@@ -3,6 +3,7 @@
 Files are looked at, hashed and converted in no transaction; a checkpoint's folder and its rows then appear together.
 """
 
+import errno
 import importlib.util
 import os
 import re
@@ -10,6 +11,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ from memgen.contract.problem import Problem
 from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_DONE, added_checkpoints_dir, added_dir, write_json
 
 PATIENCE = 600.0  # seconds that a conversion may take
+STALE_SECONDS = 3600.0  # after which an addition that was not ended never will be
 AUTHORS, OLDER = "projs.bin", "projections.pt"
 """A file that only a checkpoint of the authors' layout has, and one of the older layout."""
 LAYOUTS = f"a folder with {MANIFEST} (ours), {AUTHORS} (the authors') or {OLDER} (the older one)"
@@ -66,6 +69,7 @@ def looked_at(files: Sequence[CheckpointFile], preset: str | None, home: Path) -
     """
     place = added_checkpoints_dir(home)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _sweep(place)
     work = place / f"{_WORK}{secrets.token_hex(8)}"
     work.mkdir(mode=0o700)
     try:
@@ -75,6 +79,14 @@ def looked_at(files: Sequence[CheckpointFile], preset: str | None, home: Path) -
         yield _look(folder, preset, work / "kept")
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _sweep(place: Path) -> None:
+    """Remove what a backend that was killed left of an addition."""
+    for left in place.glob(f"{_WORK}*"):
+        with suppress(OSError):  # gone meanwhile
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _lay_out(files: Sequence[CheckpointFile], folder: Path, home: Path) -> None:
@@ -93,12 +105,25 @@ def _lay_out(files: Sequence[CheckpointFile], folder: Path, home: Path) -> None:
         source, _ = received(home, file.upload)
         try:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.link(source, target)
+            _put(source, target)
         except (FileExistsError, NotADirectoryError):
             raise BadInput(
                 "file_named_twice", "two files have this path, or one is a folder of another", field="files",
                 value=str(path), way_out="Send each file of the folder once.",
             ) from None  # fmt: skip
+
+
+def _put(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with (
+            target.open("xb") as copy,
+            source.open("rb") as file,
+        ):  # on another disk
+            shutil.copyfileobj(file, copy)
 
 
 def _converted(came: Path, preset: str | None, out: Path) -> Path:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from backend.api.schemas import CheckpointOut
 from dashboard.parts import api
-from dashboard.parts.checkpoint import checkpoint_facts, next_from
+from dashboard.parts.checkpoint import checkpoint_facts, launch_links
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.link_row import link_row
 from dashboard.parts.text import size
@@ -17,13 +17,7 @@ def show_outside(checkpoint: CheckpointOut) -> None:
         if checkpoint.note:
             st.write(escape_markdown(checkpoint.note))
         with link_row("outside"):
-            for one in next_from(checkpoint):
-                st.page_link(
-                    "app_pages/launch.py",
-                    label=one.label,
-                    icon=f":material/{one.icon}:",
-                    query_params={"what": one.form, "checkpoint": str(checkpoint.id)},
-                )
+            launch_links(checkpoint)
             st.page_link(
                 "app_pages/lineage.py",
                 label="Lineage",

@@ -38,6 +38,17 @@ def next_from(checkpoint: CheckpointOut) -> Sequence[Next]:
     return stage.next if stage is not None else next_of(checkpoint.kind or "", checkpoint.trained)
 
 
+def launch_links(checkpoint: CheckpointOut) -> None:
+    """Links to what can be launched from it."""
+    for one in next_from(checkpoint):
+        st.page_link(
+            "app_pages/launch.py",
+            label=one.label,
+            icon=f":material/{one.icon}:",
+            query_params={"what": one.form, "checkpoint": str(checkpoint.id)},
+        )
+
+
 def checkpoint_facts(checkpoint: CheckpointOut) -> None:
     """What it is, why it can't be used, its folder and its files."""
     if checkpoint.reason:

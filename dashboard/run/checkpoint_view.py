@@ -1,10 +1,8 @@
 """What a finished training left, and what can be done with it."""
 
-import streamlit as st
-
 from backend.api.schemas import CheckpointOut, RunDetail
 from dashboard.parts import api
-from dashboard.parts.checkpoint import checkpoint_facts, next_from, origin_link
+from dashboard.parts.checkpoint import checkpoint_facts, launch_links, origin_link
 from dashboard.parts.link_row import link_row
 from dashboard.run.links import lineage_link
 
@@ -20,13 +18,7 @@ def checkpoint_view(run: RunDetail) -> None:
 def next_links(checkpoint: CheckpointOut) -> None:
     """What can be launched from the checkpoint, and its descent."""
     with link_row("checkpoint"):
-        for one in next_from(checkpoint):
-            st.page_link(
-                "app_pages/launch.py",
-                label=one.label,
-                icon=f":material/{one.icon}:",
-                query_params={"what": one.form, "checkpoint": str(checkpoint.id)},
-            )
+        launch_links(checkpoint)
         if checkpoint.parent_id is not None:
             origin_link("Its parent, the", checkpoint.parent_id, outside=checkpoint.parent_outside)
         lineage_link(checkpoint.id)

@@ -1,8 +1,11 @@
 """Checkpoints from outside: added, used as parents, named in lineage, deleted; what is wrong with them is said."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -242,3 +245,19 @@ def test_number_is_given_once_whatever_lies_in_the_folders(backend: Backend, wea
     )  # fmt: skip
     assert added(again, weaver) == 9
     assert again.get("/checkpoints/9")["usable"]
+
+
+def test_homes_folders_may_lie_on_several_disks_and_a_killed_addition_is_swept_away(
+    backend: Backend, weaver: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_disk(*_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    place = added_checkpoints_dir(backend.home)
+    for name, age in ((".adding-old", 7200), (".adding-new", 0)):
+        (place / name).mkdir(parents=True)
+        os.utime(place / name, (time.time() - age,) * 2)
+    monkeypatch.setattr(adding.os, "link", other_disk)
+    number = added(backend, weaver)
+    assert backend.get(f"/checkpoints/{number}")["usable"]
+    assert {path.name for path in place.iterdir()} == {".adding-new", str(number)}
