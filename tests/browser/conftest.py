@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.studio import Studio as Tab
+from tests.dashboard.studio import Studio
+
 WAIT_MS = 30_000
 expect.set_options(timeout=WAIT_MS)
 
@@ -30,3 +33,13 @@ def page(browser: Browser) -> Iterator[Page]:
     tab = context.new_page()
     yield tab
     context.close()
+
+
+@pytest.fixture
+def tab(house: tuple[Studio, str], page: Page) -> Tab:
+    """The dashboard of the module's `house`, which a user has logged into."""
+    studio, url = house
+    opened = Tab(page, url)
+    opened.log_in(studio.context.user_token)
+    opened.settled()
+    return opened

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from playwright.sync_api import Page, TimeoutError, expect
+from playwright.sync_api import TimeoutError, expect
 
 from tests.backend.conftest import SLOT
 from tests.browser.populated import populated
@@ -26,15 +26,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Studio, st
             studio.trained()
             studio.claimed()
             yield studio, url
-
-
-@pytest.fixture
-def tab(house: tuple[Studio, str], page: Page) -> Tab:
-    studio, url = house
-    opened = Tab(page, url)
-    opened.log_in(studio.context.user_token)
-    opened.settled()
-    return opened
 
 
 def in_view(tab: Tab, key: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, expect
 
 from dashboard.run.runs_table import COLUMNS
 from tests.browser.populated import populated
@@ -37,15 +37,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Studio, st
             studio.claimed(**SFT).say(*metric("train/loss", 2.0, 1.0), progress(2, 8))
             studio.many(3)
             yield studio, url
-
-
-@pytest.fixture
-def tab(house: tuple[Studio, str], page: Page) -> Tab:
-    studio, url = house
-    opened = Tab(page, url)
-    opened.log_in(studio.context.user_token)
-    opened.settled()
-    return opened
 
 
 def go(tab: Tab, name: str) -> None:
