@@ -31,7 +31,7 @@ def soak(house: House, seed: int) -> str:
 
     def all_ended() -> bool:
         nonlocal next_fault
-        statuses = _tend(house)
+        statuses = _tend(house, runs)
         if time.monotonic() >= next_fault:
             fault = random.choice(FAULTS)
             with suppress(ApiError, Unreachable, ProcessLookupError, LookupError):  # nothing there to harm
@@ -53,23 +53,25 @@ def soak(house: House, seed: int) -> str:
     return f"{RUNS} runs in {attempts} attempts, {len(cancelled)} cancelled; faults: {faults}"
 
 
-def _tend(house: House) -> dict[int, RunStatus]:
-    """Statuses of all runs; those that failed are resumed, or begun again where nothing was saved, as a user would."""
+def _tend(house: House, ids: list[int]) -> dict[int, RunStatus]:
+    """Statuses of the runs `ids`; those that failed are resumed, or begun again where nothing was saved, as a user
+    would. Runs of other faults in the same house are left alone: some of them fail each time they are begun."""
     with suppress(Unreachable, ApiError), house.client() as client:
-        runs, cursor = [], None
+        statuses: dict[int, RunStatus] = {}
+        cursor = None
         while True:
             page = client.runs(limit=100, cursor=cursor)
-            runs += page.items
+            statuses |= {run.id: RunStatus(run.status) for run in page.items if run.id in ids}
             cursor = page.next_cursor
             if cursor is None:
                 break
-        for run in runs:
-            if run.status == RunStatus.FAILED:
+        for run_id in ids:
+            if statuses[run_id] == RunStatus.FAILED:
                 try:
-                    client.resume(run.id)
+                    client.resume(run_id)
                 except ApiError:
-                    client.retry(run.id)
-        return {run.id: RunStatus(run.status) for run in runs}
+                    client.retry(run_id)
+        return statuses
     return {}
 
 
