@@ -15,6 +15,7 @@ from backend.api.client import Client
 from backend.api.schemas import RunDetail
 from memgen.contract.status import RUN_ENDED, RunStatus
 from tests.ports import free_port
+from tests.warm_trainer import warm_trainer
 
 
 def wait_until(condition: Callable[[], object], seconds: float, what: str, *, pause: float = 0.05) -> None:
@@ -66,7 +67,9 @@ class RunningStack:
             "MEMGEN_RETRY_PAUSE_SECONDS": "0",
             "MEMGEN_ANNOUNCE_SECONDS": "2",
             "MEMGEN_POLL_SECONDS": "0.2",
-            "MEMGEN_TRAINER": f"{python} -m tests.slow_trainer",
+            "MEMGEN_TRAINER": warm_trainer("tests.slow_trainer")
+            if python == sys.executable
+            else f"{python} -m tests.slow_trainer",
             **settings,
         }
         self.output = home.parent / f"{home.name}-up.txt"

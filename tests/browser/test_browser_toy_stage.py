@@ -25,7 +25,12 @@ GUESS = {"stage": "guess", "preset": TINY, "data": "wordproblems", "num_question
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, presets_file: Path) -> Iterator[RunningStack]:
-    running = RunningStack(tmp_path_factory.mktemp("toy") / "home", presets_file, PYTHONPATH=PATH)
+    running = RunningStack(
+        tmp_path_factory.mktemp("toy") / "home",
+        presets_file,
+        PYTHONPATH=PATH,
+        MEMGEN_TRAINER=f"{sys.executable} -m memgen",
+    )
     running.up()
     yield running
     running.close()

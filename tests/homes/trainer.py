@@ -5,16 +5,17 @@ from pathlib import Path
 
 from memgen.contract.presets import Preset
 from memgen.model import fetch
+from tests import slow_trainer
 from tests.homes.home import BASE
 
-whole = fetch._from_folder
 
+def main() -> None:
+    """Run `memgen` with the name of then."""
+    whole = fetch._from_folder
 
-def as_it_was(folder: Path, preset: Preset) -> fetch.LocalModel:
-    """The same weights under their name of then."""
-    return replace(whole(folder, preset), identity=BASE)
+    def as_it_was(folder: Path, preset: Preset) -> fetch.LocalModel:
+        """The same weights under their name of then."""
+        return replace(whole(folder, preset), identity=BASE)
 
-
-fetch._from_folder = as_it_was
-
-import tests.slow_trainer  # noqa: E402, F401  (it runs where it is imported)
+    fetch._from_folder = as_it_was
+    slow_trainer.main()

@@ -1,6 +1,5 @@
 """A home of the version before under the whole service: what was stopped goes on, and its checkpoints have children."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from memgen.contract.status import RunStatus, StopMode
 from tests.conftest import TINY
 from tests.homes.home import ANSWERING, QUEUED, TRAINING, unpack
 from tests.running_stack import RunningStack
+from tests.warm_trainer import warm_trainer
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def upgraded(tmp_path: Path, presets_file: Path) -> Iterator[RunningStack]:
     home = tmp_path / "home"
     home.mkdir()
     unpack(home)
-    made = RunningStack(home, presets_file, MEMGEN_TRAINER=f"{sys.executable} -m tests.homes.trainer")
+    made = RunningStack(home, presets_file, MEMGEN_TRAINER=warm_trainer("tests.homes.trainer"))
     made.up()
     yield made
     made.close()

@@ -1,0 +1,16 @@
+"""A trainer that tells what it was given, or its process id, and then sleeps."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    """Tell and, if asked to, sleep."""
+    word, *more = sys.argv[1:]
+    if word == "tell":
+        sys.stdout.write("\n".join([*more, os.environ["COLOUR"], str(Path.cwd())]))
+        return
+    sys.stdout.write(f"{os.getpid()}\n")
+    time.sleep(600)
