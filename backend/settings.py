@@ -9,7 +9,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from backend.serving.hosts import AllowedHosts, allowed_hosts, proxy_addresses
-from backend.serving.variables import Host, Pause, Port, RedisVariables, Seconds, Token, Url, read_token, url_of
+from backend.serving.notification_variables import NotificationVariables
+from backend.serving.variables import Host, Pause, Port, Seconds, Token, Url, read_token, url_of
 from memgen.contract.data_sets.folders import data_folders
 from memgen.contract.errors import BadInput
 from memgen.contract.home import group_id, look_into_home, open_home
@@ -23,7 +24,7 @@ def _check_group(name: str) -> str:
     return name
 
 
-class Settings(RedisVariables):
+class Settings(NotificationVariables):
     """Where the backend lives and how patient it is."""
 
     host: Host = "127.0.0.1"

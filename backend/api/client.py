@@ -5,6 +5,7 @@ from backend.api.calls.compare import CompareCalls
 from backend.api.calls.data_sets import DataSetCalls
 from backend.api.calls.house import HouseCalls
 from backend.api.calls.launch import LaunchCalls
+from backend.api.calls.notifications import NotificationCalls
 from backend.api.calls.pipelines import PipelineCalls
 from backend.api.calls.runs import RunCalls
 from backend.api.calls.saved_launches import SavedLaunchCalls
@@ -23,6 +24,7 @@ class Client(
     PipelineCalls,
     CompareCalls,
     HouseCalls,
+    NotificationCalls,
     WorkCalls,
 ):
     """All calls to one backend with one token, over one `Connection`, whose arguments it takes."""

@@ -13,7 +13,7 @@ import typer
 
 from backend.api.client import Client
 from backend.api.schemas.bulk import MOST_AT_ONCE
-from backend.commands import checkpoint_cli, data_set_cli, fix_cli, pipeline_cli, saved_cli
+from backend.commands import checkpoint_cli, data_set_cli, fix_cli, notification_cli, pipeline_cli, saved_cli
 from backend.commands.many_runs import delete_many, say_of_many
 from backend.commands.saved_settings import config_of
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table, shown
@@ -36,6 +36,7 @@ checkpoint_cli.install(app)
 data_set_cli.install(app)
 saved_cli.install(app)
 fix_cli.install(app)
+notification_cli.install(app)
 RunId = Annotated[int, typer.Argument(help="Number of the run.")]
 RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help=f"Numbers of up to {MOST_AT_ONCE} runs.")]
 

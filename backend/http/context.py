@@ -9,6 +9,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from backend.http.wrong_tokens import WrongTokens
+from backend.notifying.notifier import Notifier
+from backend.services.channel_addresses import ChannelAddresses
 from backend.services.claim import Patience
 from backend.services.deletion import Deleter
 from backend.services.disk import SpareDisk
@@ -32,6 +34,8 @@ class Context:
     doorbell: Doorbell
     publisher: Publisher
     reconciler: Reconciler
+    notifier: Notifier
+    addresses: ChannelAddresses
     user_token: str
     worker_token: str
     instance: str

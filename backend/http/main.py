@@ -25,13 +25,17 @@ from backend.http.routes import (
     data_sets,
     house,
     launch,
+    notifications,
     pipelines,
     runs,
     saved_launches,
     worker,
 )
+from backend.notifying.notifier import Notifier
+from backend.services.channel_addresses import ChannelAddresses
 from backend.services.disk import SpareDisk
 from backend.services.enqueue import Doorbell
+from backend.services.gains import Gains
 from backend.services.outputs import Publisher
 from backend.services.reconcile import Reconciler
 from backend.services.runs import largest_used_id, skip_ids
@@ -64,6 +68,8 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
     doorbell = Doorbell(settings.redis_url)
     disk = SpareDisk(settings.home)
     reconciler = Reconciler(database, settings, disk, publisher, lambda: _ignore(doorbell.ring()), clock=clock)
+    gains, addresses = Gains(), ChannelAddresses(settings.home)
+    notifier = Notifier(database, settings, addresses, gains, clock=clock)
     context = Context(
         settings=settings,
         database=database,
@@ -71,6 +77,9 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
         doorbell=doorbell,
         publisher=publisher,
         reconciler=reconciler,
+        notifier=notifier,
+        addresses=addresses,
+        gains=gains,
         user_token=settings.user_token(),
         worker_token=settings.workers_token(),
         instance=settings.instance(),
@@ -80,7 +89,9 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reconciler.start()
+        notifier.start()
         yield
+        notifier.stop()
         reconciler.stop()
         doorbell.close()
         database.close()
@@ -102,7 +113,20 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
     app.add_middleware(Doors, guard=Guard(context), pace=pace or Pace(), upload=settings.upload_bytes)
     app.add_middleware(Identity, instance=context.instance)
     app.add_middleware(KnownHost, hosts=settings.hosts())
-    rooms = (launch, saved_launches, data_sets, runs, bulk, pipelines, chain, compare, curves, house, worker)
+    rooms = (
+        launch,
+        saved_launches,
+        data_sets,
+        runs,
+        bulk,
+        pipelines,
+        chain,
+        compare,
+        curves,
+        notifications,
+        house,
+        worker,
+    )
     for module in rooms:
         app.include_router(module.router, prefix="/api/v1")
 

@@ -351,6 +351,7 @@ def _backend_environment(settings: Settings) -> dict[str, str]:
         "MEMGEN_PORT": str(settings.port),
         "MEMGEN_TOKEN": settings.user_token(),
         "MEMGEN_WORKER_TOKEN": settings.workers_token(),
+        **({"MEMGEN_SMTP_PASSWORD": settings.smtp_password} if settings.smtp_password else {}),
     }
 
 

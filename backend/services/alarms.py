@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import Session, col, select
 
-from backend.services import lifecycle
+from backend.services import lifecycle, notices
 from backend.store.models import Alarm, Attempt, Metric, Run
 from memgen.contract import alarms as fired
 from memgen.contract.alarms import NEWEST, SECONDS, STALLED, find_rule, stall_fact, stalled_after
@@ -14,8 +14,13 @@ from memgen.contract.status import ATTEMPT_ENDED, AttemptStatus
 MOST_POINTS = 100_000  # of an attempt that are looked at after its end
 
 
-def raise_alarm(session: Session, attempt: Attempt, code: str, step: int, fact: str, *, at: float, actor: str) -> None:
-    """Store an alarm of an attempt, and say it in the run's history; one that is there already changes nothing."""
+def raise_alarm(
+    session: Session, attempt: Attempt, code: str, step: int, fact: str, *, at: float, actor: str, is_news: bool = True
+) -> None:
+    """Store an alarm of an attempt, say it in the run's history, and tell of it where it is news.
+
+    One that is there already changes nothing.
+    """
     values = {"run_id": attempt.run_id, "attempt": attempt.number, "code": code, "step": step, "fact": fact, "time": at}
     done = session.execute(insert(Alarm).values(**values).on_conflict_do_nothing())
     if not done.rowcount:  # type: ignore[attr-defined]
@@ -23,6 +28,8 @@ def raise_alarm(session: Session, attempt: Attempt, code: str, step: int, fact: 
     rule, run = find_rule(code), session.get_one(Run, attempt.run_id)
     detail = f"{rule.title if rule is not None else code}: {fact}"
     lifecycle.note(session, run, "alarm", None, None, actor=actor, at=at, detail=detail, attempt=attempt.number)
+    if is_news:
+        notices.alarm_raised(session, run, code, step, fact, at=at)
 
 
 def alarms_of(session: Session, run_ids: Sequence[int]) -> Mapping[int, list[Alarm]]:
@@ -65,7 +72,9 @@ def store_found(session: Session, attempt_id: int, found: Sequence[tuple[float, 
     if attempt is None:  # deleted meanwhile
         return
     for time, alarm in found:
-        raise_alarm(session, attempt, alarm.rule.code, alarm.step, alarm.fact, at=time, actor="reconciler")
+        raise_alarm(
+            session, attempt, alarm.rule.code, alarm.step, alarm.fact, at=time, actor="reconciler", is_news=False
+        )
     attempt.watched = True
     session.add(attempt)
 

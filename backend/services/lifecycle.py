@@ -4,6 +4,7 @@ from sqlalchemy import update
 from sqlmodel import Session, col, func, select
 
 from backend.errors import Conflict
+from backend.services import notices
 from backend.store.models import Attempt, Run, RunEvent
 from memgen.contract.status import (
     ATTEMPT_ENDED,
@@ -61,6 +62,8 @@ def change_run(
         raise Conflict("wrong_status", f"run {run.id} has moved on", way_out="Look at the run again.")
     session.refresh(run)
     note(session, run, "run", before, to, cause=cause, actor=actor, at=at, detail=detail)
+    if to in RUN_ENDED:
+        notices.run_ended(session, run, at=at, detail=detail)
 
 
 def change_attempt(

@@ -12,7 +12,7 @@ from memgen.contract.config import InvalidConfig, RunConfig, stored_config
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, PipelineSpec, StepName, planned_config
 from memgen.contract.stages import stage_of
-from memgen.contract.status import RUN_ENDED, RUN_FELL, PipelineStatus, RunStatus, StopMode
+from memgen.contract.status import RUN_ENDED, RUN_FELL, RunStatus, StopMode
 
 Act = Callable[[Session, Pipeline], None]
 
@@ -240,18 +240,6 @@ def stop(session: Session, pipeline: Pipeline, mode: StopMode, *, at: float) -> 
         )
     for run in live:
         runs.stop(session, run, mode, at=at)
-
-
-def status_of(there: list[Run], num_steps: int) -> PipelineStatus:
-    """Where a pipeline is, as its runs say; `there` are those of its steps' that were not deleted."""
-    statuses = {RunStatus(run.status) for run in there}
-    if statuses - RUN_ENDED:
-        return PipelineStatus.RUNNING
-    if RunStatus.FAILED in statuses:
-        return PipelineStatus.FAILED
-    if statuses & RUN_FELL:
-        return PipelineStatus.CANCELLED
-    return PipelineStatus.SUCCEEDED if len(there) == num_steps else PipelineStatus.INCOMPLETE
 
 
 def fallen_of(session: Session, rows: list[tuple[PipelineStep, Run | None]]) -> list[Run]:

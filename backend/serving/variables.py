@@ -20,7 +20,7 @@ from memgen.contract import home as homes
 from memgen.contract.errors import BadInput
 from memgen.contract.tokens import why_bad
 
-SECRET = {"token", "worker_token", "redis_password"}
+SECRET = {"token", "worker_token", "redis_password", "smtp_password"}
 """Fields whose values are never shown."""
 SECRETS = "MEMGEN_SECRETS"
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_-]{1,63})*\.?")

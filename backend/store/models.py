@@ -300,3 +300,55 @@ class Switch(SQLModel, table=True):
 
     name: str = Field(primary_key=True)
     value: str
+
+
+class Channel(SQLModel, table=True):
+    """A way for messages to leave the house. The address of a webhook is a file: the database is in backups."""
+
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    kind: str
+    events: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    enabled: bool
+    # what is shown of the address, and the name of the file that holds it
+    host: str = ""
+    ending: str = ""
+    address_key: str = ""
+    recipients: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: float
+
+
+class Notice(SQLModel, table=True):
+    """Something that was told, in words; stored with what it tells of."""
+
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int = Field(default=None, primary_key=True)
+    event: str
+    # no foreign keys: what was told stays told
+    run_id: int | None = None
+    pipeline_id: int | None = None
+    title: str
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    # the change against the base is still to be added: it is not computed in the transaction that ends a run
+    to_measure: bool = False
+    created_at: float
+
+
+class Delivery(SQLModel, table=True):
+    """A notice on its way to one channel."""
+
+    __table_args__ = (Index("ix_delivery_status", "status", "not_before"), {"sqlite_autoincrement": True})
+
+    id: int = Field(default=None, primary_key=True)
+    notice_id: int = Field(foreign_key="notice.id", index=True)
+    channel_id: int = Field(foreign_key="channel.id", index=True)
+    message_id: str = Field(unique=True)
+    status: str
+    tries: int = 0
+    not_before: float
+    created_at: float
+    tried_at: float | None = None
+    error: str = ""

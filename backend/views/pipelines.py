@@ -8,7 +8,8 @@ from backend.api import schemas as s
 from backend.services import lifecycle
 from backend.services.fixing import pipeline_fixed_by
 from backend.services.gains import Gains
-from backend.services.pipelines import fallen_of, status_of, steps_of
+from backend.services.pipeline_status import status_of
+from backend.services.pipelines import fallen_of, steps_of
 from backend.services.surroundings import Surroundings
 from backend.store.models import Pipeline, PipelineStep, Run
 from backend.views import views

@@ -220,6 +220,8 @@ class Ours:
             "data_files": "/data-sets/files",
             "schema": "/schema/evaluate",
             "saved_launches": "/saved-launches",
+            "notifications": "/notifications",
+            "deliveries": "/notifications/deliveries",
             "pipelines": "/pipelines",
             "candidates": "/pipelines/candidates?preset=HuggingFaceTB/SmolLM2-135M-Instruct&data=wordproblems",
             "checkpoints": "/checkpoints",

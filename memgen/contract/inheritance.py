@@ -20,7 +20,9 @@ PASS_ON = "MEMGEN_PASS_ON"
 """The operator's own names: all processes but Redis, pip, git, readers of rows and the judge of expressions
 inherit them."""
 HUB_TOKENS = frozenset({"HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN"})
-KEPT_BACK = HUB_TOKENS | {"MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "MEMGEN_REDIS_PASSWORD", "REDIS_URL"}
+KEPT_BACK = HUB_TOKENS | {
+    "MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "MEMGEN_REDIS_PASSWORD", "MEMGEN_SMTP_PASSWORD", "REDIS_URL",
+}  # fmt: skip
 """What the operator can't pass on either: a trainer would have it."""
 
 _SECRET = {"TOKEN", "TOKENS", "SECRET", "SECRETS", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "KEY", "APIKEY"}
@@ -49,7 +51,10 @@ _COMPUTE = [
 
 _ALLOWED: dict[Kind, list[str]] = {
     "redis": _SYSTEM,
-    "backend": [*_SYSTEM, *_NETWORK, *_HUB, "MEMGEN_*", "MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "REDIS_URL"],
+    "backend": [
+        *_SYSTEM, *_NETWORK, *_HUB, "MEMGEN_*", "MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "MEMGEN_SMTP_PASSWORD",
+        "REDIS_URL",
+    ],
     "dashboard": [*_SYSTEM, "MEMGEN_*", "STREAMLIT_*", "MEMGEN_TOKEN"],
     # worker and supervisor hold the hub's token for the fetcher alone
     "worker": [

@@ -41,6 +41,11 @@ def worker_token_file(home: Path) -> Path:
     return backend_dir(home) / "worker-token"
 
 
+def channel_addresses_dir(home: Path) -> Path:
+    """Addresses of channels of notifications, a file each: they hold secrets, so they are in no backup."""
+    return backend_dir(home) / "channel-addresses"
+
+
 def instance_file(home: Path) -> Path:
     """What tells this home from all others."""
     return backend_dir(home) / "instance"

@@ -46,6 +46,22 @@ from backend.api.schemas.launch import (
     RunCreate,
     SlotFit,
 )
+from backend.api.schemas.notifications import (
+    CHOOSABLE,
+    EVENT_WORDS,
+    KIND_WORDS,
+    STATUS_WORDS,
+    ChannelDeletion,
+    ChannelKind,
+    ChannelOut,
+    ChannelPut,
+    DeliveryList,
+    DeliveryOut,
+    DeliveryStatus,
+    NoticeEvent,
+    NotificationLimits,
+    NotificationsOut,
+)
 from backend.api.schemas.pipelines import Candidates, PipelineList, PipelineOut, PipelinePreflight, PipelineStepOut
 from backend.api.schemas.problems import ProblemReply
 from backend.api.schemas.results import (
@@ -98,7 +114,11 @@ from backend.api.schemas.workers import (
 )
 
 __all__ = [
+    "CHOOSABLE",
+    "EVENT_WORDS",
     "INSTANCE_HEADER",
+    "KIND_WORDS",
+    "STATUS_WORDS",
     "AlarmOut",
     "Announce",
     "AnnounceReply",
@@ -118,6 +138,10 @@ __all__ = [
     "BulkStop",
     "Candidates",
     "ChangeOut",
+    "ChannelDeletion",
+    "ChannelKind",
+    "ChannelOut",
+    "ChannelPut",
     "CheckpointCreate",
     "CheckpointDeletion",
     "CheckpointFile",
@@ -140,6 +164,9 @@ __all__ = [
     "DataSetList",
     "DataSetOut",
     "DeletePreview",
+    "DeliveryList",
+    "DeliveryOut",
+    "DeliveryStatus",
     "Estimate",
     "FinishReply",
     "FinishRequest",
@@ -160,6 +187,9 @@ __all__ = [
     "MetricSeries",
     "MetricsOut",
     "NoteRequest",
+    "NoticeEvent",
+    "NotificationLimits",
+    "NotificationsOut",
     "OutsideNode",
     "PauseRequest",
     "PipelineList",

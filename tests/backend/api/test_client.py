@@ -7,18 +7,23 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from backend.api.client import ApiError, Client, Unreachable
 from backend.api.schemas import (
     INSTANCE_HEADER,
     Announce,
+    ChannelKind,
+    ChannelPut,
     CheckpointCreate,
     CheckpointFile,
     ClaimRequest,
     DataSetCheck,
     DataSetCreate,
+    DeliveryStatus,
     FinishRequest,
     GivenFile,
+    NoticeEvent,
     SlotReport,
 )
 from memgen.contract.data_sets.registered import Columns, Registration
@@ -28,8 +33,10 @@ from tests.backend.conftest import MEMORY, Backend, answer_line, check_problem, 
 from tests.checkpoints import write_checkpoint
 from tests.conftest import TINY
 from tests.ports import free_port
+from tests.running_stack import wait_until
 from tests.serving import serving
 
+NOBODY = "http://127.0.0.1:9"  # where no receiver listens
 SLOT = SlotReport(name="cpu", device="cpu", total_memory=MEMORY)
 CLAIM = ClaimRequest(host="lab", boot_id="b", pid=1, slot=SLOT, free_memory=MEMORY)
 
@@ -49,7 +56,7 @@ class Listening(httpx.HTTPTransport):
 @pytest.fixture
 def served(start: Callable[..., Backend]) -> Iterator[tuple[Backend, str]]:
     """A backend, and the address at which it listens."""
-    backend = start()
+    backend = start(webhook_hosts=NOBODY)
     with serving(backend.http.app, free_port()) as address:
         yield backend, address
 
@@ -78,6 +85,7 @@ def test_client_speaks_every_route(served: tuple[Backend, str], tiny_config: dic
         speak_of_pipelines(user, backend)
         speak_of_data_sets(user)
         speak_of_checkpoints(user, tmp_path)
+        speak_of_notifications(user)
     document = backend.http.get("/api/v1/openapi.json").json()
     routes = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     unspoken = {
@@ -219,6 +227,25 @@ def speak_of_checkpoints(user: Client, place: Path) -> None:
     user.delete_checkpoint(made.id, confirm=True)
     with pytest.raises(ApiError):
         user.checkpoint(made.id)
+
+
+def speak_of_notifications(user: Client) -> None:
+    address = f"{NOBODY}/services/T/B/of-nobody-else"
+    body = ChannelPut(name="team", kind=ChannelKind.SLACK, events=[NoticeEvent.ALARM], address=SecretStr(address))
+    made = user.create_channel(body, key="c")
+    assert user.create_channel(body, key="c") == made
+    changed = user.change_channel(made.id, body.model_copy(update={"address": None, "enabled": False}))
+    assert (changed.ending, changed.enabled) == ("else", False)
+    sent = user.test_channel(made.id)
+
+    def has_failed() -> bool:
+        (newest,) = user.deliveries(channel=made.id).items
+        return (newest.id, newest.status, bool(newest.error)) == (sent.id, DeliveryStatus.WAITING, True)
+
+    wait_until(has_failed, 20, "the test")
+    assert user.send_again(sent.id).status is DeliveryStatus.WAITING
+    assert [one.newest.id for one in user.notifications().channels if one.newest] == [sent.id]
+    assert user.delete_channel(made.id).name == "team"
 
 
 def test_refusal_reaches_the_caller_with_every_problem(

@@ -23,6 +23,9 @@ USER_ROUTES = [
     ("GET", "/data-sets/files"), ("POST", "/data-sets/uploads"),
     ("POST", "/data-sets/preview"), ("POST", "/data-sets"), ("GET", "/data-sets/wordproblems"),
     ("DELETE", "/data-sets/wordproblems"),
+    ("GET", "/notifications"), ("POST", "/notifications/channels"), ("PUT", "/notifications/channels/1"),
+    ("DELETE", "/notifications/channels/1"), ("POST", "/notifications/channels/1/test"),
+    ("GET", "/notifications/deliveries"), ("POST", "/notifications/deliveries/1/again"),
     ("GET", "/saved-launches"), ("PUT", "/saved-launches/wordproblems"), ("DELETE", "/saved-launches/wordproblems"),
 ]  # fmt: skip
 WORKER_ROUTES = [("POST", "/worker/announce"), ("POST", "/worker/claim"), ("POST", "/worker/look")]
