@@ -42,7 +42,10 @@ page = st.navigation(
             st.Page("app_pages/pipeline.py", title="Pipeline", icon=":material/linear_scale:", visibility="hidden"),
             st.Page("app_pages/curves.py", title="Curves", icon=":material/show_chart:", visibility="hidden"),
         ],
-        "Settings": [st.Page("app_pages/data_sets.py", title="Data sets", icon=":material/dataset:")],
+        "Settings": [
+            st.Page("app_pages/data_sets.py", title="Data sets", icon=":material/dataset:"),
+            st.Page("app_pages/notifications.py", title="Notifications", icon=":material/notifications:"),
+        ],
     }
 )
 if page.url_path != "launch":

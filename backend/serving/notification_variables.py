@@ -1,7 +1,6 @@
 """Settings of notifications, all the operator's: where webhooks may lead, who may get mail, and how mail is sent."""
 
 import re
-from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -76,7 +75,7 @@ class NotificationVariables(RedisVariables):
     notification_retry_seconds: Pause = 5.0
     """Pause before a message is sent for the second time; three times as long before each further one."""
 
-    @cached_property
+    @property
     def origins(self) -> tuple[Origin, ...]:
         """Hosts that the operator has named for webhooks."""
         return named_origins(self.webhook_hosts)

@@ -18,7 +18,7 @@ OTHERS = (
     "/runs", "/run?run=1", "/run?run=1&tab=Answers", "/run?run=1&tab=Log", "/run?run=1&tab=History", "/run?run=2",
     "/run?run=2&tab=Metrics", "/run?run=2&tab=Checkpoint", "/run?run=4&tab=Rollouts", "/run?run=7", "/pipelines",
     "/pipeline?pipeline=1", "/checkpoints", "/compare?runs=1,3&tab=Answers", "/lineage", "/queue", "/data_sets",
-    "/launch", "/launch?what=weaver_eval", "/curves?runs=2,4",
+    "/notifications", "/launch", "/launch?what=weaver_eval", "/curves?runs=2,4",
 )  # fmt: skip
 # Streamlit's own, and out of reach: groups of links inside a list, and the marks of a small curve without a title
 LEFT_OUT = {"exclude": [["[data-testid=stSidebarNavItems]"], ["[data-testid=stMetricChart]"]]}

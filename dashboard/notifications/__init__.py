@@ -1,0 +1,1 @@
+"""The page of notifications: channels, their form, and what became of the messages."""
