@@ -4,8 +4,8 @@ import json
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -33,17 +33,22 @@ class Receiver:
 
 
 @contextmanager
-def receiving(*statuses: int, **headers: str) -> Iterator[Receiver]:
-    """A receiver that gives these answers first."""
+def receiving(*statuses: int, before_answer: Callable[[], None] = lambda: None, **headers: str) -> Iterator[Receiver]:
+    """A receiver that gives these answers first, each after doing something."""
     receiver = Receiver(list(statuses), headers)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             receiver.asked.append((self.path, dict(self.headers), body))
+            before_answer()
             status = receiver.statuses.pop(0) if receiver.statuses else 204
             if 200 <= status < 300:
                 receiver.taken.append(body)
+            with suppress(OSError):  # who asked may be gone
+                self.answer(status)
+
+        def answer(self, status: int) -> None:
             self.send_response(status)
             for name, value in receiver.headers.items():
                 self.send_header(name.replace("_", "-"), value)
