@@ -9,6 +9,9 @@ from backend.api.calls.notifications import NotificationCalls
 from backend.api.calls.pipelines import PipelineCalls
 from backend.api.calls.runs import RunCalls
 from backend.api.calls.saved_launches import SavedLaunchCalls
+from backend.api.calls.saved_views import SavedViewCalls
+from backend.api.calls.search import SearchCalls
+from backend.api.calls.tags import TagCalls
 from backend.api.calls.work import Stream, WorkCalls
 from backend.api.connection import API, ApiError, Unreachable
 
@@ -23,6 +26,9 @@ class Client(
     CheckpointCalls,
     PipelineCalls,
     CompareCalls,
+    TagCalls,
+    SavedViewCalls,
+    SearchCalls,
     HouseCalls,
     NotificationCalls,
     WorkCalls,

@@ -29,6 +29,9 @@ from backend.http.routes import (
     pipelines,
     runs,
     saved_launches,
+    saved_views,
+    search,
+    tags,
     worker,
 )
 from backend.notifying.notifier import Notifier
@@ -45,6 +48,12 @@ from memgen import __version__
 from memgen.contract.data_sets.registry import say_broken_plugins, use_home
 
 log = logging.getLogger(__name__)
+
+
+ROOMS = (
+    launch, saved_launches, data_sets, runs, bulk, pipelines, chain, compare, curves, tags, saved_views, search,
+    notifications, house, worker,
+)  # fmt: skip
 
 
 def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pace: Pace | None = None) -> FastAPI:
@@ -113,21 +122,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
     app.add_middleware(Doors, guard=Guard(context), pace=pace or Pace(), upload=settings.upload_bytes)
     app.add_middleware(Identity, instance=context.instance)
     app.add_middleware(KnownHost, hosts=settings.hosts())
-    rooms = (
-        launch,
-        saved_launches,
-        data_sets,
-        runs,
-        bulk,
-        pipelines,
-        chain,
-        compare,
-        curves,
-        notifications,
-        house,
-        worker,
-    )
-    for module in rooms:
+    for module in ROOMS:
         app.include_router(module.router, prefix="/api/v1")
 
     for path in ("/docs", "/redoc"):

@@ -16,13 +16,13 @@ MOST = 100  # of a step, newest first
 def candidates(session: Session, preset: str, data: str, also: Sequence[int]) -> dict[StepName, list[Run]]:
     """Finished runs by the step that they may stand for, newest first; of trainings those that left a checkpoint.
 
-    Their questions and lengths are compared with the pipeline's when it is checked as a whole.
+    None of the archive. Their questions and lengths are compared with the pipeline's when it is checked as a whole.
 
     Args:
         session: a transaction.
         preset: model of the pipeline.
         data: data set of the pipeline; a training may be of another one.
-        also: runs that are looked for whatever their age, where they can stand for a step at all.
+        also: runs that are looked for whatever their age, in the archive, too, where they can stand for a step.
     """
     wanted = [number for number in also if abs(number) <= LARGEST_INTEGER]
     found: dict[StepName, list[Run]] = {}
@@ -37,7 +37,8 @@ def candidates(session: Session, preset: str, data: str, also: Sequence[int]) ->
             query = query.where(col(Run.id).in_(select(Checkpoint.id)))
         else:
             query = query.where(col(Run.data) == data)
-        newest = query.with_only_columns(col(Run.id)).order_by(col(Run.id).desc()).limit(MOST)
+        shown = query.where(col(Run.archived_at).is_(None))
+        newest = shown.with_only_columns(col(Run.id)).order_by(col(Run.id).desc()).limit(MOST)
         query = query.where(or_(col(Run.id).in_(newest), col(Run.id).in_(wanted)))
         found[name] = list(session.exec(query.order_by(col(Run.id).desc())))
     return found

@@ -5,7 +5,7 @@ from sqlmodel import Session, col, func, select
 
 from backend.errors import Conflict
 from backend.services import notices
-from backend.store.models import Attempt, Run, RunEvent
+from backend.store.models import Attempt, Pipeline, Run, RunEvent
 from memgen.contract.status import (
     ATTEMPT_ENDED,
     ATTEMPT_TRANSITIONS,
@@ -54,6 +54,8 @@ def change_run(
         values["started_at"] = at
     if to in RUN_ENDED:
         values["ended_at"] = at
+    else:
+        _leave_archive(session, run, values)
     done = session.execute(
         update(Run).where(col(Run.id) == run.id, col(Run.status) == before).values(**values),
         execution_options={"synchronize_session": False},
@@ -64,6 +66,15 @@ def change_run(
     note(session, run, "run", before, to, cause=cause, actor=actor, at=at, detail=detail)
     if to in RUN_ENDED:
         notices.run_ended(session, run, at=at, detail=detail)
+
+
+def _leave_archive(session: Session, run: Run, values: dict[str, object]) -> None:
+    """What starts again is shown again, and its pipeline with it."""
+    values["archived_at"] = None
+    pipeline = session.get(Pipeline, run.pipeline_id) if run.pipeline_id is not None else None
+    if pipeline is not None and pipeline.archived_at is not None:
+        pipeline.archived_at = None
+        session.add(pipeline)
 
 
 def change_attempt(

@@ -20,9 +20,11 @@ from backend.store.models import (
     Metric,
     Pipeline,
     PipelineStep,
+    PipelineTag,
     Rollout,
     Run,
     RunEvent,
+    RunTag,
     Scoring,
 )
 from memgen.contract.config import RunConfig, config_hash, stored_config
@@ -310,7 +312,7 @@ def delete(session: Session, run: Run) -> None:
         Conflict: as `check_deletable`.
     """
     check_deletable(session, run)
-    for table in (Alarm, Metric, AnswerScore, Scoring, Answer, Rollout, RunEvent, Attempt, Checkpoint):
+    for table in (Alarm, Metric, AnswerScore, Scoring, Answer, Rollout, RunEvent, RunTag, Attempt, Checkpoint):
         session.execute(sql_delete(table).where(col(table.run_id) == run.id))
     session.delete(run)
     session.flush()
@@ -322,7 +324,8 @@ def _delete_pipeline_without_runs(session: Session, pipeline_id: int) -> None:
     """A pipeline goes with the last of its own runs; until then a deleted run leaves its place empty."""
     if session.exec(select(Run.id).where(col(Run.pipeline_id) == pipeline_id).limit(1)).first() is not None:
         return
-    session.execute(sql_delete(PipelineStep).where(col(PipelineStep.pipeline_id) == pipeline_id))
+    for table in (PipelineStep, PipelineTag):
+        session.execute(sql_delete(table).where(col(table.pipeline_id) == pipeline_id))
     session.execute(sql_delete(Pipeline).where(col(Pipeline.id) == pipeline_id))
 
 

@@ -60,6 +60,20 @@ class Run(SQLModel, table=True):
     step: str | None = None
     # the failed run that this one mends; no foreign key, as above
     fixes_id: int | None = Field(default=None, index=True)
+    # since when lists leave it out; null for those that they show
+    archived_at: float | None = None
+
+
+class RunTag(SQLModel, table=True):
+    """A word that a run is found by; one of them may be the group that the run is drawn and listed with."""
+
+    __tablename__ = "run_tag"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    key: str = Field(primary_key=True, index=True)  # the name without upper case: what tells tags apart
+    name: str
+    is_group: bool = False
 
 
 class Checkpoint(SQLModel, table=True):
@@ -104,6 +118,18 @@ class Pipeline(SQLModel, table=True):
     data: str
     spec: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     created_at: float
+    archived_at: float | None = None
+
+
+class PipelineTag(SQLModel, table=True):
+    """A word that a pipeline is found by."""
+
+    __tablename__ = "pipeline_tag"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    pipeline_id: int = Field(foreign_key="pipeline.id", primary_key=True)
+    key: str = Field(primary_key=True, index=True)
+    name: str
 
 
 class PipelineStep(SQLModel, table=True):
@@ -282,6 +308,20 @@ class SavedLaunch(SQLModel, table=True):
     # of a pipeline, and the whole config of each of its steps: what a default was then stays known
     spec: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     step_configs: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    saved_at: float
+
+
+class SavedView(SQLModel, table=True):
+    """Filters and order of a list, kept under a name."""
+
+    __tablename__ = "saved_view"
+    __table_args__ = (UniqueConstraint("page", "key"),)
+
+    id: int = Field(default=None, primary_key=True)
+    page: str
+    key: str  # the name without upper case
+    name: str
+    query: str  # of the page's address
     saved_at: float
 
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from sqlmodel import Session, col, select
+
 from backend.api import schemas as s
 from backend.errors import ServiceError, no_such_run
 from backend.services.bulk_stop import Outcome
+from backend.services.tags import Outcome as Change
+from backend.store.models import Run
 from memgen.contract.status import RunStatus
 
 DELETED = "goes with its files"
@@ -44,3 +48,22 @@ def deletion_consequences(num_checkpoints: int) -> list[str]:
 
 def _item(run_id: int, status: RunStatus | None, words: str, error: ServiceError | None) -> s.BulkItem:
     return s.BulkItem(run_id=run_id, status=status, outcome=words, problem=error.problem if error else None)
+
+
+def changed_runs(session: Session, outcomes: Mapping[int, Change], *, confirmed: bool) -> s.BulkOut:
+    """What becomes of runs whose tags or place change."""
+    statuses = dict(session.execute(select(Run.id, Run.status).where(col(Run.id).in_(outcomes))).all())
+    items = [
+        _item(run_id, RunStatus(statuses[run_id]) if run_id in statuses else None, words, error)
+        for run_id, (words, error) in outcomes.items()
+    ]
+    return s.BulkOut(confirmed=confirmed, items=items)
+
+
+def changed_pipelines(outcomes: Mapping[int, Change], *, confirmed: bool) -> s.PipelinesOut:
+    """What becomes of pipelines whose tags or place change."""
+    items = [
+        s.PipelineItem(pipeline_id=number, outcome=words, problem=error.problem if error else None)
+        for number, (words, error) in outcomes.items()
+    ]
+    return s.PipelinesOut(confirmed=confirmed, items=items)

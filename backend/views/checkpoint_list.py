@@ -7,6 +7,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from backend.api import schemas as s
+from backend.services.archiving import shows
 from backend.services.gains import Gains
 from backend.services.origin import OUTSIDE
 from backend.services.scoring import newest_scores, newest_summary
@@ -25,6 +26,7 @@ def list_checkpoints(
     gains: Gains,
     around: Surroundings,
     *,
+    archived: s.Shown = "no",
     sort: str | None,
     cursor: str | None,
     limit: int,
@@ -36,6 +38,7 @@ def list_checkpoints(
         home: folder of everything.
         gains: of evaluations against their bases.
         around: what the reply depends on beside the database.
+        archived: what becomes of those of trainings in the archive.
         sort: one of `COLUMNS`, after `-` the highest first; None is newest first.
         cursor: where the page before ended.
         limit: most checkpoints of a page.
@@ -45,6 +48,9 @@ def list_checkpoints(
     """
     query = select(Checkpoint).outerjoin(Run, col(Run.id) == col(Checkpoint.run_id))
     query = query.outerjoin(AddedCheckpoint, col(AddedCheckpoint.id) == col(Checkpoint.id))
+    condition = shows(Run, archived)  # what came from outside has no run
+    if condition is not None:
+        query = query.where(condition)
     page = sorted_page(session, Checkpoint, query, COLUMNS, sort=sort, cursor=cursor, limit=limit)
     evaluations = _evaluations(session, [one.id for one in page.rows])
     scores = newest_scores(session, [run for group in evaluations.values() for run in group])

@@ -34,6 +34,8 @@ from memgen.contract.weaver_variants import VARIANTS
 def listed(session: Session, home: Path, child: Mapping[str, Any], *, limit: int) -> list[s.CheckpointOut]:
     """Trainings and what came from outside, newest first, each with why a run like `child` can't start from it.
 
+    Trainings in the archive are left out.
+
     Args:
         session: a transaction.
         home: folder of everything.
@@ -42,7 +44,8 @@ def listed(session: Session, home: Path, child: Mapping[str, Any], *, limit: int
     """
     usable: list[s.CheckpointOut] = []
     others: list[s.CheckpointOut] = []
-    trainings = session.exec(select(Run).where(col(Run.stage).in_(training_names())).order_by(col(Run.id).desc()))
+    query = select(Run).where(col(Run.stage).in_(training_names()), col(Run.archived_at).is_(None))
+    trainings = session.exec(query.order_by(col(Run.id).desc()))
     added = session.exec(select(AddedCheckpoint).order_by(col(AddedCheckpoint.id).desc()))
     both: Iterator[Source] = merge(trainings, added, key=lambda one: -one.id)
     for source in both:

@@ -1,4 +1,4 @@
-"""The state of everything, in one reply."""
+"""The state of everything but the archive, in one reply."""
 
 from sqlmodel import Session, and_, col, func, or_, select
 
@@ -17,6 +17,7 @@ MOST_RUNNING, MOST_FAILED, MOST_WARNED, MOST_WAITING, MOST_RESULTS = 8, 6, 4, 5,
 WEEK, DAY = 7 * 86_400.0, 86_400.0
 LOOKED_AT = 40  # runs of the last day that are asked for warnings
 POINTS = 40  # of a sparkline
+_SHOWN = col(Run.archived_at).is_(None)
 
 
 def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
@@ -27,7 +28,7 @@ def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
         gains: of evaluations against their bases.
         around: what the reply depends on beside the database.
     """
-    counts = dict(session.exec(select(Run.status, func.count()).group_by(Run.status)).all())
+    counts = dict(session.exec(select(Run.status, func.count()).where(_SHOWN).group_by(Run.status)).all())
     failed = _newest(session, [RunStatus.FAILED], since=around.at - WEEK, limit=MOST_FAILED)
     queued = claim.queued_ids(session)
     following = _in_order(session, queued[:MOST_WAITING])
@@ -59,19 +60,20 @@ def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
 
 def _newest(session: Session, statuses: list[RunStatus], *, since: float, limit: int) -> list[Run]:
     """Runs that have ended since then, the last first."""
-    query = select(Run.id).where(col(Run.status).in_(statuses), col(Run.ended_at) > since)
+    query = select(Run.id).where(col(Run.status).in_(statuses), col(Run.ended_at) > since, _SHOWN)
     # numbers alone are sorted: whole rows have configs and tracebacks
     numbers = session.exec(query.order_by(col(Run.ended_at).desc(), col(Run.id).desc()).limit(limit))
     return _in_order(session, list(numbers))
 
 
 def _number_failed(session: Session, *, since: float) -> int:
-    query = select(func.count()).select_from(Run).where(Run.status == RunStatus.FAILED, col(Run.ended_at) > since)
-    return session.exec(query).one()
+    failed = (Run.status == RunStatus.FAILED, col(Run.ended_at) > since, _SHOWN)
+    return session.exec(select(func.count()).select_from(Run).where(*failed)).one()
 
 
 def _evaluations(session: Session) -> list[Run]:
-    query = select(Run.id).where(col(Run.status) == RunStatus.SUCCEEDED, col(Run.stage).in_(evaluation_names()))
+    finished = (col(Run.status) == RunStatus.SUCCEEDED, col(Run.stage).in_(evaluation_names()), _SHOWN)
+    query = select(Run.id).where(*finished)
     numbers = session.exec(query.order_by(col(Run.ended_at).desc(), col(Run.id).desc()).limit(MOST_RESULTS))
     return _in_order(session, list(numbers))
 
@@ -111,7 +113,7 @@ def _alarmed(session: Session, around: Surroundings) -> list[s.AttentionOut]:
     """Runs under way, and those that ended within a day without failing, that have raised an alarm."""
     ended = and_(col(Run.ended_at) > around.at - DAY, col(Run.status) != RunStatus.FAILED)
     of_them = select(Alarm.run_id).join(Run, col(Run.id) == col(Alarm.run_id))
-    looked_at = of_them.where(or_(col(Run.status).in_(RUN_UNDER_WAY), ended)).distinct()
+    looked_at = of_them.where(or_(col(Run.status).in_(RUN_UNDER_WAY), ended), _SHOWN).distinct()
     numbers = list(session.exec(looked_at.order_by(col(Alarm.run_id).desc()).limit(MOST_WARNED)))
     by_run = alarms.alarms_of(session, numbers)
     runs = [run for run in _in_order(session, numbers) if run.id in by_run]

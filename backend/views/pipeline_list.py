@@ -1,21 +1,41 @@
-"""The list of pipelines: in the order of a column, page by page."""
+"""The list of pipelines: filtered, in the order of a column, page by page."""
+
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, or_, select
+from sqlmodel.sql.expression import SelectOfScalar
 
+from backend.api.schemas import Shown
+from backend.services.archiving import shows
 from backend.services.scoring import newest_summary
 from backend.services.sorting import Columns, Page, sorted_page
+from backend.services.tags import pipeline_has
 from backend.store.models import Pipeline, PipelineStep, Run
 from memgen.contract.pipeline import STEPS
 from memgen.contract.stages import trains
 from memgen.contract.status import RunStatus
 
 
-def list_pipelines(session: Session, *, sort: str | None, cursor: str | None, limit: int) -> Page[Pipeline]:
+@dataclass(frozen=True)
+class PipelineFilter:
+    """Which pipelines are listed; None does not filter."""
+
+    text: str | None = None
+    """Part of the note or of the model's name."""
+    tag: str | None = None
+    """One, or several with commas, of which they have all."""
+    archived: Shown = "no"
+
+
+def list_pipelines(
+    session: Session, wanted: PipelineFilter, *, sort: str | None, cursor: str | None, limit: int
+) -> Page[Pipeline]:
     """A page of pipelines.
 
     Args:
         session: a transaction.
+        wanted: which pipelines.
         sort: one of `COLUMNS`, after `-` the highest first; None is newest first.
         cursor: where the page before ended.
         limit: most pipelines of a page.
@@ -23,7 +43,18 @@ def list_pipelines(session: Session, *, sort: str | None, cursor: str | None, li
     Raises:
         ServiceError: `unknown_sort` or `bad_cursor`.
     """
-    return sorted_page(session, Pipeline, select(Pipeline), COLUMNS, sort=sort, cursor=cursor, limit=limit)
+    return sorted_page(session, Pipeline, _matching(wanted), COLUMNS, sort=sort, cursor=cursor, limit=limit)
+
+
+def _matching(wanted: PipelineFilter) -> SelectOfScalar[Pipeline]:
+    query = select(Pipeline)
+    if wanted.text:
+        parts = (col(column).icontains(wanted.text, autoescape=True) for column in (Pipeline.note, Pipeline.preset))
+        query = query.where(or_(*parts))
+    for tag in filter(None, (wanted.tag or "").split(",")):
+        query = query.where(pipeline_has(tag))
+    condition = shows(Pipeline, wanted.archived)
+    return query if condition is None else query.where(condition)
 
 
 def _accuracy(step: str) -> ColumnElement[float]:

@@ -11,6 +11,7 @@ from backend.services.gains import Gains
 from backend.services.pipeline_status import status_of
 from backend.services.pipelines import fallen_of, steps_of
 from backend.services.surroundings import Surroundings
+from backend.services.tags import tags_of_pipelines
 from backend.store.models import Pipeline, PipelineStep, Run
 from backend.views import views
 from backend.views.results import changes_of
@@ -58,10 +59,12 @@ def page(session: Session, pipelines: list[Pipeline], around: Surroundings) -> l
     shown = {out.id: out for out in views.runs_out(session, runs_there, around)}
     known = {run.id: run for run in runs_there}
     order = list(STEPS)
+    labels = tags_of_pipelines(session, ids)
     out = []
     for pipeline in pipelines:
         own = sorted((row for row in steps if row.pipeline_id == pipeline.id), key=lambda row: order.index(row.step))  # type: ignore[arg-type]
-        out.append(_out(session, pipeline, [(row, known.get(row.run_id)) for row in own], shown))
+        rows = [(row, known.get(row.run_id)) for row in own]
+        out.append(_out(session, pipeline, rows, shown, labels.get(pipeline.id, [])))
     return out
 
 
@@ -70,6 +73,7 @@ def _out(
     pipeline: Pipeline,
     rows: list[tuple[PipelineStep, Run | None]],
     shown: Mapping[int, s.RunOut],
+    tags: list[str],
 ) -> s.PipelineOut:
     there = [run for _, run in rows if run is not None]
     status = status_of(there, len(rows))
@@ -101,6 +105,8 @@ def _out(
             else "No step has failed, was stopped or was skipped."
         ),
         spec=pipeline.spec,
+        tags=tags,
+        archived=pipeline.archived_at is not None,
     )
 
 

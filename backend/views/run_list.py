@@ -6,9 +6,12 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, case
 from sqlmodel import Session, col, func, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from backend.api.schemas import Shown
 from backend.errors import ServiceError
+from backend.services.archiving import shows
 from backend.services.scoring import newest_summary
 from backend.services.sorting import Columns, Page, sorted_page
+from backend.services.tags import group_column, run_has
 from backend.store.models import Metric, Run
 from memgen.contract.status import RunStatus
 
@@ -27,6 +30,10 @@ class RunFilter:
     """Part of the note or of the model's name."""
     metric: str | None = None
     """Name of a metric that they have reported."""
+    tag: str | None = None
+    """One, or several with commas, of which they have all."""
+    group: str | None = None
+    archived: Shown = "no"
 
 
 def list_runs(session: Session, wanted: RunFilter, *, sort: str | None, cursor: str | None, limit: int) -> Page[Run]:
@@ -61,7 +68,24 @@ def _matching(wanted: RunFilter) -> SelectOfScalar[Run]:
     if wanted.metric:
         reported = select(Metric.step).where(col(Metric.run_id) == col(Run.id), col(Metric.name) == wanted.metric)
         query = query.where(reported.exists())
-    return query
+    for tag in filter(None, (wanted.tag or "").split(",")):
+        query = query.where(run_has(tag))
+    if wanted.group:
+        query = query.where(run_has(wanted.group, as_group=True))
+    condition = shows(Run, wanted.archived)
+    return query if condition is None else query.where(condition)
+
+
+def numbers(session: Session, wanted: RunFilter, *, limit: int) -> tuple[list[int], int]:
+    """Numbers of the runs that match, newest first, at most `limit`; and how many match.
+
+    Raises:
+        ServiceError: `unknown_status`.
+    """
+    matching = _matching(wanted)
+    total = session.execute(matching.with_only_columns(func.count(col(Run.id)))).scalar_one()
+    newest = matching.with_only_columns(col(Run.id)).order_by(col(Run.id).desc()).limit(limit)
+    return list(session.execute(newest).scalars()), total
 
 
 def _statuses(names: str) -> list[str]:
@@ -100,5 +124,7 @@ COLUMNS: Columns = {
     "duration": col(Run.ended_at) - col(Run.started_at),
     "priority": col(Run.priority),
     "note": func.nullif(_text(Run.note), ""),
+    "group": group_column(),
 }
-"""What the list can be sorted by. A run that has not ended has no duration yet, and one without a note none."""
+"""What the list can be sorted by. A run that has not ended has no duration yet, and one without a note or a group
+none of these."""

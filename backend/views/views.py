@@ -1,18 +1,18 @@
 """Rows as the API shows them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlmodel import Session, col, func, select
 
 from backend.api import schemas as s
-from backend.services import alarms, claim, lifecycle, scoring
+from backend.services import alarms, claim, lifecycle, scoring, tags
 from backend.services.descent import is_added
 from backend.services.fixing import fixed_by
 from backend.services.origin import Origin, origin_of, origins_of
 from backend.services.runs import lacks_parent, resume_source
 from backend.services.surroundings import Surroundings
 from backend.services.waiting import Waiting
-from backend.store.models import Alarm, Attempt, PipelineStep, Run, RunEvent, Worker
+from backend.store.models import Alarm, Attempt, PipelineStep, Run, RunEvent, RunTag, Worker
 from backend.views.times import when
 from memgen.contract.alarms import find_rule
 from memgen.contract.pipeline import BASE_STEP
@@ -37,8 +37,11 @@ def runs_out(session: Session, runs: list[Run], around: Surroundings) -> list[s.
     attempts = {attempt.run_id: attempt for attempt in rows if attempt.number == last[attempt.run_id]}
     waiting = Waiting(session, around)
     scores = scoring.newest_scores(session, runs)
-    origins = origins_of(session, runs)
-    return [_run(run, attempts.get(run.id), waiting, scores[run.id], origins[run.id]) for run in runs]
+    origins, labels = origins_of(session, runs), tags.tags_of_runs(session, ids)
+    return [
+        _run(run, attempts.get(run.id), waiting, scores[run.id], origins[run.id], labels.get(run.id, []))
+        for run in runs
+    ]
 
 
 def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
@@ -51,8 +54,9 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
     if not restartable:
         reason = f"A run that is {run.status} is not resumed."
     scores, newest = scoring.all_scores(session, run), attempts[-1] if attempts else None
+    labels, waiting = tags.tags_of_runs(session, [run.id]).get(run.id, []), Waiting(session, around)
     return s.RunDetail(
-        **dict(_run(run, newest, Waiting(session, around), scores[-1], origin_of(session, run))),
+        **dict(_run(run, newest, waiting, scores[-1], origin_of(session, run), labels)),
         scorings=[
             s.ScoringOut(version=one.version, summary=one.summary) for one in scores if scoring.is_known(run, one)
         ],
@@ -140,7 +144,14 @@ def sick_slots(workers: Iterable[Worker], around: Surroundings) -> list[s.SickSl
     ]
 
 
-def _run(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Scores, origin: Origin) -> s.RunOut:
+def _run(
+    run: Run,
+    attempt: Attempt | None,
+    waiting: Waiting,
+    scores: scoring.Scores,
+    origin: Origin,
+    labels: Sequence[RunTag],
+) -> s.RunOut:
     waits = waiting.why(run, attempt) if run.status in RUN_NOT_STARTED else None
     cause = Cause(run.cause) if run.cause else None
     return s.RunOut(
@@ -167,6 +178,9 @@ def _run(run: Run, attempt: Attempt | None, waiting: Waiting, scores: scoring.Sc
         parent_id=run.parent_id,
         pipeline_id=run.pipeline_id,
         step=run.step,
+        tags=[tag.name for tag in labels],
+        group=tags.group_of(labels),
+        archived=run.archived_at is not None,
     )
 
 

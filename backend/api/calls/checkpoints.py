@@ -30,10 +30,17 @@ class CheckpointCalls(Connection):
         )
 
     def checkpoint_results(
-        self, *, sort: str | None = None, cursor: str | None = None, limit: int = 50
+        self,
+        *,
+        archived: s.Shown | None = None,
+        sort: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
     ) -> s.CheckpointResults:
         """A page of checkpoints with the best of their evaluations; `sort` is a column, after `-` the highest first."""
-        return self._get("/checkpoints/results", s.CheckpointResults, sort=sort, cursor=cursor, limit=limit)
+        return self._get(
+            "/checkpoints/results", s.CheckpointResults, archived=archived, sort=sort, cursor=cursor, limit=limit
+        )
 
     def checkpoint(self, checkpoint_id: int) -> s.CheckpointOut:
         """One checkpoint, its files checked against their hashes."""

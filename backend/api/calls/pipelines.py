@@ -24,9 +24,27 @@ class PipelineCalls(Connection):
         """Would this pipeline run, and why not."""
         return self._post("/pipelines/preflight", s.PipelinePreflight, spec.model_dump(mode="json"))
 
-    def pipelines(self, *, sort: str | None = None, cursor: str | None = None, limit: int = 20) -> s.PipelineList:
+    def pipelines(
+        self,
+        *,
+        text: str | None = None,
+        tag: str | None = None,
+        archived: s.Shown | None = None,
+        sort: str | None = None,
+        cursor: str | None = None,
+        limit: int = 20,
+    ) -> s.PipelineList:
         """A page of pipelines, newest first; `sort` is a column, after `-` the highest first."""
-        return self._get("/pipelines", s.PipelineList, sort=sort, cursor=cursor, limit=limit)
+        return self._get(
+            "/pipelines",
+            s.PipelineList,
+            text=text,
+            tag=tag,
+            archived=archived,
+            sort=sort,
+            cursor=cursor,
+            limit=limit,
+        )
 
     def pipeline(self, pipeline_id: int) -> s.PipelineOut:
         """One pipeline."""

@@ -28,6 +28,9 @@ class RunCalls(Connection):
         setting: str | None = None,
         text: str | None = None,
         metric: str | None = None,
+        tag: str | None = None,
+        group: str | None = None,
+        archived: s.Shown | None = None,
         sort: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
@@ -42,9 +45,40 @@ class RunCalls(Connection):
             setting=setting,
             text=text,
             metric=metric,
+            tag=tag,
+            group=group,
+            archived=archived,
             sort=sort,
             cursor=cursor,
             limit=limit,
+        )
+
+    def run_numbers(
+        self,
+        *,
+        status: str | None = None,
+        stage: str | None = None,
+        preset: str | None = None,
+        setting: str | None = None,
+        text: str | None = None,
+        metric: str | None = None,
+        tag: str | None = None,
+        group: str | None = None,
+        archived: s.Shown | None = None,
+    ) -> s.RunNumbers:
+        """The numbers of up to 10,000 runs that match, the newest first."""
+        return self._get(
+            "/runs/numbers",
+            s.RunNumbers,
+            status=status,
+            stage=stage,
+            preset=preset,
+            setting=setting,
+            text=text,
+            metric=metric,
+            tag=tag,
+            group=group,
+            archived=archived,
         )
 
     def run(self, run_id: int) -> s.RunDetail:

@@ -9,7 +9,8 @@ from memgen.contract.problem import Problem
 from memgen.contract.status import RunStatus, StopMode
 
 MOST_AT_ONCE = 200
-Runs = Annotated[list[Annotated[int, Field(ge=1, lt=2**63)]], Field(min_length=1, max_length=MOST_AT_ONCE)]
+Id = Annotated[int, Field(ge=1, lt=2**63)]
+Runs = Annotated[list[Id], Field(min_length=1, max_length=MOST_AT_ONCE)]
 
 
 class BulkStop(ApiRequest):

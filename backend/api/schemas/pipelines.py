@@ -49,6 +49,10 @@ class PipelineOut(ApiReply):
     """What *continue* would do, or why there is nothing to continue."""
     spec: dict[str, Any]
     """What was asked for."""
+    tags: list[str] = Field(default_factory=list)
+    """Words that it is found by."""
+    archived: bool = False
+    """Whether lists leave it out unless they are asked for it."""
     fixed_by: int | None = None
     """Newest pipeline that mends it; told of one pipeline alone."""
 

@@ -80,6 +80,12 @@ class RunOut(LabelledRun):
     """Pipeline that submitted it."""
     step: str | None = None
     """Its step in that pipeline."""
+    tags: list[str] = Field(default_factory=list)
+    """Words that it is found by."""
+    group: str | None = None
+    """The one of them that it is listed and drawn with."""
+    archived: bool = False
+    """Whether lists leave it out unless they are asked for it."""
 
     @property
     def scorer_mark(self) -> str:
@@ -144,6 +150,15 @@ class RunList(ApiReply):
     next_cursor: str | None
     total: int | None = None
     """Runs that match the filter, on all pages; null from a backend of a version before."""
+
+
+class RunNumbers(ApiReply):
+    """Runs that match a filter, by their numbers alone."""
+
+    runs: list[int]
+    """The newest first."""
+    total: int
+    """How many match; more than are named where there are more than a reply names."""
 
 
 class StopRequest(ApiRequest):

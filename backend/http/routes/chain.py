@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, status
 from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import ContextDep
-from backend.http.routes.parameters import Flag, Key, SortedCursor, sort_by
+from backend.http.routes.parameters import Archived, Flag, Key, SortedCursor, sort_by
 from backend.http.routes.route import Route
 from backend.services import adding, pipelines, runs
 from backend.services.descent import is_added
@@ -45,6 +45,7 @@ def list_checkpoints(
 @router.get("/checkpoints/results")
 def list_results(
     context: ContextDep,
+    archived: Archived = "no",
     sort: Annotated[str | None, sort_by(checkpoint_list.COLUMNS)] = None,
     cursor: SortedCursor = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
@@ -53,7 +54,7 @@ def list_results(
     around = context.look_around()
     with context.database.read() as session:
         return checkpoint_list.list_checkpoints(
-            session, context.home, context.gains, around, sort=sort, cursor=cursor, limit=limit
+            session, context.home, context.gains, around, archived=archived, sort=sort, cursor=cursor, limit=limit
         )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import Header, Query
 from pydantic import BeforeValidator
 
+from backend.api.schemas import Shown
 from backend.services.sorting import Columns, sort_pattern
 from memgen.contract.stages import STAGES
 from memgen.contract.status import RunStatus
@@ -58,6 +59,10 @@ Stage = Annotated[
     str | None, Query(pattern=rf"^({_STAGES})(,({_STAGES}))*$", description="A stage, or several with commas.")
 ]
 Text = Annotated[str | None, Query(max_length=200)]
+Tags = Annotated[str | None, Query(max_length=200, description="A tag, or several with commas: what has all of them.")]
+Archived = Annotated[
+    Shown, Query(description="What becomes of the archive: left out (`no`), listed, too (`also`), or alone (`only`).")
+]
 
 
 def _spelled_out(value: object) -> object:

@@ -8,7 +8,7 @@ from sqlmodel import Session
 from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
-from backend.http.routes.parameters import Key, SortedCursor, sort_by
+from backend.http.routes.parameters import Archived, Key, SortedCursor, Tags, sort_by
 from backend.http.routes.route import Route
 from backend.services import fixing, pipelines, preflight
 from backend.services.candidates import candidates as candidates_of
@@ -65,14 +65,18 @@ def try_out(body: PipelineSpec, context: ContextDep) -> s.PipelinePreflight:
 @router.get("")
 def list_pipelines(
     context: ContextDep,
+    text: Annotated[str | None, Query(description="Part of the note or of the model's name.", max_length=200)] = None,
+    tag: Tags = None,
+    archived: Archived = "no",
     sort: Annotated[str | None, sort_by(pipeline_list.COLUMNS)] = None,
     cursor: SortedCursor = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> s.PipelineList:
     """Pipelines, newest first or in the order of a column."""
+    wanted = pipeline_list.PipelineFilter(text=text, tag=tag, archived=archived)
     with context.database.read() as session:
         around = context.look_around()
-        page = pipeline_list.list_pipelines(session, sort=sort, cursor=cursor, limit=limit)
+        page = pipeline_list.list_pipelines(session, wanted, sort=sort, cursor=cursor, limit=limit)
         items = views.page(session, page.rows, around)
     return s.PipelineList(items=items, next_cursor=page.next_cursor, total=page.total)
 

@@ -7,7 +7,18 @@ from fastapi import APIRouter, Depends, Query, status
 from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
-from backend.http.routes.parameters import Cursor, Flag, Key, SortedCursor, Stage, Statuses, Text, sort_by
+from backend.http.routes.parameters import (
+    Archived,
+    Cursor,
+    Flag,
+    Key,
+    SortedCursor,
+    Stage,
+    Statuses,
+    Tags,
+    Text,
+    sort_by,
+)
 from backend.http.routes.route import Route
 from backend.services import runs, scoring
 from backend.services.checkpoints import check_files, check_parent, parent_of
@@ -22,6 +33,7 @@ from memgen.contract.config import parse_config
 
 router = APIRouter(route_class=Route, prefix="/runs", dependencies=[Depends(require_user)], tags=["runs"])
 Limit = Annotated[int, Query(ge=1, le=200)]
+MOST_NUMBERS = 10_000
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
@@ -60,25 +72,48 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
     return reply
 
 
-@router.get("")
-def list_runs(
-    context: ContextDep,
+def run_filter(
     status: Statuses = None,
     stage: Stage = None,
     preset: Text = None,
     setting: Text = None,
     text: Annotated[str | None, Query(description="Part of the note or of the model's name.", max_length=200)] = None,
     metric: Annotated[str | None, Query(description="Only runs that have reported it.", max_length=200)] = None,
+    tag: Tags = None,
+    group: Annotated[str | None, Query(description="Only runs of this group.", max_length=200)] = None,
+    archived: Archived = "no",
+) -> run_list.RunFilter:
+    """Which runs a list is to show."""
+    return run_list.RunFilter(
+        status=status, stage=stage, preset=preset, setting=setting, text=text, metric=metric, tag=tag, group=group,
+        archived=archived,
+    )  # fmt: skip
+
+
+Wanted = Annotated[run_list.RunFilter, Depends(run_filter)]
+
+
+@router.get("")
+def list_runs(
+    wanted: Wanted,
+    context: ContextDep,
     sort: Annotated[str | None, sort_by(run_list.COLUMNS)] = None,
     cursor: SortedCursor = None,
     limit: Limit = 50,
 ) -> s.RunList:
     """Runs, newest first or in the order of a column."""
-    wanted = run_list.RunFilter(status=status, stage=stage, preset=preset, setting=setting, text=text, metric=metric)
     with context.database.read() as session:
         page = run_list.list_runs(session, wanted, sort=sort, cursor=cursor, limit=limit)
         items = views.runs_out(session, page.rows, context.look_around())
     return s.RunList(items=items, next_cursor=page.next_cursor, total=page.total)
+
+
+@router.get("/numbers")
+def list_numbers(wanted: Wanted, context: ContextDep) -> s.RunNumbers:
+    """The numbers of up to 10,000 runs, the newest first: for what is done with all that match."""
+    with context.database.read() as session:
+        numbers, total = run_list.numbers(session, wanted, limit=MOST_NUMBERS)
+    return s.RunNumbers(runs=numbers, total=total)
 
 
 @router.get("/{run_id}")

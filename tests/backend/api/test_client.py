@@ -83,6 +83,7 @@ def test_client_speaks_every_route(served: tuple[Backend, str], tiny_config: dic
         speak_of_launches(user, tiny_config)
         speak_of_runs(user, worker, client, tiny_config)
         speak_of_pipelines(user, backend)
+        speak_of_order(user)
         speak_of_data_sets(user)
         speak_of_checkpoints(user, tmp_path)
         speak_of_notifications(user)
@@ -106,6 +107,24 @@ def speak_of_launches(user: Client, config: dict[str, object]) -> None:
     assert user.save_launch("my + settings (é)", config).config is not None
     assert [one.name for one in user.saved_launches()] == ["my + settings (é)"]
     assert user.delete_saved_launch("my + settings (é)").name == "my + settings (é)"
+
+
+def speak_of_order(user: Client) -> None:
+    """Tags, the archive, views and the search; a pipeline is there, whose runs wait."""
+    pipeline = user.pipelines().items[0]
+    run_id = user.run_numbers().runs[0]
+    assert user.tag_runs([run_id], add=["a"], group="g", confirm=True).confirmed
+    assert user.tag_pipelines([pipeline.id], add=["a"], confirm=True).confirmed
+    assert {one.name: one.num_group for one in user.tags()} == {"a": 0, "g": 1}
+    assert user.runs(tag="a", group="g", archived="also").total == user.pipelines(tag="A").total == 1
+    assert user.run_numbers(group="g").runs == [run_id]
+    assert user.search("a").items[0].kind == "tag"
+    assert [one.run_id for one in user.archive_runs([run_id]).refused] == [run_id]
+    assert user.archive_pipelines([pipeline.id]).items[0].problem is not None
+    view = user.save_view("runs", "mine", "tag=a")
+    assert user.rename_view(view.id, "ours").name == "ours"
+    assert [one.query for one in user.saved_views("runs")] == ["tag=a"]
+    assert user.delete_view(view.id).id == view.id
 
 
 def speak_of_data_sets(user: Client) -> None:
