@@ -8,6 +8,7 @@ from backend.api import schemas as s
 from backend.errors import LARGEST_INTEGER
 from backend.services.origin import origins_of
 from backend.services.settings_apart import apart, config_of
+from backend.services.tags import group_of, tags_of_runs
 from backend.store.models import Run
 from backend.views import series
 from backend.views.times import when
@@ -67,6 +68,7 @@ def curves(
         )  # fmt: skip
         return found[0] if found else None
 
+    tags = tags_of_runs(session, list(stored))
     origins, settings = origins_of(session, runs), apart([config_of(run) for run in runs])
     return s.CurvesOut(
         name=shown,
@@ -80,6 +82,7 @@ def curves(
                 preset=run.preset,
                 data=run.data,
                 note=run.note,
+                group=group_of(tags.get(run.id, [])),
                 status=RunStatus(run.status),
                 started_at=when(run.started_at),
                 settings=differing,

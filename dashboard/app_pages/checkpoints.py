@@ -8,29 +8,38 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from backend.api.schemas import CheckpointResult, CheckpointResults
+from backend.api.schemas import CheckpointResult, CheckpointResults, Shown
 from dashboard.checkpoints.adding import add_dialog, say_added
 from dashboard.checkpoints.outside import show_outside
 from dashboard.checkpoints.table import COLUMNS, RISING, SORTED_BY, checkpoints_frame
 from dashboard.parts import api
 from dashboard.parts.checkpoint import next_from
+from dashboard.parts.list_filters import choose_archive
 from dashboard.parts.order import Order
 from dashboard.parts.pager import cursors_of, pager
 from dashboard.parts.rows_table import MOST_COMPARED, rows_table
+from dashboard.parts.saved_views import saved_views
 
 PAGE_SIZE = 50
 TABLE = "checkpoints_table"
 ORDER = Order("checkpoints", SORTED_BY, RISING)
+FILTERS = {"archived": "checkpoints_archived"}
+
+
+def archived() -> Shown | None:
+    """What becomes of checkpoints whose training is in the archive; None leaves them out."""
+    chosen: Shown | None = st.session_state.get(FILTERS["archived"])
+    return chosen
 
 
 def cursors() -> list[str | None]:
     """Cursors of the pages up to the shown one."""
-    return cursors_of("checkpoints", ORDER.sort)
+    return cursors_of("checkpoints", (archived(), ORDER.sort))
 
 
 def load() -> CheckpointResults:
     """The shown page of checkpoints."""
-    return api.client().checkpoint_results(sort=ORDER.sort, cursor=cursors()[-1], limit=PAGE_SIZE)
+    return api.client().checkpoint_results(archived=archived(), sort=ORDER.sort, cursor=cursors()[-1], limit=PAGE_SIZE)
 
 
 def show_checkpoints(loaded: list[CheckpointResults]) -> None:
@@ -40,6 +49,9 @@ def show_checkpoints(loaded: list[CheckpointResults]) -> None:
         with bar:
             ORDER.choose()
         page = api.once(loaded, load)
+        if not page.items and archived() == "only":
+            st.info("No training in the archive has left a checkpoint.", icon=":material/filter_alt_off:")
+            return
         if not page.items:
             show_none()
             return
@@ -106,8 +118,11 @@ for leftover in ("run", "tab", "pipeline"):  # the browser's way back leaves tho
     st.query_params.pop(leftover, None)
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     st.title("Checkpoints", anchor=False, width="content")
-    if st.button("Add from outside", key="add_checkpoint", icon=":material/upload:"):
-        add_dialog()
+    with st.container(horizontal=True, width="content", vertical_alignment="bottom"):
+        choose_archive(st.container(width=160), FILTERS["archived"])
+        saved_views("checkpoints", FILTERS, ORDER)
+        if st.button("Add from outside", key="add_checkpoint", icon=":material/upload:"):
+            add_dialog()
 say_added()
 asked = st.query_params.get("checkpoint", "")
 if asked.isascii() and asked.isdecimal() and len(asked) < 16:

@@ -6,20 +6,28 @@ from backend.api.schemas import RunOut
 from dashboard.parts import api
 from dashboard.parts.curves_view import MOST_RUNS, curves_view, metric_of_the_page
 from dashboard.parts.foreign_text import one_line
+from dashboard.parts.tag_choice import tag_names
 from dashboard.parts.url_state import run_numbers
 
 FOUND = 50  # runs that a search offers
-RUNS, TEXT = "runs", "curves_text"
+RUNS, TEXT, TAG = "runs", "curves_text", "curves_tag"
 PLACE = "curves_"
 KEY = "curves_runs"
 
 
 def choose_runs() -> tuple[int, ...]:
-    """Runs of the address, and others that have the metric: searched for where they are stored."""
+    """Runs of the address, and others that have the metric: searched for where they are stored, or those of a tag."""
     asked = run_numbers(st.query_params.get(RUNS, ""))[:MOST_RUNS]
     if KEY not in st.session_state:
         st.session_state[KEY] = asked
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left, middle, right = st.columns([4, 1, 1], vertical_alignment="bottom")
+    with api.page_errors():
+        tags = tag_names()
+    if tags:
+        middle.selectbox(
+            "Runs of a tag", tags, index=None, key=TAG, format_func=one_line, placeholder="or of a group",
+            on_change=_take_tag, help=f"Its newest {MOST_RUNS} runs that have the metric take the place of these.",
+        )  # fmt: skip
     text = right.text_input(
         "Find runs to add", key=TEXT, placeholder="in notes and models", icon=":material/search:"
     ).strip()  # fmt: skip
@@ -44,6 +52,17 @@ def run_words(run: RunOut) -> str:
     return " · ".join(
         one_line(part) for part in (f"run {run.id}", run.title, run.preset.split("/")[-1], run.note) if part
     )
+
+
+def _take_tag() -> None:
+    tag = st.session_state.get(TAG)
+    if tag is None:
+        return
+    with api.part_errors():
+        metric = metric_of_the_page(PLACE)
+        tagged = api.client().runs(tag=tag, metric=metric, limit=MOST_RUNS).items
+        st.session_state[KEY] = sorted(run.id for run in tagged)
+        _write()
 
 
 def _write() -> None:

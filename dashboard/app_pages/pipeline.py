@@ -1,13 +1,17 @@
 """Pipeline: one pipeline, `?pipeline=ID`, with its steps in their order."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import streamlit as st
 
 from backend.api.client import ApiError
-from backend.api.schemas import PipelineOut
+from backend.api.schemas import PipelineOut, PipelinesOut
 from dashboard.parts import api
-from dashboard.parts.components import status_badge
+from dashboard.parts.components import archived_badge, status_badge
 from dashboard.parts.focus import give_to_title
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.tag_choice import tags_popover
 from dashboard.pipeline.actions import pipeline_actions
 from dashboard.pipeline.steps import live_steps
 
@@ -31,14 +35,21 @@ def load() -> PipelineOut:  # noqa: RET503 (st.stop does not return)
     st.stop()
 
 
+def _tag(pipeline_id: int, add: Sequence[str], remove: Sequence[str], _: str | None) -> PipelinesOut:
+    return api.client().tag_pipelines([pipeline_id], add=add, remove=remove, confirm=True)
+
+
 def title(pipeline: PipelineOut) -> None:
-    """Number, status, model, data, note."""
+    """Number, status, model, data, note, tags."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="pipeline_title"):
         st.title(f"Pipeline {pipeline.id}", width="content", anchor=False)
         status_badge(pipeline.status.value)
+        if pipeline.archived:
+            archived_badge()
     st.markdown(escape_markdown(f"{pipeline.preset} · {pipeline.data}"))
     if pipeline.note:
         st.caption(f":material/sticky_note_2: {escape_markdown(pipeline.note)}")
+    tags_popover(pipeline.id, pipeline.tags, partial(_tag, pipeline.id), grouped=False)
     for words, other in (("mends", pipeline.spec.get("fixes")), ("is mended by", pipeline.fixed_by)):
         if other is not None:
             st.page_link(

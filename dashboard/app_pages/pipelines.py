@@ -4,39 +4,68 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from backend.api.schemas import PipelineList, PipelineOut
+from backend.api.schemas import PipelineList, PipelineOut, Shown
 from dashboard.parts import api
+from dashboard.parts.bulk_dialogs import bulk_dialog
 from dashboard.parts.demo_offer import demo_offer
+from dashboard.parts.list_filters import choose_archive, choose_tag
 from dashboard.parts.order import Order
 from dashboard.parts.pager import cursors_of, pager
 from dashboard.parts.rows_table import MOST_COMPARED, rows_table
+from dashboard.parts.saved_views import saved_views
+from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.pipeline.actions import finished_evaluations
+from dashboard.pipeline.bulk import change_bar
 from dashboard.pipeline.table import COLUMNS, RISING, SORTED_BY, any_moving, pipelines_frame
 
 PAGE_SIZE = 50
 REFRESH_SECONDS = 3
 TABLE = "pipelines_table"
 ORDER = Order("pipelines", SORTED_BY, RISING)
+FILTERS = {name: f"pipelines_{name}" for name in ("text", "tag", "archived")}
+"""Keys of the filters' widgets by their parameters in the address."""
+Filters = tuple[str | None, str | None, Shown | None]
 
 
-def cursors() -> list[str | None]:
+def cursors(filters: Filters) -> list[str | None]:
     """Cursors of the pages up to the shown one."""
-    return cursors_of("pipelines", ORDER.sort)
+    return cursors_of("pipelines", (filters, ORDER.sort))
 
 
-def load() -> PipelineList:
+def choose_filters() -> Filters:
+    """Draw the filters: text, tag, archive; None where not filtered."""
+    start_from_url(FILTERS["text"], remember=True, parameter="text")
+    text_column, tag_column, archive_column = st.columns([3, 1, 1])
+    text = text_column.text_input(
+        "Search",
+        key=FILTERS["text"],
+        placeholder="in notes and models",
+        icon=":material/search:",
+        on_change=keep_in_url(FILTERS["text"], parameter="text"),
+    )
+    with api.page_errors():
+        tag = choose_tag(tag_column, FILTERS["tag"])
+    return (text or "").strip() or None, tag, choose_archive(archive_column, FILTERS["archived"])
+
+
+def load(filters: Filters) -> PipelineList:
     """The shown page of pipelines."""
-    return api.client().pipelines(sort=ORDER.sort, cursor=cursors()[-1], limit=PAGE_SIZE)
+    text, tag, archived = filters
+    return api.client().pipelines(
+        text=text, tag=tag, archived=archived, sort=ORDER.sort, cursor=cursors(filters)[-1], limit=PAGE_SIZE
+    )
 
 
-def show_pipelines(moving: bool, loaded: list[PipelineList]) -> None:
+def show_pipelines(filters: Filters, moving: bool, loaded: list[PipelineList]) -> None:
     """The table with its order."""
     with api.part_errors():
         bar = st.container(horizontal=True, vertical_alignment="bottom", key="pipelines_bar")
         with bar:
             ORDER.choose()
-        page = api.once(loaded, load)
-        if not page.items:
+        page = api.once(loaded, lambda: load(filters))
+        if not page.items and any(filters):
+            st.info("No pipeline matches these filters.", icon=":material/filter_alt_off:")
+        elif not page.items:
             with st.container(border=True, key="no_pipelines"):
                 st.subheader("No pipelines yet", anchor=False)
                 demo_offer()
@@ -50,7 +79,7 @@ def show_pipelines(moving: bool, loaded: list[PipelineList]) -> None:
             with bar:
                 bulk_bar([one for one in page.items if one.id in picked.selected])
             pager(
-                "pipelines", cursors(), page_size=PAGE_SIZE, shown=len(page.items),
+                "pipelines", cursors(filters), page_size=PAGE_SIZE, shown=len(page.items),
                 total=page.total if page.total is not None else len(page.items), next_cursor=page.next_cursor,
             )  # fmt: skip
         if any_moving(page.items) != moving:  # starts or ends the refreshing
@@ -60,7 +89,7 @@ def show_pipelines(moving: bool, loaded: list[PipelineList]) -> None:
 def bulk_bar(pipelines: list[PipelineOut]) -> None:
     """What can be done with the ticked pipelines: their evaluations side by side."""
     if not pipelines:
-        st.caption("Tick rows to compare their evaluations.", width="content")
+        st.caption("Tick rows to compare their evaluations, to tag, archive, stop or delete them.", width="content")
         return
     st.caption(f"**{len(pipelines)} selected**", width="content")
     finished = sorted({run_id for one in pipelines for run_id in finished_evaluations(one)})
@@ -72,15 +101,20 @@ def bulk_bar(pipelines: list[PipelineOut]) -> None:
         help=f"Finished evaluations of these pipelines, 2 to {MOST_COMPARED} of them.",
     ):
         st.switch_page("app_pages/compare.py", query_params={"runs": ",".join(map(str, finished))})
+    change_bar(pipelines)
 
 
 st.query_params.pop("pipeline", None)  # the browser's way back leaves it
-heading, action = st.columns([4, 1], vertical_alignment="bottom")
-heading.title("Pipelines", anchor=False)
-if action.button("Run all", key="to_run_all", icon=":material/rocket_launch:", width="stretch"):
-    st.switch_page("app_pages/launch.py", query_params={"what": "all"})
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="list_heading"):
+    st.title("Pipelines", anchor=False, width="content")
+    with st.container(horizontal=True, width="content"):
+        saved_views("pipelines", FILTERS, ORDER)
+        if st.button("Run all", key="to_run_all", icon=":material/rocket_launch:"):
+            st.switch_page("app_pages/launch.py", query_params={"what": "all"})
+chosen = choose_filters()
 ORDER.start()
+bulk_dialog()
 with api.page_errors():
-    first = load()
+    first = load(chosen)
 is_moving = any_moving(first.items)
-st.fragment(show_pipelines, run_every=REFRESH_SECONDS if is_moving else None)(is_moving, [first])
+st.fragment(show_pipelines, run_every=REFRESH_SECONDS if is_moving else None)(chosen, is_moving, [first])

@@ -6,54 +6,22 @@ import streamlit as st
 
 from backend.api.schemas import RunList
 from dashboard.parts import api
+from dashboard.parts.bulk_dialogs import bulk_dialog
 from dashboard.parts.demo_offer import demo_offer
-from dashboard.parts.foreign_text import escape_markdown, one_line
+from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.order import Order
 from dashboard.parts.pager import cursors_of, pager
 from dashboard.parts.rows_table import rows_table
 from dashboard.parts.run_actions import LEFT_BEHIND
-from dashboard.parts.url_state import keep_in_url, start_from_url
-from dashboard.run.bulk import bulk_bar, bulk_dialog
+from dashboard.parts.saved_views import saved_views
+from dashboard.run.bulk import bulk_bar
+from dashboard.run.run_filters import FILTERS, Filters, choose_filters
 from dashboard.run.runs_table import COLUMNS, RISING, SORTED_BY, any_live, runs_frame
-from memgen.contract.status import RunStatus
 
 PAGE_SIZES = (50, 100, 200)
 REFRESH_SECONDS = 3
 TABLE, SIZE = "runs_table", "runs_page_size"
 ORDER = Order("runs", SORTED_BY, RISING)
-
-Filters = tuple[str | None, str | None, str | None]
-
-
-def choose_filters() -> Filters:
-    """Status, model, text; None where not filtered."""
-    with api.page_errors():
-        models = [preset.name for preset in api.presets()]
-    statuses = [status.value for status in RunStatus]
-    start_from_url("status", statuses, remember=True)
-    start_from_url("model", models, remember=True)
-    start_from_url("text", remember=True)
-    status_column, model_column, text_column = st.columns([1, 2, 2])
-    status = status_column.selectbox(
-        "Status", statuses, index=None, key="status", placeholder="any", on_change=keep_in_url("status")
-    )
-    model = model_column.selectbox(
-        "Model",
-        models,
-        index=None,
-        key="model",
-        placeholder="any",
-        format_func=one_line,
-        on_change=keep_in_url("model"),
-    )
-    text = text_column.text_input(
-        "Search",
-        key="text",
-        placeholder="in notes and models",
-        icon=":material/search:",
-        on_change=keep_in_url("text"),
-    )
-    return status, model, (text or "").strip() or None
 
 
 def page_size() -> int:
@@ -69,10 +37,7 @@ def cursors(filters: Filters) -> list[str | None]:
 
 def load(filters: Filters) -> RunList:
     """The shown page of runs."""
-    status, model, text = filters
-    return api.client().runs(
-        status=status, preset=model, text=text, sort=ORDER.sort, cursor=cursors(filters)[-1], limit=page_size()
-    )
+    return api.client().runs(**vars(filters), sort=ORDER.sort, cursor=cursors(filters)[-1], limit=page_size())
 
 
 def show_runs(filters: Filters, live: bool, loaded: list[RunList]) -> None:
@@ -92,7 +57,10 @@ def show_runs(filters: Filters, live: bool, loaded: list[RunList]) -> None:
             if picked.opened is not None:
                 st.switch_page("app_pages/run.py", query_params={"run": str(picked.opened)})
             with bar:
-                bulk_bar([run for run in page.items if run.id in picked.selected])
+                bulk_bar(
+                    [run for run in page.items if run.id in picked.selected], page.total or 0, len(page.items),
+                    lambda: api.client().run_numbers(**vars(filters)).runs, filters.name,
+                )  # fmt: skip
             show_pager(filters, page)
         if any_live(page.items) != live:  # starts or ends the refreshing
             st.rerun(scope="app")
@@ -114,7 +82,7 @@ def show_pager(filters: Filters, page: RunList) -> None:
 
 def show_none(filters: Filters) -> None:
     """An empty list says why, and what to do."""
-    if any(filters):
+    if filters:
         st.info("No run matches these filters.", icon=":material/filter_alt_off:")
         return
     with st.container(border=True, key="no_runs"):
@@ -124,10 +92,12 @@ def show_none(filters: Filters) -> None:
 
 for leftover in ("run", "tab", "pipeline"):  # the browser's way back leaves those of the pages of one
     st.query_params.pop(leftover, None)
-heading, action = st.columns([4, 1], vertical_alignment="bottom")
-heading.title("Runs", anchor=False)
-if action.button("Launch a run", key="to_launch", icon=":material/rocket_launch:", width="stretch"):
-    st.switch_page("app_pages/launch.py")
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="list_heading"):
+    st.title("Runs", anchor=False, width="content")
+    with st.container(horizontal=True, width="content"):
+        saved_views("runs", FILTERS, ORDER)
+        if st.button("Launch a run", key="to_launch", icon=":material/rocket_launch:"):
+            st.switch_page("app_pages/launch.py")
 if left_behind := st.session_state.pop(LEFT_BEHIND, None):
     lines = "\n".join(f"- {escape_markdown(line)}" for line in left_behind)
     st.warning(f"Deleted, but these files could not be removed:\n{lines}", icon=":material/warning:")

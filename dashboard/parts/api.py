@@ -8,7 +8,16 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from backend.api.client import ApiError, Client, Unreachable
-from backend.api.schemas import DataSetList, HealthOut, PresetOut, ProblemReply, SavedLaunch
+from backend.api.schemas import (
+    DataSetList,
+    HealthOut,
+    ListPage,
+    PresetOut,
+    ProblemReply,
+    SavedLaunch,
+    SavedView,
+    TagOut,
+)
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.settings import Settings
 from memgen.contract.problem import Problem
@@ -58,6 +67,26 @@ def forget_saved_launches() -> None:
     _saved_launches.clear()
 
 
+def tags() -> list[TagOut]:
+    """Tags in use, asked anew after a minute."""
+    return _tags(*_backend())
+
+
+def forget_tags() -> None:
+    """Ask anew which tags are in use: some have come or gone."""
+    _tags.clear()
+
+
+def saved_views(page: ListPage) -> list[SavedView]:
+    """Views of a list, asked anew after a minute."""
+    return [view for view in _saved_views(*_backend()) if view.page == page]
+
+
+def forget_saved_views() -> None:
+    """Ask anew which views are kept: some have come or gone."""
+    _saved_views.clear()
+
+
 def schema(stage: str) -> dict[str, Any]:
     """JSON schema of a stage's config, asked anew after a minute."""
     return _schema(*_backend(), stage)
@@ -81,6 +110,16 @@ def _data_sets(url: str, version: str) -> DataSetList:  # noqa: ARG001
 @st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
 def _saved_launches(url: str, version: str) -> list[SavedLaunch]:  # noqa: ARG001
     return client().saved_launches()
+
+
+@st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
+def _tags(url: str, version: str) -> list[TagOut]:  # noqa: ARG001
+    return client().tags()
+
+
+@st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
+def _saved_views(url: str, version: str) -> list[SavedView]:  # noqa: ARG001
+    return client().saved_views()
 
 
 @st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)

@@ -26,11 +26,19 @@ STATUS_LOOK: dict[str, tuple[Colour, str]] = {
     "incomplete": ("gray", "help"),
 }
 
+ARCHIVED = "archived"
+"""Stands beside the status of what is in the archive."""
+
 
 def status_badge(status: str) -> None:
     """A coloured word with an icon, so that colour is not the only sign."""
     colour, icon = STATUS_LOOK.get(status, ("gray", "help"))
     st.badge(status, color=colour, icon=f":material/{icon}:")
+
+
+def archived_badge() -> None:
+    """Says that lists leave something out."""
+    st.badge(ARCHIVED, color="gray", icon=":material/archive:")
 
 
 def time_caption(label: str, time: datetime | None) -> None:

@@ -48,6 +48,12 @@ class Order:
         """Whether the highest comes first."""
         return self.sort is None or self.sort.startswith(FALLS)
 
+    def take(self, sort: str | None) -> None:
+        """Sort as somebody has kept it; what the list can't be sorted by is newest first."""
+        known = sort is not None and sort.removeprefix(FALLS) in self.columns
+        st.session_state[self._key] = sort if known else None
+        self._write()
+
     def by(self, column: str | None) -> None:
         """Sort by a column, the other way round where the list is sorted by it; None is newest first."""
         if column is not None and column not in self.columns:

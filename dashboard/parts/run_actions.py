@@ -1,4 +1,4 @@
-"""What can be done with a run: stop, resume, retry, rescore, launch again, delete."""
+"""What can be done with a run: stop, resume, retry, rescore, launch again, archive, delete."""
 
 import streamlit as st
 
@@ -36,8 +36,22 @@ def _rarer(run: RunDetail) -> None:
     if st.button("Launch again with these settings", key="launch_again", icon=":material/replay:", width="stretch"):
         st.switch_page("app_pages/launch.py", query_params={"from": str(run.id)})
     rescore_button(run)
+    if run.status in RUN_ENDED:
+        _archive_button(run)
     if run.status in RUN_ENDED and st.button("Delete", key="delete", icon=":material/delete:", width="stretch"):
         _delete_dialog(run)
+
+
+def _archive_button(run: RunDetail) -> None:
+    label, icon = ("Take out of the archive", "unarchive") if run.archived else ("Put into the archive", "archive")
+    if st.button(
+        label,
+        key="archive",
+        icon=f":material/{icon}:",
+        width="stretch",
+        help="Lists, totals and offers leave out what is in the archive; nothing else changes.",
+    ) and api.attempt(lambda: api.client().archive_runs([run.id], archived=not run.archived, confirm=True)):
+        st.rerun()  # fmt: skip
 
 
 def fix_button(run_id: int) -> None:

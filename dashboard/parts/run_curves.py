@@ -23,7 +23,7 @@ from dashboard.parts.text import as_utc
 from memgen.contract.titles import title_of
 
 Band: TypeAlias = Literal["range", "deviation"]
-EACH, CONFIG = "each", "config"
+EACH, CONFIG, GROUP = "each", "config", "run_group"
 SEED = "seed"
 MOST_SETTINGS = 3  # of a run, in a legend
 MINUTE = 60.0
@@ -33,9 +33,12 @@ COLUMNS = ["metric", "run", "step", "value", "place"]
 
 
 def groupings(reply: CurvesOut) -> dict[str, str]:
-    """What curves can be grouped by, with the words for each: nothing, all settings but the seed, or one setting."""
+    """What curves can be grouped by, with the words for each: nothing, groups, all settings but the seed, or one."""
     settings = dict.fromkeys(name for run in reply.runs for name in run.settings)
-    return {EACH: "nothing", CONFIG: "all settings but the seed"} | {name: title_of(name) for name in settings}
+    by_group = {GROUP: "group"} if any(run.group for run in reply.runs) else {}
+    return {EACH: "nothing", **by_group, CONFIG: "all settings but the seed"} | {
+        name: title_of(name) for name in settings
+    }
 
 
 def line_words(run: CurveRun, by: str) -> str:
@@ -49,6 +52,8 @@ def line_words(run: CurveRun, by: str) -> str:
         # runs of several stages have few settings in common: their names tell them apart
         apart = [run.title] if "stage" in run.settings else _settings(run, list(run.settings))[:MOST_SETTINGS]
         return one_line(", ".join([f"run {run.id}", *apart]))
+    if by == GROUP:
+        return one_line(run.group or "no group")
     names = [name for name in run.settings if name != SEED] if by == CONFIG else [by]
     return one_line(", ".join(_settings(run, names)) or "all runs")
 

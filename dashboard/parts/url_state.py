@@ -50,6 +50,18 @@ def keep_in_url(key: str, default: str = "", *, parameter: str | None = None) ->
     return write
 
 
+def set_in_url(key: str, value: str | None, *, parameter: str | None = None) -> None:
+    """Before widgets are drawn: give a filter another value, as if the address had named it; None is no filter."""
+    name = parameter or key
+    st.session_state.pop(_REMEMBERED.format(key), None)
+    if value is None:
+        st.query_params.pop(name, None)
+        st.session_state[key] = None
+    else:
+        st.query_params[name] = value
+        st.session_state.pop(key, None)  # `start_from_url` takes it, if the widget knows it
+
+
 def run_numbers(text: str) -> list[int]:
     """`1,3,5` as numbers, each once; what is no number is left out."""
     parts = [part.strip() for part in text.split(",")]

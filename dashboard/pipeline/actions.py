@@ -30,8 +30,23 @@ def pipeline_actions(pipeline: PipelineOut) -> None:
             st.switch_page("app_pages/compare.py", query_params={"runs": ",".join(map(str, finished))})
         if st.button("Lineage", key="lineage", icon=":material/account_tree:"):
             st.switch_page("app_pages/lineage.py", query_params={"pipeline": str(pipeline.id)})
+        _archive(pipeline)
         if st.button("Run all again with these settings", key="run_all_again", icon=":material/replay:"):
             st.switch_page("app_pages/launch.py", query_params={"what": "all", "from_pipeline": str(pipeline.id)})
+
+
+def _archive(pipeline: PipelineOut) -> None:
+    """Into the archive with its runs, or out of it, once nothing of it runs or waits."""
+    if pipeline.status is PipelineStatus.RUNNING:
+        return
+    label, icon = ("Take out of the archive", "unarchive") if pipeline.archived else ("Archive", "archive")
+    moved = st.button(
+        label, key="archive", icon=f":material/{icon}:",
+        help="With the runs that it submitted; lists, totals and offers leave out what is in the archive.",
+    )  # fmt: skip
+    move = api.client().archive_pipelines
+    if moved and api.attempt(lambda: move([pipeline.id], archived=not pipeline.archived, confirm=True)):
+        st.rerun()
 
 
 def finished_evaluations(pipeline: PipelineOut) -> list[int]:

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from backend.api.schemas import PipelineOut
-from dashboard.parts.components import STATUS_LOOK
+from dashboard.parts.components import ARCHIVED, STATUS_LOOK
 from dashboard.parts.foreign_text import plain_frame
 from dashboard.parts.text import ago
 from memgen.contract.pipeline import StepName
@@ -31,12 +31,13 @@ def _row(pipeline: PipelineOut, now: datetime) -> dict[str, Any]:
     accuracies = step_accuracies(pipeline)
     return {
         "pipeline": pipeline.id,
-        "status": [pipeline.status.value],
+        "status": [pipeline.status.value, *([ARCHIVED] if pipeline.archived else [])],
         "model": pipeline.preset.split("/")[-1],
         "data": pipeline.data,
         "steps": 100.0 * finished_steps(pipeline) / max(1, len(pipeline.steps)),
         **{name: None if (share := accuracies.get(name)) is None else round(share * 100, 1) for name in EVALUATED},
         "submitted": ago(pipeline.created_at, now),
+        "tags": " · ".join(pipeline.tags),
         "note": pipeline.note,
     }
 
@@ -63,8 +64,8 @@ def any_moving(pipelines: Sequence[PipelineOut]) -> bool:
 COLUMNS: dict[str, Any] = {
     "status": st.column_config.MultiselectColumn(
         "Status",
-        options=list(STATUS_LOOK),
-        color=[colour for colour, _ in STATUS_LOOK.values()],
+        options=[*STATUS_LOOK, ARCHIVED],
+        color=[*(colour for colour, _ in STATUS_LOOK.values()), "gray"],
         width=100,
     ),
     "model": st.column_config.TextColumn("Model", width=156),
@@ -75,6 +76,7 @@ COLUMNS: dict[str, Any] = {
         for name, label in EVALUATED.items()
     },
     "submitted": st.column_config.TextColumn("Submitted", width=94),
+    "tags": st.column_config.TextColumn("Tags", width=110),
     "note": st.column_config.TextColumn("Note"),
 }
 SORTED_BY: dict[str, str] = {

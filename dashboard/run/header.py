@@ -1,14 +1,17 @@
 """The top of a run's page: a line that says what it is and what can be done, one on how far it is, and four numbers."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import streamlit as st
 
-from backend.api.schemas import RunDetail
+from backend.api.schemas import BulkOut, RunDetail
 from dashboard.parts import api
-from dashboard.parts.components import progress_share, progress_words, run_seconds, status_badge
+from dashboard.parts.components import archived_badge, progress_share, progress_words, run_seconds, status_badge
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.parts.run_actions import actions
+from dashboard.parts.tag_choice import tags_popover
 from dashboard.parts.text import ago, duration, full_time
 from dashboard.run.live_part import live_part
 from dashboard.run.live_run import LiveRun
@@ -55,9 +58,12 @@ def run_header(run: RunDetail) -> None:
             st.page_link("app_pages/runs.py", label="Runs", icon=":material/arrow_back:")
             st.title(f"Run {run.id}", width="content", anchor=False)
             status_badge(run.status.value)
+            if run.archived:
+                archived_badge()
             with st.container(key="what_it_is"):
                 st.markdown(escape_markdown(what_it_is(run)))
             _note(run)
+            tags_popover(run.id, run.tags, partial(_tag, run.id), group=run.group, grouped=True)
             actions(run)
         live_part(run, _moving)
 
@@ -76,6 +82,10 @@ def _note(run: RunDetail) -> None:
         saved = st.button("Save", key="save_note", type="primary")
         if saved and api.attempt(lambda: api.client().set_note(run.id, written.strip())):
             st.rerun()
+
+
+def _tag(run_id: int, add: Sequence[str], remove: Sequence[str], group: str | None) -> BulkOut:
+    return api.client().tag_runs([run_id], add=add, remove=remove, group=group, confirm=True)
 
 
 def _moving(run: RunDetail, live: LiveRun) -> None:

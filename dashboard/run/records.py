@@ -67,7 +67,14 @@ def history_view(run: RunDetail) -> None:
 
 def newest_events(run: RunDetail) -> RunEventList:
     """The newest of the history; asked for again where the run has moved, a warning or another note included."""
-    moved = (run.status, run.num_attempts, run.priority, run.warnings, [one.status for one in run.attempts])
+    moved = (
+        run.status,
+        run.num_attempts,
+        run.priority,
+        run.archived,
+        run.warnings,
+        [one.status for one in run.attempts],
+    )
     return live_run(run.id).kept("history", moved, lambda _: api.client().run_events(run.id, newest=True))
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from backend.api.schemas import RunOut
-from dashboard.parts.components import STATUS_LOOK, progress_share, run_seconds
+from dashboard.parts.components import ARCHIVED, STATUS_LOOK, progress_share, run_seconds
 from dashboard.parts.foreign_text import plain_frame
 from dashboard.parts.text import ago, duration
 from memgen.contract.status import RUN_ENDED, RunStatus
@@ -25,7 +25,7 @@ def _row(run: RunOut, now: datetime) -> dict[str, Any]:
     answered = run.summary.get("num_questions")
     return {
         "run": run.id,
-        "status": [run.status.value],
+        "status": [run.status.value, *([ARCHIVED] if run.archived else [])],
         "stage": run.title,
         "model": run.preset.split("/")[-1],
         "data": run.data,
@@ -36,6 +36,8 @@ def _row(run: RunOut, now: datetime) -> dict[str, Any]:
         "scorer": run.scorer_version,
         "started": ago(run.started_at, now) if run.started_at else "",
         "duration": duration(seconds) if (seconds := run_seconds(run, now)) is not None else "",
+        "group": run.group or "",
+        "tags": " · ".join(tag for tag in run.tags if tag != run.group),
         "note": run.note,
     }
 
@@ -48,8 +50,8 @@ def _percent(share: float | None) -> float | None:
 COLUMNS: dict[str, Any] = {
     "status": st.column_config.MultiselectColumn(
         "Status",
-        options=list(STATUS_LOOK),
-        color=[colour for colour, _ in STATUS_LOOK.values()],
+        options=[*STATUS_LOOK, ARCHIVED],
+        color=[*(colour for colour, _ in STATUS_LOOK.values()), "gray"],
         width=96,
     ),
     "stage": st.column_config.TextColumn("Stage, setting", width=230),
@@ -61,15 +63,17 @@ COLUMNS: dict[str, Any] = {
     "scorer": st.column_config.NumberColumn("Scorer", help="Version of the scorer that gave the accuracy", width=54),
     "started": st.column_config.TextColumn("Started", width=86),
     "duration": st.column_config.TextColumn("Duration", width=84),
+    "group": st.column_config.TextColumn("Group", help="The tag that it is listed and drawn with", width=90),
+    "tags": st.column_config.TextColumn("Tags", help="Its other tags", width=110),
     "note": st.column_config.TextColumn("Note"),
 }
 SORTED_BY: dict[str, str] = {
     "run": "Run", "status": "Status", "stage": "Stage, setting", "model": "Model", "data": "Data",
     "accuracy": "Accuracy", "questions": "Questions answered", "started": "Started", "ended": "Ended",
-    "duration": "Duration", "note": "Note",
+    "duration": "Duration", "group": "Group", "note": "Note",
 }  # fmt: skip
 """What the backend can sort the list by."""
-RISING = frozenset({"status", "stage", "model", "data", "note"})
+RISING = frozenset({"status", "stage", "model", "data", "group", "note"})
 
 
 def any_live(runs: Sequence[RunOut]) -> bool:

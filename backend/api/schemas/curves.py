@@ -17,6 +17,8 @@ class CurveRun(LabelledRun):
     preset: str
     data: str
     note: str
+    group: str | None = None
+    """The tag that it is listed and drawn with."""
     status: RunStatus
     started_at: datetime | None
     settings: dict[str, str] = Field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from streamlit.testing.v1 import AppTest
 
-from dashboard.run.bulk import ASKED
+from dashboard.parts.bulk_dialogs import ASKED
 from tests.dashboard.pages import button_keys, open_page, said
 from tests.dashboard.studio import Studio
 

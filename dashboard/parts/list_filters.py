@@ -1,0 +1,46 @@
+"""Filters that lists share: by tag, and what becomes of the archive."""
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from backend.api.schemas import Shown
+from dashboard.parts.foreign_text import one_line
+from dashboard.parts.tag_choice import tag_names
+from dashboard.parts.url_state import keep_in_url, start_from_url
+
+ARCHIVE_WORDS: dict[Shown, str] = {"also": "shown, too", "only": "alone"}
+
+
+def choose_tag(place: DeltaGenerator, key: str) -> str | None:
+    """A box with the tags in use; `?tag=` is its value.
+
+    Args:
+        place: where it is drawn.
+        key: of the widget.
+    """
+    start_from_url(key, remember=True, parameter="tag")
+    chosen = st.session_state.get(key)
+    names = tag_names()
+    return place.selectbox(
+        "Tag",
+        names if chosen is None or chosen in names else [*names, chosen],
+        index=None,
+        key=key,
+        placeholder="any",
+        format_func=one_line,
+        on_change=keep_in_url(key, parameter="tag"),
+    )
+
+
+def choose_archive(place: DeltaGenerator, key: str) -> Shown | None:
+    """A box that says what becomes of the archive; `?archived=` is its value, None leaves it out."""
+    start_from_url(key, list(ARCHIVE_WORDS), remember=True, parameter="archived")
+    return place.selectbox(
+        "Archive",
+        list(ARCHIVE_WORDS),
+        index=None,
+        key=key,
+        placeholder="left out",
+        format_func=ARCHIVE_WORDS.__getitem__,
+        on_change=keep_in_url(key, parameter="archived"),
+    )

@@ -1,0 +1,37 @@
+"""What can be changed with the ticked pipelines of the list: their tags, their place, and the runs they submitted."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from backend.api.schemas import PipelineOut, RunOut
+from dashboard.parts.bulk_dialogs import Asked, What, ask
+from memgen.contract.status import RUN_ENDED, RUN_UNDER_WAY, PipelineStatus
+
+
+def change_bar(pipelines: Sequence[PipelineOut]) -> None:
+    """The buttons that fit the ticked pipelines; stopped and deleted are the runs that they submitted."""
+    numbers = tuple(one.id for one in pipelines)
+    runs = submitted(pipelines)
+    run_numbers = tuple(run.id for run in runs)
+    ended = [one for one in pipelines if one.status is not PipelineStatus.RUNNING]
+
+    def button(what: What, label: str, icon: str, *, possible: bool) -> bool:
+        return st.button(label, key=f"bulk_{what}", icon=f":material/{icon}:", disabled=not possible)
+
+    if button("tag", "Tag", "sell", possible=True):
+        ask(Asked("tag", numbers, of="pipeline"))
+    if any(one.archived for one in pipelines):
+        if button("take_out", "Take out of the archive", "unarchive", possible=True):
+            ask(Asked("take_out", numbers, of="pipeline"))
+    elif button("archive", "Archive", "archive", possible=bool(ended)):
+        ask(Asked("archive", numbers, of="pipeline"))
+    if button("stop", "Stop", "stop", possible=any(run.status not in RUN_ENDED for run in runs)):
+        ask(Asked("stop", run_numbers, under_way=any(run.status in RUN_UNDER_WAY for run in runs)))
+    if button("delete", "Delete", "delete", possible=any(run.status in RUN_ENDED for run in runs)):
+        ask(Asked("delete", run_numbers))
+
+
+def submitted(pipelines: Sequence[PipelineOut]) -> list[RunOut]:
+    """Runs of these pipelines that are there, without those that they reuse."""
+    return [step.run for one in pipelines for step in one.steps if step.run is not None and not step.reused]
