@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard.launch.address import forget_source
 from dashboard.parts.health import sidebar
+from dashboard.parts.search import search_box
 
 # drawn here: for the browser's tab Streamlit would fetch one of its own icons from the internet
 ICON = (
@@ -51,5 +52,6 @@ page = st.navigation(
 if page.url_path != "launch":
     forget_source()
 with st.sidebar:
+    search_box(page.url_path)
     sidebar()
 page.run()

@@ -12,11 +12,22 @@ from typing import Annotated
 import typer
 
 from backend.api.client import Client
+from backend.api.schemas import Shown
 from backend.api.schemas.bulk import MOST_AT_ONCE
-from backend.commands import checkpoint_cli, data_set_cli, fix_cli, notification_cli, pipeline_cli, saved_cli
+from backend.commands import checkpoint_cli, data_set_cli, fix_cli, notification_cli, order_cli, pipeline_cli, saved_cli
 from backend.commands.many_runs import delete_many, say_of_many
 from backend.commands.saved_settings import config_of
-from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table, shown
+from backend.launcher.terminal import (
+    assignments,
+    client,
+    errors,
+    local_time,
+    read_json,
+    say,
+    settings,
+    show_table,
+    shown,
+)
 from memgen.contract.config_text import field_value, help_of
 from memgen.contract.errors import BadInput
 from memgen.contract.process import begin_process
@@ -37,6 +48,7 @@ data_set_cli.install(app)
 saved_cli.install(app)
 fix_cli.install(app)
 notification_cli.install(app)
+order_cli.install(app)
 RunId = Annotated[int, typer.Argument(help="Number of the run.")]
 RunIds = Annotated[list[int], typer.Argument(metavar="RUN...", help=f"Numbers of up to {MOST_AT_ONCE} runs.")]
 
@@ -180,6 +192,9 @@ def launch(
 @app.command()
 def runs(
     status: Annotated[str | None, typer.Option(help=f"One of {', '.join(RunStatus)}, or several with commas.")] = None,
+    tag: Annotated[str | None, typer.Option(help="A tag, or several with commas: runs that have all of them.")] = None,
+    group: Annotated[str | None, typer.Option(help="Runs of this group.")] = None,
+    archived: Annotated[Shown, typer.Option(help=order_cli.ARCHIVED)] = "no",
     sort: Annotated[
         str | None,
         typer.Option(help="Column, e.g. `accuracy`; `--sort=-accuracy` shows the highest first."),
@@ -189,7 +204,7 @@ def runs(
     """List runs, newest first or in the order of a column."""
     with errors(), client() as api:
         rows = []
-        for run in api.runs(status=status, sort=sort, limit=limit).items:
+        for run in api.runs(status=status, tag=tag, group=group, archived=archived, sort=sort, limit=limit).items:
             n, accuracy = run.summary.get("num_questions"), run.summary.get("accuracy")
             rows.append(
                 [
@@ -200,10 +215,14 @@ def runs(
                     run.data,
                     "" if n is None else f"{n:.0f}",
                     "" if accuracy is None else f"{100 * accuracy:.1f} %{run.scorer_mark}",
+                    local_time(run.started_at),
+                    ", ".join(run.tags),
                     run.note,
                 ]
             )
-        show_table(["run", "status", "stage", "model", "data", "questions", "accuracy", "note"], rows)
+        show_table(
+            ["run", "status", "stage", "model", "data", "questions", "accuracy", "started", "tags", "note"], rows
+        )
 
 
 @app.command()

@@ -1,11 +1,11 @@
-"""What the command line says of many runs that are stopped or deleted at once."""
+"""What the command line says of many runs or pipelines that are changed at once."""
 
 from collections.abc import Sequence
 
 import typer
 
 from backend.api.client import Client
-from backend.api.schemas import BulkOut
+from backend.api.schemas import BulkOut, PipelinesOut
 from backend.launcher.terminal import say
 
 
@@ -22,6 +22,18 @@ def say_of_many(reply: BulkOut) -> None:
     for line in reply.left:
         say(f"could not be removed: {line}")
     if reply.confirmed and reply.refused:
+        raise typer.Exit(1)
+
+
+def say_of_pipelines(reply: PipelinesOut) -> None:
+    """The same of pipelines.
+
+    Raises:
+        typer.Exit: some stay as they are.
+    """
+    for item in reply.items:
+        say(f"pipeline {item.pipeline_id}: " + (item.problem.message if item.problem else item.outcome))
+    if any(item.problem is not None for item in reply.items):
         raise typer.Exit(1)
 
 

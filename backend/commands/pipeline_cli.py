@@ -7,7 +7,11 @@ import typer
 from pydantic import ValidationError
 
 from backend.api.calls.compare import Format
+from backend.api.schemas import Shown
+from backend.api.schemas.bulk import MOST_AT_ONCE
 from backend.commands.demo import run_demo
+from backend.commands.many_runs import say_of_pipelines
+from backend.commands.order_cli import ARCHIVED
 from backend.commands.pipeline_text import change_text, follow, show_comparison
 from backend.commands.saved_settings import pipeline_of
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table
@@ -21,6 +25,9 @@ from memgen.contract.stages import trains
 from memgen.contract.status import PipelineStatus, StopMode
 
 pipelines = typer.Typer(help="The whole chain from the base model to LTPO.", no_args_is_help=True)
+PipelineIds = Annotated[
+    list[int], typer.Argument(metavar="PIPELINE...", help=f"Numbers of up to {MOST_AT_ONCE} pipelines.")
+]
 PipelineId = Annotated[int, typer.Argument(help="Number of the pipeline.")]
 
 
@@ -86,14 +93,53 @@ def run(
 
 
 @pipelines.command("list")
-def list_(limit: Annotated[int, typer.Option(min=1, max=100)] = 20) -> None:
+def list_(
+    tag: Annotated[
+        str | None, typer.Option(help="A tag, or several with commas: pipelines that have them all.")
+    ] = None,
+    archived: Annotated[Shown, typer.Option(help=ARCHIVED)] = "no",
+    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
+) -> None:
     """List pipelines, newest first."""
     with errors(), client() as api:
         rows = []
-        for one in api.pipelines(limit=limit).items:
+        for one in api.pipelines(tag=tag, archived=archived, limit=limit).items:
             done = sum(step.run is not None and step.run.status == "succeeded" for step in one.steps)
-            rows.append([str(one.id), one.status, one.preset, one.data, f"{done}/{len(one.steps)}", one.note])
-        show_table(["pipeline", "status", "model", "data", "steps", "note"], rows)
+            rows.append(
+                [
+                    str(one.id),
+                    one.status,
+                    one.preset,
+                    one.data,
+                    f"{done}/{len(one.steps)}",
+                    ", ".join(one.tags),
+                    one.note,
+                ]
+            )
+        show_table(["pipeline", "status", "model", "data", "steps", "tags", "note"], rows)
+
+
+@pipelines.command("tag")
+def tag_(
+    pipeline_ids: PipelineIds,
+    add: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag that they get; may be repeated.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="A tag that they lose; may be repeated.")
+    ] = None,
+) -> None:
+    """Give tags to pipelines, or take some from them."""
+    with errors(), client() as api:
+        say_of_pipelines(api.tag_pipelines(pipeline_ids, add=add or [], remove=remove or [], confirm=True))
+
+
+@pipelines.command()
+def archive(
+    pipeline_ids: PipelineIds,
+    take_out: Annotated[bool, typer.Option("--take-out", help="Take them out of the archive.")] = False,
+) -> None:
+    """Put ended pipelines with the runs that they submitted into the archive, which lists leave out."""
+    with errors(), client() as api:
+        say_of_pipelines(api.archive_pipelines(pipeline_ids, archived=not take_out, confirm=True))
 
 
 @pipelines.command()

@@ -6,6 +6,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,11 @@ def _escape(sign: str) -> str:
     """As JSON writes it, so that printed JSON stays JSON."""
     units = sign.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+def local_time(time: datetime | None) -> str:
+    """`2026-11-27 22:05`, in the zone of this machine; empty for None."""
+    return "" if time is None else f"{time.astimezone():%Y-%m-%d %H:%M}"
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -6,6 +6,7 @@ from backend.api.schemas import HomeOut
 from dashboard.home.cards import attention, is_live, machines, results, running, tiles, waiting
 from dashboard.parts import api
 from dashboard.parts.demo_offer import demo_offer
+from dashboard.parts.shortcuts import LAUNCH
 
 LIVE_SECONDS, IDLE_SECONDS = 3, 30
 OF_RUNS = ("status", "model", "text")  # in addresses of the time when the list of runs was the first page
@@ -51,7 +52,9 @@ for leftover in (
     st.query_params.pop(leftover, None)
 heading, action = st.columns([4, 1], vertical_alignment="bottom")
 heading.title("Home", anchor=False)
-if action.button("Launch a run", key="to_launch", icon=":material/rocket_launch:", width="stretch"):
+if action.button(
+    "Launch a run", key="to_launch", icon=":material/rocket_launch:", width="stretch", shortcut=LAUNCH.key
+):
     st.switch_page("app_pages/launch.py")
 with api.page_errors():
     first = api.client().home()

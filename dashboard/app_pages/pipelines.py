@@ -13,6 +13,7 @@ from dashboard.parts.order import Order
 from dashboard.parts.pager import cursors_of, pager
 from dashboard.parts.rows_table import MOST_COMPARED, rows_table
 from dashboard.parts.saved_views import saved_views
+from dashboard.parts.shortcuts import LAUNCH
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.pipeline.actions import finished_evaluations
 from dashboard.pipeline.bulk import change_bar
@@ -109,7 +110,7 @@ with st.container(horizontal=True, horizontal_alignment="distribute", vertical_a
     st.title("Pipelines", anchor=False, width="content")
     with st.container(horizontal=True, width="content"):
         saved_views("pipelines", FILTERS, ORDER)
-        if st.button("Run all", key="to_run_all", icon=":material/rocket_launch:"):
+        if st.button("Run all", key="to_run_all", icon=":material/rocket_launch:", shortcut=LAUNCH.key):
             st.switch_page("app_pages/launch.py", query_params={"what": "all"})
 chosen = choose_filters()
 ORDER.start()

@@ -9,13 +9,15 @@ from dashboard.parts import api
 from dashboard.parts.bulk_dialogs import bulk_dialog
 from dashboard.parts.demo_offer import demo_offer
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.list_filters import RUN_FILTERS
 from dashboard.parts.order import Order
 from dashboard.parts.pager import cursors_of, pager
 from dashboard.parts.rows_table import rows_table
 from dashboard.parts.run_actions import LEFT_BEHIND
 from dashboard.parts.saved_views import saved_views
+from dashboard.parts.shortcuts import LAUNCH
 from dashboard.run.bulk import bulk_bar
-from dashboard.run.run_filters import FILTERS, Filters, choose_filters
+from dashboard.run.run_filters import Filters, choose_filters
 from dashboard.run.runs_table import COLUMNS, RISING, SORTED_BY, any_live, runs_frame
 
 PAGE_SIZES = (50, 100, 200)
@@ -95,8 +97,8 @@ for leftover in ("run", "tab", "pipeline"):  # the browser's way back leaves tho
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="list_heading"):
     st.title("Runs", anchor=False, width="content")
     with st.container(horizontal=True, width="content"):
-        saved_views("runs", FILTERS, ORDER)
-        if st.button("Launch a run", key="to_launch", icon=":material/rocket_launch:"):
+        saved_views("runs", RUN_FILTERS, ORDER)
+        if st.button("Launch a run", key="to_launch", icon=":material/rocket_launch:", shortcut=LAUNCH.key):
             st.switch_page("app_pages/launch.py")
 if left_behind := st.session_state.pop(LEFT_BEHIND, None):
     lines = "\n".join(f"- {escape_markdown(line)}" for line in left_behind)

@@ -8,6 +8,8 @@ from dashboard.parts.foreign_text import one_line
 from dashboard.parts.tag_choice import tag_names
 from dashboard.parts.url_state import keep_in_url, start_from_url
 
+RUN_FILTERS = {name: name for name in ("status", "model", "text", "tag", "archived")}
+"""Keys of the widgets of the list of runs by their parameters in the address."""
 ARCHIVE_WORDS: dict[Shown, str] = {"also": "shown, too", "only": "alone"}
 
 

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from dashboard.parts.shortcuts import NEXT, PREVIOUS
+
 
 def cursors_of(name: str, chosen: object) -> list[str | None]:
     """Cursors of the pages up to the shown one; another list or filter starts anew.
@@ -30,10 +32,10 @@ def pager(
     with st.container(horizontal=True, vertical_alignment="center", key=f"{name}_pager"):
         st.button(
             "Previous", key=f"{name}_previous", icon=":material/chevron_left:", disabled=len(cursors) < 2,
-            on_click=step_back, args=(cursors,),
+            shortcut=PREVIOUS.key, on_click=step_back, args=(cursors,),
         )  # fmt: skip
         st.button(
             "Next", key=f"{name}_next", icon=":material/chevron_right:", disabled=not next_cursor,
-            on_click=cursors.append, args=(next_cursor,),
+            shortcut=NEXT.key, on_click=cursors.append, args=(next_cursor,),
         )  # fmt: skip
         st.caption(f"{first:,} to {first + shown - 1:,} of {total:,}", width="content")

@@ -6,6 +6,7 @@ from backend.api.schemas import RunDetail
 from dashboard.parts import api
 from dashboard.parts.foreign_text import sentence, visible
 from dashboard.parts.rescoring import rescore_button
+from dashboard.parts.shortcuts import STOP
 from dashboard.parts.text import size
 from memgen.contract.fixing import is_to_fix
 from memgen.contract.stages import trains
@@ -23,7 +24,7 @@ LEFT_BEHIND = "left_behind"
 def actions(run: RunDetail) -> None:
     """The buttons that fit the run's status."""
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", key="actions"):
-        if run.status in RUN_LIVE and st.button("Stop", key="stop", icon=":material/stop:"):
+        if run.status in RUN_LIVE and st.button("Stop", key="stop", icon=":material/stop:", shortcut=STOP.key):
             _stop_dialog(run)
         if run.status in RUN_RESTARTABLE:
             _start_again(run)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from dashboard.parts.foreign_text import visible
 
 MISSING = "–"
+UTC_NAME = "UTC"
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -67,14 +68,20 @@ def full_time(time: datetime | None, zone: str | None = None) -> str:
     """ISO time in UTC and, where the browser's zone is known and differs, in that zone."""
     if time is None:
         return MISSING
-    utc = f"{as_utc(time):%Y-%m-%d %H:%M:%S} UTC"
+    return ", ".join(
+        f"{there:%Y-%m-%d %H:%M:%S} {name if name == UTC_NAME else f'({name})'}"
+        for name, there in in_zones(time, zone).items()
+    )
+
+
+def in_zones(time: datetime, zone: str | None) -> dict[str, datetime]:
+    """A time by the names of zones: the reader's first, where it is known and not UTC, then UTC."""
+    utc = as_utc(time)
     try:
-        local = as_utc(time).astimezone(ZoneInfo(zone)) if zone else None
+        local = utc.astimezone(ZoneInfo(zone)) if zone else utc
     except (ZoneInfoNotFoundError, ValueError):
-        local = None
-    if local is None or local.utcoffset() == as_utc(time).utcoffset():
-        return utc
-    return f"{local:%Y-%m-%d %H:%M:%S} ({zone}), {utc}"
+        local = utc
+    return ({zone: local} if zone and local.utcoffset() != utc.utcoffset() else {}) | {UTC_NAME: utc}
 
 
 def as_utc(time: datetime) -> datetime:

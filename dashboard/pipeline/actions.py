@@ -6,6 +6,7 @@ from backend.api.schemas import PipelineOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import sentence
 from dashboard.parts.run_actions import choose_stop_mode, fix_button
+from dashboard.parts.shortcuts import STOP
 from memgen.contract.stages import trains
 from memgen.contract.status import PipelineStatus, RunStatus
 
@@ -14,7 +15,9 @@ def pipeline_actions(pipeline: PipelineOut) -> None:
     """The buttons that fit the pipeline's status."""
     finished = finished_evaluations(pipeline)
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", key="pipeline_actions"):
-        if pipeline.status is PipelineStatus.RUNNING and st.button("Stop", key="stop", icon=":material/stop:"):
+        if pipeline.status is PipelineStatus.RUNNING and st.button(
+            "Stop", key="stop", icon=":material/stop:", shortcut=STOP.key
+        ):
             _stop_dialog(pipeline)
         broken = next((one.run for one in pipeline.steps if one.can_be_fixed), None)
         if broken is not None:

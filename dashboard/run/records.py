@@ -6,7 +6,7 @@ import streamlit as st
 from backend.api.schemas import AttemptOut, RunDetail, RunEventList, RunEventOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import plain_frame, visible, visible_json
-from dashboard.parts.text import MISSING, as_utc, duration, full_time, size
+from dashboard.parts.text import MISSING, as_utc, duration, full_time, in_zones, size
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.run.live_run import live_run
 from memgen.contract.status import CAUSE_TEXT
@@ -57,9 +57,9 @@ def history_view(run: RunDetail) -> None:
     _attempts(run)
     with api.part_errors():
         events = newest_events(run)
+        frame = history_frame(events.items, st.context.timezone)
         st.dataframe(
-            history_frame(events.items), hide_index=True, key="history", placeholder="", alt="History of the run",
-            height="content",
+            frame, hide_index=True, key="history", placeholder="", alt="History of the run", height="content"
         )  # fmt: skip
         if events.next_cursor is not None:
             st.caption(f"Shows the newest {len(events.items):,} entries.")
@@ -78,11 +78,11 @@ def newest_events(run: RunDetail) -> RunEventList:
     return live_run(run.id).kept("history", moved, lambda _: api.client().run_events(run.id, newest=True))
 
 
-def history_frame(events: list[RunEventOut]) -> pd.DataFrame:
-    """One row per event, in the given order."""
+def history_frame(events: list[RunEventOut], zone: str | None = None) -> pd.DataFrame:
+    """One row per event, in the given order; times in the reader's zone, where that is known, and in UTC."""
     rows = [
         {
-            "Time (UTC)": f"{as_utc(event.time):%Y-%m-%d %H:%M:%S}",
+            **{name: f"{time:%Y-%m-%d %H:%M:%S}" for name, time in in_zones(event.time, zone).items()},
             "Attempt": "" if event.attempt is None else str(event.attempt),
             "What": event.kind,
             "Change": f"{event.from_status or 'new'} → {event.to_status}" if event.to_status else "",
@@ -92,7 +92,7 @@ def history_frame(events: list[RunEventOut]) -> pd.DataFrame:
         }
         for event in events
     ]
-    return plain_frame(rows, ["Time (UTC)", "Attempt", "What", "Change", "Cause", "By", "Detail"])
+    return plain_frame(rows, list(rows[0]) if rows else [])
 
 
 def _attempts(run: RunDetail) -> None:
@@ -101,7 +101,7 @@ def _attempts(run: RunDetail) -> None:
         st.info("No attempt has started.", icon=":material/replay:")
         return
     st.dataframe(
-        attempts_frame(run.attempts),
+        attempts_frame(run.attempts, st.context.timezone),
         hide_index=True,
         key="attempts",
         placeholder="",
@@ -109,7 +109,7 @@ def _attempts(run: RunDetail) -> None:
     )
 
 
-def attempts_frame(attempts: list[AttemptOut]) -> pd.DataFrame:
+def attempts_frame(attempts: list[AttemptOut], zone: str | None = None) -> pd.DataFrame:
     """One row per attempt, newest first."""
     rows = [
         {
@@ -118,7 +118,7 @@ def attempts_frame(attempts: list[AttemptOut]) -> pd.DataFrame:
             "Cause": CAUSE_TEXT[one.cause] if one.cause else "",
             "Worker": f"{one.worker}, slot {one.slot}" if one.worker else "",
             "Resumes attempt": "" if one.resumes is None else str(one.resumes),
-            "Claimed": full_time(one.claimed_at) if one.claimed_at else "",
+            "Claimed": full_time(one.claimed_at, zone) if one.claimed_at else "",
             "Duration": _attempt_duration(one),
             "Log": size(one.log_bytes),
         }

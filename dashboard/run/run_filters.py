@@ -12,8 +12,6 @@ from dashboard.parts.list_filters import choose_archive, choose_tag
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from memgen.contract.status import RunStatus
 
-FILTERS = {name: name for name in ("status", "model", "text", "tag", "archived")}
-
 
 @dataclass(frozen=True)
 class Filters:

@@ -9,7 +9,16 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.api.client import Client
-from backend.commands import checkpoint_cli, cli, data_set_cli, fix_cli, pipeline_cli, pipeline_text, saved_cli
+from backend.commands import (
+    checkpoint_cli,
+    cli,
+    data_set_cli,
+    fix_cli,
+    order_cli,
+    pipeline_cli,
+    pipeline_text,
+    saved_cli,
+)
 from memgen.contract.alarms import find_rule
 from tests.backend.conftest import SLOT, Backend
 from tests.checkpoints import write_checkpoint
@@ -31,7 +40,7 @@ def command(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Command:
     def client() -> Client:
         return Client("http://127.0.0.1", backend.context.user_token, transport=httpx.MockTransport(forward))
 
-    for module in (cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli):
+    for module in (cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli, order_cli):
         monkeypatch.setattr(module, "client", client)
 
     def run(*words: object, answer: str = "") -> tuple[int, str]:
@@ -243,6 +252,40 @@ def test_several_runs_are_stopped_and_deleted_by_one_command(backend: Backend, c
     assert [run["id"] for run in backend.get("/runs")["items"]] == [3]
     assert command("stop", *range(1, 202))[0] == 2
     assert "accuracy" in command("runs", "--sort=-loss")[1]
+
+
+def test_runs_are_tagged_listed_by_tag_and_archived(backend: Backend, command: Command) -> None:
+    for _ in range(3):
+        backend.stop(backend.submit())
+    assert command("tag", 1, 2, "--add", "7B", "--group", "lr sweep") == (
+        0, "run 1: changes its tags\nrun 2: changes its tags\n",
+    )  # fmt: skip
+    _, tags = command("tags")
+    assert all(word in tags for word in ("7B", "lr sweep"))
+    code, listed = command("runs", "--tag", "7b")
+    assert (code, "lr sweep, 7B" in listed, listed.count("cancelled")) == (0, False, 2)
+    assert "7B, lr sweep" in listed
+    assert command("archive", "--tagged", "7b") == (0, "run 2: goes into the archive\nrun 1: goes into the archive\n")
+    assert command("runs")[1].count("cancelled") == 1
+    assert command("runs", "--archived", "only", "--group", "lr sweep")[1].count("cancelled") == 2
+    assert command("archive", 1, "--take-out") == (0, "run 1: comes out of the archive\n")
+    assert command("tag", 1, "--tagged", "7B", "--add", "x")[0] == command("archive")[0] == 2
+    assert "no run has this tag" in command("archive", "--tagged", "x")[1]
+
+
+def test_search_shows_what_is_found_and_ends_badly_where_nothing_is(backend: Backend, command: Command) -> None:
+    backend.submit(note="for the paper")
+    code, text = command("search", "paper", "the")
+    assert (code, "run 1" in text, "for the paper" in text) == (0, True, True)
+    assert command("search", "nowhere")[0] == 1
+
+
+def test_pipelines_are_tagged_and_archived(backend: Backend, command: Command) -> None:
+    backend.submit_pipeline()
+    assert command("pipeline", "tag", 1, "--add", "Paper") == (0, "pipeline 1: changes its tags\n")
+    assert "Paper" in command("pipeline", "list", "--tag", "paper")[1]
+    code, text = command("pipeline", "archive", 1)
+    assert (code, "is queued" in text) == (1, True)
 
 
 def test_data_set_is_looked_at_registered_listed_and_deleted(

@@ -11,6 +11,7 @@ from dashboard.parts.text import (
     ago,
     duration,
     full_time,
+    in_zones,
     percent,
     readable_log,
     size,
@@ -69,6 +70,14 @@ def test_full_time_names_utc_and_the_zone_of_the_browser() -> None:
     assert full_time(NOW) == "2026-11-22 22:00:00 UTC"
     assert full_time(NOW, "Europe/Berlin") == "2026-11-22 23:00:00 (Europe/Berlin), 2026-11-22 22:00:00 UTC"
     assert full_time(NOW, "No/Where") == full_time(NOW, "UTC") == full_time(NOW)
+
+
+def test_time_in_the_zone_of_the_reader_is_beside_utc_where_they_differ() -> None:
+    seoul = {name: f"{time:%d %H:%M}" for name, time in in_zones(NOW, "Asia/Seoul").items()}
+    assert seoul == {"Asia/Seoul": "23 07:00", "UTC": "22 22:00"}
+    assert (
+        list(in_zones(NOW, None)) == list(in_zones(NOW, "Europe/London")) == list(in_zones(NOW, "No/Where")) == ["UTC"]
+    )
 
 
 def test_markdown_is_escaped_and_on_one_line() -> None:
