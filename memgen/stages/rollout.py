@@ -22,6 +22,7 @@ from memgen.scoring import accuracy, format_ok
 from memgen.stages.advantages import group_advantages, insert_rate
 from memgen.stages.context import Context
 from memgen.stages.slices import slices
+from memgen.stages.width import Width
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def roll_out(
     trigger: bool,
     tokens: bool,
     decisions: bool,
-    width: int,
+    width: Width,
     drawing: Drawing,
     choose: Callable[[int, int], bool] | None = None,
     earn: Callable[[Sequence[Facts]], list[float]] = scores,
@@ -107,7 +108,7 @@ def roll_out(
         trigger: whether the trigger decides; else latents are always inserted.
         tokens: whether tokens are sampled; else they are greedy.
         decisions: whether the trigger's decisions are sampled; else they are greedy.
-        width: completions under way at the same time.
+        width: completions under way at the same time; it halves where memory runs out.
         drawing: how sampled tokens and decisions are drawn.
         choose: from a completion's seed and the token that follows to whether latents are inserted, where no trigger
             decides.
@@ -119,21 +120,26 @@ def roll_out(
     size, team = config.num_generations, context.team
     mine = team.share(range(len(prompts) * size))
     asked = [torch.tensor(prompts[number // size], device=model.base.device) for number in mine]
-    completions: list[Completion] = []
-    for batch in slices(range(len(mine)), width):
-        if context.stop.requested() is not None:
-            break
-        drawn = [seeds[mine[place]] for place in batch]
-        generators = [torch.Generator().manual_seed(seed) for seed in drawn]
-        completions += generate_woven(
-            model,
-            [asked[place] for place in batch],
-            config.max_completion_length,
-            trigger=trigger,
-            sampling=Sampling(config.temperature, tokens, generators, decisions, drawing),
-            choose=_by_seed(drawn, choose) if choose is not None else None,
-            should_stop=lambda: context.stop.requested() is not None,
-        )
+
+    def generate() -> list[Completion]:
+        completions: list[Completion] = []
+        for batch in slices(range(len(mine)), width.rows):
+            if context.stop.requested() is not None:
+                break
+            drawn = [seeds[mine[place]] for place in batch]
+            generators = [torch.Generator().manual_seed(seed) for seed in drawn]
+            completions += generate_woven(
+                model,
+                [asked[place] for place in batch],
+                config.max_completion_length,
+                trigger=trigger,
+                sampling=Sampling(config.temperature, tokens, generators, decisions, drawing),
+                choose=_by_seed(drawn, choose) if choose is not None else None,
+                should_stop=lambda: context.stop.requested() is not None,
+            )
+        return completions
+
+    completions = width.halving(generate)
     team.check_stop(context.stop)
     texts = [model.base.tokenizer.decode(one.text_ids, skip_special_tokens=True) for one in completions]
     scored = correctness(texts, [questions[number // size].solution for number in mine], data_set(config.data).answer)

@@ -233,7 +233,7 @@ class TrainingLoop:
 
     def _step(self, number: int, step: Step) -> dict[str, float]:
         began = time.perf_counter()
-        metrics = self._width.halving(lambda: self._compute(number, step))
+        metrics = self._compute(number, step)
         self._note_width()
         self._context.team.sum_gradients(self._parameters)
         norm = float(nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm))
@@ -248,8 +248,7 @@ class TrainingLoop:
         return metrics | {"step_seconds": time.perf_counter() - began}
 
     def _compute(self, number: int, step: Step) -> dict[str, float]:
-        """Loss and gradients of a step, from its beginning: memory may have run out in the middle of it."""
-        self._optimizer.zero_grad()
+        """Loss and gradients of a step."""
         rank = self._context.team.rank
         torch.manual_seed(seed_of(self._config.seed, "step", number, *((rank,) if rank else ())))  # own dropout masks
         return step(number)
@@ -257,7 +256,7 @@ class TrainingLoop:
     def _note_width(self) -> None:
         """Keep a width that the config leaves open over a stop and a resume; it is part of the result."""
         if self._config.width is None:
-            self.notes[self._config.width_field] = self._width.rows
+            self.notes[self._config.width_field] = min(self._context.team.gather([self._width.rows]))
 
     def _is_due(self) -> bool:
         every, done = self._config.save_steps, self._done

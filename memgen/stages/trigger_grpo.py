@@ -37,7 +37,7 @@ def trigger_grpo(config: TriggerGrpoConfig, context: Context, questions: list[Qu
         BadInput: model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for.
     """
-    loaded = load(config, context, REWARD_CONDITIONS, may_halve=context.team.size == 1)
+    loaded = load(config, context, REWARD_CONDITIONS, may_halve=True)
     chosen, prompts = drawn_prompts(config, context, loaded.base, questions)
     resumed = resume_point(context)
     model, initial = _models(config, loaded, resumed[0] if resumed else None)
@@ -134,14 +134,21 @@ class Learner:
         num_decisions = sum(len(one.decisions) for one in rollout.judged.facts)
         if not num_decisions:
             return {"loss": 0.0, **rollout.metrics}
-        batches = slices(range(len(self._asked)), self._width.rows)
-        parts = [self._backward(batch, num_decisions) for batch in batches]
+        is_first = not self._before
+        parts = self._width.halving(lambda: self._backward_all(num_decisions, is_first=is_first))
         own = [sum(part) for part in zip(*parts, strict=True)] or [0.0, 0.0, 0.0]
         loss, entropy, divergence = self._context.team.sum(*own)
         metrics = {"entropy": entropy, **rollout.metrics}
         if self._config.beta:
             metrics["kl"] = divergence
         return {"loss": loss, **metrics}
+
+    def _backward_all(self, num_decisions: int, *, is_first: bool) -> list[tuple[float, float, float]]:
+        """Gradients of all of this rank's completions, from none; returns what each batch of them says."""
+        self._model.zero_grad()
+        if is_first:
+            self._before = []
+        return [self._backward(batch, num_decisions) for batch in slices(range(len(self._asked)), self._width.rows)]
 
     def _backward(self, batch: Sequence[int], num_decisions: int) -> tuple[float, float, float]:
         """Gradients of a batch, by places; returns its part of the step's loss, mean entropy and mean KL divergence.
@@ -183,7 +190,7 @@ class Learner:
             trigger=True,
             tokens=self._config.sample_tokens,
             decisions=True,
-            width=self._width.rows,
+            width=self._width,
             drawing=self._drawing,
             earn=self._earn,
         )

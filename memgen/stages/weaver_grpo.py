@@ -38,7 +38,7 @@ def weaver_grpo(config: WeaverGrpoConfig, context: Context, questions: list[Ques
         BadInput: model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for.
     """
-    loaded = load(config, context, REWARD_CONDITIONS, may_halve=context.team.size == 1)
+    loaded = load(config, context, REWARD_CONDITIONS, may_halve=True)
     chosen, prompts = drawn_prompts(config, context, loaded.base, questions)
     resumed = resume_point(context)
     model, initial = _models(config, loaded, resumed[0] if resumed else None)
@@ -142,7 +142,8 @@ class Learner:
             self._metrics = self._metrics_of(rollout)
             self.judged = rollout.judged
             self._before = []
-        parts = [self._backward(batch) for batch in slices(range(len(self._replays)), self._width.rows)]
+        has_none_before = not self._before
+        parts = self._width.halving(lambda: self._backward_all(is_first=has_none_before))
         own = [sum(part) for part in zip(*parts, strict=True)] or [0.0, 0.0, 0.0, 0]
         loss, divergence, gap, tokens = self._context.team.sum(*own)
         metrics = dict(self._metrics)
@@ -165,7 +166,7 @@ class Learner:
             trigger=self._trigger,
             tokens=True,
             decisions=False,
-            width=self._width.rows,
+            width=self._width,
             drawing=self._drawing,
             choose=self._by_chance if self._config.skip_probability else None,
         )
@@ -194,6 +195,13 @@ class Learner:
         if not self._trigger:
             del metrics["insert_rate"]  # nobody was asked
         return metrics
+
+    def _backward_all(self, *, is_first: bool) -> list[tuple[float, float, float, int]]:
+        """Gradients of all of this rank's replays, from none; returns what each batch of them says."""
+        self._model.zero_grad()
+        if is_first:
+            self._before = []
+        return [self._backward(batch) for batch in slices(range(len(self._replays)), self._width.rows)]
 
     def _backward(self, batch: Sequence[int]) -> tuple[float, float, float, int]:
         """Gradients of a batch of replays, by their places.

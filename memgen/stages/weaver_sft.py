@@ -54,7 +54,7 @@ def weaver_sft(
         BadInput: model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for.
     """
-    loaded = load(config, context, TRAINING_CONDITIONS, may_halve=context.team.size == 1)
+    loaded = load(config, context, TRAINING_CONDITIONS, may_halve=True)
     examples = encode(
         loaded.base, drawn(questions, num_rows(config, context.data_folder), config.seed), config, context
     )
@@ -104,13 +104,8 @@ class Teacher:
         chosen = [self._examples[index] for index in batch_of(len(self._examples), per_step, number, config.seed)]
         labels = sum(example.num_labels for example in chosen)
         rows = [self._drawn(example, number, place) for place, example in enumerate(chosen)]
-        own = 0.0
         self._model.train()
-        for batch in slices(team.share(rows), self._width.rows):
-            loss = self._summed_loss(batch) / labels
-            if loss.requires_grad:  # a batch without any insertion point has nothing to train
-                loss.backward()  # type: ignore[no-untyped-call]
-            own += float(loss.detach())
+        own = self._width.halving(lambda: self._backward(team.share(rows), labels))
         self._model.eval()
         (total,) = team.sum(own)
         return {
@@ -119,16 +114,23 @@ class Teacher:
             "num_tokens": labels,
         }
 
+    def _backward(self, rows: Sequence[Row], labels: int) -> float:
+        """Gradients of this rank's rows, from none; returns its part of the step's loss."""
+        self._model.zero_grad()
+        own = 0.0
+        for batch in slices(rows, self._width.rows):
+            loss = self._summed_loss(batch) / labels
+            if loss.requires_grad:  # a batch without any insertion point has nothing to train
+                loss.backward()  # type: ignore[no-untyped-call]
+            own += float(loss.detach())
+        return own
+
     def validate(self, done: int, is_last: bool) -> None:
         """Measure the validation loss where it is due."""
         if not self._held_out or not (done % self._config.eval_steps == 0 or is_last):
             return
-        context, own = self._context, 0.0
-        with torch.no_grad():
-            for batch in slices(self._held_out, self._width.rows)[context.team.rank :: context.team.size]:
-                if context.stop.requested():
-                    break
-                own += float(self._summed_loss(self._rows(batch)))
+        context = self._context
+        own = self._width.halving(lambda: self._nats(context.team.share(self._held_out)))
         context.team.check_stop(context.stop)
         (nats,) = context.team.sum(own)
         loss = nats / sum(example.num_labels for example in self._held_out)
@@ -144,6 +146,16 @@ class Teacher:
             ).items():
                 context.monitor.metric(f"train/{name}", done, value)
                 self._notes[name] = value
+
+    def _nats(self, examples: Sequence[Example]) -> float:
+        """The loss of this rank's examples; too little where a stop is asked for meanwhile."""
+        own = 0.0
+        with torch.no_grad():
+            for batch in slices(examples, self._width.rows):
+                if self._context.stop.requested():
+                    break
+                own += float(self._summed_loss(self._rows(batch)))
+        return own
 
     def _summed_loss(self, rows: Sequence[Row]) -> torch.Tensor:
         return -torch.cat(self._model.token_logprobs(rows)).sum()

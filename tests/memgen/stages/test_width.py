@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,13 +24,14 @@ from memgen.contract.status import StopMode
 from memgen.data.questions import Question
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
+from memgen.stages import rollout, trigger_grpo, weaver_grpo, weaver_sft
 from memgen.stages.context import Context
 from memgen.stages.evaluate import evaluate
 from memgen.stages.peak import peak_of
 from memgen.stages.weaver_sft import Teacher
 from memgen.stages.width import Width, choose_width
 from memgen.stop import Stopped, StopRequest
-from tests.memgen.stages.running import StopWhen, config_of, events, run
+from tests.memgen.stages.running import StopWhen, config_of, events, metric, run
 
 ROOM = 150 * 2**20  # bytes; masks of six to eight rows of a thousand words exceed them, those of four do not
 
@@ -116,6 +118,13 @@ def test_a_single_row_that_is_too_much_and_any_other_error_end_the_run() -> None
         Width(4, may_halve=True, monitor=Monitor(None)).halving(broken)
 
 
+TINY_STEPS: dict[str, Any] = {"num_questions": 8, "max_steps": 3, "batch_size": 4}
+REWARDED: dict[str, Any] = {
+    "beta": 0.1,
+    "num_generations": 4,
+    "gradient_accumulation_steps": 2,
+    "max_completion_length": 12,
+}
 SMALL = get_preset("Qwen/Qwen2.5-1.5B-Instruct")
 GIB = 2**30
 
@@ -182,3 +191,56 @@ def test_step_of_a_training_begins_again_with_half_of_its_rows_and_a_resume_keep
     assert set(tried[3:]) == {1}
     assert (whole["micro_batch_size"], result["micro_batch_size"]) == (4, 1)
     assert result["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+
+
+class Meetings(Team):
+    """A team of one that notes how often all ranks would meet."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def gather(self, items: list[Any]) -> list[Any]:
+        self.count += 1
+        return items
+
+
+@pytest.mark.parametrize(
+    ("piece", "fields"),
+    [
+        (
+            (weaver_sft.Teacher, "_summed_loss"),
+            {"stage": "weaver_sft", "lora_dropout": 0.0, "eval_questions": 5, "eval_steps": 1},
+        ),
+        ((weaver_grpo.Learner, "_logprobs"), {"stage": "weaver_grpo", **REWARDED}),
+        ((trigger_grpo.Learner, "_logprobs"), {"stage": "trigger_grpo", **REWARDED, "insertion_penalty": 1.0}),
+        ((rollout, "generate_woven"), {"stage": "weaver_grpo", **REWARDED}),
+    ],
+    ids=["weaver_sft", "weaver_grpo", "trigger_grpo", "rollout"],
+)
+def test_rank_whose_memory_runs_out_halves_by_itself_and_meets_the_others_as_often(
+    home: Path, tmp_path: Path, weaver: Path, monkeypatch: pytest.MonkeyPatch, piece: tuple[Any, str],
+    fields: dict[str, Any],
+) -> None:  # fmt: skip
+    if fields["stage"] != "weaver_sft":
+        fields = fields | {"checkpoint": str(weaver)}
+    config = config_of(**(TINY_STEPS | fields))
+    met = Meetings()
+    whole = run(home, tmp_path / "whole", config, team=met)
+    calls = 0
+    work = getattr(*piece)
+
+    def tight(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls in (2, 6):  # in the middle of a step, with gradients of the rows before
+            raise MemoryError
+        return work(*args, **kwargs)
+
+    monkeypatch.setattr(*piece, tight)
+    met_when_tight = Meetings()
+    result = run(home, tmp_path / "tight", config, team=met_when_tight)
+    assert [event["code"] for event in events(tmp_path / "tight", "warning")][:2] == ["width_halved"] * 2
+    assert met_when_tight.count == met.count
+    assert result["loss"] == pytest.approx(whole["loss"], rel=1e-4, abs=1e-6)
+    for name in ("train/loss", "train/grad_norm"):
+        assert metric(tmp_path / "tight", name) == pytest.approx(metric(tmp_path / "whole", name), rel=1e-3, abs=1e-6)
