@@ -10,6 +10,7 @@ from streamlit import config as streamlit_config
 from dashboard.compare.downloads import COMPARE_DOWNLOADS
 from dashboard.login.gate import LoginGate
 from dashboard.parts import api
+from dashboard.parts.language import t
 from dashboard.run.log_download import LOG_DOWNLOAD
 from dashboard.settings import Settings
 
@@ -40,7 +41,7 @@ def _show_error(error: Exception) -> bool:
     if not api.show_error(error):
         _log.error("a page failed", exc_info=error)
         st.error(
-            "This page met an error of its own. Reload it; the dashboard's log has the details.",
+            t("This page met an error of its own. Reload it; the dashboard's log has the details."),
             icon=":material/error:",
         )
     return True

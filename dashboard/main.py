@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard.launch.address import forget_source
 from dashboard.parts.health import sidebar
+from dashboard.parts.language import start_language, t
 from dashboard.parts.search import search_box
 
 # drawn here: for the browser's tab Streamlit would fetch one of its own icons from the internet
@@ -22,30 +23,31 @@ STYLE = """<style>
 [data-testid="stWidgetLabel"], [data-testid="stWidgetLabel"] p { color: light-dark(#0b1413, #e4edeb) !important; }
 </style>"""
 
+start_language()
 st.set_page_config(page_title="MemGen", page_icon=ICON, layout="wide", initial_sidebar_state=250)
 st.html(STYLE)
 st.logo(ICON, size="large")
 page = st.navigation(
     {
-        "Work": [
-            st.Page("app_pages/home.py", title="Home", icon=":material/home:", default=True),
-            st.Page("app_pages/launch.py", title="Launch", icon=":material/rocket_launch:"),
-            st.Page("app_pages/queue.py", title="Queue and machines", icon=":material/low_priority:"),
+        t("Work"): [
+            st.Page("app_pages/home.py", title=t("Home"), icon=":material/home:", default=True),
+            st.Page("app_pages/launch.py", title=t("Launch"), icon=":material/rocket_launch:"),
+            st.Page("app_pages/queue.py", title=t("Queue and machines"), icon=":material/low_priority:"),
         ],
-        "Results": [
-            st.Page("app_pages/runs.py", title="Runs", icon=":material/list:"),
-            st.Page("app_pages/pipelines.py", title="Pipelines", icon=":material/linear_scale:"),
-            st.Page("app_pages/checkpoints.py", title="Checkpoints", icon=":material/deployed_code:"),
-            st.Page("app_pages/compare.py", title="Compare", icon=":material/compare_arrows:"),
-            st.Page("app_pages/lineage.py", title="Lineage", icon=":material/account_tree:"),
+        t("Results"): [
+            st.Page("app_pages/runs.py", title=t("Runs"), icon=":material/list:"),
+            st.Page("app_pages/pipelines.py", title=t("Pipelines"), icon=":material/linear_scale:"),
+            st.Page("app_pages/checkpoints.py", title=t("Checkpoints"), icon=":material/deployed_code:"),
+            st.Page("app_pages/compare.py", title=t("Compare"), icon=":material/compare_arrows:"),
+            st.Page("app_pages/lineage.py", title=t("Lineage"), icon=":material/account_tree:"),
             # reached from the lists: without runs or a pipeline they have nothing to show
-            st.Page("app_pages/run.py", title="Run", icon=":material/monitoring:", visibility="hidden"),
-            st.Page("app_pages/pipeline.py", title="Pipeline", icon=":material/linear_scale:", visibility="hidden"),
-            st.Page("app_pages/curves.py", title="Curves", icon=":material/show_chart:", visibility="hidden"),
+            st.Page("app_pages/run.py", title=t("Run"), icon=":material/monitoring:", visibility="hidden"),
+            st.Page("app_pages/pipeline.py", title=t("Pipeline"), icon=":material/linear_scale:", visibility="hidden"),
+            st.Page("app_pages/curves.py", title=t("Curves"), icon=":material/show_chart:", visibility="hidden"),
         ],
-        "Settings": [
-            st.Page("app_pages/data_sets.py", title="Data sets", icon=":material/dataset:"),
-            st.Page("app_pages/notifications.py", title="Notifications", icon=":material/notifications:"),
+        t("Settings"): [
+            st.Page("app_pages/data_sets.py", title=t("Data sets"), icon=":material/dataset:"),
+            st.Page("app_pages/notifications.py", title=t("Notifications"), icon=":material/notifications:"),
         ],
     }
 )

@@ -14,6 +14,7 @@ from dashboard.checkpoints.outside import show_outside
 from dashboard.checkpoints.table import COLUMNS, RISING, SORTED_BY, checkpoints_frame
 from dashboard.parts import api
 from dashboard.parts.checkpoint import next_from
+from dashboard.parts.language import t
 from dashboard.parts.list_filters import choose_archive
 from dashboard.parts.order import Order
 from dashboard.parts.pager import cursors_of, pager
@@ -50,7 +51,7 @@ def show_checkpoints(loaded: list[CheckpointResults]) -> None:
             ORDER.choose()
         page = api.once(loaded, load)
         if not page.items and archived() == "only":
-            st.info("No training in the archive has left a checkpoint.", icon=":material/filter_alt_off:")
+            st.info(t("No training in the archive has left a checkpoint."), icon=":material/filter_alt_off:")
             return
         if not page.items:
             show_none()
@@ -58,7 +59,7 @@ def show_checkpoints(loaded: list[CheckpointResults]) -> None:
         picked = rows_table(
             TABLE, checkpoints_frame(page.items, datetime.now(UTC)), [one.checkpoint.id for one in page.items],
             COLUMNS, ORDER,
-            alt="Table of checkpoints; a number opens one, a click on a column's header sorts all by it",
+            alt=t("Table of checkpoints; a number opens one, a click on a column's header sorts all by it"),
         )  # fmt: skip
         if picked.opened is not None:
             open_one(next(one for one in page.items if one.checkpoint.id == picked.opened))
@@ -82,24 +83,24 @@ def open_one(result: CheckpointResult) -> None:
 def ticked(chosen: Sequence[CheckpointResult]) -> None:
     """What can be launched from the one that is ticked; the best evaluations of several side by side."""
     if not chosen:
-        st.caption("Tick one to go on from it, or several to compare their best evaluations.", width="content")
+        st.caption(t("Tick one to go on from it, or several to compare their best evaluations."), width="content")
     elif len(chosen) == 1:
         checkpoint = chosen[0].checkpoint
         for one in next_from(checkpoint):
-            if st.button(one.label, key=f"next_{one.form}", icon=f":material/{one.icon}:"):
+            if st.button(t(one.label), key=f"next_{one.form}", icon=f":material/{one.icon}:"):
                 st.switch_page("app_pages/launch.py", query_params={"what": one.form, "checkpoint": str(checkpoint.id)})
-        if st.button("Lineage", key="to_lineage", icon=":material/account_tree:"):
+        if st.button(t("Lineage"), key="to_lineage", icon=":material/account_tree:"):
             st.switch_page("app_pages/lineage.py", query_params={"run": str(checkpoint.id)})
     if not chosen:
         return
     best = [one.best for one in chosen if one.best is not None]
     runs = sorted({run for one in best for run in (one.run.id, *([one.gain.base_id] if one.gain else []))})
     if st.button(
-        "Compare" if len(chosen) == 1 else f"Compare {len(best)}",
+        t("Compare") if len(chosen) == 1 else t("Compare {n}", n=len(best)),
         key="compare_best",
         icon=":material/compare_arrows:",
         disabled=not 2 <= len(runs) <= MOST_COMPARED,
-        help="The best evaluations, beside the base that they are measured against.",
+        help=t("The best evaluations, beside the base that they are measured against."),
     ):
         st.switch_page("app_pages/compare.py", query_params={"runs": ",".join(map(str, runs))})
 
@@ -107,22 +108,25 @@ def ticked(chosen: Sequence[CheckpointResult]) -> None:
 def show_none() -> None:
     """An empty list says where checkpoints come from."""
     with st.container(border=True, key="no_checkpoints"):
-        st.subheader("No checkpoints yet", anchor=False)
-        st.write("Each training leaves one when it succeeds, which stays until its run is deleted. Or add one.")
+        st.subheader(t("No checkpoints yet"), anchor=False)
+        st.write(t("Each training leaves one when it succeeds, which stays until its run is deleted. Or add one."))
         st.page_link(
-            "app_pages/launch.py", label="Train a weaver", icon=":material/school:", query_params={"what": "weaver_sft"}
+            "app_pages/launch.py",
+            label=t("Train a weaver"),
+            icon=":material/school:",
+            query_params={"what": "weaver_sft"},
         )
 
 
 for leftover in ("run", "tab", "pipeline"):  # the browser's way back leaves those of the pages of one
     st.query_params.pop(leftover, None)
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-    st.title("Checkpoints", anchor=False, width="content")
+    st.title(t("Checkpoints"), anchor=False, width="content")
     with st.container(horizontal=True, width="content", vertical_alignment="bottom"):
         choose_archive(st.container(width=160), FILTERS["archived"])
         saved_views("checkpoints", FILTERS, ORDER)
-        if st.button("Add from outside", key="add_checkpoint", icon=":material/upload:"):
-            add_dialog()
+        if st.button(t("Add from outside"), key="add_checkpoint", icon=":material/upload:"):
+            st.dialog(t("Add a checkpoint from outside"), width="medium")(add_dialog)()
 say_added()
 asked = st.query_params.get("checkpoint", "")
 if asked.isascii() and asked.isdecimal() and len(asked) < 16:

@@ -18,10 +18,11 @@ from dashboard.parts import api
 from dashboard.parts.baseline import pin_buttons
 from dashboard.parts.curves_view import curves_view
 from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.language import columns_in_language, mark, plural, t
+from dashboard.parts.named_tabs import named_tabs
 from dashboard.parts.rescoring import REFUSED, offer_rescoring
 from dashboard.parts.row_clicks import open_column, opened
 from dashboard.parts.text import weights_words
-from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.parts.verdicts import VERDICTS
 from memgen.contract.titles import title_of
 
@@ -40,17 +41,17 @@ def show_verdicts(reply: CompareOut) -> None:
                 continue
             word, colour, icon = VERDICTS[item.change.verdict]
             # one text, so that a long sentence goes on beside its badge and not below it
-            st.markdown(f":{colour}-badge[:material/{icon}: {word}] {sentence(verdict_text(item))}")
+            st.markdown(f":{colour}-badge[:material/{icon}: {t(word)}] {sentence(verdict_text(item))}")
         pin_buttons(reply.base_id, reply.pinned_id)
     right.altair_chart(
         change_chart(interval_frame(reply)), width="stretch", key="change_chart",
-        alt="Change against the base with its 95 percent interval, beside the expected band",
+        alt=t("Change against the base with its 95 percent interval, beside the expected band"),
     )  # fmt: skip
 
 
 def show_conditions(reply: CompareOut) -> None:
     """What all have in common, in one line; what differs and may matter, below."""
-    words = {title_of(name): weights_words(value) for name, value in reply.conditions.items()}
+    words = {t(title_of(name)): weights_words(value) for name, value in reply.conditions.items()}
     line = " · ".join(f"{escape_markdown(name)} **{escape_markdown(_short(value))}**" for name, value in words.items())
     whole = "  \n".join(f"{escape_markdown(name)}: {escape_markdown(value)}" for name, value in words.items())
     with st.container(key="conditions"):
@@ -59,7 +60,9 @@ def show_conditions(reply: CompareOut) -> None:
         for warning in reply.warnings:
             st.warning(sentence(warning), icon=":material/warning:")
         return
-    with st.expander(f"{len(reply.warnings)} warnings", key="compare_warnings", icon=":material/warning:"):
+    with st.expander(
+        plural("{n} warning", "{n} warnings", len(reply.warnings)), key="compare_warnings", icon=":material/warning:"
+    ):
         st.markdown("\n".join(f"- {sentence(warning)}" for warning in reply.warnings))
 
 
@@ -72,12 +75,15 @@ def results(reply: CompareOut) -> None:
     """Tables and the accuracies."""
     st.dataframe(
         result_frame(reply),
-        column_config={**RESULT_COLUMNS, "run": open_column("compare_results", "Run", width=50)},
+        column_config={
+            **columns_in_language(RESULT_COLUMNS),
+            "run": open_column("compare_results", t("Run"), width=50),
+        },
         hide_index=True,
         row_height=ROW_PIXELS,
         placeholder="",
         key="compare_results",
-        alt="Accuracy of each evaluation and its change against the base; the number of a run opens it",
+        alt=t("Accuracy of each evaluation and its change against the base; the number of a run opens it"),
     )
     wanted = opened("compare_results", [one.run_id for one in reply.items])
     if wanted is not None:
@@ -87,22 +93,22 @@ def results(reply: CompareOut) -> None:
     likelihood = nll_chart(frame)
     st.altair_chart(
         accuracy_chart(frame), width="stretch", key="accuracy_chart",
-        alt="Accuracy of each evaluation with its 95 percent interval",
+        alt=t("Accuracy of each evaluation with its 95 percent interval"),
     )  # fmt: skip
     if likelihood is not None:
         st.altair_chart(
             likelihood, width="stretch", key="nll_chart",
-            alt="Change in the likelihood of the solutions against the base with its 95 percent interval",
+            alt=t("Change in the likelihood of the solutions against the base with its 95 percent interval"),
         )  # fmt: skip
-    st.caption("How the answers look, what they took, and how likely the solutions are")
+    st.caption(t("How the answers look, what they took, and how likely the solutions are"))
     st.dataframe(
         cost_frame(reply),
-        column_config=COST_COLUMNS,
+        column_config=columns_in_language(COST_COLUMNS),
         hide_index=True,
         row_height=ROW_PIXELS,
         placeholder="",
         key="compare_costs",
-        alt="Form and length of the answers and the time of each evaluation",
+        alt=t("Form and length of the answers and the time of each evaluation"),
     )
 
 
@@ -124,26 +130,24 @@ def curves(reply: CompareOut) -> None:
 
 
 VIEWS: dict[str, Callable[[CompareOut], None]] = {
-    "Results": results,
-    "Answers": answers,
-    "Insertions": insertions,
-    "Settings that differ": settings_view,
-    "Curves": curves,
+    mark("Results"): results,
+    mark("Answers"): answers,
+    mark("Insertions"): insertions,
+    mark("Settings that differ"): settings_view,
+    mark("Curves"): curves,
 }
 
 
 def show_views(reply: CompareOut) -> None:
     """The tabs, of which the open one is drawn."""
-    start_from_url(TAB_KEY, VIEWS, parameter=TAB)
-    st.session_state.setdefault(TAB_KEY, "Results")
-    tabs = st.tabs(list(VIEWS), key=TAB_KEY, on_change=keep_in_url(TAB_KEY, default="Results", parameter=TAB))
+    tabs = named_tabs(list(VIEWS), TAB_KEY, TAB)
     for tab, draw in zip(tabs, VIEWS.values(), strict=True):
         if tab.open:
             with tab:
                 draw(reply)
 
 
-st.title("Compare", anchor=False)
+st.title(t("Compare"), anchor=False)
 chosen, base = choose_evaluations()
 if len(chosen) < 2:
     too_few(chosen)

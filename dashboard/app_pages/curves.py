@@ -6,6 +6,7 @@ from backend.api.schemas import RunOut
 from dashboard.parts import api
 from dashboard.parts.curves_view import MOST_RUNS, curves_view, metric_of_the_page
 from dashboard.parts.foreign_text import one_line
+from dashboard.parts.language import t
 from dashboard.parts.tag_choice import tag_names
 from dashboard.parts.url_state import run_numbers
 
@@ -25,21 +26,22 @@ def choose_runs() -> tuple[int, ...]:
         tags = tag_names()
     if tags:
         middle.selectbox(
-            "Runs of a tag", tags, index=None, key=TAG, format_func=one_line, placeholder="or of a group",
-            on_change=_take_tag, help=f"Its newest {MOST_RUNS} runs that have the metric take the place of these.",
+            t("Runs of a tag"), tags, index=None, key=TAG, format_func=one_line, placeholder=t("or of a group"),
+            on_change=_take_tag,
+            help=t("Its newest {n} runs that have the metric take the place of these.", n=MOST_RUNS),
         )  # fmt: skip
     text = right.text_input(
-        "Find runs to add", key=TEXT, placeholder="in notes and models", icon=":material/search:"
+        t("Find runs to add"), key=TEXT, placeholder=t("in notes and models"), icon=":material/search:"
     ).strip()  # fmt: skip
     with api.page_errors():
         found = api.client().runs(metric=metric_of_the_page(PLACE), text=text or None, limit=FOUND).items
     words = {run.id: run_words(run) for run in found}
     chosen = left.multiselect(
-        "Runs",
+        t("Runs"),
         list(dict.fromkeys([*st.session_state[KEY], *words])),
         key=KEY,
-        format_func=lambda number: words.get(number, f"run {number}"),
-        placeholder="runs that have the metric, the newest first",
+        format_func=lambda number: words.get(number, t("run {number}", number=number)),
+        placeholder=t("runs that have the metric, the newest first"),
         max_selections=MOST_RUNS,
         wrap=True,
         on_change=_write,
@@ -50,7 +52,14 @@ def choose_runs() -> tuple[int, ...]:
 def run_words(run: RunOut) -> str:
     """`run 5 · weaver_sft · model · note`, plain text."""
     return " · ".join(
-        one_line(part) for part in (f"run {run.id}", run.title, run.preset.split("/")[-1], run.note) if part
+        one_line(part)
+        for part in (
+            t("run {number}", number=run.id),
+            run.title,
+            run.preset.split("/")[-1],
+            run.note,
+        )
+        if part
     )
 
 
@@ -73,9 +82,9 @@ def _write() -> None:
         st.query_params.pop(RUNS, None)
 
 
-st.title("Curves", anchor=False)
+st.title(t("Curves"), anchor=False)
 runs = choose_runs()
 if runs:
     curves_view(runs, PLACE)
 else:
-    st.info("Choose the runs whose curves to draw together.", icon=":material/show_chart:")
+    st.info(t("Choose the runs whose curves to draw together."), icon=":material/show_chart:")

@@ -14,6 +14,7 @@ from dashboard.data_sets.sources import choose_files, forget_files
 from dashboard.parts import api
 from dashboard.parts.broken_plugins import broken_plugins
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import t
 from memgen.contract.data_sets.registered import Registration
 from memgen.contract.data_sets.report import Report
 
@@ -37,7 +38,7 @@ def look(files: Sequence[GivenFile]) -> Report | None:
 
 def keep(place: str, key: str, check: DataSetCheck) -> None:
     """Ask the backend and remember what it says."""
-    with st.spinner("Reading the rows"):
+    with st.spinner(t("Reading the rows")):
         st.session_state[place] = (key, api.client().preview_data_set(check))
 
 
@@ -45,7 +46,9 @@ def check(files: Sequence[GivenFile], said: Registration) -> None:
     """The check of a mapping, and the button that registers what passed it."""
     key = json.dumps([[one.model_dump() for one in files], said.model_dump(mode="json")])
     report = remembered(CHECKED, key)
-    if st.button("Check the rows", key="check_rows", icon=":material/rule:", type="secondary" if report else "primary"):
+    if st.button(
+        t("Check the rows"), key="check_rows", icon=":material/rule:", type="secondary" if report else "primary"
+    ):
         body = DataSetCheck(files=list(files), registration=said)
         report = remembered(CHECKED, key) if api.attempt(lambda: keep(CHECKED, key, body)) else None
     if report is None:
@@ -53,9 +56,9 @@ def check(files: Sequence[GivenFile], said: Registration) -> None:
     with st.container(key="report"):
         show_report(report)
     if report.problems:
-        st.caption("Nothing can be registered until the problems above are solved.")
+        st.caption(t("Nothing can be registered until the problems above are solved."))
     elif st.button(
-        "Register", key="register_data_set", icon=":material/library_add:", type="primary", width="stretch"
+        t("Register"), key="register_data_set", icon=":material/library_add:", type="primary", width="stretch"
     ) and register(files, said):
         st.rerun()
 
@@ -73,10 +76,13 @@ def register(files: Sequence[GivenFile], said: Registration) -> bool:
     return True
 
 
-st.title("Data sets", anchor=False)
+st.title(t("Data sets"), anchor=False)
 if name := st.session_state.pop(REGISTERED, None):
     st.success(
-        f"Registered as **{escape_markdown(name)}**. Launch, `memgen run` and the API know it by this name.",
+        t(
+            "Registered as **{name}**. Launch, `memgen run` and the API know it by this name.",
+            name=escape_markdown(name),
+        ),
         icon=":material/check_circle:",
     )
 with api.page_errors():
@@ -84,7 +90,7 @@ with api.page_errors():
 broken_plugins(known.broken)
 known_data_sets(known.items)
 delete_one(known.items)
-st.subheader("Rows of your own", anchor=False)
+st.subheader(t("Rows of your own"), anchor=False)
 chosen = choose_files()
 looked = look(chosen) if chosen else None
 if looked is not None:

@@ -6,6 +6,7 @@ from backend.api.schemas import HomeOut
 from dashboard.home.cards import attention, is_live, machines, results, running, tiles, waiting
 from dashboard.parts import api
 from dashboard.parts.demo_offer import demo_offer
+from dashboard.parts.language import t
 from dashboard.parts.shortcuts import LAUNCH
 
 LIVE_SECONDS, IDLE_SECONDS = 3, 30
@@ -35,7 +36,7 @@ def show_home(live: bool, loaded: list[HomeOut]) -> None:
 def show_nothing() -> None:
     """What to do first."""
     with st.container(border=True, key="no_runs"):
-        st.subheader("Nothing has run yet", anchor=False)
+        st.subheader(t("Nothing has run yet"), anchor=False)
         demo_offer()
 
 
@@ -51,9 +52,9 @@ for leftover in (
 ):  # the browser's way back leaves those of other pages
     st.query_params.pop(leftover, None)
 heading, action = st.columns([4, 1], vertical_alignment="bottom")
-heading.title("Home", anchor=False)
+heading.title(t("Home"), anchor=False)
 if action.button(
-    "Launch a run", key="to_launch", icon=":material/rocket_launch:", width="stretch", shortcut=LAUNCH.key
+    t("Launch a run"), key="to_launch", icon=":material/rocket_launch:", width="stretch", shortcut=LAUNCH.key
 ):
     st.switch_page("app_pages/launch.py")
 with api.page_errors():

@@ -22,6 +22,7 @@ from dashboard.parts import api
 from dashboard.parts.broken_plugins import broken_plugins
 from dashboard.parts.focus import ask_for_title, give_to_field
 from dashboard.parts.foreign_text import sentence
+from dashboard.parts.language import plural, t
 from memgen.contract.pipeline import STEPS, PipelineSpec
 from memgen.contract.stages import forms
 
@@ -46,18 +47,18 @@ STYLE = """<style>
 def launch_step(form_name: str, presets: list[PresetOut]) -> None:
     """The form of a single run beside its check."""
     stage, form = forms()[form_name]
-    st.write(form.about)
+    st.write(t(form.about))
     with api.page_errors():
         fields = form_fields(api.schema(stage.name))
     form_column, check_column = st.columns([3, 2], gap="large")
     with form_column, st.container(key="launch_form"):
         config = step_form(form_name, fields, presets)
-        note = note_input("run")
+        note = note_input(t("a few words to find the run again"))
     with check_column, st.container(border=True, key="preflight"):
         bar = check_head()
         reply = None
         if stage.need(form.setting) is not None and config["checkpoint"] is None:
-            reason = "Choose a checkpoint first."
+            reason = t("Choose a checkpoint first.")
         else:
             with api.page_errors():
                 reply = check(config, form_name, presets)
@@ -66,7 +67,7 @@ def launch_step(form_name: str, presets: list[PresetOut]) -> None:
         fixes = None if source is None else source.mended_run
         key = idempotency_key(json.dumps([config, note, fixes], sort_keys=True))
         with bar:
-            launches = launch_button("Launch", "launch", reason, reply.starts if reply is not None else "")
+            launches = launch_button(t("Launch"), "launch", reason, reply.starts if reply is not None else "")
         for_later(config, note, fixes)
         if launches:
             with api.page_errors():
@@ -84,15 +85,15 @@ def launched() -> None:
 
 def check_head() -> DeltaGenerator:
     """Heading of the check, and the place of the button below it."""
-    st.subheader("Before the launch", anchor=False)
+    st.subheader(t("Before the launch"), anchor=False)
     return st.container(key="launch_bar", gap="xsmall")
 
 
 def for_later(settings: dict[str, Any] | PipelineSpec, note: str, fixes: int | None) -> None:
     """The same launch elsewhere, and kept under a name."""
-    with st.expander("The same as a command", icon=":material/terminal:", key="elsewhere"):
+    with st.expander(t("The same as a command"), icon=":material/terminal:", key="elsewhere"):
         show_elsewhere(api.client().url, settings, note, fixes)
-    with st.expander("Save these settings", icon=":material/bookmark_add:", key="save"):
+    with st.expander(t("Save these settings"), icon=":material/bookmark_add:", key="save"):
         save_settings(settings)
 
 
@@ -111,12 +112,14 @@ def launch_all(presets: list[PresetOut]) -> None:
     """The form of a pipeline beside its check."""
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     left.write(
-        "Base evaluation, Weaver SFT, Weaver GRPO if you add it, Trigger GRPO, and their evaluations up to LTPO: each "
-        "step from the checkpoint of the one before it, all on the same questions."
+        t(
+            "Base evaluation, Weaver SFT, Weaver GRPO if you add it, Trigger GRPO, and their evaluations up to LTPO: "
+            "each step from the checkpoint of the one before it, all on the same questions."
+        )
     )
     right.button(
-        "Fill in the demo", key="fill_demo", icon=":material/auto_fix_high:", on_click=fill_in_demo, width="stretch",
-        help="The demo model on a few generated word problems: shows every step, 7 to 15 minutes on 2 CPU cores.",
+        t("Fill in the demo"), key="fill_demo", icon=":material/auto_fix_high:", on_click=fill_in_demo, width="stretch",
+        help=t("The demo model on a few generated word problems: shows every step, 7 to 15 minutes on 2 CPU cores."),
     )  # fmt: skip
     with api.page_errors():
         schemas = {stage: form_fields(api.schema(stage)) for stage in stages()}
@@ -125,7 +128,7 @@ def launch_all(presets: list[PresetOut]) -> None:
         spec = pipeline_form(schemas, presets)
         source = source_of(ALL)
         fixes = None if source is None else source.pipeline_id
-        spec = spec.model_copy(update={"note": note_input("pipeline"), "fixes": fixes})
+        spec = spec.model_copy(update={"note": note_input(t("a few words to find the pipeline again")), "fixes": fixes})
     with check_column, st.container(border=True, key="preflight"):
         bar = check_head()
         with api.page_errors():
@@ -133,7 +136,7 @@ def launch_all(presets: list[PresetOut]) -> None:
         key = idempotency_key(spec.model_dump_json())
         with bar:
             first = next(iter(reply.steps.values()), None) if reply is not None else None
-            launches = launch_button("Run all", "run_all", why_not(reply), first.starts if first is not None else "")
+            launches = launch_button(t("Run all"), "run_all", why_not(reply), first.starts if first is not None else "")
         for_later(spec, spec.note, spec.fixes)
         if launches:
             with api.page_errors():
@@ -158,21 +161,18 @@ def check_all(spec: PipelineSpec, presets: list[PresetOut]) -> PipelinePreflight
     return reply
 
 
-def note_input(what: str) -> str:
+def note_input(about: str) -> str:
     """A few words beside the settings."""
-    typed = st.text_input(
-        "Note", key=NOTE, max_chars=200, placeholder=f"a few words to find the {what} again", persist_state="session"
-    )
+    typed = st.text_input(t("Note"), key=NOTE, max_chars=200, placeholder=about, persist_state="session")
     return typed or ""
 
 
 def why_not(reply: PreflightReply | PipelinePreflight | None) -> str:
     """Why the button is off; empty if it is on."""
     if reply is None:
-        return "The settings could not be checked."
+        return t("The settings could not be checked.")
     if not reply.ok:
-        number = len(reply.problems)
-        return f"Solve the problem{'' if number == 1 else f's ({number})'} below first."
+        return plural("Solve the problem below first.", "Solve the problems ({n}) below first.", len(reply.problems))
     return ""
 
 
@@ -188,7 +188,7 @@ def launch_button(label: str, key: str, reason: str, starts: str) -> bool:
 
 st.html(STYLE)
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-    st.title("Launch", anchor=False, width="content")
+    st.title(t("Launch"), anchor=False, width="content")
     open_saved()
 with api.page_errors():
     all_presets = api.presets()

@@ -9,6 +9,7 @@ from dashboard.lineage.graph import lineage_dot
 from dashboard.lineage.table import COLUMNS, lineage_frame
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import columns_in_language, mark, t
 from dashboard.parts.link_row import link_row
 from dashboard.parts.row_clicks import open_column, opened
 
@@ -25,7 +26,10 @@ def asked_for(name: str) -> int | None:  # noqa: RET503 (st.stop does not return
         return None
     if given.isascii() and given.isdecimal() and len(given) < 16:
         return int(given)
-    st.error(f"{escape_markdown(given[:100])} is not the number of a {name}.", icon=":material/error:")
+    words = {"run": mark("{text} is not the number of a run.")}.get(
+        name, mark("{text} is not the number of a pipeline.")
+    )
+    st.error(t(words, text=escape_markdown(given[:100])), icon=":material/error:")
     everything_link()
     st.stop()
 
@@ -38,37 +42,51 @@ def load(run: int | None, pipeline: int | None) -> LineageOut:  # noqa: RET503 (
         except ApiError as error:
             if error.problem.status != 404:
                 raise
-            what = f"run {run}" if run is not None else f"pipeline {pipeline}"
-            st.error(f"There is no {what}; it may have been deleted.", icon=":material/error:")
+            text = (
+                t("There is no run {number}; it may have been deleted.", number=run)
+                if run is not None
+                else t("There is no pipeline {number}; it may have been deleted.", number=pipeline)
+            )
+            st.error(text, icon=":material/error:")
     everything_link()
     st.stop()
 
 
 def everything_link() -> None:
     """The way from a part of the lineage to all of it."""
-    st.page_link("app_pages/lineage.py", label="Lineage of all runs", icon=":material/account_tree:", query_params={})
+    st.page_link(
+        "app_pages/lineage.py", label=t("Lineage of all runs"), icon=":material/account_tree:", query_params={}
+    )
 
 
 def show_title(run: int | None, pipeline: int | None, *, outside: bool) -> None:
     """What is shown, and the ways back; `outside` where the number is that of a checkpoint from outside."""
-    noun = "checkpoint" if outside else "run"
-    what = f" of {noun} {run}" if run is not None else f" of pipeline {pipeline}" if pipeline is not None else ""
-    st.title(f"Lineage{what}", anchor=False)
-    if not what:
+    words = mark("Lineage")
+    if run is not None:
+        words = mark("Lineage of checkpoint {number}") if outside else mark("Lineage of run {number}")
+    elif pipeline is not None:
+        words = mark("Lineage of pipeline {number}")
+    st.title(t(words, number=pipeline if run is None else run), anchor=False)
+    if run is None and pipeline is None:
         return
     with link_row("lineage"):
         if run is not None and outside:
             link = {"checkpoint": str(run)}
             st.page_link(
-                "app_pages/checkpoints.py", label=f"Checkpoint {run}", icon=":material/download:", query_params=link
+                "app_pages/checkpoints.py",
+                label=t("Checkpoint {number}", number=run),
+                icon=":material/download:",
+                query_params=link,
             )
         elif run is not None:
             link = {"run": str(run)}
-            st.page_link("app_pages/run.py", label=f"Run {run}", icon=":material/monitoring:", query_params=link)
+            st.page_link(
+                "app_pages/run.py", label=t("Run {number}", number=run), icon=":material/monitoring:", query_params=link
+            )
         elif pipeline is not None:
             link = {"pipeline": str(pipeline)}
             st.page_link(
-                "app_pages/pipeline.py", label=f"Pipeline {pipeline}", icon=":material/linear_scale:",
+                "app_pages/pipeline.py", label=t("Pipeline {number}", number=pipeline), icon=":material/linear_scale:",
                 query_params=link,
             )  # fmt: skip
         everything_link()
@@ -84,16 +102,19 @@ def show_graph(lineage: LineageOut, marked: int | None) -> list[LineageNode]:
     st.graphviz_chart(
         lineage_dot(runs, [one for one in lineage.outside if one.id in starts or one.id == marked], marked=marked),
         width="content",
-        alt=f"Graph of {len(runs)} runs, from the base models to the evaluations; the table below says the same",
+        alt=t("Graph of {n} runs, from the base models to the evaluations; the table below says the same", n=len(runs)),
     )
     if len(runs) < len(nodes):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(
-                f"Drawn are the newest {len(runs):,} of {len(nodes):,} runs, whole families at a time. "
-                "The table has them all.",
+                t(
+                    "Drawn are the newest {n} of {total} runs, whole families at a time. The table has them all.",
+                    n=f"{len(runs):,}",
+                    total=f"{len(nodes):,}",
+                ),
                 width="content",
             )
-            if st.button("Draw more", key="lineage_more", icon=":material/expand_more:"):
+            if st.button(t("Draw more"), key="lineage_more", icon=":material/expand_more:"):
                 st.session_state[LIMIT] = len(runs) + max(RUNS_IN_A_GRAPH, len(families[len(drawn)].nodes))
                 st.rerun()
     return [node for family in families for node in family.nodes]
@@ -102,23 +123,23 @@ def show_graph(lineage: LineageOut, marked: int | None) -> list[LineageNode]:
 def show_table(nodes: list[LineageNode], outside: set[int]) -> None:
     """The same as a table."""
     if not nodes:
-        st.caption("No run has started from it yet.")
+        st.caption(t("No run has started from it yet."))
         return
     ids = [one.run_id for one in nodes]
     st.dataframe(
         lineage_frame(nodes, outside),
-        column_config={"run": open_column("lineage_table", "Run", width=64), **COLUMNS},
+        column_config={"run": open_column("lineage_table", t("Run"), width=64), **columns_in_language(COLUMNS)},
         hide_index=True,
         height=TABLE_PIXELS if len(nodes) > ROWS_IN_SIGHT else "content",
         row_height=ROW_PIXELS,
         placeholder="",
         key="lineage_table",
-        alt="Table of the runs; the number of a run opens it",
+        alt=t("Table of the runs; the number of a run opens it"),
     )
     wanted = opened("lineage_table", ids)
     if wanted is not None:
         st.switch_page("app_pages/run.py", query_params={"run": str(wanted)})
-    st.caption("A run's number, or a box of the graph, opens it; a click on a column's header sorts the table.")
+    st.caption(t("A run's number, or a box of the graph, opens it; a click on a column's header sorts the table."))
 
 
 asked_run = asked_for("run")
@@ -128,5 +149,5 @@ show_title(asked_run, asked_pipeline, outside=asked_run in {one.id for one in fo
 if found.nodes or found.outside:
     show_table(show_graph(found, asked_run), {one.id for one in found.outside})
 else:
-    st.info("No runs yet: what is launched appears here with what it started from.", icon=":material/account_tree:")
-    st.page_link("app_pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
+    st.info(t("No runs yet: what is launched appears here with what it started from."), icon=":material/account_tree:")
+    st.page_link("app_pages/launch.py", label=t("Launch a run"), icon=":material/rocket_launch:")

@@ -10,6 +10,7 @@ from dashboard.notifications.channel_form import ADD, ask, channel_dialog, is_as
 from dashboard.notifications.message_log import message_log
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import t
 from dashboard.parts.text import as_utc
 
 REFRESH_SECONDS = 2
@@ -37,18 +38,18 @@ def show(loaded: list[NotificationsOut], live: bool) -> None:
 
 for leftover in ("run", "tab", "pipeline"):
     st.query_params.pop(leftover, None)
-st.title("Notifications", anchor=False)
+st.title(t("Notifications"), anchor=False)
 with api.page_errors():
     current = api.client().notifications()
 channel_dialog(current.channels, current.limits)
 with st.container(horizontal=True, vertical_alignment="center"):
     link = current.limits.dashboard_url
     st.caption(
-        f"Messages link to {escape_markdown(link)}."
+        t("Messages link to {address}.", address=escape_markdown(link))
         if link
-        else "Messages carry no link: the operator has not set MEMGEN_DASHBOARD_URL."
+        else t("Messages carry no link: the operator has not set MEMGEN_DASHBOARD_URL.")
     )
-    if st.button("Add a channel", key="add_channel", icon=":material/add_alert:", type="primary"):
+    if st.button(t("Add a channel"), key="add_channel", icon=":material/add_alert:", type="primary"):
         ask(ADD)
         st.rerun()
 moves = is_live(current, datetime.now(UTC)) and not is_asked()  # a dialog would be closed by a new drawing

@@ -11,6 +11,7 @@ from dashboard.parts import api
 from dashboard.parts.components import archived_badge, status_badge
 from dashboard.parts.focus import give_to_title
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import mark, t
 from dashboard.parts.tag_choice import tags_popover
 from dashboard.pipeline.actions import pipeline_actions
 from dashboard.pipeline.steps import live_steps
@@ -20,9 +21,11 @@ def load() -> PipelineOut:  # noqa: RET503 (st.stop does not return)
     """The pipeline of the address; without one, or with one that does not exist, the page ends here."""
     asked = st.query_params.get("pipeline", "")
     if not asked:
-        st.info("No pipeline is chosen.", icon=":material/list:")
+        st.info(t("No pipeline is chosen."), icon=":material/list:")
     elif not (asked.isascii() and asked.isdecimal() and len(asked) < 16):
-        st.error(f"{escape_markdown(asked[:100])} is not the number of a pipeline.", icon=":material/error:")
+        st.error(
+            t("{text} is not the number of a pipeline.", text=escape_markdown(asked[:100])), icon=":material/error:"
+        )
     else:
         with api.page_errors():
             try:
@@ -30,8 +33,10 @@ def load() -> PipelineOut:  # noqa: RET503 (st.stop does not return)
             except ApiError as error:
                 if error.problem.status != 404:
                     raise
-                st.error(f"There is no pipeline {asked}; it may have been deleted.", icon=":material/error:")
-    st.page_link("app_pages/pipelines.py", label="All pipelines", icon=":material/arrow_back:")
+                st.error(
+                    t("There is no pipeline {number}; it may have been deleted.", number=asked), icon=":material/error:"
+                )
+    st.page_link("app_pages/pipelines.py", label=t("All pipelines"), icon=":material/arrow_back:")
     st.stop()
 
 
@@ -42,7 +47,7 @@ def _tag(pipeline_id: int, add: Sequence[str], remove: Sequence[str], _: str | N
 def title(pipeline: PipelineOut) -> None:
     """Number, status, model, data, note, tags."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="pipeline_title"):
-        st.title(f"Pipeline {pipeline.id}", width="content", anchor=False)
+        st.title(t("Pipeline {number}", number=pipeline.id), width="content", anchor=False)
         status_badge(pipeline.status.value)
         if pipeline.archived:
             archived_badge()
@@ -50,16 +55,19 @@ def title(pipeline: PipelineOut) -> None:
     if pipeline.note:
         st.caption(f":material/sticky_note_2: {escape_markdown(pipeline.note)}")
     tags_popover(pipeline.id, pipeline.tags, partial(_tag, pipeline.id), grouped=False)
-    for words, other in (("mends", pipeline.spec.get("fixes")), ("is mended by", pipeline.fixed_by)):
+    for words, other in (
+        (mark("mends pipeline {number}"), pipeline.spec.get("fixes")),
+        (mark("is mended by pipeline {number}"), pipeline.fixed_by),
+    ):
         if other is not None:
             st.page_link(
-                "app_pages/pipeline.py", label=f"{words} pipeline {other}", icon=":material/build:",
+                "app_pages/pipeline.py", label=t(words, number=other), icon=":material/build:",
                 query_params={"pipeline": str(other)},
             )  # fmt: skip
 
 
 shown = load()
-st.page_link("app_pages/pipelines.py", label="All pipelines", icon=":material/arrow_back:")
+st.page_link("app_pages/pipelines.py", label=t("All pipelines"), icon=":material/arrow_back:")
 title_column, actions_column = st.columns([2, 5], vertical_alignment="top")
 with title_column:
     title(shown)

@@ -8,6 +8,7 @@ from backend.api.schemas import PipelineList, PipelineOut, Shown
 from dashboard.parts import api
 from dashboard.parts.bulk_dialogs import bulk_dialog
 from dashboard.parts.demo_offer import demo_offer
+from dashboard.parts.language import t
 from dashboard.parts.list_filters import choose_archive, choose_tag
 from dashboard.parts.order import Order
 from dashboard.parts.pager import cursors_of, pager
@@ -38,9 +39,9 @@ def choose_filters() -> Filters:
     start_from_url(FILTERS["text"], remember=True, parameter="text")
     text_column, tag_column, archive_column = st.columns([3, 1, 1])
     text = text_column.text_input(
-        "Search",
+        t("Search"),
         key=FILTERS["text"],
-        placeholder="in notes and models",
+        placeholder=t("in notes and models"),
         icon=":material/search:",
         on_change=keep_in_url(FILTERS["text"], parameter="text"),
     )
@@ -65,15 +66,15 @@ def show_pipelines(filters: Filters, moving: bool, loaded: list[PipelineList]) -
             ORDER.choose()
         page = api.once(loaded, lambda: load(filters))
         if not page.items and any(filters):
-            st.info("No pipeline matches these filters.", icon=":material/filter_alt_off:")
+            st.info(t("No pipeline matches these filters."), icon=":material/filter_alt_off:")
         elif not page.items:
             with st.container(border=True, key="no_pipelines"):
-                st.subheader("No pipelines yet", anchor=False)
+                st.subheader(t("No pipelines yet"), anchor=False)
                 demo_offer()
         else:
             picked = rows_table(
                 TABLE, pipelines_frame(page.items, datetime.now(UTC)), [one.id for one in page.items], COLUMNS, ORDER,
-                alt="Table of pipelines; a pipeline's number opens it, a click on a column's header sorts all by it",
+                alt=t("Table of pipelines; a pipeline's number opens it, a click on a column's header sorts all by it"),
             )  # fmt: skip
             if picked.opened is not None:
                 st.switch_page("app_pages/pipeline.py", query_params={"pipeline": str(picked.opened)})
@@ -90,16 +91,16 @@ def show_pipelines(filters: Filters, moving: bool, loaded: list[PipelineList]) -
 def bulk_bar(pipelines: list[PipelineOut]) -> None:
     """What can be done with the ticked pipelines: their evaluations side by side."""
     if not pipelines:
-        st.caption("Tick rows to compare their evaluations, to tag, archive, stop or delete them.", width="content")
+        st.caption(t("Tick rows to compare their evaluations, to tag, archive, stop or delete them."), width="content")
         return
-    st.caption(f"**{len(pipelines)} selected**", width="content")
+    st.caption(t("**{n} selected**", n=len(pipelines)), width="content")
     finished = sorted({run_id for one in pipelines for run_id in finished_evaluations(one)})
     if st.button(
-        f"Compare {len(finished)} evaluations",
+        t("Compare {n} evaluations", n=len(finished)),
         key="bulk_compare",
         icon=":material/compare_arrows:",
         disabled=not 2 <= len(finished) <= MOST_COMPARED,
-        help=f"Finished evaluations of these pipelines, 2 to {MOST_COMPARED} of them.",
+        help=t("Finished evaluations of these pipelines, 2 to {most} of them.", most=MOST_COMPARED),
     ):
         st.switch_page("app_pages/compare.py", query_params={"runs": ",".join(map(str, finished))})
     change_bar(pipelines)
@@ -107,10 +108,10 @@ def bulk_bar(pipelines: list[PipelineOut]) -> None:
 
 st.query_params.pop("pipeline", None)  # the browser's way back leaves it
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="list_heading"):
-    st.title("Pipelines", anchor=False, width="content")
+    st.title(t("Pipelines"), anchor=False, width="content")
     with st.container(horizontal=True, width="content"):
         saved_views("pipelines", FILTERS, ORDER)
-        if st.button("Run all", key="to_run_all", icon=":material/rocket_launch:", shortcut=LAUNCH.key):
+        if st.button(t("Run all"), key="to_run_all", icon=":material/rocket_launch:", shortcut=LAUNCH.key):
             st.switch_page("app_pages/launch.py", query_params={"what": "all"})
 chosen = choose_filters()
 ORDER.start()

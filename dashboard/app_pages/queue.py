@@ -5,6 +5,7 @@ import streamlit as st
 from backend.api.schemas import QueueOut, RunOut, WorkerOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.language import plural, t
 from dashboard.parts.slots import show_sickness
 from dashboard.parts.text import size
 
@@ -22,7 +23,7 @@ def show_queue() -> None:
         for place, run in enumerate(queue.items[:SHOWN], start=1):
             show_run(place, run, queue.items)
         if len(queue.items) > SHOWN:
-            st.caption(f"{len(queue.items) - SHOWN} more runs follow; `memgen-studio queue` lists all.")
+            st.caption(t("{n} more runs follow; `memgen-studio queue` lists all.", n=len(queue.items) - SHOWN))
 
 
 def show_slots(workers: list[WorkerOut]) -> None:
@@ -30,39 +31,42 @@ def show_slots(workers: list[WorkerOut]) -> None:
     slots = [(worker.host, slot) for worker in workers if worker.alive for slot in worker.slots]
     if not slots:
         st.warning(
-            "No worker is alive: nothing starts until one is. `make up` starts one.", icon=":material/power_off:"
+            t("No worker is alive: nothing starts until one is. `make up` starts one."), icon=":material/power_off:"
         )
         return
     for start in range(0, len(slots), 4):
         row = zip(st.columns(4), slots[start : start + 4], strict=False)
         for number, (column, (host, slot)) in enumerate(row, start=start):
             with column.container(border=True, key=f"slot_{number}"):  # names may repeat, and keys may not
-                st.markdown(f"**{escape_markdown(host)}**, slot {escape_markdown(slot.name)}")
+                st.markdown(t("**{host}**, slot {slot}", host=escape_markdown(host), slot=escape_markdown(slot.name)))
                 if slot.sick is not None:
                     show_sickness(slot.sick)
                 if slot.run_id is None and slot.sick is None:
                     st.caption(
-                        f"free · {size(sum(slot.free) or slot.total_memory)} of {size(slot.total_memory)} unused"
+                        t(
+                            "free · {unused} of {total} unused",
+                            unused=size(sum(slot.free) or slot.total_memory),
+                            total=size(slot.total_memory),
+                        )
                     )
                 elif slot.run_id is not None:
-                    open_run(slot.run_id, f"works on run {slot.run_id}")
+                    open_run(slot.run_id, t("works on run {number}", number=slot.run_id))
 
 
 def show_head(queue: QueueOut) -> None:
     """How many wait, and the pause."""
     words, button = st.columns([4, 1], vertical_alignment="bottom")
-    n = len(queue.items)
-    words.subheader(f"{n} queued run{'' if n == 1 else 's'}", anchor=False)
+    words.subheader(plural("{n} queued run", "{n} queued runs", len(queue.items)), anchor=False)
     if queue.paused:
-        st.info("The queue is paused: running runs go on, and nothing new starts.", icon=":material/pause_circle:")
-    label, icon = ("Go on", "play_arrow") if queue.paused else ("Pause", "pause")
+        st.info(t("The queue is paused: running runs go on, and nothing new starts."), icon=":material/pause_circle:")
+    label, icon = (t("Go on"), "play_arrow") if queue.paused else (t("Pause"), "pause")
     pressed = button.button(
         label, key="pause", icon=f":material/{icon}:", width="stretch", type="primary" if queue.paused else "secondary"
     )
     if pressed and api.attempt(lambda: api.client().pause_queue(not queue.paused)):
         st.rerun()
     if not queue.items:
-        st.caption("Nothing waits. What is launched starts at once where a slot is free and large enough.")
+        st.caption(t("Nothing waits. What is launched starts at once where a slot is free and large enough."))
 
 
 def show_run(place: int, run: RunOut, queue: list[RunOut]) -> None:
@@ -71,18 +75,19 @@ def show_run(place: int, run: RunOut, queue: list[RunOut]) -> None:
         number, what, first, last = st.columns([1, 10, 2, 2], vertical_alignment="center")
         number.markdown(f"**{place}**")
         with what:
-            open_run(run.id, f"run {run.id} · {run.title} · {run.preset}")
-            priority = f" Priority {run.priority}." if run.priority else ""
+            open_run(run.id, f"{t('run {number}', number=run.id)} · {run.title} · {run.preset}")
+            priority = f" {t('Priority {number}.', number=run.priority)}" if run.priority else ""
             st.caption(sentence(run.waits_for or "") + priority)
         priorities = [one.priority for one in queue]
         if first.button(
-            "First", key=f"first_{run.id}", icon=":material/vertical_align_top:", width="stretch", disabled=place == 1,
-            help="Before all others: its priority becomes the highest.",
+            t("First"), key=f"first_{run.id}", icon=":material/vertical_align_top:", width="stretch",
+            disabled=place == 1,
+            help=t("Before all others: its priority becomes the highest."),
         ):  # fmt: skip
             move(run, max(priorities) + 1)
         if last.button(
-            "Last", key=f"last_{run.id}", icon=":material/vertical_align_bottom:", width="stretch",
-            disabled=place == len(queue), help="Behind all others: its priority becomes the lowest.",
+            t("Last"), key=f"last_{run.id}", icon=":material/vertical_align_bottom:", width="stretch",
+            disabled=place == len(queue), help=t("After all others: its priority becomes the lowest."),
         ):  # fmt: skip
             move(run, min(priorities) - 1)
 
@@ -100,5 +105,5 @@ def move(run: RunOut, priority: int) -> None:
 
 for leftover in ("run", "tab", "pipeline"):
     st.query_params.pop(leftover, None)
-st.title("Queue and machines", anchor=False)
+st.title(t("Queue and machines"), anchor=False)
 st.fragment(show_queue, run_every=REFRESH_SECONDS)()

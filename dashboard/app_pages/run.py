@@ -9,7 +9,8 @@ from backend.api.schemas import RunDetail
 from dashboard.parts import api
 from dashboard.parts.focus import give_to_title
 from dashboard.parts.foreign_text import escape_markdown
-from dashboard.parts.url_state import keep_in_url, start_from_url
+from dashboard.parts.language import mark, t
+from dashboard.parts.named_tabs import named_tabs
 from dashboard.run.answers_table import answers_view
 from dashboard.run.checkpoint_view import checkpoint_view
 from dashboard.run.header import run_header
@@ -23,31 +24,31 @@ from memgen.contract.stages import find_stage, trains
 from memgen.contract.status import RunStatus
 
 Tabs = dict[str, Callable[[RunDetail], None]]
-FIRST = "Overview"
+FIRST = mark("Overview")
 # tabs that addresses of versions before may name, and where their contents are now
 FORMER = {"Config": "Settings", "Environment": "Settings", "Files": "Settings", "Attempts": "History"}
 
 
 def tabs_of(run: RunDetail) -> Tabs:
     """What there is to see of a run: an evaluation leaves answers, a training a checkpoint, some keep rollouts."""
-    tabs: Tabs = {FIRST: overview, "Metrics": metrics_view}
+    tabs: Tabs = {FIRST: overview, mark("Metrics"): metrics_view}
     stage = find_stage(run.stage)
     if stage is not None and stage.rolls_out:
-        tabs["Rollouts"] = rollouts_view
+        tabs[mark("Rollouts")] = rollouts_view
     if not trains(run.stage):
-        tabs["Answers"] = answers_view
+        tabs[mark("Answers")] = answers_view
     elif run.status is RunStatus.SUCCEEDED:
-        tabs["Checkpoint"] = checkpoint_view
-    return tabs | {"Log": log_view, "Settings": settings_view, "History": history_view}
+        tabs[mark("Checkpoint")] = checkpoint_view
+    return tabs | {mark("Log"): log_view, mark("Settings"): settings_view, mark("History"): history_view}
 
 
 def load() -> RunDetail:  # noqa: RET503 (st.stop does not return)
     """The run of the address; without one, or with one that does not exist, the page ends here."""
     asked = st.query_params.get("run", "")
     if not asked:
-        st.info("No run is chosen.", icon=":material/list:")
+        st.info(t("No run is chosen."), icon=":material/list:")
     elif not (asked.isascii() and asked.isdecimal() and len(asked) < 16):
-        st.error(f"{escape_markdown(asked[:100])} is not the number of a run.", icon=":material/error:")
+        st.error(t("{text} is not the number of a run.", text=escape_markdown(asked[:100])), icon=":material/error:")
     else:
         with api.page_errors():
             try:
@@ -55,25 +56,23 @@ def load() -> RunDetail:  # noqa: RET503 (st.stop does not return)
             except ApiError as error:
                 if error.problem.status != 404:
                     raise
-                st.error(f"There is no run {asked}; it may have been deleted.", icon=":material/error:")
-    st.page_link("app_pages/runs.py", label="All runs", icon=":material/arrow_back:")
+                st.error(
+                    t("There is no run {number}; it may have been deleted.", number=asked), icon=":material/error:"
+                )
+    st.page_link("app_pages/runs.py", label=t("All runs"), icon=":material/arrow_back:")
     st.stop()
 
 
 run = load()
 if (away := live_run(run.id).away) is not None:
     api.show_passing_error(away)
-    st.caption("What is shown here is what was known last.")
+    st.caption(t("What is shown here is what was known last."))
 run_header(run)
 give_to_title()
 views = tabs_of(run)
 if st.query_params.get("tab") in FORMER:
     st.query_params["tab"] = FORMER[st.query_params["tab"]]
-if st.session_state.get("tab") not in views:  # left by a run of another kind
-    st.session_state.pop("tab", None)
-start_from_url("tab", views)
-st.session_state.setdefault("tab", FIRST)
-tabs = st.tabs(list(views), key="tab", on_change=keep_in_url("tab", default=FIRST))
+tabs = named_tabs(list(views), "tab", "tab")
 for tab, draw in zip(tabs, views.values(), strict=True):
     if tab.open:
         with tab:

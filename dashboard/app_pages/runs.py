@@ -9,6 +9,7 @@ from dashboard.parts import api
 from dashboard.parts.bulk_dialogs import bulk_dialog
 from dashboard.parts.demo_offer import demo_offer
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import t
 from dashboard.parts.list_filters import RUN_FILTERS
 from dashboard.parts.order import Order
 from dashboard.parts.pager import cursors_of, pager
@@ -54,7 +55,7 @@ def show_runs(filters: Filters, live: bool, loaded: list[RunList]) -> None:
         else:
             picked = rows_table(
                 TABLE, runs_frame(page.items, datetime.now(UTC)), [run.id for run in page.items], COLUMNS, ORDER,
-                alt="Table of runs; the number of a run opens it, a click on a column's header sorts all runs by it",
+                alt=t("Table of runs; the number of a run opens it, a click on a column's header sorts all runs by it"),
             )  # fmt: skip
             if picked.opened is not None:
                 st.switch_page("app_pages/run.py", query_params={"run": str(picked.opened)})
@@ -79,30 +80,30 @@ def show_pager(filters: Filters, page: RunList) -> None:
         next_cursor=page.next_cursor,
     )
     if (page.total or 0) > PAGE_SIZES[0]:
-        st.segmented_control("Rows of a page", PAGE_SIZES, key=SIZE, default=PAGE_SIZES[0], required=True)
+        st.segmented_control(t("Rows of a page"), PAGE_SIZES, key=SIZE, default=PAGE_SIZES[0], required=True)
 
 
 def show_none(filters: Filters) -> None:
     """An empty list says why, and what to do."""
     if filters:
-        st.info("No run matches these filters.", icon=":material/filter_alt_off:")
+        st.info(t("No run matches these filters."), icon=":material/filter_alt_off:")
         return
     with st.container(border=True, key="no_runs"):
-        st.subheader("No runs yet", anchor=False)
+        st.subheader(t("No runs yet"), anchor=False)
         demo_offer()
 
 
 for leftover in ("run", "tab", "pipeline"):  # the browser's way back leaves those of the pages of one
     st.query_params.pop(leftover, None)
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="list_heading"):
-    st.title("Runs", anchor=False, width="content")
+    st.title(t("Runs"), anchor=False, width="content")
     with st.container(horizontal=True, width="content"):
         saved_views("runs", RUN_FILTERS, ORDER)
-        if st.button("Launch a run", key="to_launch", icon=":material/rocket_launch:", shortcut=LAUNCH.key):
+        if st.button(t("Launch a run"), key="to_launch", icon=":material/rocket_launch:", shortcut=LAUNCH.key):
             st.switch_page("app_pages/launch.py")
 if left_behind := st.session_state.pop(LEFT_BEHIND, None):
     lines = "\n".join(f"- {escape_markdown(line)}" for line in left_behind)
-    st.warning(f"Deleted, but these files could not be removed:\n{lines}", icon=":material/warning:")
+    st.warning(t("Deleted, but these files could not be removed:\n{files}", files=lines), icon=":material/warning:")
 chosen = choose_filters()
 ORDER.start()
 bulk_dialog()

@@ -10,37 +10,49 @@ import streamlit as st
 from backend.api.schemas import CheckpointCreate, CheckpointFile, CheckpointOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line
+from dashboard.parts.language import t
 from memgen.contract.checkpoint_kinds import files_of_a_checkpoint
 
 ADDED = "checkpoint_added"
 
 
-@st.dialog("Add a checkpoint from outside", width="medium")
 def add_dialog() -> None:
     """Ask for a folder and what is known of it, and add it."""
     st.write(
-        "Choose the checkpoint's folder on this computer: one that a training of MemGen Studio left, or one of the "
-        "authors' layout (`projs.bin`, `weaver.bin`, `trigger.bin`, `weaver/`, `trigger/`). Runs can start from it as "
-        "from any other; lineage says that it came from outside."
+        t(
+            "Choose the checkpoint's folder on this computer: one that a training of MemGen Studio left, or one of "
+            "the authors' layout (`projs.bin`, `weaver.bin`, `trigger.bin`, `weaver/`, `trigger/`). Runs can start "
+            "from it as from any other; lineage says that it came from outside."
+        )
     )
-    files: Any = st.file_uploader("Folder", accept_multiple_files="directory", key="checkpoint_folder")
+    files: Any = st.file_uploader(t("Folder"), accept_multiple_files="directory", key="checkpoint_folder")
     preset = st.selectbox(
-        "Model", [one.name for one in api.presets()], index=None, key="checkpoint_preset", format_func=one_line,
-        placeholder="as its manifest says",
-        help="The model that it was trained on. The authors' layout does not say; our manifest does where the weights "
-        "came from the hub.",
+        t("Model"), [one.name for one in api.presets()], index=None, key="checkpoint_preset", format_func=one_line,
+        placeholder=t("as its manifest says"),
+        help=t("The model that it was trained on. The authors' layout does not say; our manifest does where the "
+        "weights came from the hub."),
     )  # fmt: skip
     data = st.text_input(
-        "Trained on", key="checkpoint_data", max_chars=60, placeholder="unknown", help="Shown in the lists, no more."
+        t("Trained on"),
+        key="checkpoint_data",
+        max_chars=60,
+        placeholder=t("unknown"),
+        help=t("Shown in the lists, no more."),
     )
-    note = st.text_input("Note", key="checkpoint_note", max_chars=2000)
+    note = st.text_input(t("Note"), key="checkpoint_note", max_chars=2000)
     by_path = {one.name: one for one in files or []}
     wanted = files_of_a_checkpoint(by_path)
     if files and len(wanted) < len(files):
-        st.caption(f"{len(files) - len(wanted)} of {len(files)} files are no part of a checkpoint and stay here.")
+        st.caption(
+            t(
+                "{n} of {total} files are no part of a checkpoint and stay here.",
+                n=len(files) - len(wanted),
+                total=len(files),
+            )
+        )
     with st.container(horizontal=True):
-        confirmed = st.button("Add it", key="confirm_add", type="primary", disabled=not wanted)
-        if st.button("Cancel", key="cancel_add"):
+        confirmed = st.button(t("Add it"), key="confirm_add", type="primary", disabled=not wanted)
+        if st.button(t("Cancel"), key="cancel_add"):
             st.rerun()
     if confirmed:
         with api.part_errors():
@@ -51,18 +63,18 @@ def add_dialog() -> None:
 def _add(files: dict[str, Any], preset: str | None, data: str, note: str) -> CheckpointOut:
     """Send the files and have them looked at."""
     sent = []
-    bar = st.progress(0.0, "Sending the files")
+    bar = st.progress(0.0, t("Sending the files"))
     for number, (path, file) in enumerate(files.items()):
         content = file.getvalue()
 
         def show(done: int, number: int = number, content: bytes = content) -> None:
-            bar.progress((number + done / max(1, len(content))) / len(files), "Sending the files")
+            bar.progress((number + done / max(1, len(content))) / len(files), t("Sending the files"))
 
         out = api.client().upload(
             lambda content=content: BytesIO(content), PurePosixPath(path).name, len(content), show  # type: ignore[misc]
         )  # fmt: skip
         sent.append(CheckpointFile(upload=out.id, path=path))
-    bar.progress(1.0, "Checking the files; a checkpoint of the authors' layout is read with its base model")
+    bar.progress(1.0, t("Checking the files; a checkpoint of the authors' layout is read with its base model"))
     parts = {PurePosixPath(path).parts[0] for path in files}
     name = parts.pop() if len(parts) == 1 else "a folder"
     return api.client().add_checkpoint(
@@ -75,7 +87,11 @@ def say_added() -> None:
     made: CheckpointOut | None = st.session_state.pop(ADDED, None)
     if made is not None:
         st.toast(
-            f"Checkpoint {made.id} was added: {escape_markdown(', '.join(made.trained))} for "
-            f"{escape_markdown(made.preset)}.",
+            t(
+                "Checkpoint {number} was added: {parts} for {model}.",
+                number=made.id,
+                parts=escape_markdown(", ".join(map(t, made.trained))),
+                model=escape_markdown(made.preset),
+            ),
             icon=":material/check:",
         )

@@ -6,6 +6,7 @@ from backend.api.schemas import CheckpointOut
 from dashboard.parts import api
 from dashboard.parts.checkpoint import checkpoint_facts, launch_links
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import plural, t
 from dashboard.parts.link_row import link_row
 from dashboard.parts.text import size
 
@@ -13,36 +14,38 @@ from dashboard.parts.text import size
 def show_outside(checkpoint: CheckpointOut) -> None:
     """Facts, files and links; `?checkpoint=ID` opens it."""
     with st.container(border=True, key="outside"):
-        st.subheader(f"Checkpoint {checkpoint.id}, {escape_markdown(checkpoint.made_by)}", anchor=False)
+        st.subheader(
+            t("Checkpoint {number}, {origin}", number=checkpoint.id, origin=escape_markdown(checkpoint.made_by)),
+            anchor=False,
+        )
         if checkpoint.note:
             st.write(escape_markdown(checkpoint.note))
         with link_row("outside"):
             launch_links(checkpoint)
             st.page_link(
                 "app_pages/lineage.py",
-                label="Lineage",
+                label=t("Lineage"),
                 icon=":material/account_tree:",
                 query_params={"run": str(checkpoint.id)},
             )
         checkpoint_facts(checkpoint)
         with st.container(horizontal=True):
-            if st.button("Close", key="close_outside", icon=":material/close:"):
+            if st.button(t("Close"), key="close_outside", icon=":material/close:"):
                 st.query_params.pop("checkpoint", None)
                 st.rerun()
-            if st.button("Delete", key="delete_outside", icon=":material/delete:"):
-                _delete_dialog(checkpoint.id)
+            if st.button(t("Delete"), key="delete_outside", icon=":material/delete:"):
+                st.dialog(t("Delete this checkpoint?"), width="medium")(_delete_dialog)(checkpoint.id)
 
 
-@st.dialog("Delete this checkpoint?", width="medium")
 def _delete_dialog(checkpoint_id: int) -> None:
     with api.part_errors():
         preview = api.client().delete_checkpoint(checkpoint_id)
-        runs = "1 run" if preview.runs == 1 else f"{preview.runs:,} runs"
-        started = f" {runs} started from it and stay." if preview.runs else ""
-        st.write(f"Checkpoint {checkpoint_id} goes for good: {size(preview.bytes)}.{started}")
+        st.write(t("Checkpoint {number} goes for good: {size}.", number=checkpoint_id, size=size(preview.bytes)))
+        if preview.runs:
+            st.write(plural("{n} run started from it and stays.", "{n} runs started from it and stay.", preview.runs))
         with st.container(horizontal=True):
-            confirmed = st.button("Delete for good", key="confirm_delete", type="primary")
-            if st.button("Keep it", key="cancel_delete"):
+            confirmed = st.button(t("Delete for good"), key="confirm_delete", type="primary")
+            if st.button(t("Keep it"), key="cancel_delete"):
                 st.rerun()
         if confirmed:
             api.client().delete_checkpoint(checkpoint_id, confirm=True)

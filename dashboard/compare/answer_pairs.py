@@ -10,6 +10,7 @@ from dashboard.parts import api
 from dashboard.parts.answers_view import answer_facts, plain_text, question_of
 from dashboard.parts.components import Colour
 from dashboard.parts.foreign_text import visible
+from dashboard.parts.language import mark, t
 from dashboard.parts.latents_view import latents_view
 from dashboard.parts.pager import cursors_of, pager
 from dashboard.parts.text import count
@@ -17,18 +18,23 @@ from dashboard.parts.url_state import keep_in_url, start_from_url
 from memgen.contract.answers import AnswerRecord
 
 SHOW: dict[str, str] = {
-    "all": "All", "fixed": "Fixed", "broken": "Broken", "without_box": "Of these without a box",
-    "both_right": "Both right", "both_wrong": "Both wrong",
+    "all": mark("All"), "fixed": mark("Fixed"), "broken": mark("Broken"),
+    "without_box": mark("Of these without a box"), "both_right": mark("Both right"),
+    "both_wrong": mark("Both wrong"),
 }  # fmt: skip
 KINDS: dict[str, tuple[str, Colour, str]] = {
-    "fixed": ("fixed", "green", "build"),
-    "broken": ("broken", "red", "heart_broken"),
-    "both_right": ("both right", "gray", "done_all"),
-    "both_wrong": ("both wrong", "gray", "close"),
+    "fixed": (mark("fixed"), "green", "build"),
+    "broken": (mark("broken"), "red", "heart_broken"),
+    "both_right": (mark("both right"), "gray", "done_all"),
+    "both_wrong": (mark("both wrong"), "gray", "close"),
 }
 PAGE_SIZE = 10
-WITHOUT_BOX = "The right answer has no box: the last number of the text counted, or what else stands for an answer."
-LEGEND = f"In the texts {FIRST} stands before the first word that differs, and {OPEN} {CLOSE} around words that differ."
+WITHOUT_BOX = mark(
+    "The right answer has no box: the last number of the text counted, or what else stands for an answer."
+)
+LEGEND = mark(
+    "In the texts {first} stands before the first word that differs, and {open} {close} around words that differ."
+)
 BEFORE, AFTER, PAIRS = "before", "after", "pairs"
 
 
@@ -46,13 +52,13 @@ def choose_pair(items: list[ComparedRun]) -> tuple[int, int] | None:
             st.session_state[key] = default
     left, right = st.columns(2)
     before = left.selectbox(
-        "Before", list(labels), key=BEFORE, format_func=labels.__getitem__, on_change=keep_in_url(BEFORE)
+        t("Before"), list(labels), key=BEFORE, format_func=labels.__getitem__, on_change=keep_in_url(BEFORE)
     )
     after = right.selectbox(
-        "After", list(labels), key=AFTER, format_func=labels.__getitem__, on_change=keep_in_url(AFTER)
+        t("After"), list(labels), key=AFTER, format_func=labels.__getitem__, on_change=keep_in_url(AFTER)
     )
     if before == after:
-        st.info("Choose two different evaluations.", icon=":material/compare_arrows:")
+        st.info(t("Choose two different evaluations."), icon=":material/compare_arrows:")
         return None
     return int(before), int(after)
 
@@ -78,9 +84,9 @@ def _pairs(before: int, after: int, labels: dict[int, str]) -> None:
             _filter(reply)
             answers_links(before, after, show)
         if not reply.items:
-            st.info("No question matches.", icon=":material/filter_alt_off:")
+            st.info(t("No question matches."), icon=":material/filter_alt_off:")
             return
-        st.caption(LEGEND)
+        st.caption(t(LEGEND, first=FIRST, open=OPEN, close=CLOSE))
         for pair in reply.items:
             pair_card(pair, labels[before], labels[after])
         pager(
@@ -92,11 +98,11 @@ def _pairs(before: int, after: int, labels: dict[int, str]) -> None:
 def _filter(reply: AnswerPairs) -> None:
     st.session_state.setdefault(PAIRS, "all")
     st.segmented_control(
-        "Show",
+        t("Show"),
         list(SHOW),
         required=True,
         key=PAIRS,
-        format_func=lambda name: f"{SHOW[name]} {count(reply.counts.get(name, 0))}",
+        format_func=lambda name: f"{t(SHOW[name])} {count(reply.counts.get(name, 0))}",
         on_change=keep_in_url(PAIRS, default="all"),
     )
 
@@ -112,10 +118,10 @@ def pair_card(pair: AnswerPair, before: str, after: str) -> None:
     word, colour, icon = KINDS[pair.kind]
     with st.container(border=True, key=f"pair_{pair.before.index}"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f"**Question {pair.before.index + 1}**", width="content")
-            st.badge(word, color=colour, icon=f":material/{icon}:")
+            st.markdown(t("**Question {number}**", number=pair.before.index + 1), width="content")
+            st.badge(t(word), color=colour, icon=f":material/{icon}:")
             if pair.without_box:
-                st.badge("only without a box", color="orange", icon=":material/crop_free:", help=WITHOUT_BOX)
+                st.badge(t("only without a box"), color="orange", icon=":material/crop_free:", help=t(WITHOUT_BOX))
         st.text(visible(question_of(pair.before)))
         left, middle, right = st.columns([4, 4, 3])
         texts = marked_pair(pair.before.completion, pair.after.completion)
@@ -124,7 +130,7 @@ def pair_card(pair: AnswerPair, before: str, after: str) -> None:
         with middle:
             _side(after, pair.after, texts[1], "after")
         with right:
-            plain_text("Reference solution", pair.before.solution)
+            plain_text(t("Reference solution"), pair.before.solution)
 
 
 def _side(label: str, answer: AnswerRecord, marked: str, side: str) -> None:

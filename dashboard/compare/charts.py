@@ -8,6 +8,7 @@ import pandas as pd
 from backend.api.schemas import ComparedRun, CompareOut
 from dashboard.compare.table import run_label, verdict_word
 from dashboard.parts.foreign_text import plain_frame
+from dashboard.parts.language import t
 
 ROW_PIXELS = 42
 EDGE = 0.04  # of an axis, between its ends and the outermost signs
@@ -31,7 +32,7 @@ def interval_frame(reply: CompareOut) -> pd.DataFrame:
             "change_strict": item.change.strict.value if item.change and item.change.strict else None,
             "expected_low": item.change.expected[0] if item.change and item.change.expected else None,
             "expected_high": item.change.expected[1] if item.change and item.change.expected else None,
-            "verdict": verdict_word(item.change),
+            "verdict": t(verdict_word(item.change)),
             "nll": item.nll.value if item.nll else None,
             **_nll_change(item),
         }
@@ -59,15 +60,15 @@ def nll_chart(frame: pd.DataFrame) -> alt.LayerChart | None:
     if changed.empty:
         return None
     tooltip = [
-        alt.Tooltip("label:N", title="setting"),
-        alt.Tooltip("nll:Q", title="NLL in nats per token", format=".4f"),
-        alt.Tooltip("nll_change:Q", title="change", format="+.4f"),
-        alt.Tooltip("nll_low:Q", title="interval from", format="+.4f"),
-        alt.Tooltip("nll_high:Q", title="to", format="+.4f"),
+        alt.Tooltip("label:N", title=t("setting")),
+        alt.Tooltip("nll:Q", title=t("NLL in nats per token"), format=".4f"),
+        alt.Tooltip("nll_change:Q", title=t("change"), format="+.4f"),
+        alt.Tooltip("nll_low:Q", title=t("interval from"), format="+.4f"),
+        alt.Tooltip("nll_high:Q", title=t("to"), format="+.4f"),
     ]
     base = alt.Chart(changed).encode(y=_rows(changed), tooltip=tooltip)
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 4], opacity=0.6)
-    title = ["change in the NLL of solutions", "nats per token, 95 % interval; below 0: likelier"]
+    title = [t("change in the NLL of solutions"), t("nats per token, 95 % interval; below 0: likelier")]
     chart: alt.LayerChart = (
         zero.encode(x="zero:Q")
         + base.mark_rule(strokeWidth=3, color=_INTERVAL).encode(x=alt.X("nll_low:Q", title=title), x2="nll_high:Q")
@@ -83,18 +84,18 @@ def accuracy_chart(frame: pd.DataFrame) -> alt.LayerChart:
         frame: as `interval_frame` makes it.
     """
     tooltip = [
-        alt.Tooltip("label:N", title="setting"),
-        alt.Tooltip("accuracy:Q", title="accuracy in percent", format=".1f"),
-        alt.Tooltip("low:Q", title="interval from", format=".1f"),
-        alt.Tooltip("high:Q", title="to", format=".1f"),
-        alt.Tooltip("strict:Q", title="with the box required", format=".1f"),
-        alt.Tooltip("n:Q", title="questions", format=",d"),
+        alt.Tooltip("label:N", title=t("setting")),
+        alt.Tooltip("accuracy:Q", title=t("accuracy in percent"), format=".1f"),
+        alt.Tooltip("low:Q", title=t("interval from"), format=".1f"),
+        alt.Tooltip("high:Q", title=t("to"), format=".1f"),
+        alt.Tooltip("strict:Q", title=t("with the box required"), format=".1f"),
+        alt.Tooltip("n:Q", title=t("questions"), format=",d"),
     ]
     scale = alt.Scale(domain=_domain(frame, ("low", "high", "strict")))
     base = alt.Chart(frame).encode(y=_rows(frame), tooltip=tooltip)
     chart: alt.LayerChart = (
         base.mark_rule(strokeWidth=3, color=_INTERVAL).encode(
-            x=alt.X("low:Q", title=["accuracy in percent, 95 % interval", "ring: box required"], scale=scale),
+            x=alt.X("low:Q", title=[t("accuracy in percent, 95 % interval"), t("ring: box required")], scale=scale),
             x2="high:Q",
         )
         + _ring(base, "strict")
@@ -112,14 +113,14 @@ def change_chart(frame: pd.DataFrame) -> alt.LayerChart:
     changed = frame[frame["change"].notna()]
     expected = changed[changed["expected_low"].notna()]
     tooltip = [
-        alt.Tooltip("label:N", title="setting"),
-        alt.Tooltip("change:Q", title="change in points", format="+.1f"),
-        alt.Tooltip("change_low:Q", title="interval from", format="+.1f"),
-        alt.Tooltip("change_high:Q", title="to", format="+.1f"),
-        alt.Tooltip("change_strict:Q", title="with the box required", format="+.1f"),
-        alt.Tooltip("expected_low:Q", title="expected from", format="+g"),
-        alt.Tooltip("expected_high:Q", title="to", format="+g"),
-        alt.Tooltip("verdict:N", title="verdict"),
+        alt.Tooltip("label:N", title=t("setting")),
+        alt.Tooltip("change:Q", title=t("change in points"), format="+.1f"),
+        alt.Tooltip("change_low:Q", title=t("interval from"), format="+.1f"),
+        alt.Tooltip("change_high:Q", title=t("to"), format="+.1f"),
+        alt.Tooltip("change_strict:Q", title=t("with the box required"), format="+.1f"),
+        alt.Tooltip("expected_low:Q", title=t("expected from"), format="+g"),
+        alt.Tooltip("expected_high:Q", title=t("to"), format="+g"),
+        alt.Tooltip("verdict:N", title=t("verdict")),
     ]
     y = _rows(frame)
     base = alt.Chart(changed).encode(y=y, tooltip=tooltip)
@@ -133,7 +134,7 @@ def change_chart(frame: pd.DataFrame) -> alt.LayerChart:
         + base.mark_rule(strokeWidth=3, color=_INTERVAL).encode(
             x=alt.X(
                 "change_low:Q",
-                title=["change in points, 95 % interval", "ring: box required; band: expected"],
+                title=[t("change in points, 95 % interval"), t("ring: box required; band: expected")],
                 scale=alt.Scale(domain=_domain(changed, CHANGES, at_least=(-1.0, 1.0))),  # also where nothing changed
             ),
             x2="change_high:Q",

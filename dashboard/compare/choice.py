@@ -9,7 +9,8 @@ from backend.api.client import ApiError
 from backend.api.schemas import RunOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import one_line
-from dashboard.parts.text import count, percent
+from dashboard.parts.language import t
+from dashboard.parts.text import accuracy_words
 from dashboard.parts.url_state import run_numbers
 from memgen.contract.stages import evaluation_names
 from memgen.contract.status import RunStatus
@@ -26,7 +27,7 @@ def choose_evaluations() -> tuple[list[int], int | None]:
     asked = run_numbers(st.query_params.get(RUNS, ""))
     left, middle, right = st.columns([5, 2, 2], vertical_alignment="bottom")
     text = middle.text_input(
-        "Find evaluations", key=TEXT_KEY, placeholder="in notes and models", icon=":material/search:"
+        t("Find evaluations"), key=TEXT_KEY, placeholder=t("in notes and models"), icon=":material/search:"
     ).strip()  # fmt: skip
     with api.page_errors():
         known = known_evaluations(text, [*asked[:MOST], *st.session_state.get(RUNS_KEY, [])])
@@ -34,13 +35,15 @@ def choose_evaluations() -> tuple[list[int], int | None]:
         st.session_state[RUNS_KEY] = [number for number in asked if number in known][:MOST]
     for number in asked:
         if number not in known:
-            st.warning(f"There is no run {number}; it may have been deleted.", icon=":material/search_off:")
+            st.warning(
+                t("There is no run {number}; it may have been deleted.", number=number), icon=":material/search_off:"
+            )
     chosen = left.multiselect(
-        "Evaluations",
+        t("Evaluations"),
         list(known),
         key=RUNS_KEY,
         format_func=lambda number: evaluation_words(known[number]),
-        placeholder="finished evaluations, by setting, model or note",
+        placeholder=t("finished evaluations, by setting, model or note"),
         max_selections=MOST,
         wrap=True,
         on_change=_write_runs,
@@ -55,14 +58,16 @@ def _choose_base(place: DeltaGenerator, chosen: list[int], known: Mapping[int, R
     if BASE_KEY not in st.session_state and given and given[0] in chosen:
         st.session_state[BASE_KEY] = given[0]
     return place.selectbox(
-        "Base",
+        t("Base"),
         chosen,
         index=None,
         key=BASE_KEY,
-        format_func=lambda number: one_line(f"run {number}, {known[number].label}"),
-        placeholder="pinned, or setting base",
-        help="What the others are measured against: without a choice the pinned baseline if it is among them, else the "
-        "one with the setting base.",
+        format_func=lambda number: one_line(t("run {number}, {setting}", number=number, setting=known[number].label)),
+        placeholder=t("pinned, or setting base"),
+        help=t(
+            "What the others are measured against: without a choice the pinned baseline if it is among them, else the "
+            "one with the setting base."
+        ),
         on_change=_write_base,
     )
 
@@ -96,9 +101,12 @@ def _named(url: str, number: int) -> RunOut | None:  # noqa: ARG001
 
 def evaluation_words(run: RunOut) -> str:
     """`run 5 · weaver · 58.2 % of 1,319 · model · note`, plain text."""
-    summary, parts = run.summary, [f"run {run.id}", run.label if run.setting else run.title]
+    summary, parts = (
+        run.summary,
+        [t("run {number}", number=run.id), run.label if run.setting else run.title],
+    )
     if "accuracy" in summary:
-        parts.append(f"{percent(summary['accuracy'])} of {count(summary.get('num_questions'))}{run.scorer_mark}")
+        parts.append(accuracy_words(summary["accuracy"], summary.get("num_questions")) + run.scorer_mark)
     parts += [run.preset.split("/")[-1], *([run.note] if run.note else [])]
     return " · ".join(one_line(part) for part in parts)
 
@@ -106,11 +114,13 @@ def evaluation_words(run: RunOut) -> str:
 def too_few(chosen: list[int]) -> None:
     """What to do when there is nothing to compare yet."""
     if chosen:
-        st.info("Choose a second evaluation to compare it with.", icon=":material/compare_arrows:")
+        st.info(t("Choose a second evaluation to compare it with."), icon=":material/compare_arrows:")
     else:
         st.info(
-            "Choose the evaluations to compare: a base, and what should be better than it. "
-            "They must have answered the same questions under the same conditions.",
+            t(
+                "Choose the evaluations to compare: a base, and what should be better than it. "
+                "They must have answered the same questions under the same conditions."
+            ),
             icon=":material/compare_arrows:",
         )
 

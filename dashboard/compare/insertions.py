@@ -7,9 +7,10 @@ import streamlit as st
 
 from backend.api.schemas import InsertionGroup, InsertionGroups
 from dashboard.parts import api
+from dashboard.parts.language import columns_in_language, mark, t
 from dashboard.parts.text import MISSING
 
-AT_PROMPT = {True: "inserted", False: "skipped", None: MISSING}
+AT_PROMPT = {True: mark("inserted"), False: mark("skipped"), None: MISSING}
 
 
 def insertions_view(before: int, after: int) -> None:
@@ -25,16 +26,16 @@ def insertions_view(before: int, after: int) -> None:
 
 def _table(reply: InsertionGroups) -> None:
     if not reply.items:
-        st.info("The evaluation under After inserts no latents.", icon=":material/memory:")
+        st.info(t("The evaluation under After inserts no latents."), icon=":material/memory:")
         return
-    st.caption("Questions by what the evaluation under After inserted in its answer.")
+    st.caption(t("Questions by what the evaluation under After inserted in its answer."))
     st.dataframe(
         insertions_frame(reply),
-        column_config=COLUMNS,
+        column_config=columns_in_language(COLUMNS),
         hide_index=True,
         placeholder="",
         key="insertions_table",
-        alt="Right answers of both evaluations by the insertions of the second",
+        alt=t("Right answers of both evaluations by the insertions of the second"),
     )
 
 
@@ -45,7 +46,7 @@ def insertions_frame(reply: InsertionGroups) -> pd.DataFrame:
 
 def _row(item: InsertionGroup) -> dict[str, Any]:
     return {
-        "prompt": AT_PROMPT[item.at_prompt],
+        "prompt": t(AT_PROMPT[item.at_prompt]),
         "completion": item.in_completion,
         "n": item.num_questions,
         "before": item.right_before,
@@ -56,13 +57,19 @@ def _row(item: InsertionGroup) -> dict[str, Any]:
 
 
 COLUMNS: dict[str, Any] = {
-    "prompt": st.column_config.TextColumn("At the prompt", help="Latents at the end of the prompt", width=110),
-    "completion": st.column_config.NumberColumn(
-        "In the completion", help="Insertions after delimiters of the completion", width=130
+    "prompt": st.column_config.TextColumn(
+        mark("At the prompt"), help=mark("Latents at the end of the prompt"), width=110
     ),
-    "n": st.column_config.NumberColumn("Questions", format="localized", width=84),
-    "before": st.column_config.NumberColumn("Before right", format="localized", width=96),
-    "after": st.column_config.NumberColumn("After right", format="localized", width=96),
-    "fixed": st.column_config.NumberColumn("Fixed", help="Before wrong, After right", format="localized", width=64),
-    "broken": st.column_config.NumberColumn("Broken", help="Before right, After wrong", format="localized", width=64),
+    "completion": st.column_config.NumberColumn(
+        mark("In the completion"), help=mark("Insertions after delimiters of the completion"), width=130
+    ),
+    "n": st.column_config.NumberColumn(mark("Questions"), format="localized", width=84),
+    "before": st.column_config.NumberColumn(mark("Before right"), format="localized", width=96),
+    "after": st.column_config.NumberColumn(mark("After right"), format="localized", width=96),
+    "fixed": st.column_config.NumberColumn(
+        mark("Fixed"), help=mark("Before wrong, After right"), format="localized", width=64
+    ),
+    "broken": st.column_config.NumberColumn(
+        mark("Broken"), help=mark("Before right, After wrong"), format="localized", width=64
+    ),
 }

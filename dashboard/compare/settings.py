@@ -6,6 +6,7 @@ import streamlit as st
 from backend.api.schemas import CompareOut
 from dashboard.compare.table import run_label
 from dashboard.parts.foreign_text import plain_frame
+from dashboard.parts.language import t
 from dashboard.parts.text import MISSING
 from memgen.contract.titles import title_of
 
@@ -13,17 +14,17 @@ from memgen.contract.titles import title_of
 def settings_view(reply: CompareOut) -> None:
     """A row per setting, a column per evaluation."""
     if not reply.settings:
-        st.info("The evaluations have the same settings.", icon=":material/tune:")
+        st.info(t("The evaluations have the same settings."), icon=":material/tune:")
         return
     st.dataframe(
         settings_frame(reply),
-        column_config={"field": st.column_config.TextColumn("Setting", pinned=True, width=260)},
+        column_config={"field": st.column_config.TextColumn(t("Setting"), pinned=True, width=260)},
         hide_index=True,
         placeholder="",
         key="compare_settings",
-        alt="Settings in which the evaluations, or the trainings that they descend from, differ",
+        alt=t("Settings in which the evaluations, or the trainings that they descend from, differ"),
     )
-    st.caption("Of the evaluations, and of the trainings that they descend from.")
+    st.caption(t("Of the evaluations, and of the trainings that they descend from."))
 
 
 def settings_frame(reply: CompareOut) -> pd.DataFrame:
@@ -31,7 +32,7 @@ def settings_frame(reply: CompareOut) -> pd.DataFrame:
     labels = [run_label(item) for item in reply.items]
     rows = [
         {
-            "field": title_of(one.name) + (f" ({one.stage})" if one.stage else ""),
+            "field": t(title_of(one.name)) + (f" ({one.stage})" if one.stage else ""),
             **{label: value or MISSING for label, value in zip(labels, one.values, strict=True)},
         }
         for one in reply.settings

@@ -7,15 +7,16 @@ import streamlit as st
 
 from backend.api.schemas import ChangeOut, ComparedRun, CompareOut
 from dashboard.parts.foreign_text import one_line, plain_frame
+from dashboard.parts.language import mark, t
 from dashboard.parts.text import MISSING, count, duration, percent
 from dashboard.parts.verdicts import VERDICTS, points
 
-BASE = "base"
+BASE = mark("base")
 
 
 def run_label(item: ComparedRun) -> str:
     """`weaver, run 5`: two evaluations may have the same setting."""
-    return one_line(f"{item.label}, run {item.run_id}")
+    return one_line(t("{setting}, run {number}", setting=item.label, number=item.run_id))
 
 
 def p_value(value: float) -> str:
@@ -39,19 +40,23 @@ def _result(item: ComparedRun) -> dict[str, Any]:
         "setting": item.label,
         "run": item.run_id,
         "n": item.num_questions,
-        "accuracy": f"{percent(item.accuracy)} ({item.low * 100:.1f} to {item.high * 100:.1f})",
+        "accuracy": _within(percent(item.accuracy), f"{item.low * 100:.1f}", f"{item.high * 100:.1f}"),
         "strict": _strict(item),
         "verdict": [verdict_word(change)],
     }
     if change is None:
-        return row | {"change": BASE, "expected": "", "fixed": None, "broken": None, "p": ""}
+        return row | {"change": t(BASE), "expected": "", "fixed": None, "broken": None, "p": ""}
     return row | {
-        "change": f"{points(change.points)} ({points(change.low)} to {points(change.high)})",
+        "change": _within(points(change.points), points(change.low), points(change.high)),
         "expected": expected_words(change.expected),
         "fixed": len(change.fixed),
         "broken": len(change.broken),
         "p": p_value(change.p_value),
     }
+
+
+def _within(value: str, low: str, high: str) -> str:
+    return t("{value} ({low} to {high})", value=value, low=low, high=high)
 
 
 def _strict(item: ComparedRun) -> str:
@@ -64,7 +69,7 @@ def _strict(item: ComparedRun) -> str:
 
 def expected_words(expected: tuple[float, float] | None) -> str:
     """`+5 to +10`; empty where nothing is expected."""
-    return "" if expected is None else f"{expected[0]:+g} to {expected[1]:+g}"
+    return "" if expected is None else t("{low} to {high}", low=f"{expected[0]:+g}", high=f"{expected[1]:+g}")
 
 
 def cost_frame(reply: CompareOut) -> pd.DataFrame:
@@ -85,7 +90,7 @@ def _cost(item: ComparedRun) -> dict[str, Any]:
         "insertions": MISSING if insertions is None else f"{insertions:.2f}",
         "seconds": duration(summary.get("seconds")),
         "nll": _nll(item),
-        "smallest": MISSING if smallest is None else f"{smallest:.1f} points",
+        "smallest": MISSING if smallest is None else t("{n} points", n=f"{smallest:.1f}"),
         "note": item.note,
     }
 
@@ -97,7 +102,10 @@ def _nll(item: ComparedRun) -> str:
     change = item.change.nll if item.change else None
     if change is None:
         return f"{item.nll.value:.3f}"
-    return f"{item.nll.value:.3f} ({nats(change.value)}, {nats(change.low)} to {nats(change.high)})"
+    return t(
+        "{value} ({change}, {low} to {high})", value=f"{item.nll.value:.3f}", change=nats(change.value),
+        low=nats(change.low), high=nats(change.high),
+    )  # fmt: skip
 
 
 def nats(value: float) -> str:
@@ -110,51 +118,55 @@ def verdict_text(item: ComparedRun) -> str:
     """The verdict of a change in a sentence, plain text."""
     assert item.change is not None
     asked = item.change.num_questions
-    on = "" if asked == item.num_questions else f" On the {count(asked)} questions that both answered."
+    on = "" if asked == item.num_questions else f" {t('On the {n} questions that both answered.', n=count(asked))}"
     box = f" {item.change.box_text}" if item.change.box_text else ""
     return f"{run_label(item)}: {item.change.text}{on}{box}"
 
 
 RESULT_COLUMNS: dict[str, Any] = {
-    "setting": st.column_config.TextColumn("Setting", width=150),
-    "run": st.column_config.NumberColumn("Run", format="%d", width=50),
+    "setting": st.column_config.TextColumn(mark("Setting"), width=150),
+    "run": st.column_config.NumberColumn(mark("Run"), format="%d", width=50),
     "verdict": st.column_config.MultiselectColumn(
-        "Verdict",
+        mark("Verdict"),
         options=[BASE, *(word for word, _, _ in VERDICTS.values())],
         color=["gray", *(colour for _, colour, _ in VERDICTS.values())],
         width=168,
     ),
-    "n": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=50),
-    "accuracy": st.column_config.TextColumn("Accuracy", help="With its 95 % Wilson interval", width=142),
+    "n": st.column_config.NumberColumn(mark("n"), help=mark("Questions answered"), format="localized", width=50),
+    "accuracy": st.column_config.TextColumn(mark("Accuracy"), help=mark("With its 95 % Wilson interval"), width=142),
     "strict": st.column_config.TextColumn(
-        "In a box", help="Accuracy where only an answer in a box counts, and its change in points", width=98
+        mark("In a box"), help=mark("Accuracy where only an answer in a box counts, and its change in points"), width=98
     ),
     "change": st.column_config.TextColumn(
-        "Change in points", help="Against the base, with its 95 % bootstrap interval", width=146
+        mark("Change in points"), help=mark("Against the base, with its 95 % bootstrap interval"), width=146
     ),
-    "expected": st.column_config.TextColumn("Expected", help="Expected change in points", width=78),
-    "fixed": st.column_config.NumberColumn("Fixed", help="Base wrong, this setting right", width=54),
-    "broken": st.column_config.NumberColumn("Broken", help="Base right, this setting wrong", width=58),
-    "p": st.column_config.TextColumn("p", help="Exact McNemar test of fixed against broken", width=58),
+    "expected": st.column_config.TextColumn(mark("Expected"), help=mark("Expected change in points"), width=78),
+    "fixed": st.column_config.NumberColumn(mark("Fixed"), help=mark("Base wrong, this setting right"), width=54),
+    "broken": st.column_config.NumberColumn(mark("Broken"), help=mark("Base right, this setting wrong"), width=58),
+    "p": st.column_config.TextColumn(mark("p"), help=mark("Exact McNemar test of fixed against broken"), width=58),
 }
 COST_COLUMNS: dict[str, Any] = {
-    "setting": st.column_config.TextColumn("Setting", width=210),
-    "run": st.column_config.NumberColumn("Run", format="%d", width=50),
-    "format": st.column_config.TextColumn("Format ok", help="Answers with a box", width=84),
-    "truncated": st.column_config.TextColumn("Truncated", help="Answers cut at their length limit", width=84),
-    "tokens": st.column_config.TextColumn("Mean tokens", width=94),
-    "insertions": st.column_config.TextColumn("Mean insertions", help="Of latents, per answer", width=114),
-    "seconds": st.column_config.TextColumn("Time", help="Of the whole evaluation", width=94),
+    "setting": st.column_config.TextColumn(mark("Setting"), width=210),
+    "run": st.column_config.NumberColumn(mark("Run"), format="%d", width=50),
+    "format": st.column_config.TextColumn(mark("Format ok"), help=mark("Answers with a box"), width=84),
+    "truncated": st.column_config.TextColumn(
+        mark("Truncated"), help=mark("Answers cut at their length limit"), width=84
+    ),
+    "tokens": st.column_config.TextColumn(mark("Mean tokens"), width=94),
+    "insertions": st.column_config.TextColumn(mark("Mean insertions"), help=mark("Of latents, per answer"), width=114),
+    "seconds": st.column_config.TextColumn(mark("Time"), help=mark("Of the whole evaluation"), width=94),
     "nll": st.column_config.TextColumn(
-        "NLL of solutions",
-        help="Negative log-likelihood of the questions' solutions in nats per token, its mean change against the base, "
-        "and the change's 95 % interval; below 0 they are likelier. Measured where the evaluation asked for it",
+        mark("NLL of solutions"),
+        help=mark(
+            "Negative log-likelihood of the questions' solutions in nats per token, its mean change against the base, "
+            "and the change's 95 % interval; below 0 they are likelier. Measured where the evaluation asked for it"
+        ),
         width=210,
     ),
     "smallest": st.column_config.TextColumn(
-        "Smallest detectable",
-        help="Smallest change that so many questions show with a power of 80 %",
+        mark("Smallest detectable"),
+        help=mark("Smallest change that so many questions show with a power of 80 %"),
         width=136,
     ),
-    "note": st.column_config.TextColumn("Note"),
+    "note": st.column_config.TextColumn(mark("Note")),
 }

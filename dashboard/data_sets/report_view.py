@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from dashboard.data_sets.known import SPLITS
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line, sentence, visible
+from dashboard.parts.language import mark, t
 from memgen.contract.data_sets.report import Report, Sample
 
 
@@ -18,22 +20,26 @@ def first_rows(report: Report) -> None:
 
 def show_report(report: Report) -> None:
     """Figures, then problems with their rows, warnings, and rows as a model sees them."""
-    for column, (split, word) in zip(
-        st.columns(4), (("", "Rows"), ("train", "Train"), ("validation", "Validation"), ("test", "Test")), strict=True
-    ):
+    for column, (split, word) in zip(st.columns(4), (("", mark("Rows")), *SPLITS.items()), strict=True):
         size = report.rows if not split else next((n for name, n in report.sizes.items() if name == split), 0)
-        drawn = "Drawn by the seed." if split in report.drawn else None
-        column.metric(word, f"{size:,}", help=drawn)
+        drawn = t("Drawn by the seed.") if split in report.drawn else None
+        column.metric(t(word), f"{size:,}", help=drawn)
     for problem in report.problems:
         st.error(api.item_text(problem), icon=":material/error:")
-    _listed("Rows that can't be used", report.num_bad_rows, report.bad_rows)
-    _listed("Questions that stand more than once", report.num_duplicates, report.duplicates)
-    _listed("Questions that stand in two splits", report.num_leaks, report.leaks)
+    _listed(mark("Rows that can't be used: {n}"), report.num_bad_rows, report.bad_rows)
+    _listed(mark("Questions that stand more than once: {n}"), report.num_duplicates, report.duplicates)
+    _listed(mark("Questions that stand in two splits: {n}"), report.num_leaks, report.leaks)
     for warning in report.warnings:
         st.warning(sentence(warning), icon=":material/warning:")
     if report.longest is not None:
         prompt, solution = report.longest
-        st.caption(f"About {prompt:,} tokens in the longest prompt and {solution:,} in the longest solution.")
+        st.caption(
+            t(
+                "About {prompt} tokens in the longest prompt and {solution} in the longest solution.",
+                prompt=f"{prompt:,}",
+                solution=f"{solution:,}",
+            )
+        )
     for number, sample in enumerate(report.samples[:4]):
         _sample(sample, opened=number == 0)
 
@@ -41,18 +47,18 @@ def show_report(report: Report) -> None:
 def _listed(title: str, number: int, items: Sequence[object]) -> None:
     if not number:
         return
-    with st.expander(f"{title}: {number:,}", expanded=True):
+    with st.expander(t(title, n=f"{number:,}"), expanded=True):
         st.code("\n".join(one_line(str(item)) for item in items), language=None, wrap_lines=True)
         if number > len(items):
-            st.caption(f"{number - len(items):,} more follow.")
+            st.caption(t("{n} more follow.", n=f"{number - len(items):,}"))
 
 
 def _sample(sample: Sample, *, opened: bool) -> None:
-    mark = "scores 1" if sample.score else "scores 0"
-    with st.expander(f"{escape_markdown(str(sample.place))}: its gold answer {mark}", expanded=opened):
-        st.caption("Prompt, as it is rendered")
+    words = mark("{row}: its gold answer scores 1") if sample.score else mark("{row}: its gold answer scores 0")
+    with st.expander(t(words, row=escape_markdown(str(sample.place))), expanded=opened):
+        st.caption(t("Prompt, as it is rendered"))
         st.code(visible(sample.prompt), language=None, wrap_lines=True)
-        st.caption("Solution, which a weaver learns to write")
+        st.caption(t("Solution, which a weaver learns to write"))
         st.code(visible(sample.solution), language=None, wrap_lines=True)
-        found = "no answer" if sample.answer is None else escape_markdown(sample.answer)
-        st.markdown(f"The scorer finds **{found}** in it.")
+        found = t("no answer") if sample.answer is None else escape_markdown(sample.answer)
+        st.markdown(t("The scorer finds **{found}** in it.", found=found))

@@ -9,14 +9,15 @@ from pydantic import ValidationError
 from backend.api.schemas import GivenFile
 from dashboard.parts import api
 from dashboard.parts.foreign_text import one_line
+from dashboard.parts.language import mark, t
 from memgen.contract.data_sets.hub_rows import HubRows
 from memgen.contract.data_sets.record import Split
 
 SENT = "data_set_sent"  # ids of uploads by the browser's file
 ROUND = "data_set_round"  # a box of files of its own for each data set
 ENDINGS = ["jsonl", "ndjson", "json", "csv", "tsv", "parquet", "pq"]
-BROWSER, MACHINE, HUB = "From this computer", "From the backend's machine", "From the hub"
-BY_ROWS = "by rows"
+BROWSER, MACHINE, HUB = mark("From this computer"), mark("From the backend's machine"), mark("From the hub")
+BY_ROWS = mark("by rows")
 
 
 def choose_files() -> list[GivenFile]:
@@ -27,20 +28,25 @@ def choose_files() -> list[GivenFile]:
     if allowed.paths:
         where = (
             st.segmented_control(
-                "Where the rows lie", [BROWSER, MACHINE], key="rows_where", required=True, default=BROWSER
+                t("Where the rows lie"),
+                [BROWSER, MACHINE],
+                key="rows_where",
+                format_func=t,
+                required=True,
+                default=BROWSER,
             )
             or BROWSER
         )
     if where == MACHINE:
         path = st.selectbox(
-            "File or folder", allowed.paths, index=None, key="rows_path", format_func=one_line,
-            help="What the operator lets users read. Files of a folder that are named train, validation and test are "
-            "these splits.",
+            t("File or folder"), allowed.paths, index=None, key="rows_path", format_func=one_line,
+            help=t("What the operator lets users read. Files of a folder that are named train, validation and test are "
+            "these splits."),
         )  # fmt: skip
         return [GivenFile(path=path)] if path else []
     files = st.file_uploader(
-        "Files", ENDINGS, accept_multiple_files=True, key=f"rows_files_{st.session_state.setdefault(ROUND, 0)}",
-        help="JSON lines, CSV or Parquet. Larger files go through `memgen-studio data-set add`.",
+        t("Files"), ENDINGS, accept_multiple_files=True, key=f"rows_files_{st.session_state.setdefault(ROUND, 0)}",
+        help=t("JSON lines, CSV or Parquet. Larger files go through `memgen-studio data-set add`."),
     )  # fmt: skip
     return [given for file in files or [] if (given := _given(file, several=len(files or []) > 1)) is not None]
 
@@ -53,15 +59,15 @@ def forget_files() -> None:
 
 def _of_hub(repositories: list[str]) -> list[GivenFile]:
     first, second, third = st.columns(3)
-    repository = first.selectbox("Data set of the hub", repositories, index=None, key="hub_repository")
-    config = second.text_input("Configuration", key="hub_config", max_chars=100, placeholder="the only one")
-    revision = third.text_input("Revision", key="hub_revision", max_chars=100, placeholder="the newest")
+    repository = first.selectbox(t("Data set of the hub"), repositories, index=None, key="hub_repository")
+    config = second.text_input(t("Configuration"), key="hub_config", max_chars=100, placeholder=t("the only one"))
+    revision = third.text_input(t("Revision"), key="hub_revision", max_chars=100, placeholder=t("the newest"))
     if repository is None:
         return []
     try:
         rows = HubRows(repository=repository, config=config or None, revision=revision or None)
     except ValidationError:
-        st.error("A configuration or a revision can't be named so.", icon=":material/error:")
+        st.error(t("A configuration or a revision can't be named so."), icon=":material/error:")
         return []
     return [GivenFile(hub=rows)]
 
@@ -72,8 +78,8 @@ def _given(file: Any, *, several: bool) -> GivenFile | None:
     if several:
         options = (BY_ROWS, *get_args(Split))
         chosen = st.selectbox(
-            f"Rows of {one_line(file.name)} are", options, index=options.index(_guess(file.name)),
-            key=f"rows_split_{file.file_id}",
+            t("Rows of {file} are", file=one_line(file.name)), options, format_func=t,
+            index=options.index(_guess(file.name)), key=f"rows_split_{file.file_id}",
         )  # fmt: skip
         split = next((one for one in get_args(Split) if one == chosen), None)
     sent: dict[str, str] = st.session_state.setdefault(SENT, {})
@@ -86,10 +92,10 @@ def _given(file: Any, *, several: bool) -> GivenFile | None:
 
 def _send(name: str, data: bytes) -> str:
     """Send a file to the backend; its id there."""
-    bar = st.progress(0.0, "Sending the file to the backend")
+    bar = st.progress(0.0, t("Sending the file to the backend"))
 
     def show(done: int) -> None:
-        bar.progress(done / len(data), "Sending the file to the backend")
+        bar.progress(done / len(data), t("Sending the file to the backend"))
 
     out = api.client().upload(lambda: BytesIO(data), name, len(data), show)
     bar.empty()

@@ -30,6 +30,7 @@ from dashboard.launch.source import ALL_FORM, Source, forget_start, start_from
 from dashboard.parts import api
 from dashboard.parts.checkpoint import next_from
 from dashboard.parts.focus import ask_for_field
+from dashboard.parts.language import mark, t
 from dashboard.parts.url_state import keep_in_url
 from memgen.contract.config import stored_config
 from memgen.contract.fixing import blamed_fields, fixing_spec, place_of
@@ -59,7 +60,7 @@ def whats() -> dict[str, str]:
 
     known = forms()
     ordered = [*STEPS, *sorted(known, key=place)]  # a step keeps its first place
-    return {ALL: "Run all", **{name: known[name][1].label for name in ordered}}
+    return {ALL: mark("Run all"), **{name: known[name][1].label for name in ordered}}
 
 
 def choose_what() -> str:
@@ -76,9 +77,9 @@ def choose_what() -> str:
         if what != DEFAULT:
             st.query_params["what"] = what
     chosen = st.segmented_control(
-        "What", list(labels), key="what", format_func=labels.__getitem__, required=True, wrap=True,
+        t("What"), list(labels), key="what", format_func=lambda name: t(labels[name]), required=True, wrap=True,
         on_change=_what_changed,
-        help="All steps one after the other, or a single one.",
+        help=t("All steps one after the other, or a single one."),
     )  # fmt: skip
     if st.session_state.get(SHOWN) != chosen:
         # the same field has other bounds and another default in the next form
@@ -139,7 +140,7 @@ def _load_source() -> None:
 def _from_run(run: RunDetail) -> str:
     config = stored_config(run.config).model_dump(mode="json")  # what it meant, whatever is default by now
     st.session_state[NOTE] = ""  # the note was about the other run
-    return open_config(config, f"run {run.id}", run.id)
+    return open_config(config, t("run {number}", number=run.id), run.id)
 
 
 def _to_fix(run: RunDetail) -> str:
@@ -149,9 +150,9 @@ def _to_fix(run: RunDetail) -> str:
     if run.status is not RunStatus.FAILED or failure is None:
         return what
     words = f"{failure.message.rstrip('.')}. {failure.way_out}".strip()
-    blamed = dict.fromkeys(blamed_fields(run.config, failure), "The failure names this setting.")
+    blamed = dict.fromkeys(blamed_fields(run.config, failure), t("The failure names this setting."))
     step = next((name for name in STEPS if name == run.step), None)
-    source = Source(what, f"run {run.id}", run.config, run.id, words, blamed)
+    source = Source(what, t("run {number}", number=run.id), run.config, run.id, words, blamed)
     if run.pipeline_id is not None and step is not None:
         pipeline = api.client().pipeline(run.pipeline_id)
         finished = {
@@ -161,7 +162,11 @@ def _to_fix(run: RunDetail) -> str:
         }
         keep_spec(fixing_spec(PipelineSpec.model_validate(pipeline.spec), pipeline.id, finished))
         source = replace(
-            source, form=ALL, words=f"pipeline {pipeline.id}, {STEPS[step].label}", step=step, pipeline_id=pipeline.id
+            source,
+            form=ALL,
+            words=t("pipeline {number}, {step}", number=pipeline.id, step=t(STEPS[step].label)),
+            step=step,
+            pipeline_id=pipeline.id,
         )
     start_from(source)
     for name in list(blamed)[:1]:

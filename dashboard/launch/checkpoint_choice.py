@@ -10,6 +10,7 @@ from dashboard.launch.config_form import GROUP, FormField, widget_key
 from dashboard.parts import api
 from dashboard.parts.checkpoint import origin_link
 from dashboard.parts.foreign_text import escape_markdown, one_line, sentence
+from dashboard.parts.language import mark, t
 from dashboard.parts.text import count, size
 from memgen.contract.checkpoint_kinds import KINDS, Kind
 from memgen.contract.stage import Form, Need
@@ -47,7 +48,7 @@ def choose_checkpoint(
             index=None,
             key=widget_key(field),
             help=field.help or None,
-            placeholder="none: starts anew" if optional else "choose a checkpoint",
+            placeholder=t("none: starts anew") if optional else t("choose a checkpoint"),
             disabled=not usable,
             format_func=lambda name: checkpoint_text(usable[name]),
             on_change=_forget_revision,
@@ -71,9 +72,13 @@ def _start(
     """Set what the box starts from; a checkpoint that no longer fits is named and dropped."""
     chosen = st.session_state.get(key, None if wanted is None else str(wanted))
     if chosen is not None and chosen not in usable:
-        reason = next((one.reason for one in others if str(one.id) == chosen), "there is none of this number")
+        reason = next((one.reason for one in others if str(one.id) == chosen), t("there is none of this number"))
         st.warning(
-            f"Checkpoint {escape_markdown(str(chosen))} can't be used here: {sentence(reason)}.",
+            t(
+                "Checkpoint {number} can't be used here: {reason}.",
+                number=escape_markdown(str(chosen)),
+                reason=sentence(reason),
+            ),
             icon=":material/link_off:",
         )
         chosen = None
@@ -87,12 +92,14 @@ def _start(
 
 def _none(need: Need) -> None:
     trainings = _trainings(need)
-    ways = " ".join(f"A {kind.label} is trained by *{form.label}*." for kind, form in trainings)
-    st.info(f"No checkpoint fits this step yet. {ways}", icon=":material/deployed_code:")
+    ways = " ".join(
+        t("A {kind} is trained by *{form}*.", kind=t(kind.label), form=t(form.label)) for kind, form in trainings
+    )
+    st.info(f"{t('No checkpoint fits this step yet.')} {ways}", icon=":material/deployed_code:")
     with st.container(horizontal=True):
         for kind, form in trainings:
             st.page_link(
-                "app_pages/launch.py", label=f"Train a {kind.label}", icon=f":material/{kind.icon}:",
+                "app_pages/launch.py", label=t("Train a {kind}", kind=t(kind.label)), icon=f":material/{kind.icon}:",
                 query_params={"what": form.name},
             )  # fmt: skip
 
@@ -108,26 +115,31 @@ def _trainings(need: Need) -> list[tuple[Kind, Form]]:
 def checkpoint_text(one: CheckpointOut) -> str:
     """`12 · weaver_sft · Qwen3-14B · my note · step 16 · weaver · static latents · 1a2b3c4d`, plain text."""
     parts = [str(one.id), one.made_by, one.preset.rpartition("/")[-1], one.note]
-    parts.append("" if one.step is None else f"step {count(one.step)}")
+    parts.append("" if one.step is None else t("step {number}", number=count(one.step)))
     parts += [" + ".join(one.trained), one.ablation, (one.content_hash or "")[:8]]
     return " · ".join(one_line(part) for part in parts if part)
 
 
 def _details(one: CheckpointOut) -> None:
-    parts = [f"trained: {', '.join(one.trained)}"] if one.trained else []
-    parts += [f"{title_of(name)}: {words_of(name, value)}" for name, value in one.latents.items()]
+    parts = [t("trained: {parts}", parts=", ".join(map(t, one.trained)))] if one.trained else []
+    parts += [f"{t(title_of(name))}: {t(words_of(name, value))}" for name, value in one.latents.items()]
     if one.size_bytes is not None:
         parts.append(size(one.size_bytes))
     if one.content_hash:
-        parts.append(f"hash {one.content_hash}")
+        parts.append(t("hash {hash}", hash=one.content_hash))
     with st.container(key="checkpoint_details", gap=None):
         st.caption(escape_markdown(" · ".join(parts)))
-        origin_link("The", one.id, outside=one.from_outside)
+        origin_link(
+            one.id,
+            outside=one.from_outside,
+            of_run=mark("The checkpoint of run {number}"),
+            from_outside=mark("The checkpoint {number} from outside"),
+        )
 
 
 def _not_suitable(others: Sequence[CheckpointOut]) -> None:
     if not others:
         return
-    with st.expander(f"Not suitable ({len(others)})", key="unusable_checkpoints"):
+    with st.expander(t("Not suitable ({n})", n=len(others)), key="unusable_checkpoints"):
         for one in others:
             st.markdown(f"**{escape_markdown(checkpoint_text(one))}**  \n{sentence(one.reason)}")

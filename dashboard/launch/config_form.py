@@ -10,13 +10,14 @@ from typing import Any, Literal
 import streamlit as st
 
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import mark, t
 from memgen.contract.data_sets.field import WORDS
 from memgen.contract.titles import label_of
 
 Kind = Literal["const", "enum", "integer", "number", "boolean", "text"]
 _FEW_CHOICES = 4
 GROUP = "config"
-AS_BEFORE = "As in versions before"
+AS_BEFORE = mark("as in versions before")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _field(name: str, part: dict[str, Any], schema: Mapping[str, Any]) -> FormFi
         name,
         kind,
         default,
-        " ".join(filter(None, [help_text, bounds, f"In the config: `{name}`."])),
+        " ".join(filter(None, [t(help_text), bounds, t("In the config: `{name}`.", name=name)])),
         nullable,
         empty,
         is_also_null,
@@ -95,7 +96,7 @@ def _field(name: str, part: dict[str, Any], schema: Mapping[str, Any]) -> FormFi
         maximum,
         kind_part.get("maxLength"),
         part.get(WORDS, {}),
-        label_of(name, part.get("title") or ""),
+        t(label_of(name, part.get("title") or "")),
     )
 
 
@@ -107,9 +108,18 @@ def range_text(part: Mapping[str, Any]) -> str:
     """What a number may be, as a sentence: `At least 0, below 1.`; empty for other fields."""
     least, above = part.get("minimum"), part.get("exclusiveMinimum")
     most, below = part.get("maximum"), part.get("exclusiveMaximum")
-    bounds = (("at least", least), ("above", above), ("at most", most), ("below", below))
-    text = ", ".join(f"{word} {_number_text(bound)}" for word, bound in bounds if bound is not None)
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+    bounds = (
+        (mark("at least {n}"), least),
+        (mark("above {n}"), above),
+        (mark("at most {n}"), most),
+        (mark("below {n}"), below),
+    )
+    text = ", ".join(t(words, n=_number_text(bound)) for words, bound in bounds if bound is not None)
+    return f"{_capital(text)}." if text else ""
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 _KINDS: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "boolean", "string": "text"}
@@ -157,7 +167,7 @@ def config_widgets(
     *,
     group: str = GROUP,
     columns: int = 2,
-    empty: Callable[[str], str] = lambda _name: "automatic",
+    empty: Callable[[str], str] = lambda _name: t("automatic"),
     on_change: Mapping[str, Callable[[], None]] | None = None,
     beside: Callable[[FormField, Any], None] = lambda _field, _value: None,
 ) -> dict[str, Any]:
@@ -191,7 +201,7 @@ def config_widget(
     field: FormField,
     value: Any,
     *,
-    empty: str = "default",
+    empty: str,
     group: str = GROUP,
     on_change: Callable[[], None] | None = None,
 ) -> Any:
@@ -221,7 +231,7 @@ def config_widget(
         return None if field.nullable and not (typed or "").strip() else typed
     number = _number(field, key, empty)
     if number is None and value is None and field.is_also_null:
-        kept = st.checkbox(AS_BEFORE, value=True, key=_as_before_key(key), help=help_text)
+        kept = st.checkbox(_capital(t(AS_BEFORE)), value=True, key=_as_before_key(key), help=help_text)
         return None if kept else field.empty
     return field.empty if number is None else number
 
@@ -265,18 +275,19 @@ def set_value(field: FormField, value: Any, group: str = GROUP) -> None:
 def value_text(field: FormField, value: Any, empty: str) -> str:
     """A value as the field shows it, plain text."""
     if field.is_also_null and value is None:
-        return AS_BEFORE.lower()
+        return t(AS_BEFORE)
     if field.nullable and value in (None, field.empty):
         return empty
     if field.kind == "boolean":
-        return "on" if value else "off"
+        return t("on") if value else t("off")
     if field.kind in {"integer", "number"}:
         return f"{value:,}" if field.kind == "integer" else f"{value:g}"
     return _choice_text(field, empty, value)
 
 
 def _choice_text(field: FormField, empty: str, choice: object) -> str:
-    return empty if choice is None else field.words.get(str(choice), str(choice))
+    words = field.words.get(str(choice))
+    return empty if choice is None else t(words) if words else str(choice)
 
 
 def _number(field: FormField, key: str, empty: str) -> int | float | None:

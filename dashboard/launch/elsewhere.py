@@ -10,12 +10,13 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.parts.language import mark, t
 from memgen.contract.config import parse_config
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import OPTIONAL, STEPS, USUAL, PipelineSpec
 
 ALWAYS = ("stage", "setting", "preset", "data", "checkpoint")
-TOKEN_PLACE = (
+TOKEN_PLACE = mark(
     "The token is not part of it: `MEMGEN_TOKEN` stands for it. `memgen-studio token` prints it; it lies in "
     "`MEMGEN_HOME/backend/token`."
 )
@@ -30,13 +31,13 @@ def show_elsewhere(url: str, settings: Mapping[str, Any] | PipelineSpec, note: s
         try:
             body = {"config": short_config(settings), "note": note} | ({} if fixes is None else {"fixes": fixes})
         except BadInput:
-            st.caption("The settings can't be launched yet.")
+            st.caption(t("The settings can't be launched yet."))
             return
         texts = run_words(body["config"], note, fixes), curl_text(url, "/runs", body), run_python(url, body)
-    tabs = st.tabs(["Command line", "curl", "Python"])
+    tabs = st.tabs([t("Command line"), "curl", "Python"])
     for tab, text, language in zip(tabs, texts, ("bash", "bash", "python"), strict=True):
         tab.code(text, language=language, wrap_lines=True)
-    st.caption(TOKEN_PLACE)
+    st.caption(t(TOKEN_PLACE))
 
 
 def short_config(config: Mapping[str, Any]) -> dict[str, Any]:

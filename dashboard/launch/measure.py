@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard.launch.config_form import GROUP, FormField, set_value, value_text
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import t
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,8 @@ class Measure:
     """Values to which each field can go back."""
 
     values: Mapping[str, Any]
-    words: str = "default"
-    """Whose they are: `default`, `run 12`."""
+    words: str = ""
+    """Whose they are: `run 12`; empty for the defaults."""
     blamed: Mapping[str, str] = dataclass_field(default_factory=dict)
     """What a failure said of fields, by their names."""
 
@@ -35,11 +36,15 @@ class Measure:
                 return
             usual = self.values.get(field.name, field.default)
             st.button(
-                f"Changed; {self.words}: {escape_markdown(value_text(field, usual, empty(field.name)))}",
+                t(
+                    "Changed; {whose}: {value}",
+                    whose=self.words or t("default"),
+                    value=escape_markdown(value_text(field, usual, empty(field.name))),
+                ),
                 key=f"{group}_back_to_{field.name}",
                 type="tertiary",
                 icon=":material/undo:",
-                help="Go back to this value.",
+                help=t("Go back to this value."),
                 on_click=set_value,
                 args=(field, usual, group),
             )

@@ -9,6 +9,7 @@ from backend.api.schemas import PresetOut
 from dashboard.launch.config_form import FormField, starting_value, widget_key
 from dashboard.launch.preflight_panel import preset_text
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import t
 from dashboard.parts.text import about_count, about_size
 
 
@@ -28,7 +29,9 @@ def choose_model(fields: Mapping[str, FormField], draft: Mapping[str, Any], pres
         st.session_state.setdefault(key, wanted)
     else:
         st.session_state[key] = next(iter(by_name))
-        st.warning(f"{escape_markdown(str(wanted))} can't be launched here any more; another model is chosen.")
+        st.warning(
+            t("{model} can't be launched here any more; another model is chosen.", model=escape_markdown(str(wanted)))
+        )
     name = st.selectbox(
         field.label,
         list(by_name),
@@ -45,18 +48,19 @@ def choose_model(fields: Mapping[str, FormField], draft: Mapping[str, Any], pres
 def show_model(name: str | None, presets: Sequence[PresetOut]) -> None:
     """The model that a chosen checkpoint was made for; None where none is chosen yet."""
     if name is None:
-        st.caption("The model is that of the checkpoint.")
+        st.caption(t("The model is that of the checkpoint."))
         return
     known = next((preset for preset in presets if preset.name == name), None)
-    st.markdown(f"Model **{escape_markdown(name)}**, as the checkpoint was made for it.")
+    st.markdown(t("Model **{model}**, as the checkpoint was made for it.", model=escape_markdown(name)))
     if known is not None:
         st.caption(_size_text(known))
 
 
 def _size_text(preset: PresetOut) -> str:
-    return (
-        f"{about_count(preset.parameters)} parameters; one copy of the weights takes "
-        f"{escape_markdown(about_size(preset.weights_bytes))} in bfloat16."
+    return t(
+        "{parameters} parameters; one copy of the weights takes {size} in bfloat16.",
+        parameters=about_count(preset.parameters),
+        size=escape_markdown(about_size(preset.weights_bytes)),
     )
 
 

@@ -27,6 +27,7 @@ from dashboard.launch.stage_fields import changed, defaults, empty_text, step_fi
 from dashboard.launch.step_form import taking_defaults
 from dashboard.launch.variation_choice import choose_variation
 from dashboard.parts import api
+from dashboard.parts.language import plural, t
 from memgen.contract.fixing import place_of
 from memgen.contract.pipeline import SHARED, STEPS, USUAL, PipelineSpec, StepName, demo_spec
 
@@ -47,7 +48,7 @@ def pipeline_form(schemas: Mapping[str, Sequence[FormField]], presets: Sequence[
     if source is not None:
         show_mended_pipeline(source)
     shared = _shared({name: evaluate[name] for name in SHARED}, presets)
-    st.subheader("Evaluations", anchor=False)
+    st.subheader(t("Evaluations"), anchor=False)
     of_evaluations = [evaluate[name] for name in OF_EVALUATIONS]
     evaluations = config_widgets(
         of_evaluations,
@@ -56,7 +57,7 @@ def pipeline_form(schemas: Mapping[str, Sequence[FormField]], presets: Sequence[
         empty=partial(empty_text, BASE_STAGE),
         beside=Measure({}, blamed=blamed_in(EVALUATIONS)).beside(partial(empty_text, BASE_STAGE), EVALUATIONS),
     )
-    st.subheader("Steps", anchor=False)
+    st.subheader(t("Steps"), anchor=False)
     with api.page_errors():
         candidates = reusable_runs(shared["preset"], shared["data"])
         chosen = settle_choices(candidates)
@@ -109,7 +110,7 @@ def _shared(fields: Mapping[str, FormField], presets: Sequence[PresetOut]) -> di
     unfolded = any(
         measure.differs(field, starting_value(field, given)) or field.name in measure.blamed for field in rest
     )
-    with st.expander("More settings", key="more_settings", expanded=unfolded):
+    with st.expander(t("More settings"), key="more_settings", expanded=unfolded):
         values |= config_widgets(rest, given, empty=empty, beside=measure.beside(empty))
     return values
 
@@ -130,7 +131,7 @@ def _step(
     )
     number = list(STEPS).index(name) + 1
     with st.expander(
-        f"{number}. {step.label}{step_state(current_choice(name), before)}",
+        f"{number}. {t(step.label)}{step_state(current_choice(name), before)}",
         key=f"{name}_step",
         expanded=bool(measure.blamed),
     ):
@@ -158,15 +159,15 @@ def blamed_in(place: str) -> dict[str, str]:
 
 
 def _empty_text(stage: str, field: str) -> str:
-    return "as above" if field == "batch_size" else empty_text(stage, field)
+    return t("as above") if field == "batch_size" else empty_text(stage, field)
 
 
 def step_state(choice: str, settings: Mapping[str, Any]) -> str:
     """What stands beside a step's name while it is folded."""
     if choice == LEFT_OUT:
-        return " · left out"
+        return f" · {t('left out')}"
     if choice != NEW_RUN:
-        return f" · reuses run {choice}"
+        return f" · {t('reuses run {number}', number=choice)}"
     if not settings:
         return ""
-    return f" · {len(settings)} setting{'' if len(settings) == 1 else 's'} changed"
+    return f" · {plural('{n} setting changed', '{n} settings changed', len(settings))}"

@@ -8,6 +8,7 @@ import streamlit as st
 from backend.api.schemas import PipelinePreflight, PreflightReply, PresetOut
 from dashboard.launch.preflight_panel import expected_time, fit_icon, show_problems, show_slots, usual_hours
 from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.language import t
 from dashboard.parts.text import MISSING, count, duration, size
 from memgen.contract.pipeline import STEPS, PipelineSpec
 
@@ -18,9 +19,9 @@ def pipeline_preflight(reply: PipelinePreflight, spec: PipelineSpec, presets: Se
     """The table of the steps, then problems, then warnings."""
     if reply.steps:
         frame = steps_frame(reply, spec, presets)
-        st.table(frame, hide_index=True, border="horizontal", alt="What each step would take, and the sums")
+        st.table(frame, hide_index=True, border="horizontal", alt=t("What each step would take, and the sums"))
         largest = max(reply.steps.values(), key=lambda one: one.memory_bytes or 0)
-        text = f"The largest step: {largest.placement[:1].lower()}{largest.placement[1:]}"
+        text = t("The largest step: {placement}", placement=largest.placement[:1].lower() + largest.placement[1:])
         st.caption(f"{fit_icon(largest)} {escape_markdown(text)}")
         show_slots(largest.slots)
     show_problems(reply.problems)
@@ -36,31 +37,34 @@ def steps_frame(reply: PipelinePreflight, spec: PipelineSpec, presets: Sequence[
     spans: list[Span | None] = []
     for name, step in STEPS.items():
         if name in spec.reuse:
-            rows.append([f"{step.label}, run {spec.reuse[name]}", "reused", "", "", ""])
+            rows.append(
+                [t("{step}, run {number}", step=t(step.label), number=spec.reuse[name]), t("reused"), "", "", ""]
+            )
         elif name in reply.steps:
             one = reply.steps[name]
             hours = usual_hours(name, preset, presets)
             spans.append(_span(one, hours))
             time = expected_time(one, hours)
-            rows.append([step.label, count(one.num_questions), time, memory_text(one), size(one.disk_bytes)])
+            rows.append([t(step.label), count(one.num_questions), time, memory_text(one), size(one.disk_bytes)])
     steps = reply.steps.values()
     rows.append(
         [
-            "**Together**",
+            t("**Together**"),
             f"**{count(sum(one.num_questions or 0 for one in steps))}**",
             f"**{sum_text(spans)}**",
-            f"**{size(max((one.memory_bytes or 0 for one in steps), default=0))} at most**",
+            t("**{size} at most**", size=size(max((one.memory_bytes or 0 for one in steps), default=0))),
             f"**{size(sum(one.disk_bytes or 0 for one in steps))}**",
         ]
     )
-    return pd.DataFrame(rows, columns=["Step", "Questions", "Expected time", "Memory", "Disk"])
+    return pd.DataFrame(rows, columns=[t("Step"), t("Questions"), t("Expected time"), t("Memory"), t("Disk")])
 
 
 def memory_text(one: PreflightReply) -> str:
     """Memory of a step and whether a slot that is alive holds it, as markdown."""
     if one.memory_bytes is None:
         return MISSING
-    return f"{size(one.memory_bytes)} " + (":green[:material/check:]" if one.fits else ":red[fits no slot]")
+    fits = ":green[:material/check:]" if one.fits else f":red[{t('fits no slot')}]"
+    return f"{size(one.memory_bytes)} {fits}"
 
 
 def _span(one: PreflightReply, hours: Span | None) -> Span | None:
@@ -73,7 +77,7 @@ def sum_text(spans: Sequence[Span | None]) -> str:
     """`20 min`, `4 h to 6 h`, `at least 20 min` where some are not known."""
     known = [span for span in spans if span is not None]
     if not known:
-        return "not known yet"
+        return t("not known yet")
     low, high = sum(span[0] for span in known), sum(span[1] for span in known)
-    text = duration(low) if low == high else f"{duration(low)} to {duration(high)}"
-    return text if len(known) == len(spans) else f"at least {text}"
+    text = duration(low) if low == high else t("{low} to {high}", low=duration(low), high=duration(high))
+    return text if len(known) == len(spans) else t("at least {n}", n=text)

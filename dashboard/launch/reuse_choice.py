@@ -9,7 +9,8 @@ from backend.api.schemas import RunOut
 from dashboard.launch.draft import CHOICES, LEFT_OUT, NEW_RUN, draft
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line
-from dashboard.parts.text import ago, percent
+from dashboard.parts.language import t
+from dashboard.parts.text import accuracy_words, ago
 from memgen.contract.pipeline import OPTIONAL, STEPS, StepName
 
 
@@ -47,8 +48,12 @@ def settle_choices(candidates: Mapping[StepName, Sequence[RunOut]]) -> dict[Step
                 chosen[name] = run
             else:
                 st.warning(
-                    f"Run {escape_markdown(choice)} can't stand for {STEPS[name].label}: it must have succeeded, be "
-                    "of this stage and setting, and use this model and data.",
+                    t(
+                        "Run {number} can't stand for {step}: it must have succeeded, be of this stage and "
+                        "setting, and use this model and data.",
+                        number=escape_markdown(choice),
+                        step=t(STEPS[name].label),
+                    ),
                     icon=":material/link_off:",
                 )
                 choice = usual_choice(name)
@@ -67,11 +72,11 @@ def choose_run(
     options = [NEW_RUN, *by_id, *(() if step == "base_eval" else (LEFT_OUT,))]
     parents = {name: {str(run.id): run.parent_id for run in runs} for name, runs in candidates.items()}
     st.selectbox(
-        "This step",
+        t("This step"),
         options,
         key=choice_key(step),
         format_func=lambda choice: choice_text(choice, by_id),
-        help="A finished run can stand for the step: its answers or its checkpoint are taken as they are.",
+        help=t("A finished run can stand for the step: its answers or its checkpoint are taken as they are."),
         on_change=_take_parents,
         args=(step, parents),
     )
@@ -80,13 +85,11 @@ def choose_run(
 def choice_text(choice: str, runs: Mapping[str, RunOut]) -> str:
     """`Reuse run 12 · my note · 39.5 % · 2 d ago`, plain text."""
     if choice not in runs:
-        return {NEW_RUN: "New run", LEFT_OUT: "Leave out"}.get(choice, choice)
+        return {NEW_RUN: t("New run"), LEFT_OUT: t("Leave out")}.get(choice, choice)
     run = runs[choice]
-    parts = [f"Reuse run {run.id}", run.note]
+    parts = [t("Reuse run {number}", number=run.id), run.note]
     if "accuracy" in run.summary:
-        parts.append(
-            f"{percent(run.summary['accuracy'])} of {run.summary.get('num_questions', 0):,.0f}{run.scorer_mark}"
-        )
+        parts.append(accuracy_words(run.summary["accuracy"], run.summary.get("num_questions", 0)) + run.scorer_mark)
     parts.append(ago(run.ended_at, datetime.now(UTC)))
     return " · ".join(one_line(part) for part in parts if part)
 

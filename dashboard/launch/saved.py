@@ -11,6 +11,7 @@ from dashboard.launch.address import ALL, leave_source, open_config
 from dashboard.launch.draft import forget_widgets, keep_spec
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line
+from dashboard.parts.language import t
 from memgen.contract.pipeline import PipelineSpec
 
 POPOVER, CHOSEN, NAME, REPLACE, SAID = "saved_launches", "saved_choice", "saved_name", "saved_replace", "saved_said"
@@ -22,22 +23,22 @@ def open_saved() -> None:
         kept = {one.name: one for one in api.saved_launches()}
     if not kept:
         return
-    with st.popover("Open saved settings", icon=":material/bookmarks:", key=POPOVER, on_change="rerun"):
+    with st.popover(t("Open saved settings"), icon=":material/bookmarks:", key=POPOVER, on_change="rerun"):
         if st.session_state.get(CHOSEN) not in kept:
             st.session_state.pop(CHOSEN, None)
-        name = st.selectbox("Saved settings", list(kept), key=CHOSEN, format_func=one_line)
+        name = st.selectbox(t("Saved settings"), list(kept), key=CHOSEN, format_func=one_line)
         if kept[name].note:
             st.caption(escape_markdown(kept[name].note))
         with st.container(horizontal=True, gap="small"):
             st.button(
-                "Open",
+                t("Open"),
                 key="open_saved",
                 type="primary",
                 icon=":material/file_open:",
                 on_click=_open,
                 args=(kept[name],),
             )
-            gone = st.button("Delete", key="delete_saved", icon=":material/delete:")
+            gone = st.button(t("Delete"), key="delete_saved", icon=":material/delete:")
         if gone and api.attempt(lambda: api.client().delete_saved_launch(name)):
             api.forget_saved_launches()
             st.rerun()
@@ -58,9 +59,9 @@ def _open(saved: SavedLaunch) -> None:
 def save_settings(settings: Mapping[str, Any] | PipelineSpec) -> None:
     """Keep what the form holds under a name."""
     with st.form("save_settings", border=False):
-        name = st.text_input("Name of the settings", key=NAME, max_chars=60, placeholder="e.g. 7B, long answers")
-        replace = st.checkbox("Replace other settings of this name", key=REPLACE)
-        saved = st.form_submit_button("Save", key="save_launch", icon=":material/bookmark_add:")
+        name = st.text_input(t("Name of the settings"), key=NAME, max_chars=60, placeholder=t("e.g. 7B, long answers"))
+        replace = st.checkbox(t("Replace other settings of this name"), key=REPLACE)
+        saved = st.form_submit_button(t("Save"), key="save_launch", icon=":material/bookmark_add:")
     if saved:
         try:
             kept = api.client().save_launch((name or "").strip(), settings, replace=replace)
@@ -71,4 +72,4 @@ def save_settings(settings: Mapping[str, Any] | PipelineSpec) -> None:
         st.session_state[SAID] = kept.name
         st.rerun()
     if SAID in st.session_state:
-        st.success(f"Saved as {escape_markdown(st.session_state.pop(SAID))}.", icon=":material/check:")
+        st.success(t("Saved as {name}.", name=escape_markdown(st.session_state.pop(SAID))), icon=":material/check:")

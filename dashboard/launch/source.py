@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.language import mark, t
 from memgen.contract.pipeline import StepName
 
 SOURCE, ALL_FORM = "launch_source", "all"
@@ -59,17 +60,25 @@ def show_source(source: Source, differences: Sequence[tuple[str, str, str]]) -> 
         if source.failure:
             _what_is_mended(source)
         else:
-            what = "the settings of" if source.run_id is not None else "the saved settings"
-            st.markdown(f":material/replay: Starts from {what} **{escape_markdown(source.words)}**.")
+            words = (
+                mark("Starts from the settings of **{name}**.")
+                if source.run_id is not None
+                else mark("Starts from the saved settings **{name}**.")
+            )
+            st.markdown(f":material/replay: {t(words, name=escape_markdown(source.words))}")
         for label, before, now in differences:
             st.markdown(f"- {escape_markdown(label)}: {escape_markdown(before)} → **{escape_markdown(now)}**")
         if not differences:
-            st.caption("Nothing differs from them yet.")
+            st.caption(t("Nothing differs from them yet."))
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if source.run_id is not None:
-                st.page_link("app_pages/run.py", label=f"Run {source.run_id}", query_params={"run": str(source.run_id)})
+                st.page_link(
+                    "app_pages/run.py",
+                    label=t("Run {number}", number=source.run_id),
+                    query_params={"run": str(source.run_id)},
+                )
             st.button(
-                "Show what differs from the defaults instead", key="forget_source", type="tertiary",
+                t("Show what differs from the defaults instead"), key="forget_source", type="tertiary",
                 on_click=forget_start,
             )  # fmt: skip
 
@@ -79,15 +88,25 @@ def show_mended_pipeline(source: Source) -> None:
     with st.container(border=True, gap="xsmall"):
         _what_is_mended(source)
         st.caption(
-            "Its finished steps are reused, and the others run anew in a new pipeline. Where you change what all steps "
-            "share, choose *New run* for the finished ones, too: answers under other conditions can't be compared."
+            t(
+                "Its finished steps are reused, and the others run anew in a new pipeline. Where you change what all "
+                "steps share, choose *New run* for the finished ones, too: answers under other conditions can't be "
+                "compared."
+            )
         )
-        st.button("Launch a pipeline of its own instead", key="forget_source", type="tertiary", on_click=forget_start)
+        st.button(
+            t("Launch a pipeline of its own instead"), key="forget_source", type="tertiary", on_click=forget_start
+        )
 
 
 def _what_is_mended(source: Source) -> None:
-    st.markdown(f":material/build: **Mends {escape_markdown(source.words)}**, which failed: {sentence(source.failure)}")
+    mended = t(
+        "**Mends {what}**, which failed: {reason}", what=escape_markdown(source.words), reason=sentence(source.failure)
+    )
+    st.markdown(f":material/build: {mended}")
     st.caption(
-        "It starts from its beginning and remembers which run it mends. A run goes on exactly only with the settings "
-        "that it began with, so nothing of the failed one is taken over."
+        t(
+            "It starts from its beginning and remembers which run it mends. A run goes on exactly only with the "
+            "settings that it began with, so nothing of the failed one is taken over."
+        )
     )

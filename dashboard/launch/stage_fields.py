@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from dashboard.launch.config_form import FormField
+from dashboard.parts.language import mark, t
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, StepName
 from memgen.contract.stage_configs import INSERTION, LENGTHS
 from memgen.contract.stages import forms, stage_named
@@ -12,7 +13,7 @@ from memgen.contract.stages import forms, stage_named
 
 def empty_text(stage: str, name: str) -> str:
     """What an empty field stands for."""
-    return stage_named(stage).launch.empty.get(name, "automatic")
+    return t(stage_named(stage).launch.empty.get(name, mark("automatic")))
 
 
 def first_and_rest(stage: str, fields: Sequence[FormField]) -> tuple[list[FormField], list[FormField]]:

@@ -22,6 +22,7 @@ from dashboard.launch.stage_fields import (
 )
 from dashboard.launch.variation_choice import choose_variation
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import t
 from memgen.contract.stages import forms, stage_named
 from memgen.contract.titles import title_of
 
@@ -40,7 +41,7 @@ def step_form(form_name: str, fields: Sequence[FormField], presets: Sequence[Pre
         if current_value(by_name[name], given) is not None:
             fixed["setting"] = setting
     said = [(name, fixed[name]) for name in ("stage", "setting") if name in fixed]
-    st.caption(" · ".join(f"{title_of(name)} **{escape_markdown(str(value))}**" for name, value in said))
+    st.caption(" · ".join(f"{t(title_of(name))} **{escape_markdown(str(value))}**" for name, value in said))
     source_place = st.container(key="source")
     config = {field.name: field.default for field in fields} | fixed
     source, empty = source_of(form_name), partial(empty_text, stage.name)
@@ -62,7 +63,7 @@ def step_form(form_name: str, fields: Sequence[FormField], presets: Sequence[Pre
     unfolded = any(
         measure.differs(field, starting_value(field, given)) or field.name in measure.blamed for field in rest
     )
-    with st.expander("More settings", key="more_settings", expanded=unfolded):
+    with st.expander(t("More settings"), key="more_settings", expanded=unfolded):
         config |= config_widgets(rest, given, empty=empty, beside=beside)
     if "checkpoint" not in fixed:  # drawn last: lengths decide what fits
         with checkpoint_place:

@@ -6,10 +6,11 @@ from typing import Any
 import streamlit as st
 
 from dashboard.launch.config_form import FormField, current_value, widget_key
+from dashboard.parts.language import mark, t
 from memgen.contract.stage import Variation
 from memgen.contract.stages import stage_named
 
-USUAL, OWN = "As the method has it", "Settings of my own"
+USUAL, OWN = mark("As the method has it"), mark("Settings of my own")
 
 
 def choose_variation(stage: str, group: str, fields: Sequence[FormField], given: Mapping[str, Any]) -> None:
@@ -30,10 +31,11 @@ def choose_variation(stage: str, group: str, fields: Sequence[FormField], given:
     st.session_state[key] = variation_of(touched, list(variations.values()), values)
     shown = [USUAL, *variations]
     st.selectbox(
-        "Start from",
+        t("Start from"),
         [*shown, OWN] if st.session_state[key] == OWN else shown,
         key=key,
-        help="Sets the fields of an ablation or a variation, and those of the others back to their defaults.",
+        format_func=t,
+        help=t("Sets the fields of an ablation or a variation, and those of the others back to their defaults."),
         on_change=_set_fields,
         args=(key, group, touched, variations),
     )

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from backend.api.schemas import LineageNode, OutsideNode
 from dashboard.parts.foreign_text import one_line
-from dashboard.parts.text import count, percent
+from dashboard.parts.language import t
+from dashboard.parts.text import accuracy_words
 
 # fill and border: readable on a light and on a dark page, as the graph does not follow the theme
 STATUS_FILL: dict[str, tuple[str, str]] = {
@@ -47,11 +48,11 @@ def lineage_dot(nodes: Sequence[LineageNode], outside: Sequence[OutsideNode] = (
         f'  edge [color="{_EDGE}", arrowsize=0.7]',
     ]
     for preset, name in presets.items():
-        lines.append(f'  {name} [label={_label(["base model", preset])}, fillcolor="#ffffff", color="{_EDGE}"]')
+        lines.append(f'  {name} [label={_label([t("base model"), preset])}, fillcolor="#ffffff", color="{_EDGE}"]')
     for number, child in missing.items():
-        why = "deleted" if child.parent_deleted else "not shown"
+        why = t("deleted") if child.parent_deleted else t("not shown")
         lines.append(
-            f'  run_{number} [label={_label([f"run {number}", why])}, style="rounded,dashed,filled", '
+            f'  run_{number} [label={_label([t("run {number}", number=number), why])}, style="rounded,dashed,filled", '
             f'fillcolor="#f4f4f4", color="{_EDGE}"]'
         )
         lines.append(f"  {presets[child.preset]} -> run_{number} [style=dashed]")
@@ -78,17 +79,22 @@ def lineage_dot(nodes: Sequence[LineageNode], outside: Sequence[OutsideNode] = (
 
 def outside_lines(one: OutsideNode) -> list[str]:
     """What a checkpoint from outside says in the graph, line by line, plain text."""
-    lines = [f"checkpoint {one.id}: from outside", one.name, f"checkpoint {one.content_hash}", one.note]
+    lines = [
+        t("checkpoint {number}: from outside", number=one.id),
+        one.name,
+        t("checkpoint {hash}", hash=one.content_hash),
+        one.note,
+    ]
     return [line if len(line) <= _NOTE_LENGTH else f"{line[: _NOTE_LENGTH - 1]}…" for line in lines if line]
 
 
 def node_lines(node: LineageNode, note: str = "") -> list[str]:
     """What a node of the graph says, line by line, plain text; a long note is cut."""
-    lines = [f"run {node.run_id}: {node.title}", status_words(node)]
+    lines = [t("run {number}: {what}", number=node.run_id, what=node.title), status_words(node)]
     if node.content_hash:
-        lines.append(f"checkpoint {node.content_hash}")
+        lines.append(t("checkpoint {hash}", hash=node.content_hash))
     if node.accuracy is not None:
-        lines.append(f"{percent(node.accuracy)} of {count(node.num_questions)}{node.scorer_mark}")
+        lines.append(accuracy_words(node.accuracy, node.num_questions) + node.scorer_mark)
     if note:
         lines.append(note if len(note) <= _NOTE_LENGTH else f"{note[: _NOTE_LENGTH - 1]}…")
     return lines
@@ -97,16 +103,16 @@ def node_lines(node: LineageNode, note: str = "") -> list[str]:
 def status_words(node: LineageNode) -> str:
     """`succeeded`; after several attempts `succeeded, 2 attempts: lost, succeeded`."""
     if len(node.attempts) < 2:
-        return node.status.value
-    each = ", ".join(attempt.status.value for attempt in sorted(node.attempts, key=lambda one: one.number))
-    return f"{node.status.value}, {len(node.attempts)} attempts: {each}"
+        return t(node.status.value)
+    each = ", ".join(t(attempt.status.value) for attempt in sorted(node.attempts, key=lambda one: one.number))
+    return t("{status}, {n} attempts: {each}", status=t(node.status.value), n=len(node.attempts), each=each)
 
 
 def tooltip_of(node: LineageNode) -> str:
     """What is shown when the pointer is on a node."""
-    parts = [f"run {node.run_id}", node.preset, node.data]
+    parts = [t("run {number}", number=node.run_id), node.preset, node.data]
     if node.pipeline_id is not None:
-        parts.append(f"pipeline {node.pipeline_id}")
+        parts.append(t("pipeline {number}", number=node.pipeline_id))
     return " · ".join([*parts, *([node.note] if node.note else [])])
 
 

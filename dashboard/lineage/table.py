@@ -9,6 +9,7 @@ import streamlit as st
 from backend.api.schemas import LineageNode
 from dashboard.parts.components import STATUS_LOOK
 from dashboard.parts.foreign_text import plain_frame
+from dashboard.parts.language import mark, t
 
 
 def lineage_frame(nodes: Sequence[LineageNode], outside: Collection[int] = ()) -> pd.DataFrame:
@@ -34,31 +35,32 @@ def _row(node: LineageNode, outside: Collection[int]) -> dict[str, Any]:
 def parent_words(node: LineageNode, outside: Collection[int] = ()) -> str:
     """`base model`, `run 3`, `run 3 (deleted)`, `4, from outside`."""
     if node.parent_id is None:
-        return "base model"
+        return t("base model")
     if node.parent_id in outside:
-        return f"{node.parent_id}, from outside"
-    return f"run {node.parent_id}" + (" (deleted)" if node.parent_deleted else "")
+        return t("{number}, from outside", number=node.parent_id)
+    words = mark("run {number} (deleted)") if node.parent_deleted else mark("run {number}")
+    return t(words, number=node.parent_id)
 
 
 def attempts_words(node: LineageNode) -> str:
     """`1`; `2: lost, succeeded`."""
-    each = ", ".join(attempt.status.value for attempt in sorted(node.attempts, key=lambda one: one.number))
+    each = ", ".join(t(attempt.status.value) for attempt in sorted(node.attempts, key=lambda one: one.number))
     return f"{len(node.attempts)}: {each}" if len(node.attempts) > 1 else str(len(node.attempts))
 
 
 COLUMNS: dict[str, Any] = {
     "status": st.column_config.MultiselectColumn(
-        "Status",
+        mark("Status"),
         options=list(STATUS_LOOK),
         color=[colour for colour, _ in STATUS_LOOK.values()],
         width=100,
     ),
-    "stage": st.column_config.TextColumn("Stage, setting", width=230),
-    "from": st.column_config.TextColumn("Starts from", width=92),
-    "checkpoint": st.column_config.TextColumn("Checkpoint", width=134),
-    "accuracy": st.column_config.NumberColumn("Accuracy", format="%.1f %%", width=76),
-    "n": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=48),
-    "attempts": st.column_config.TextColumn("Attempts", width=104),
-    "model": st.column_config.TextColumn("Model", width=142),
-    "note": st.column_config.TextColumn("Note"),
+    "stage": st.column_config.TextColumn(mark("Stage, setting"), width=230),
+    "from": st.column_config.TextColumn(mark("Starts from"), width=92),
+    "checkpoint": st.column_config.TextColumn(mark("Checkpoint"), width=134),
+    "accuracy": st.column_config.NumberColumn(mark("Accuracy"), format="%.1f %%", width=76),
+    "n": st.column_config.NumberColumn(mark("n"), help=mark("Questions answered"), format="localized", width=48),
+    "attempts": st.column_config.TextColumn(mark("Attempts"), width=104),
+    "model": st.column_config.TextColumn(mark("Model"), width=142),
+    "note": st.column_config.TextColumn(mark("Note")),
 }

@@ -19,6 +19,9 @@ from dashboard.login.open_sockets import POLICY_VIOLATION, OpenSockets
 from dashboard.login.page import CONTENT_SECURITY_POLICY, login_page, logout_page, message_page, reload_page
 from dashboard.login.security_headers import with_security_headers
 from dashboard.login.session import BROWSER_COOKIE, BROWSER_SECONDS, COOKIE, SESSION_SECONDS, Sessions, Signed
+from dashboard.parts.catalogue import LANGUAGES
+from dashboard.parts.language import COOKIE as LANGUAGE_COOKIE
+from dashboard.parts.language import COOKIE_SECONDS, PARAMETER, mark, preferred, translated
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _log = logging.getLogger(__name__)
@@ -90,7 +93,9 @@ class LoginGate:
         if path == "/login" and request.method == "POST":
             return await self._log_in(request)
         if path == "/login":
-            return _page(login_page(local_path(request.query_params.get("next"))))
+            return _remembering(
+                _page(login_page(local_path(request.query_params.get("next")), _language(request))), request
+            )
         session = self._session(request)
         if path == "/logout":
             return self._log_out(request, session)
@@ -98,18 +103,21 @@ class LoginGate:
 
     async def _log_in(self, request: Request) -> Response:
         if not _same_origin(request):
-            return _page(message_page("Not logged in", "The form was sent from another site."), 403)
+            return _said(request, mark("Not logged in"), mark("The form was sent from another site."), 403)
         form = await read_form(request)
         if isinstance(form, int):
-            return _page(message_page("Not logged in", "This is not the form of this page."), form)
-        target = local_path(form.get("next"))
+            return _said(request, mark("Not logged in"), mark("This is not the form of this page."), form)
+        target, language = local_path(form.get("next")), _language(request)
         wait = await self._compare(request, form.get("token", ""))
         if wait:
             seconds = math.ceil(wait)
-            text = f"Too many wrong tokens are coming in. Wait {seconds} seconds, then try again."
-            return _page(login_page(target, text), 429, {"Retry-After": str(seconds)})
+            text = translated(
+                language, mark("Too many wrong tokens are coming in. Wait {n} seconds, then try again."), n=seconds
+            )
+            return _page(login_page(target, language, text), 429, {"Retry-After": str(seconds)})
         if wait is None:
-            return _page(login_page(target, "This is not the token of this dashboard."), 401)
+            text = translated(language, mark("This is not the token of this dashboard."))
+            return _page(login_page(target, language, text), 401)
         before = self._session(request)
         if before is not None:  # its cookie is about to be replaced, so nobody could log it out any more
             self._end(before)
@@ -142,9 +150,9 @@ class LoginGate:
         if session is None:
             return RedirectResponse("/login", 303, _NO_STORE)
         if request.method != "POST":
-            return _page(logout_page())
+            return _page(logout_page(_language(request)))
         if not _same_origin(request):
-            return _page(message_page("Still logged in", "The request came from another site."), 403)
+            return _said(request, mark("Still logged in"), mark("The request came from another site."), 403)
         self._end(session)
         response = RedirectResponse("/login", 303, _NO_STORE)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
@@ -179,17 +187,17 @@ def _refuse(request: Request) -> Response:
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     # A Strict cookie does not come along when a link on another site is followed: ask again from here.
     if request.headers.get("sec-fetch-site") == "cross-site":
-        return _page(reload_page(local_path(path)))
+        return _page(reload_page(local_path(path), _language(request)))
     return RedirectResponse(f"/login?next={quote(path, safe='/')}", 303, _NO_STORE)
 
 
 def _unknown_host(request: Request) -> Response:
     name = request.headers.get("host", "")[:100]
-    text = (
-        f"The dashboard is not known as {name!r}. Open it as http://127.0.0.1 with its port, "
+    text = mark(
+        "The dashboard is not known as {name}. Open it as http://127.0.0.1 with its port, "
         "or add the name to MEMGEN_DASHBOARD_ALLOWED_HOSTS and start it again."
     )
-    return _page(message_page("Unknown host name", text), 400)
+    return _said(request, mark("Unknown host name"), text, 400, name=repr(name))
 
 
 def _same_origin(connection: HTTPConnection) -> bool:
@@ -199,6 +207,29 @@ def _same_origin(connection: HTTPConnection) -> bool:
         return connection.headers.get("sec-fetch-site", "none") in {"same-origin", "none"}
     host = connection.headers.get("host", "").lower()
     return origins[0].lower() in {f"http://{host}", f"https://{host}"} and len(origins) == 1
+
+
+def _language(request: Request) -> str:
+    """Code of the reader's language: as the link says, as was chosen before, else as the browser asks."""
+    return preferred(
+        request.query_params.get(PARAMETER),
+        request.cookies.get(LANGUAGE_COOKIE),
+        request.headers.get("accept-language"),
+    )
+
+
+def _remembering(response: Response, request: Request) -> Response:
+    """The response, which keeps the language that was chosen by a link."""
+    chosen = request.query_params.get(PARAMETER)
+    if chosen in LANGUAGES:
+        response.set_cookie(LANGUAGE_COOKIE, str(chosen), max_age=COOKIE_SECONDS, samesite="lax")
+    return response
+
+
+def _said(request: Request, title: str, text: str, status: int, **parts: object) -> Response:
+    """A page that only says something, in the reader's language."""
+    language = _language(request)
+    return _page(message_page(translated(language, title), translated(language, text, **parts), language), status)
 
 
 def _page(html: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:

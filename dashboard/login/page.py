@@ -1,6 +1,11 @@
 """The HTML of the login: one form, no script, nothing loaded from anywhere."""
 
+from functools import partial
 from html import escape
+from urllib.parse import urlencode
+
+from dashboard.parts.catalogue import LANGUAGES
+from dashboard.parts.language import PARAMETER, translated
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -39,60 +44,79 @@ button { width: 100%; padding: .65rem 1rem; font: inherit; font-weight: 600; col
 """
 
 
-def login_page(next_path: str, error: str = "") -> str:
+def login_page(next_path: str, language: str, error: str = "") -> str:
     """The login form.
 
     Args:
         next_path: local path to go to after the login.
+        language: code of the reader's language.
         error: what was wrong with the last try, plain text.
     """
+    say = partial(translated, language)
     message = f'<p class="error" id="login-error" role="alert">{escape(error)}</p>' if error else ""
     described = "token-help login-error" if error else "token-help"
+    where = escape(say("{command} prints it; it is also in {file}.")).format(
+        command="<code>make up</code>", file="<code>&lt;MEMGEN_HOME&gt;/backend/token</code>"
+    )
     return _document(
-        "Log in",
+        say("Log in"),
         f"""<h1>MemGen</h1>
-<p>Log in to launch and watch runs.</p>
+<p>{escape(say("Log in to launch and watch runs."))}</p>
 {message}
 <form method="post" action="/login">
 <input type="hidden" name="next" value="{escape(next_path)}">
-<label for="token">Token</label>
+<label for="token">{escape(say("Token"))}</label>
 <input id="token" name="token" type="password" required autofocus autocomplete="current-password"
  aria-describedby="{described}">
-<small id="token-help"><code>make up</code> prints it; it is also in
-<code>&lt;MEMGEN_HOME&gt;/backend/token</code>.</small>
-<button type="submit">Log in</button>
-</form>""",
+<small id="token-help">{where}</small>
+<button type="submit">{escape(say("Log in"))}</button>
+</form>
+<p></p><p>{_other_languages(next_path, language)}</p>""",
+        language,
     )
 
 
-def logout_page() -> str:
+def _other_languages(next_path: str, language: str) -> str:
+    """A link to this page in each other language."""
+    return " · ".join(
+        f'<a href="/login?{escape(urlencode({PARAMETER: code, "next": next_path}))}" lang="{code}">{escape(word)}</a>'
+        for code, word in LANGUAGES.items()
+        if code != language
+    )
+
+
+def logout_page(language: str) -> str:
     """The question before a logout: a link alone must not log anybody out."""
+    say = partial(translated, language)
     return _document(
-        "Log out",
-        """<h1>Log out?</h1>
-<p>This ends the session of this browser. Runs go on.</p>
-<form method="post" action="/logout"><button type="submit">Log out</button></form>
-<p></p><p><a href="/">Back to MemGen</a></p>""",
+        say("Log out"),
+        f"""<h1>{escape(say("Log out?"))}</h1>
+<p>{escape(say("This ends the session of this browser. Runs go on."))}</p>
+<form method="post" action="/logout"><button type="submit">{escape(say("Log out"))}</button></form>
+<p></p><p><a href="/">{escape(say("Back to MemGen"))}</a></p>""",
+        language,
     )
 
 
-def message_page(title: str, text: str) -> str:
-    """A page that only says something, plain text."""
-    return _document(title, f"<h1>{escape(title)}</h1><p>{escape(text)}</p>")
+def message_page(title: str, text: str, language: str) -> str:
+    """A page that only says something, plain text in the reader's language."""
+    return _document(title, f"<h1>{escape(title)}</h1><p>{escape(text)}</p>", language)
 
 
-def reload_page(path: str) -> str:
+def reload_page(path: str, language: str) -> str:
     """A page that opens `path` at once, as a request of this site."""
+    link = f'<a href="{escape(path)}">MemGen</a>'
     return _document(
         "MemGen",
-        f'<p>Opening <a href="{escape(path)}">MemGen</a> ...</p>',
+        f"<p>{escape(translated(language, 'Opening {page} ...')).format(page=link)}</p>",
+        language,
         head=f'<meta http-equiv="refresh" content="0;url={escape(path)}">',
     )
 
 
-def _document(title: str, body: str, head: str = "") -> str:
+def _document(title: str, body: str, language: str, head: str = "") -> str:
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
+<html lang="{language}"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)} · MemGen</title>{head}<style>{_STYLE}</style></head>
 <body><main>

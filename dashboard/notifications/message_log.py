@@ -9,6 +9,7 @@ from backend.api.schemas import STATUS_WORDS, DeliveryOut, DeliveryStatus
 from dashboard.notifications.words import NOT_ARRIVED, tries_words
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, plain_frame, sentence
+from dashboard.parts.language import columns_in_language, mark, t
 from dashboard.parts.text import as_utc
 
 SHOWN = 10  # of those that have not arrived
@@ -16,9 +17,9 @@ SHOWN = 10  # of those that have not arrived
 
 def message_log(deliveries: Sequence[DeliveryOut]) -> None:
     """The newest messages and what became of them."""
-    st.subheader("Messages", anchor=False)
+    st.subheader(t("Messages"), anchor=False)
     if not deliveries:
-        st.caption("Nothing has been told yet.")
+        st.caption(t("Nothing has been told yet."))
         return
     for delivery in [one for one in deliveries if one.status in NOT_ARRIVED and one.tries][:SHOWN]:
         _not_arrived(delivery)
@@ -27,15 +28,15 @@ def message_log(deliveries: Sequence[DeliveryOut]) -> None:
             "time": as_utc(one.created_at),
             "channel": one.channel,
             "title": one.title,
-            "status": STATUS_WORDS[one.status],
+            "status": t(STATUS_WORDS[one.status]),
             "tries": one.tries,
             "error": one.error,
         }
         for one in deliveries
     ]
     st.dataframe(
-        plain_frame(rows, list(rows[0])), column_config=COLUMNS, hide_index=True, key="messages",
-        alt="The newest messages with what became of them",
+        plain_frame(rows, list(rows[0])), column_config=columns_in_language(COLUMNS), hide_index=True, key="messages",
+        alt=t("The newest messages with what became of them"),
     )  # fmt: skip
 
 
@@ -43,29 +44,35 @@ def _not_arrived(delivery: DeliveryOut) -> None:
     with st.container(border=True, key=f"message_{delivery.id}"):
         words, button = st.columns([8, 2], vertical_alignment="center")
         with words:
-            st.markdown(f"{escape_markdown(delivery.title)}, to {escape_markdown(delivery.channel)}")
+            st.markdown(
+                t(
+                    "{title}, to {channel}",
+                    title=escape_markdown(delivery.title),
+                    channel=escape_markdown(delivery.channel),
+                )
+            )
             st.caption(f"{sentence(tries_words(delivery))} {_next_try(delivery)}")
         if button.button(
-            "Send again", key=f"again_{delivery.id}", icon=":material/replay:", width="stretch"
+            t("Send again"), key=f"again_{delivery.id}", icon=":material/replay:", width="stretch"
         ) and api.attempt(lambda: api.client().send_again(delivery.id)):
             st.rerun(scope="app")
 
 
 def _next_try(delivery: DeliveryOut) -> str:
     if delivery.status is DeliveryStatus.GAVE_UP or delivery.next_try_at is None:
-        return "It is not tried again by itself."
+        return t("It is not tried again by itself.")
     tried = delivery.tried_at or delivery.created_at
     pause = (delivery.next_try_at - tried).total_seconds()
-    return f"The next try comes {pause:.0f} s after this one." if pause < 100 else (
-        f"The next try comes {pause / 60:.0f} min after this one."
-    )  # fmt: skip
+    if pause < 100:
+        return t("The next try comes {n} s after this one.", n=f"{pause:.0f}")
+    return t("The next try comes {n} min after this one.", n=f"{pause / 60:.0f}")
 
 
 COLUMNS: dict[str, Any] = {
-    "time": st.column_config.DatetimeColumn("Time", format="YYYY-MM-DD HH:mm:ss", width=150),
-    "channel": st.column_config.TextColumn("Channel", width=140),
-    "title": st.column_config.TextColumn("Message", width="large"),
-    "status": st.column_config.TextColumn("Status", width=100),
-    "tries": st.column_config.NumberColumn("Tries", width=60),
-    "error": st.column_config.TextColumn("Newest error", width="large"),
+    "time": st.column_config.DatetimeColumn(mark("Time"), format="YYYY-MM-DD HH:mm:ss", width=150),
+    "channel": st.column_config.TextColumn(mark("Channel"), width=140),
+    "title": st.column_config.TextColumn(mark("Message"), width="large"),
+    "status": st.column_config.TextColumn(mark("Status"), width=100),
+    "tries": st.column_config.NumberColumn(mark("Tries"), width=60),
+    "error": st.column_config.TextColumn(mark("Newest error"), width="large"),
 }

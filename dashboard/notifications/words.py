@@ -10,6 +10,7 @@ from backend.api.schemas import (
     NotificationLimits,
 )
 from dashboard.parts.components import Colour
+from dashboard.parts.language import plural, t
 
 LOOK: dict[DeliveryStatus, tuple[Colour, str]] = {
     DeliveryStatus.WAITING: ("yellow", "schedule"),
@@ -27,33 +28,34 @@ def where(channel: ChannelOut) -> str:
     place = ", ".join(channel.recipients)
     if channel.kind is not ChannelKind.EMAIL:
         place = f"{channel.host}/…{channel.ending}"
-    return f"{KIND_WORDS[channel.kind]}, {place}"
+    return f"{t(KIND_WORDS[channel.kind])}, {place}"
 
 
 def wants(channel: ChannelOut) -> str:
     """`Tells when a run failed, an alarm fired.`"""
-    return f"Tells when {', '.join(EVENT_WORDS[event] for event in channel.events)}."
+    return t("Tells when {events}.", events=", ".join(t(EVENT_WORDS[event]) for event in channel.events))
 
 
 def allowed(kind: ChannelKind, limits: NotificationLimits) -> str:
     """Where a channel of this kind may lead, in a sentence."""
     if kind is ChannelKind.EMAIL:
         if not limits.mail:
-            return "The operator has not set up mail: MEMGEN_SMTP_HOST, MEMGEN_SMTP_FROM and MEMGEN_MAIL_TO say how."
-        return f"Mail may go to: {', '.join(limits.mail_to)}."
+            return t("The operator has not set up mail: MEMGEN_SMTP_HOST, MEMGEN_SMTP_FROM and MEMGEN_MAIL_TO say how.")
+        return t("Mail may go to: {addresses}.", addresses=", ".join(limits.mail_to))
     hosts = {
         ChannelKind.WEBHOOK: limits.webhook_hosts,
         ChannelKind.SLACK: limits.slack_hosts,
         ChannelKind.DISCORD: limits.discord_hosts,
     }[kind]
     if not hosts:
-        return "The operator has named no host yet: MEMGEN_WEBHOOK_HOSTS lists those that webhooks may lead to."
-    return f"The address may lead to: {', '.join(hosts)}."
+        return t("The operator has named no host yet: MEMGEN_WEBHOOK_HOSTS lists those that webhooks may lead to.")
+    return t("The address may lead to: {hosts}.", hosts=", ".join(hosts))
 
 
 def tries_words(delivery: DeliveryOut) -> str:
     """`tried 3 times: it answered 503.`; empty for a message that arrived at once."""
     if not delivery.error:
         return ""
-    tries = f"tried {delivery.tries} time{'' if delivery.tries == 1 else 's'}: " if delivery.tries else ""
-    return f"{tries}{delivery.error}"
+    if not delivery.tries:
+        return delivery.error
+    return plural("tried {n} time: {error}", "tried {n} times: {error}", delivery.tries, error=delivery.error)

@@ -4,7 +4,8 @@ import streamlit as st
 
 from dashboard.parts.components import Colour
 from dashboard.parts.foreign_text import escape_markdown, visible
-from dashboard.parts.text import count, duration
+from dashboard.parts.language import plural, t
+from dashboard.parts.text import duration
 from memgen.contract.answers import AnswerRecord
 from memgen.contract.titles import title_of
 
@@ -25,7 +26,7 @@ def plain_text(title: str, text: str) -> None:
     """Foreign text under a title, as it is; a long one scrolls."""
     st.caption(escape_markdown(title))
     st.code(
-        visible(text) or "(empty)",
+        visible(text) or t("(empty)"),
         language=None,
         wrap_lines=True,
         height=TEXT_PIXELS if len(text) > LONG_TEXT else "content",
@@ -35,19 +36,19 @@ def plain_text(title: str, text: str) -> None:
 def verdicts(answer: AnswerRecord) -> list[tuple[str, Colour, str]]:
     """Word, colour and icon of each thing to know about an answer."""
     right = answer.metrics.get("accuracy", 0.0) >= 1.0
-    found: list[tuple[str, Colour, str]] = [("right", "green", "check") if right else ("wrong", "red", "close")]
+    found: list[tuple[str, Colour, str]] = [(t("right"), "green", "check") if right else (t("wrong"), "red", "close")]
     if answer.truncated:
-        found.append(("truncated", "orange", "content_cut"))
+        found.append((t("truncated"), "orange", "content_cut"))
     if answer.metrics.get("format_ok", 1.0) < 1.0:
-        found.append(("no box", "gray", "crop_free"))
+        found.append((t("no box"), "gray", "crop_free"))
     return found
 
 
 def facts_line(answer: AnswerRecord) -> str:
     """Tokens, seconds and the other scores, as markdown."""
-    parts = [f"{count(answer.completion_tokens)} tokens", duration(answer.seconds)]
+    parts = [plural("{n} token", "{n} tokens", answer.completion_tokens), duration(answer.seconds)]
     shown = {"accuracy", "accuracy_strict", "format_ok"}  # the badges say so
-    parts += [f"{title_of(name)} {value:g}" for name, value in sorted(answer.metrics.items()) if name not in shown]
+    parts += [f"{t(title_of(name))} {value:g}" for name, value in sorted(answer.metrics.items()) if name not in shown]
     return escape_markdown(" · ".join(parts))
 
 
@@ -56,4 +57,4 @@ def question_of(answer: AnswerRecord) -> str:
     if answer.question is not None:
         return answer.question.strip()
     turns = [message.content for message in answer.prompt if message.role == "user"]
-    return turns[-1].strip() if turns else "(no question)"
+    return turns[-1].strip() if turns else t("(no question)")

@@ -19,6 +19,7 @@ from backend.api.schemas import (
     TagOut,
 )
 from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.language import t
 from dashboard.settings import Settings
 from memgen.contract.problem import Problem
 
@@ -178,9 +179,12 @@ def show_error(error: Exception) -> bool:
     """Show an error of the API as text; False if it is another kind of error."""
     if isinstance(error, Unreachable):
         st.warning(
-            f"**The backend does not answer.** `{error.url}` could not be reached. "
-            "Is it running? `make up` starts it. This page goes on by itself once it is back; "
-            "running runs are not touched.",
+            t(
+                "**The backend does not answer.** `{address}` could not be reached. Is it running? `make "
+                "up` starts it. This page goes on by itself once it is back; running runs are not "
+                "touched.",
+                address=error.url,
+            ),
             icon=":material/cloud_off:",
         )
         return True

@@ -5,8 +5,9 @@ import streamlit as st
 from backend.api.schemas import BaselineOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import mark, t
 
-_HELP = (
+_HELP = mark(
     "Home measures its last results against the pinned baseline. Compare takes it as the base where it is one of the "
     "evaluations."
 )
@@ -21,15 +22,17 @@ def pin_buttons(base_id: int, pinned_id: int | None) -> None:
     """
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="pin"):
         if pinned_id == base_id:
-            st.badge(f"run {base_id} is the pinned baseline", color="gray", icon=":material/keep:", help=_HELP)
+            st.badge(
+                t("run {run} is the pinned baseline", run=base_id), color="gray", icon=":material/keep:", help=t(_HELP)
+            )
             _unpin_button()
             return
-        label = f"Pin run {base_id} as the baseline"
-        pressed = st.button(label, key="pin_baseline", icon=":material/keep:", type="tertiary", help=_HELP)
+        label = t("Pin run {run} as the baseline", run=base_id)
+        pressed = st.button(label, key="pin_baseline", icon=":material/keep:", type="tertiary", help=t(_HELP))
         if pressed and api.attempt(lambda: api.client().pin_baseline(base_id)):
             st.rerun()
         if pinned_id is not None:
-            st.caption(f"Pinned is run {pinned_id}.", width="content")
+            st.caption(t("Pinned is run {run}.", run=pinned_id), width="content")
             _unpin_button()
 
 
@@ -40,19 +43,22 @@ def baseline_line(baseline: BaselineOut) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="baseline"):
         if baseline.run is None:
             st.warning(
-                f"The pinned baseline, run {baseline.run_id}, was deleted. Results are measured against their bases.",
+                t(
+                    "The pinned baseline, run {run}, was deleted. Results are measured against their bases.",
+                    run=baseline.run_id,
+                ),
                 icon=":material/keep_off:",
             )
         else:
-            words = escape_markdown(f"run {baseline.run_id}, {baseline.run.label}")
             st.page_link(
-                "app_pages/run.py", label=f"Pinned baseline: {words}", icon=":material/keep:",
+                "app_pages/run.py", label=t("Pinned baseline: run {run}, {setting}", run=baseline.run_id,
+                setting=escape_markdown(baseline.run.label)), icon=":material/keep:",
                 query_params={"run": str(baseline.run_id)},
             )  # fmt: skip
         _unpin_button()
 
 
 def _unpin_button() -> None:
-    pressed = st.button("Unpin", key="unpin_baseline", icon=":material/keep_off:", type="tertiary")
+    pressed = st.button(t("Unpin"), key="unpin_baseline", icon=":material/keep_off:", type="tertiary")
     if pressed and api.attempt(lambda: api.client().pin_baseline(None)):
         st.rerun()

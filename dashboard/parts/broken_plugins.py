@@ -6,14 +6,21 @@ import streamlit as st
 
 from backend.api.schemas import BrokenPluginOut
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import t
 
 
 def broken_plugins(plugins: Sequence[BrokenPluginOut]) -> None:
     """One warning per plug-in, with the reason."""
     for one in plugins:
-        name = escape_markdown(one.name)
-        origin = "registered here" if one.package is None else f"of the package **{escape_markdown(one.package)}**"
+        name, reason = escape_markdown(one.name), escape_markdown(one.reason)
         st.warning(
-            f"The data set **{name}** {origin} can't be used: {escape_markdown(one.reason)}",
+            t("The data set **{name}** registered here can't be used: {reason}", name=name, reason=reason)
+            if one.package is None
+            else t(
+                "The data set **{name}** of the package **{package}** can't be used: {reason}",
+                name=name,
+                package=escape_markdown(one.package),
+                reason=reason,
+            ),
             icon=":material/extension_off:",
         )

@@ -16,6 +16,7 @@ from backend.api.schemas import BulkOut, PipelinesOut
 from backend.api.schemas.bulk import MOST_AT_ONCE
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.language import mark, mark_plural, plural, t
 from dashboard.parts.run_actions import LEFT_BEHIND, choose_stop_mode
 from dashboard.parts.tag_choice import TagChange, choose_tags, forget_choice
 from dashboard.parts.text import size
@@ -26,8 +27,8 @@ ASKED, DONE, PREVIEW = "bulk_asked", "bulk_done", "bulk_preview"
 MOST_NAMED = 30  # numbers of runs in a sentence
 DELETED_AT_ONCE = 25  # files take longer than rows, and a request is waited for 10 s
 _ALSO = {
-    "stop": "Runs that wait for their checkpoints are skipped.",
-    "delete": "Checkpoints go with them: nothing can start from there any more.",
+    "stop": mark("Runs that wait for their checkpoints are skipped."),
+    "delete": mark("Checkpoints go with them: nothing can start from there any more."),
 }
 Choice = StopMode | TagChange | None
 
@@ -44,9 +45,76 @@ class Asked:
     key: str = field(default_factory=lambda: uuid4().hex)
     """Begins the keys of the requests: one that is sent twice is done once."""
 
-    def count(self, number: int) -> str:
-        """`1 run`, `12 pipelines`."""
-        return f"{number:,} {self.of}{'' if number == 1 else 's'}"
+    def say(self, words: "Words", number: int) -> str:
+        """What is said of so many runs or pipelines."""
+        return plural(*(words.runs if self.of == "run" else words.pipelines), number)
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text about runs and the same about pipelines, each for one and for several."""
+
+    runs: tuple[str, str]
+    pipelines: tuple[str, str]
+
+
+STOP = Words(
+    mark_plural("Stop {n} run", "Stop {n} runs"),
+    mark_plural("Stop {n} run", "Stop {n} runs"),
+)
+STOPPING = Words(
+    mark_plural("Stopping {n} run.", "Stopping {n} runs."),
+    mark_plural("Stopping {n} run.", "Stopping {n} runs."),
+)
+DELETE = Words(
+    mark_plural("Delete {n} run for good", "Delete {n} runs for good"),
+    mark_plural("Delete {n} run for good", "Delete {n} runs for good"),
+)
+DELETED = Words(
+    mark_plural("{n} run deleted.", "{n} runs deleted."),
+    mark_plural("{n} run deleted.", "{n} runs deleted."),
+)
+OF = Words(
+    mark_plural("Of {n} run.", "Of {n} runs."),
+    mark_plural("Of {n} pipeline.", "Of {n} pipelines."),
+)
+CHANGE = Words(
+    mark_plural("Change {n} run", "Change {n} runs"),
+    mark_plural("Change {n} pipeline", "Change {n} pipelines"),
+)
+CHANGED = Words(
+    mark_plural("Tags of {n} run changed.", "Tags of {n} runs changed."),
+    mark_plural("Tags of {n} pipeline changed.", "Tags of {n} pipelines changed."),
+)
+ARCHIVE = Words(
+    mark_plural("Archive {n} run", "Archive {n} runs"),
+    mark_plural("Archive {n} pipeline", "Archive {n} pipelines"),
+)
+ARCHIVED = Words(
+    mark_plural("{n} run archived.", "{n} runs archived."),
+    mark_plural("{n} pipeline archived.", "{n} pipelines archived."),
+)
+TAKE_OUT = Words(
+    mark_plural("Take out {n} run", "Take out {n} runs"),
+    mark_plural("Take out {n} pipeline", "Take out {n} pipelines"),
+)
+TAKEN_OUT = Words(
+    mark_plural("{n} run taken out of the archive.", "{n} runs taken out of the archive."),
+    mark_plural("{n} pipeline taken out of the archive.", "{n} pipelines taken out of the archive."),
+)
+STAY = Words(
+    mark_plural("{n} run stays as it is", "{n} runs stay as they are"),
+    mark_plural("{n} pipeline stays as it is", "{n} pipelines stay as they are"),
+)
+EACH = Words(
+    mark_plural("{n} run", "Each of {n} runs"),
+    mark_plural("{n} pipeline", "Each of {n} pipelines"),
+)
+NOTHING = {
+    "run": mark("Nothing can be done with these runs."),
+    "pipeline": mark("Nothing can be done with these pipelines."),
+}
+NUMBERED = {"run": mark("run {number}"), "pipeline": mark("pipeline {number}")}
 
 
 @dataclass
@@ -96,7 +164,8 @@ def bulk_dialog() -> None:
         st.toast(done, icon=":material/check:")
     asked: Asked | None = st.session_state.get(ASKED)
     if asked is not None:
-        _DIALOGS[asked.what](asked)
+        title, draw = _DIALOGS[asked.what]
+        st.dialog(t(title), width="medium", on_dismiss=_forget)(draw)(asked)
 
 
 def _forget() -> None:
@@ -104,59 +173,60 @@ def _forget() -> None:
     st.session_state.pop(PREVIEW, None)
 
 
-@st.dialog("Stop these runs?", width="medium", on_dismiss=_forget)
 def _stop_dialog(asked: Asked) -> None:
     mode = choose_stop_mode() if asked.under_way else StopMode.SAVE
-    _confirm(asked, mode, lambda number: f"Stop {asked.count(number)}", "Stopping {}.")
+    _confirm(asked, mode, STOP, STOPPING)
 
 
-@st.dialog("Delete these runs?", width="medium", on_dismiss=_forget)
 def _delete_dialog(asked: Asked) -> None:
-    _confirm(asked, None, lambda number: f"Delete {asked.count(number)} for good", "{} deleted.")
+    _confirm(asked, None, DELETE, DELETED)
 
 
-@st.dialog("Tags", width="medium", on_dismiss=_forget)
 def _tag_dialog(asked: Asked) -> None:
     with api.part_errors():
         change = choose_tags(with_group=asked.of == "run")
         if change is None:
-            st.caption(f"Of {asked.count(len(asked.numbers))}.")
+            st.caption(asked.say(OF, len(asked.numbers)))
             return
-        _confirm(asked, change, lambda number: f"Change {asked.count(number)}", "Tags of {} changed.")
+        _confirm(asked, change, CHANGE, CHANGED)
 
 
-@st.dialog("Put into the archive?", width="medium", on_dismiss=_forget)
 def _archive_dialog(asked: Asked) -> None:
     st.write(
-        "Lists, totals and offers leave out what is in the archive until it is asked for. Lineage, comparisons and "
-        "checkpoints stay as they are, and it can be taken out again."
+        t(
+            "Lists, totals and offers leave out what is in the archive until it is asked for. Lineage, comparisons and "
+            "checkpoints stay as they are, and it can be taken out again."
+        )
     )
-    _confirm(asked, None, lambda number: f"Archive {asked.count(number)}", "{} archived.")
+    _confirm(asked, None, ARCHIVE, ARCHIVED)
 
 
-@st.dialog("Take out of the archive?", width="medium", on_dismiss=_forget)
 def _take_out_dialog(asked: Asked) -> None:
-    _confirm(asked, None, lambda number: f"Take out {asked.count(number)}", "{} taken out of the archive.")
+    _confirm(asked, None, TAKE_OUT, TAKEN_OUT)
 
 
-_DIALOGS: dict[What, Callable[[Asked], None]] = {
-    "stop": _stop_dialog, "delete": _delete_dialog, "tag": _tag_dialog, "archive": _archive_dialog,
-    "take_out": _take_out_dialog,
+_DIALOGS: dict[What, tuple[str, Callable[[Asked], None]]] = {
+    "stop": (mark("Stop these runs?"), _stop_dialog), "delete": (mark("Delete these runs?"), _delete_dialog),
+    "tag": (mark("Tags"), _tag_dialog), "archive": (mark("Put into the archive?"), _archive_dialog),
+    "take_out": (mark("Take out of the archive?"), _take_out_dialog),
 }  # fmt: skip
 
 
-def _confirm(asked: Asked, choice: Choice, label: Callable[[int], str], words: str) -> None:
+def _confirm(asked: Asked, choice: Choice, label: Words, done_words: Words) -> None:
     """What would happen, and the buttons that let it happen or not."""
     with api.part_errors():
         preview = _preview(asked, choice)
         _show(asked, preview)
         if asked.what == "delete" and preview.num_done:
-            st.write(f"{size(preview.size_bytes)} of answers, checkpoints, metrics and logs go for good.")
+            st.write(t("{size} of answers, checkpoints, metrics and logs go for good.", size=size(preview.size_bytes)))
         with st.container(horizontal=True):
             confirmed = st.button(
-                label(preview.num_done), key=f"confirm_bulk_{asked.what}", type="primary", disabled=not preview.num_done
+                asked.say(label, preview.num_done),
+                key=f"confirm_bulk_{asked.what}",
+                type="primary",
+                disabled=not preview.num_done,
             )
-            if st.button("Change nothing", key=f"cancel_bulk_{asked.what}"):
+            if st.button(t("Change nothing"), key=f"cancel_bulk_{asked.what}"):
                 _forget()
                 st.rerun()
         if confirmed:
@@ -166,7 +236,7 @@ def _confirm(asked: Asked, choice: Choice, label: Callable[[int], str], words: s
             if asked.what == "tag":
                 api.forget_tags()
             _forget()
-            st.session_state[DONE] = words.format(asked.count(done.num_done))
+            st.session_state[DONE] = asked.say(done_words, done.num_done)
             st.rerun()
 
 
@@ -184,17 +254,17 @@ def _preview(asked: Asked, choice: Choice) -> Told:
 def _in_pieces(asked: Asked, choice: Choice, *, confirm: bool) -> Told:
     step = DELETED_AT_ONCE if confirm and asked.what == "delete" else MOST_AT_ONCE
     pieces = [asked.numbers[start : start + step] for start in range(0, len(asked.numbers), step)]
-    bar = st.progress(0.0, text=f"0 of {len(asked.numbers):,}") if len(pieces) > 1 else None
+    bar = st.progress(0.0, text=_so_many(0, len(asked.numbers))) if len(pieces) > 1 else None
     told, seen = Told(), 0
     for place, piece in enumerate(pieces):
         key = f"{asked.key}-{hashlib.sha256(repr(choice).encode()).hexdigest()[:12]}-{place}" if confirm else None
         told.add(_send(asked, choice, piece, confirm=confirm, key=key))
         seen += len(piece)
         if bar is not None:
-            bar.progress(seen / len(asked.numbers), text=f"{seen:,} of {len(asked.numbers):,}")
+            bar.progress(seen / len(asked.numbers), text=_so_many(seen, len(asked.numbers)))
     if bar is not None:
         bar.empty()
-        told.also = [_ALSO[asked.what]] if told.also else []  # each piece counts for itself
+        told.also = [t(_ALSO[asked.what])] if told.also else []  # each piece counts for itself
     return told
 
 
@@ -220,24 +290,29 @@ def _send(
 def _show(asked: Asked, preview: Told) -> None:
     """How many share an outcome and which they are; those that stay as they are, each with its reason."""
     lines = [
-        f"- **{_each(asked, len(numbers))}** {escape_markdown(words)}: {_named(numbers)}"
+        f"- **{_each(asked, len(numbers))}** {escape_markdown(t(words))}: {_named(numbers)}"
         for words, numbers in preview.outcomes.items()
     ]
     lines += [f"- {sentence(one)}" for one in preview.also]
-    st.markdown("\n".join(lines) or f"Nothing can be done with these {asked.of}s.")
+    st.markdown("\n".join(lines) or t(NOTHING[asked.of]))
     if preview.refused:
         refused = preview.refused[:MOST_AT_ONCE]
-        title = f"{asked.count(len(preview.refused))} stay as they are"
+        title = asked.say(STAY, len(preview.refused))
         with st.expander(title, key="bulk_refused", expanded=not lines):
             more = len(preview.refused) - len(refused)
-            reasons = [f"- {asked.of} {number}: {sentence(message)}" for number, message in refused]
-            st.markdown("\n".join(reasons + ([f"- and {more:,} more"] if more else [])))
+            reasons = [f"- {t(NUMBERED[asked.of], number=number)}: {sentence(message)}" for number, message in refused]
+            st.markdown("\n".join(reasons + ([f"- {t('and {n} more', n=f'{more:,}')}"] if more else [])))
 
 
 def _each(asked: Asked, number: int) -> str:
-    return asked.count(1) if number == 1 else f"Each of {asked.count(number)}"
+    return asked.say(EACH, number)
 
 
 def _named(numbers: Sequence[int]) -> str:
     more = len(numbers) - MOST_NAMED
-    return ", ".join(map(str, numbers[:MOST_NAMED])) + (f" and {more:,} more" if more > 0 else "")
+    named = ", ".join(map(str, numbers[:MOST_NAMED]))
+    return t("{named} and {n} more", named=named, n=f"{more:,}") if more > 0 else named
+
+
+def _so_many(done: int, of: int) -> str:
+    return t("{n} of {total}", n=f"{done:,}", total=f"{of:,}")

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
 from backend.api.schemas import MetricSeries
+from dashboard.parts.catalogue import ENGLISH
 from dashboard.parts.foreign_text import one_line
+from dashboard.parts.language import language, t
 from memgen.contract import machine_metrics
 from memgen.contract.intervals import wilson
 from memgen.contract.stages import STAGES
@@ -53,7 +55,7 @@ def is_of_questions(name: str) -> bool:
 
 def step_title(name: str) -> str:
     """What a step of the metric is."""
-    return "questions answered" if name.startswith("eval/") and name != _OF_STEPS else "step"
+    return t("questions answered") if name.startswith("eval/") and name != _OF_STEPS else t("step")
 
 
 def curves_frame(series: Sequence[MetricSeries]) -> pd.DataFrame:
@@ -81,9 +83,9 @@ def curves_chart(frame: pd.DataFrame, names: Sequence[str], *, height: int = 180
         color=alt.Color("metric:N", scale=alt.Scale(domain=list(names)), legend=legend),
     )
     tooltip = [
-        alt.Tooltip("metric:N"),
-        alt.Tooltip("step:Q", format=",d"),
-        alt.Tooltip("value:Q", format=".1%" if share else ".5~g"),
+        alt.Tooltip("metric:N", title=t("metric")),
+        alt.Tooltip("step:Q", title=t("step"), format=",d"),
+        alt.Tooltip("value:Q", title=t("value"), format=".1%" if share else ".5~g"),
     ]
     # a metric that is measured now and then is a few points far apart: they are drawn, the many are not
     few = frame.groupby("metric")["step"].transform("size") <= _MANY_POINTS
@@ -147,7 +149,7 @@ def metric_chart(frame: pd.DataFrame, name: str, look: Look = Look(), *, height:
     tooltip = [
         alt.Tooltip("step:Q", title=step_title(name), format=",d"),
         alt.Tooltip("value:Q", title=one_line(name), format=".1%" if share else ".5~g"),
-        alt.Tooltip("time:T", title="time", format="%Y-%m-%d %H:%M:%S"),
+        alt.Tooltip("time:T", title=t("time"), format="%Y-%m-%d %H:%M:%S"),
     ]
     colour = alt.Color("metric:N", legend=alt.Legend(orient="top-right", title=None)) if apart else alt.Undefined
     base = alt.Chart(frame).encode(x=x, color=colour)
@@ -167,12 +169,17 @@ def metric_chart(frame: pd.DataFrame, name: str, look: Look = Look(), *, height:
 
 def _places_axis(name: str, look: Look) -> alt.X:
     if look.over == "time":
-        return alt.X("time:T", title="time", axis=alt.Axis(grid=False))
+        return alt.X("time:T", title=t("time"), axis=alt.Axis(grid=False, format=time_format()))
     scale = alt.Scale(zero=look.first is None, nice=True)
     if look.over == "epoch":
-        return alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickCount=10, grid=False), scale=scale)
+        return alt.X("epoch:Q", title=t("epoch"), axis=alt.Axis(tickCount=10, grid=False), scale=scale)
     steps = alt.Axis(format=",d", tickMinStep=1, tickCount=10, grid=False)
     return alt.X("step:Q", title=step_title(name), axis=steps, scale=scale)
+
+
+def time_format() -> Any:
+    """How the places of a time axis are written: without names of months and days where these would be English."""
+    return alt.Undefined if language() == ENGLISH else "%m-%d %H:%M"
 
 
 def values_axis(frame: pd.DataFrame, name: str, look: Look) -> alt.Y:

@@ -8,25 +8,33 @@ import streamlit as st
 from backend.api.schemas import CheckpointOut
 from dashboard.parts.components import facts
 from dashboard.parts.foreign_text import plain_frame, sentence, visible
+from dashboard.parts.language import t
 from dashboard.parts.text import MISSING, count, size, weights_words
 from memgen.contract.stage import Next
 from memgen.contract.stages import find_stage, next_of
 from memgen.contract.titles import title_of, words_of
 
 
-def origin_link(words: str, checkpoint_id: int, *, outside: bool) -> None:
-    """Link to a checkpoint after some words: the page of its training, or the list with one that came from outside."""
+def origin_link(checkpoint_id: int, *, outside: bool, of_run: str, from_outside: str) -> None:
+    """Link to a checkpoint: the page of its training, or the list with one that came from outside.
+
+    Args:
+        checkpoint_id: of the checkpoint.
+        outside: whether it came from outside.
+        of_run: the link's words for one of a run, whose number stands in it as `{number}`.
+        from_outside: the words for the other.
+    """
     if outside:
         st.page_link(
             "app_pages/checkpoints.py",
-            label=f"{words} checkpoint {checkpoint_id} from outside",
+            label=t(from_outside, number=checkpoint_id),
             icon=":material/download:",
             query_params={"checkpoint": str(checkpoint_id)},
         )
         return
     st.page_link(
         "app_pages/run.py",
-        label=f"{words} checkpoint of run {checkpoint_id}",
+        label=t(of_run, number=checkpoint_id),
         icon=":material/deployed_code:",
         query_params={"run": str(checkpoint_id), "tab": "Checkpoint"},
     )
@@ -43,7 +51,7 @@ def launch_links(checkpoint: CheckpointOut) -> None:
     for one in next_from(checkpoint):
         st.page_link(
             "app_pages/launch.py",
-            label=one.label,
+            label=t(one.label),
             icon=f":material/{one.icon}:",
             query_params={"what": one.form, "checkpoint": str(checkpoint.id)},
         )
@@ -55,36 +63,36 @@ def checkpoint_facts(checkpoint: CheckpointOut) -> None:
         st.warning(sentence(checkpoint.reason), icon=":material/warning:")
     facts(facts_of(checkpoint))
     if checkpoint.latents:
-        st.caption("Latents")
-        facts({title_of(name): words_of(name, value) for name, value in checkpoint.latents.items()})
+        st.caption(t("Latents"))
+        facts({t(title_of(name)): t(words_of(name, value)) for name, value in checkpoint.latents.items()})
     if checkpoint.folder:
-        st.caption("Folder, relative to the home folder")
+        st.caption(t("Folder, relative to the home folder"))
         st.code(visible(checkpoint.folder), language=None, wrap_lines=True)
-    st.caption("Files with their sha256, checked just now")
+    st.caption(t("Files with their sha256, checked just now"))
     st.dataframe(
         files_frame(checkpoint), hide_index=True, key="checkpoint_files", placeholder="", height="content",
-        alt="Files of the checkpoint with their hashes",
+        alt=t("Files of the checkpoint with their hashes"),
     )  # fmt: skip
 
 
 def facts_of(checkpoint: CheckpointOut) -> dict[str, str]:
     """Names and values of what a checkpoint is, plain text."""
     return {
-        "Hash": checkpoint.content_hash or MISSING,
-        "Base": checkpoint.preset,
+        t("Hash"): checkpoint.content_hash or MISSING,
+        t("Base"): checkpoint.preset,
         **(
-            {"Weights": weights_words(weights)}
+            {t("Weights"): weights_words(weights)}
             if (weights := checkpoint.base_model or "") not in {"", checkpoint.preset}
             else {}
         ),
-        "Trained": ", ".join(checkpoint.trained) or "nothing",
-        **({"Ablation": checkpoint.ablation} if checkpoint.ablation else {}),
-        "Step": count(checkpoint.step),
-        "Size": size(checkpoint.size_bytes),
+        t("Trained"): ", ".join(map(t, checkpoint.trained)) or t("nothing"),
+        **({t("Ablation"): checkpoint.ablation} if checkpoint.ablation else {}),
+        t("Step"): count(checkpoint.step),
+        t("Size"): size(checkpoint.size_bytes),
     }
 
 
 def files_frame(checkpoint: CheckpointOut) -> pd.DataFrame:
     """One row per file."""
-    rows = [{"File": name, "sha256": digest} for name, digest in sorted(checkpoint.files.items())]
-    return plain_frame(rows, ["File", "sha256"])
+    rows = [{t("File"): name, "sha256": digest} for name, digest in sorted(checkpoint.files.items())]
+    return plain_frame(rows, [t("File"), "sha256"])

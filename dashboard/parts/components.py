@@ -7,6 +7,7 @@ import streamlit as st
 
 from backend.api.schemas import ProgressOut, RunOut
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import mark, t
 from dashboard.parts.text import ago, as_utc, count, duration, full_time, size
 
 Colour: TypeAlias = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray", "grey", "primary"]
@@ -26,19 +27,19 @@ STATUS_LOOK: dict[str, tuple[Colour, str]] = {
     "incomplete": ("gray", "help"),
 }
 
-ARCHIVED = "archived"
+ARCHIVED = mark("archived")
 """Stands beside the status of what is in the archive."""
 
 
 def status_badge(status: str) -> None:
     """A coloured word with an icon, so that colour is not the only sign."""
     colour, icon = STATUS_LOOK.get(status, ("gray", "help"))
-    st.badge(status, color=colour, icon=f":material/{icon}:")
+    st.badge(t(status), color=colour, icon=f":material/{icon}:")
 
 
 def archived_badge() -> None:
     """Says that lists leave something out."""
-    st.badge(ARCHIVED, color="gray", icon=":material/archive:")
+    st.badge(t(ARCHIVED), color="gray", icon=":material/archive:")
 
 
 def time_caption(label: str, time: datetime | None) -> None:
@@ -65,14 +66,17 @@ def progress_share(progress: ProgressOut | None) -> float | None:
 def progress_words(progress: ProgressOut) -> str:
     """`generate: 40 of 200 questions, 2 min 10 s left`, plain text."""
     amount = size if progress.unit == "bytes" else count
-    unit = "" if progress.unit in {"", "bytes"} else f" {progress.unit}"
+    unit = "" if progress.unit in {"", "bytes"} else t(progress.unit)
     parts = []
     if progress.done is not None:
-        total = f" of {amount(progress.total)}" if progress.total else ""
-        parts.append(f"{amount(progress.done)}{total}{unit}")
+        done = amount(progress.done)
+        if progress.total:
+            parts.append(t("{done} of {total} {unit}", done=done, total=amount(progress.total), unit=unit).strip())
+        else:
+            parts.append(f"{done} {unit}".strip())
     if progress.seconds_left is not None:
-        parts.append(f"{duration(progress.seconds_left)} left")
-    return f"{progress.phase}: {', '.join(parts)}" if parts else progress.phase
+        parts.append(t("{time} left", time=duration(progress.seconds_left)))
+    return f"{t(progress.phase)}: {', '.join(parts)}" if parts else t(progress.phase)
 
 
 def progress_bar(progress: ProgressOut) -> None:

@@ -6,6 +6,7 @@ from backend.api.schemas import CurvesOut
 from dashboard.parts import api
 from dashboard.parts.charts import EPOCHS, Look, ordered_names
 from dashboard.parts.foreign_text import escape_markdown, one_line
+from dashboard.parts.language import mark, plural, t
 from dashboard.parts.look_choice import choose, choose_look
 from dashboard.parts.run_curves import CONFIG, EACH, band_frame, groupings, runs_chart, runs_frame
 from dashboard.parts.url_state import keep_in_url, start_from_url
@@ -17,7 +18,7 @@ MOST_POINTS, POINTS_OF_ALL = 1000, 8000
 REFRESH_SECONDS = 4.0
 _SHARED_SECONDS = 3.5  # how long a reply serves all who look at the same runs
 METRIC, GROUP, BAND = "metric", "group", "band"
-BANDS = {"range": "lowest to highest", "deviation": "one standard deviation"}
+BANDS = {"range": mark("lowest to highest"), "deviation": mark("one standard deviation")}
 _LIVE = "curves_live"
 Runs = tuple[int, ...]
 
@@ -84,19 +85,21 @@ def _choose_metric(reply: CurvesOut, place: str) -> None:
         st.session_state[key] = reply.name
     if names:
         st.selectbox(
-            "Metric", names, key=key, width=300, format_func=one_line, on_change=keep_in_url(key, parameter=METRIC)
+            t("Metric"), names, key=key, width=300, format_func=one_line, on_change=keep_in_url(key, parameter=METRIC)
         )
 
 
 def _chart(reply: CurvesOut, look: Look, place: str) -> None:
     for number in reply.missing:
-        st.warning(f"There is no run {number}; it may have been deleted.", icon=":material/search_off:")
+        st.warning(
+            t("There is no run {number}; it may have been deleted.", number=number), icon=":material/search_off:"
+        )
     if reply.name is None:
-        st.info("None of these runs has reported a metric yet.", icon=":material/show_chart:")
+        st.info(t("None of these runs has reported a metric yet."), icon=":material/show_chart:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         by = _choose_group(reply, place)
-        band = "range" if by == EACH else choose("Band", BAND, BANDS, place)
+        band = "range" if by == EACH else choose(t("Band"), BAND, BANDS, place)
     frame = runs_frame(reply, look, by)
     if by != EACH:
         frame = band_frame(frame, "deviation" if band == "deviation" else "range")
@@ -106,7 +109,10 @@ def _chart(reply: CurvesOut, look: Look, place: str) -> None:
     numbers = ", ".join(str(run.id) for run in reply.runs)
     st.altair_chart(
         runs_chart(frame, reply.name, look), width="stretch", key="runs_chart",
-        alt=f"Curves of {one_line(reply.name)} of runs {numbers}, over {look.over}",
+        alt=t(
+            "Curves of {metric} of runs {runs}, over {axis}", metric=one_line(reply.name), runs=numbers,
+            axis=t(look.over),
+        ),
     )  # fmt: skip
     _notes(reply, look, by)
 
@@ -118,21 +124,21 @@ def _choose_group(reply: CurvesOut, place: str) -> str:
         st.session_state[key] = EACH
     st.session_state.setdefault(key, EACH)
     chosen = st.selectbox(
-        "Group by", list(options), key=key, width=260, format_func=lambda name: one_line(options[name]),
+        t("Group by"), list(options), key=key, width=260, format_func=lambda name: one_line(t(options[name])),
         on_change=keep_in_url(key, default=EACH, parameter=GROUP),
-        help="Runs of a group become one line, their mean, with a band. Runs that differ in the seed alone are a group "
-        "of their settings.",
+        help=t("Runs of a group become one line, their mean, with a band. Runs that differ in the seed alone are a "
+        "group of their settings."),
     )  # fmt: skip
     return chosen or EACH
 
 
 def _nothing(by: str, look: Look) -> None:
     if look.over == "epoch":
-        st.info("None of these runs tells epochs. Draw them over steps.", icon=":material/width:")
+        st.info(t("None of these runs tells epochs. Draw them over steps."), icon=":material/width:")
     elif by != EACH:
-        st.info("No two runs of a group reported at the same step here.", icon=":material/width:")
+        st.info(t("No two runs of a group reported at the same step here."), icon=":material/width:")
     else:
-        st.info("There is no value between these steps.", icon=":material/width:")
+        st.info(t("There is no value between these steps."), icon=":material/width:")
 
 
 def _notes(reply: CurvesOut, look: Look, by: str) -> None:
@@ -140,17 +146,33 @@ def _notes(reply: CurvesOut, look: Look, by: str) -> None:
     notes = []
     without = [run.id for run in reply.runs if run.series is None]
     if without:
-        notes.append(f"{_runs(without)} reported no {escape_markdown(reply.name or '')} between these steps.")
+        notes.append(
+            plural(
+                "Run {runs} reported no {metric} between these steps.",
+                "Runs {runs} reported no {metric} between these steps.",
+                len(without),
+                runs=_numbers(without),
+                metric=escape_markdown(reply.name or ""),
+            )
+        )
     silent = [run.id for run in reply.runs if run.series is not None and run.epochs is None]
     if look.over == "epoch" and silent:
-        notes.append(f"{_runs(silent)} told no {escape_markdown(EPOCHS)}.")
+        notes.append(
+            plural(
+                "Run {runs} told no {metric}.",
+                "Runs {runs} told no {metric}.",
+                len(silent),
+                runs=_numbers(silent),
+                metric=escape_markdown(EPOCHS),
+            )
+        )
     if by != EACH:
-        notes.append("A group is drawn at the steps that at least two of its runs reported.")
+        notes.append(t("A group is drawn at the steps that at least two of its runs reported."))
     if by == CONFIG and not any(run.settings for run in reply.runs):
-        notes.append("These runs have the same settings.")
+        notes.append(t("These runs have the same settings."))
     if notes:
         st.caption(" ".join(notes))
 
 
-def _runs(numbers: list[int]) -> str:
-    return f"Run{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+def _numbers(runs: list[int]) -> str:
+    return ", ".join(map(str, runs))

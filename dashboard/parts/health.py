@@ -1,5 +1,6 @@
 """The sidebar: is the service well, and the way out."""
 
+from html import escape
 from typing import TypeAlias
 
 import streamlit as st
@@ -8,6 +9,7 @@ from backend.api.client import ApiError, Unreachable
 from backend.api.schemas import HealthOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.language import choose_language, plural, t
 from dashboard.parts.text import size
 
 Answer: TypeAlias = HealthOut | Unreachable | ApiError
@@ -18,7 +20,7 @@ _LITTLE_DISK_BYTES = 5 * 2**30
 # a form of this page's own: a link could be put on any other site, and Streamlit's buttons can't send one
 _LOG_OUT = (
     '<form method="post" action="/logout"><button type="submit" id="log-out" style="background: none; border: 0; '
-    'padding: 0; font: inherit; color: inherit; cursor: pointer; text-decoration: underline">Log out</button></form>'
+    'padding: 0; font: inherit; color: inherit; cursor: pointer; text-decoration: underline">LABEL</button></form>'
 )
 
 
@@ -32,7 +34,8 @@ def sidebar() -> None:
         _draw(answer)
     else:
         st.fragment(_watch, run_every=RETRY_SECONDS)([answer])
-    st.html(_LOG_OUT)
+    choose_language()
+    st.html(_LOG_OUT.replace("LABEL", escape(t("Log out"))))
 
 
 def _ask() -> Answer:
@@ -54,9 +57,9 @@ def _watch(asked: list[Answer]) -> None:
 def _draw(answer: Answer) -> None:
     with st.container(key="health", gap="xsmall"):
         if isinstance(answer, Unreachable):
-            st.badge("backend not reachable", color="red", icon=":material/cloud_off:")
+            st.badge(t("backend not reachable"), color="red", icon=":material/cloud_off:")
         elif isinstance(answer, ApiError):
-            st.badge("backend refuses", color="red", icon=":material/error:")
+            st.badge(t("backend refuses"), color="red", icon=":material/error:")
             st.caption(api.problem_text(answer.problem))
         else:
             _draw_health(answer)
@@ -64,29 +67,36 @@ def _draw(answer: Answer) -> None:
 
 def _draw_health(health: HealthOut) -> None:
     if health.status == WELL:
-        st.badge("backend ok", color="green", icon=":material/check_circle:")
+        st.badge(t("backend ok"), color="green", icon=":material/check_circle:")
     else:
-        st.badge("backend degraded", color="orange", icon=":material/warning:")
+        st.badge(t("backend degraded"), color="orange", icon=":material/warning:")
     for trouble in health_troubles(health):
         st.caption(sentence(trouble))
-    workers = f"{health.workers_alive} worker{'' if health.workers_alive == 1 else 's'} alive"
-    st.caption(f"{workers} · {size(health.home_free_bytes)} free · version {escape_markdown(health.version)}")
+    workers = plural("{n} worker alive", "{n} workers alive", health.workers_alive)
+    free = t("{size} free", size=size(health.home_free_bytes))
+    st.caption(f"{workers} · {free} · {t('version {number}', number=escape_markdown(health.version))}")
 
 
 def health_troubles(health: HealthOut) -> list[str]:
     """What is wrong and what it means, one sentence each, plain text."""
     troubles = []
     if health.database != "ok":
-        troubles.append(f"The database has a problem: {health.database}.")
+        troubles.append(t("The database has a problem: {problem}.", problem=health.database))
     if health.broker != "ok":
-        troubles.append(f"Redis can't be reached ({health.broker}): queued runs start late.")
+        troubles.append(t("Redis can't be reached ({problem}): queued runs start late.", problem=health.broker))
     age = health.reconciler_age_seconds
     if age is None or age > _LATE_RECONCILER_SECONDS:
-        since = "has not run yet" if age is None else f"was last here {age:.0f} s ago"
-        troubles.append(f"The reconciler {since}: lost runs are not noticed.")
+        troubles.append(
+            t("The reconciler has not run yet: lost runs are not noticed.")
+            if age is None
+            else t("The reconciler last ran {seconds} s ago: lost runs are not noticed.", seconds=f"{age:.0f}")
+        )
     if not health.workers_alive:
-        troubles.append("No worker is alive: runs wait until one is. `make up` starts one.")
-    troubles += [f"Slot {one.slot} of {one.host} takes no work: {one.reason}" for one in health.sick_slots]
+        troubles.append(t("No worker is alive: runs wait until one is. `make up` starts one."))
+    troubles += [
+        t("Slot {slot} of {host} takes no work: {reason}", slot=one.slot, host=one.host, reason=one.reason)
+        for one in health.sick_slots
+    ]
     if health.home_free_bytes < _LITTLE_DISK_BYTES:
-        troubles.append(f"Only {size(health.home_free_bytes)} are free on the disk.")
+        troubles.append(t("Only {size} are free on the disk.", size=size(health.home_free_bytes)))
     return troubles

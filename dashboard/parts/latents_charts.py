@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from dashboard.parts.language import t
 from memgen.contract.answers import Augmentation, LtpoTrace
 
 _INSERTED, _SKIPPED, _BEST = "#0f9d8f", "#9aa8a5", "#e07a3f"
@@ -15,9 +16,9 @@ def decision_frame(points: Sequence[Augmentation]) -> pd.DataFrame:
     rows = [
         {
             "token": point.token,
-            "where": "end of the prompt" if point.token == 0 else "completion",
+            "where": t("end of the prompt") if point.token == 0 else t("completion"),
             "asked": point.asked,
-            "decision": "inserted" if point.inserted else "skipped",
+            "decision": t("inserted") if point.inserted else t("skipped"),
         }
         for point in points
     ]
@@ -32,21 +33,21 @@ def decision_chart(frame: pd.DataFrame, tokens: int) -> alt.Chart:
         tokens: length of the completion.
     """
     last = max([tokens, *frame["token"].tolist()])
-    colours = alt.Scale(domain=["inserted", "skipped"], range=[_INSERTED, _SKIPPED])
+    colours = alt.Scale(domain=[t("inserted"), t("skipped")], range=[_INSERTED, _SKIPPED])
     chart: alt.Chart = (
         alt.Chart(frame)
         .mark_tick(thickness=4, size=22)
         .encode(
             x=alt.X(
-                "token:Q", title="completion token", scale=alt.Scale(domain=[0, max(1, last)]),
+                "token:Q", title=t("completion token"), scale=alt.Scale(domain=[0, max(1, last)]),
                 axis=alt.Axis(format=",d", tickMinStep=1, grid=False),
             ),
             color=alt.Color("decision:N", scale=colours, legend=alt.Legend(orient="top", title=None)),
             tooltip=[
-                alt.Tooltip("token:Q", format=",d"),
-                alt.Tooltip("where:N"),
-                alt.Tooltip("decision:N"),
-                alt.Tooltip("asked:N", title="trigger asked"),
+                alt.Tooltip("token:Q", title=t("token"), format=",d"),
+                alt.Tooltip("where:N", title=t("where")),
+                alt.Tooltip("decision:N", title=t("decision")),
+                alt.Tooltip("asked:N", title=t("trigger asked")),
             ],
         )
         .properties(height=140)
@@ -68,9 +69,12 @@ def reward_chart(frame: pd.DataFrame) -> alt.LayerChart:
     Args:
         frame: as `reward_frame` makes it.
     """
-    x = alt.X("step:Q", title="step", axis=alt.Axis(format=",d", tickMinStep=1, tickCount=6, grid=False))
-    y = alt.Y("reward:Q", title="reward", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=4))
-    tooltip = [alt.Tooltip("step:Q", format=",d"), alt.Tooltip("reward:Q", format=".5~g")]
+    x = alt.X("step:Q", title=t("step"), axis=alt.Axis(format=",d", tickMinStep=1, tickCount=6, grid=False))
+    y = alt.Y("reward:Q", title=t("reward"), scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=4))
+    tooltip = [
+        alt.Tooltip("step:Q", title=t("step"), format=",d"),
+        alt.Tooltip("reward:Q", title=t("reward"), format=".5~g"),
+    ]
     base = alt.Chart(frame).encode(x=x, y=y, tooltip=tooltip)
     best = base.transform_filter(alt.datum.best)
     chart: alt.LayerChart = (

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import plural, t
 from dashboard.parts.latents_charts import decision_chart, decision_frame, reward_chart, reward_frame
 from dashboard.parts.text import count
 from memgen.contract.answers import AnswerRecord, CheckedLatents, LtpoTrace
@@ -39,28 +40,41 @@ def insertion_words(answer: AnswerRecord) -> str:
     """`Latents inserted 3 times at 5 decision points`."""
     points = answer.augmentations
     inserted = sum(point.inserted for point in points)
-    times = "once" if inserted == 1 else f"{inserted} times"
-    return f"Latents inserted {times} at {len(points)} decision point{'' if len(points) == 1 else 's'}"
+    times = t("once") if inserted == 1 else t("{n} times", n=inserted)
+    return plural(
+        "Latents inserted {times} at {n} decision point",
+        "Latents inserted {times} at {n} decision points",
+        len(points),
+        times=times,
+    )
 
 
 def check_line(checked: CheckedLatents) -> str:
     """`In place of the weaver's latents: mean latents · norm 150 → 148 · cosine +0.920`, plain text."""
-    parts = [f"In place of the weaver's latents: {checked.check}"]
+    parts = [t("In place of the weaver's latents: {check}", check=t(checked.check))]
     if checked.taken_from:
-        parts.append(f"question {checked.taken_from}")
+        parts.append(t("question {number}", number=checked.taken_from))
     if checked.insertions:
         norm, used, cosine = (
             sum(getattr(one, name) for one in checked.insertions) / len(checked.insertions)
             for name in ("norm", "used_norm", "cosine")
         )
-        parts += [f"norm {norm:.4g} → {used:.4g}", f"cosine {cosine:+.3f}"]
+        parts += [
+            t("norm {before} → {after}", before=f"{norm:.4g}", after=f"{used:.4g}"),
+            t("cosine {number}", number=f"{cosine:+.3f}"),
+        ]
     return " · ".join(parts)
 
 
 def ltpo_words(traces: list[LtpoTrace]) -> str:
     """`LTPO: reward gain +0.031 over 3 insertions`: the mean gain of the insertions."""
     gain = sum(reward_gain(trace) for trace in traces) / len(traces)
-    return f"LTPO: reward gain {gain:+.3f} over {len(traces)} insertion{'' if len(traces) == 1 else 's'}"
+    return plural(
+        "LTPO: reward gain {gain} over {n} insertion",
+        "LTPO: reward gain {gain} over {n} insertions",
+        len(traces),
+        gain=f"{gain:+.3f}",
+    )
 
 
 def reward_gain(trace: LtpoTrace) -> float:
@@ -70,39 +84,49 @@ def reward_gain(trace: LtpoTrace) -> float:
 
 def trace_words(trace: LtpoTrace) -> str:
     """Entropy, likeliest token and distance of one insertion, plain text."""
-    parts = [f"distance {trace.distance:.3g}"]
+    parts = [t("distance {number}", number=f"{trace.distance:.3g}")]
     if len(trace.entropy) == 2:
-        parts.append(f"entropy {trace.entropy[0]:.3f} → {trace.entropy[1]:.3f} nat")
+        parts.append(
+            t("entropy {before} → {after} nat", before=f"{trace.entropy[0]:.3f}", after=f"{trace.entropy[1]:.3f}")
+        )
     if len(trace.top1) == 2:
-        parts.append(f"likeliest token {trace.top1[0] * 100:.1f} → {trace.top1[1] * 100:.1f} %")
+        parts.append(
+            t(
+                "likeliest token {before} → {after} %",
+                before=f"{trace.top1[0] * 100:.1f}",
+                after=f"{trace.top1[1] * 100:.1f}",
+            )
+        )
     if trace.step_ulps is not None:
-        parts.append(f"step {trace.step_ulps:.3g} units in the last place")
+        parts.append(t("step {number} units in the last place", number=f"{trace.step_ulps:.3g}"))
     return " · ".join(parts)
 
 
 def token_words(token: int) -> str:
-    """Where latents stand."""
-    return "at the end of the prompt" if token == 0 else f"in front of token {token:,}"
+    """Which latents, by where they stand."""
+    if token == 0:
+        return t("Latents at the end of the prompt")
+    return t("Latents in front of token {number}", number=f"{token:,}")
 
 
 def _decisions(answer: AnswerRecord, place: str) -> None:
     frame = decision_frame(answer.augmentations)
     st.altair_chart(
         decision_chart(frame, answer.completion_tokens), width="stretch", key=f"{place}_chart",
-        alt=f"{insertion_words(answer)}, along the completion's tokens",
+        alt=t("{what}, along the completion's tokens", what=insertion_words(answer)),
     )  # fmt: skip
     st.dataframe(
         frame[["token", "where", "asked", "decision"]],
         column_config={
-            "token": st.column_config.NumberColumn("Token", help="Index of the token after the latents"),
-            "where": "Where",
-            "asked": st.column_config.CheckboxColumn("Trigger asked"),
-            "decision": "Decision",
+            "token": st.column_config.NumberColumn(t("Token"), help=t("Index of the token after the latents")),
+            "where": t("Where"),
+            "asked": st.column_config.CheckboxColumn(t("Trigger asked")),
+            "decision": t("Decision"),
         },
         hide_index=True,
         placeholder="",
         key=f"{place}_points",
-        alt="Decision points of the answer",
+        alt=t("Decision points of the answer"),
     )
 
 
@@ -112,11 +136,12 @@ def _traces(traces: list[LtpoTrace], place: str) -> None:
         row = shown[start : start + TRACES_IN_A_ROW]
         for number, (column, trace) in enumerate(zip(st.columns(TRACES_IN_A_ROW), row, strict=False), start=start):
             with column:
-                st.markdown(f"**Latents {token_words(trace.token)}**")
+                st.markdown(f"**{token_words(trace.token)}**")
                 st.altair_chart(
                     reward_chart(reward_frame(trace)), width="stretch", key=f"{place}_chart_{number}",
-                    alt=f"Reward over the LTPO steps, best at step {trace.best_step}",
+                    alt=t("Reward over the LTPO steps, best at step {step}", step=trace.best_step),
                 )  # fmt: skip
-                st.caption(escape_markdown(f"best at step {trace.best_step} · {trace_words(trace)}"))
+                best = t("best at step {step}", step=trace.best_step)
+                st.caption(escape_markdown(f"{best} · {trace_words(trace)}"))
     if len(traces) > len(shown):
-        st.caption(f"Shows the first {len(shown)} of {count(len(traces))} insertions.")
+        st.caption(t("Shows the first {shown} of {total} insertions.", shown=len(shown), total=count(len(traces))))

@@ -5,12 +5,13 @@ from streamlit.delta_generator import DeltaGenerator
 
 from backend.api.schemas import Shown
 from dashboard.parts.foreign_text import one_line
+from dashboard.parts.language import mark, t
 from dashboard.parts.tag_choice import tag_names
 from dashboard.parts.url_state import keep_in_url, start_from_url
 
 RUN_FILTERS = {name: name for name in ("status", "model", "text", "tag", "archived")}
 """Keys of the widgets of the list of runs by their parameters in the address."""
-ARCHIVE_WORDS: dict[Shown, str] = {"also": "shown, too", "only": "alone"}
+ARCHIVE_WORDS: dict[Shown, str] = {"also": mark("shown, too"), "only": mark("alone")}
 
 
 def choose_tag(place: DeltaGenerator, key: str) -> str | None:
@@ -24,11 +25,11 @@ def choose_tag(place: DeltaGenerator, key: str) -> str | None:
     chosen = st.session_state.get(key)
     names = tag_names()
     return place.selectbox(
-        "Tag",
+        t("Tag"),
         names if chosen is None or chosen in names else [*names, chosen],
         index=None,
         key=key,
-        placeholder="any",
+        placeholder=t("any"),
         format_func=one_line,
         on_change=keep_in_url(key, parameter="tag"),
     )
@@ -38,11 +39,11 @@ def choose_archive(place: DeltaGenerator, key: str) -> Shown | None:
     """A box that says what becomes of the archive; `?archived=` is its value, None leaves it out."""
     start_from_url(key, list(ARCHIVE_WORDS), remember=True, parameter="archived")
     return place.selectbox(
-        "Archive",
+        t("Archive"),
         list(ARCHIVE_WORDS),
         index=None,
         key=key,
-        placeholder="left out",
-        format_func=ARCHIVE_WORDS.__getitem__,
+        placeholder=t("left out"),
+        format_func=lambda one: t(ARCHIVE_WORDS[one]),
         on_change=keep_in_url(key, parameter="archived"),
     )

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from dashboard.parts.charts import Look, Over
+from dashboard.parts.language import mark, t
 from dashboard.parts.url_state import keep_in_url, run_numbers, start_from_url
 
-SMOOTHING = {"none": 0.0, "a little": 0.6, "much": 0.9, "very much": 0.97}
+SMOOTHING = {mark("none"): 0.0, mark("a little"): 0.6, mark("much"): 0.9, mark("very much"): 0.97}
 AXIS = {"linear": False, "log": True}
 FIRST, LAST = "first_step", "last_step"
 PARAMETERS = ("smoothing", "over", "axis", FIRST, LAST)
@@ -21,10 +22,13 @@ def choose_look(over: Sequence[Over], place: str = "") -> Look:
         over: what the curves can stand over.
         place: begins the keys of the widgets; each page has its own.
     """
-    smoothing = choose("Smoothing", "smoothing", {name: name for name in SMOOTHING}, place)
-    stands_over = choose("Over", "over", {name: name for name in over}, place)
-    axis = choose("Axis", "axis", {"linear": "linear", "log": "logarithmic"}, place)
-    first, last = _step("From step", FIRST, "the first", place), _step("To step", LAST, "the last", place)
+    smoothing = choose(t("Smoothing"), "smoothing", {name: t(name) for name in SMOOTHING}, place)
+    stands_over = choose(t("Over"), "over", {name: t(name) for name in over}, place)
+    axis = choose(t("Axis"), "axis", {"linear": t("linear"), "log": t("logarithmic")}, place)
+    first, last = (
+        _step(t("From step"), FIRST, t("the first"), place),
+        _step(t("To step"), LAST, t("the last"), place),
+    )
     return Look(
         smoothing=SMOOTHING[smoothing], over=next(one for one in over if one == stands_over), log=AXIS[axis],
         first=first, last=last,

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.parts.foreign_text import one_line
+from dashboard.parts.language import t
 
 PARAMETER = "sort"
 FALLS = "-"  # in front of a column's name, as the API takes it: the highest first
@@ -70,21 +71,21 @@ class Order:
         box, turn = f"{self._key}_column", f"{self._key}_turn"
         st.session_state[box] = self.column
         st.selectbox(
-            "Sort by",
+            t("Sort by"),
             list(self.columns),
             index=None,
             key=box,
-            placeholder="newest first",
-            format_func=lambda name: one_line(self.columns[name]),
+            placeholder=t("newest first"),
+            format_func=lambda name: one_line(t(self.columns[name])),
             on_change=lambda: self._chosen(st.session_state[box]),
             width=180,
         )
         st.button(
-            "Highest first" if self.falls else "Lowest first",
+            t("Highest first") if self.falls else t("Lowest first"),
             key=turn,
             icon=f":material/{'arrow_downward' if self.falls else 'arrow_upward'}:",
             disabled=self.column is None,
-            help="Turn the order round",
+            help=t("Turn the order round"),
             on_click=lambda: self.by(self.column),
         )
 

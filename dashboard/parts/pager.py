@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard.parts.language import t
 from dashboard.parts.shortcuts import NEXT, PREVIOUS
 
 
@@ -31,11 +32,14 @@ def pager(
     first = (len(cursors) - 1) * page_size + 1
     with st.container(horizontal=True, vertical_alignment="center", key=f"{name}_pager"):
         st.button(
-            "Previous", key=f"{name}_previous", icon=":material/chevron_left:", disabled=len(cursors) < 2,
+            t("Previous"), key=f"{name}_previous", icon=":material/chevron_left:", disabled=len(cursors) < 2,
             shortcut=PREVIOUS.key, on_click=step_back, args=(cursors,),
         )  # fmt: skip
         st.button(
-            "Next", key=f"{name}_next", icon=":material/chevron_right:", disabled=not next_cursor,
+            t("Next"), key=f"{name}_next", icon=":material/chevron_right:", disabled=not next_cursor,
             shortcut=NEXT.key, on_click=cursors.append, args=(next_cursor,),
         )  # fmt: skip
-        st.caption(f"{first:,} to {first + shown - 1:,} of {total:,}", width="content")
+        st.caption(
+            t("{first} to {last} of {total}", first=f"{first:,}", last=f"{first + shown - 1:,}", total=f"{total:,}"),
+            width="content",
+        )

@@ -5,6 +5,8 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.parts.language import t
+
 
 def open_column(key: str, label: str, *, width: int) -> Any:
     """The column whose cells are buttons with the rows' numbers on them.
@@ -15,7 +17,7 @@ def open_column(key: str, label: str, *, width: int) -> Any:
         width: in pixels.
     """
     return st.column_config.ButtonColumn(
-        label, key=f"{key}_open", type="tertiary", width=width, help="Press a number to open it."
+        label, key=f"{key}_open", type="tertiary", width=width, help=t("Press a number to open it.")
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.parts.language import columns_in_language, t
 from dashboard.parts.order import Order
 from dashboard.parts.row_clicks import drawn_before, open_column, opened
 
@@ -43,12 +44,12 @@ def rows_table(
     """
     _follow_selection(key, ids)
     first = str(frame.columns[0])
-    label = order.columns.get(first, first)
+    label = t(order.columns.get(first, first))
     arrow = "" if order.column != first else " ↓" if order.falls else " ↑"
     buttons = open_column(key, label + arrow, width=32 + 8 * len(label + arrow))
     event: Any = st.dataframe(
         frame,
-        column_config={first: buttons, **order.marked(columns)},
+        column_config={first: buttons, **order.marked(columns_in_language(columns))},
         hide_index=True,
         height=min(len(frame) + 1, ROWS_IN_SIGHT) * ROW_PIXELS + 3,
         row_height=ROW_PIXELS,

@@ -5,6 +5,7 @@ import streamlit as st
 from backend.api.schemas import RunDetail
 from dashboard.parts import api
 from dashboard.parts.foreign_text import sentence, visible
+from dashboard.parts.language import mark, t
 from dashboard.parts.rescoring import rescore_button
 from dashboard.parts.shortcuts import STOP
 from dashboard.parts.text import size
@@ -13,9 +14,12 @@ from memgen.contract.stages import trains
 from memgen.contract.status import RUN_ENDED, RUN_LIVE, RUN_RESTARTABLE, RunStatus, StopMode
 
 STOP_WORDS: dict[StopMode, tuple[str, str]] = {
-    StopMode.SAVE: ("Save and stop", "Ends at the next step and keeps what is done; the run can be resumed."),
-    StopMode.DISCARD: ("Discard", "Ends at the next step without saving; a resume may have to start over."),
-    StopMode.FORCE: ("Force", "Kills the trainer and its children at once; for a run that does not react."),
+    StopMode.SAVE: (
+        mark("Save and stop"),
+        mark("Ends at the next step and keeps what is done; the run can be resumed."),
+    ),
+    StopMode.DISCARD: (mark("Discard"), mark("Ends at the next step without saving; a resume may have to start over.")),
+    StopMode.FORCE: (mark("Force"), mark("Kills the trainer and its children at once; for a run that does not react.")),
 }
 LEFT_BEHIND = "left_behind"
 """In the session: files of a run just deleted that could not be removed."""
@@ -24,33 +28,35 @@ LEFT_BEHIND = "left_behind"
 def actions(run: RunDetail) -> None:
     """The buttons that fit the run's status."""
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", key="actions"):
-        if run.status in RUN_LIVE and st.button("Stop", key="stop", icon=":material/stop:", shortcut=STOP.key):
+        if run.status in RUN_LIVE and st.button(t("Stop"), key="stop", icon=":material/stop:", shortcut=STOP.key):
             _stop_dialog(run)
         if run.status in RUN_RESTARTABLE:
             _start_again(run)
-        with st.popover("More", icon=":material/more_horiz:", key="more"):
+        with st.popover(t("More"), icon=":material/more_horiz:", key="more"):
             _rarer(run)
 
 
 def _rarer(run: RunDetail) -> None:
     """What is done now and then."""
-    if st.button("Launch again with these settings", key="launch_again", icon=":material/replay:", width="stretch"):
+    if st.button(t("Launch again with these settings"), key="launch_again", icon=":material/replay:", width="stretch"):
         st.switch_page("app_pages/launch.py", query_params={"from": str(run.id)})
     rescore_button(run)
     if run.status in RUN_ENDED:
         _archive_button(run)
-    if run.status in RUN_ENDED and st.button("Delete", key="delete", icon=":material/delete:", width="stretch"):
+    if run.status in RUN_ENDED and st.button(t("Delete"), key="delete", icon=":material/delete:", width="stretch"):
         _delete_dialog(run)
 
 
 def _archive_button(run: RunDetail) -> None:
-    label, icon = ("Take out of the archive", "unarchive") if run.archived else ("Put into the archive", "archive")
+    label, icon = (
+        (t("Take out of the archive"), "unarchive") if run.archived else (t("Put into the archive"), "archive")
+    )
     if st.button(
         label,
         key="archive",
         icon=f":material/{icon}:",
         width="stretch",
-        help="Lists, totals and offers leave out what is in the archive; nothing else changes.",
+        help=t("Lists, totals and offers leave out what is in the archive; nothing else changes."),
     ) and api.attempt(lambda: api.client().archive_runs([run.id], archived=not run.archived, confirm=True)):
         st.rerun()  # fmt: skip
 
@@ -58,9 +64,9 @@ def _archive_button(run: RunDetail) -> None:
 def fix_button(run_id: int) -> None:
     """The way to a form that mends a run which running it once more would not."""
     if st.button(
-        "Fix and continue", key="fix", icon=":material/build:", type="primary",
-        help="Opens its settings with those marked that the failure names. What mends it is a new run: one goes on "
-        "exactly only with the settings that it began with.",
+        t("Fix and continue"), key="fix", icon=":material/build:", type="primary",
+        help=t("Opens its settings with those marked that the failure names. What mends it is a new run: one goes on "
+        "exactly only with the settings that it began with."),
     ):  # fmt: skip
         st.switch_page("app_pages/launch.py", query_params={"fix": str(run_id)})
 
@@ -70,7 +76,7 @@ def _start_again(run: RunDetail) -> None:
     if is_to_be_fixed:
         fix_button(run.id)
     resumed = st.button(
-        "Resume",
+        t("Resume"),
         key="resume",
         icon=":material/play_arrow:",
         type="primary" if run.can_resume and not is_to_be_fixed else "secondary",
@@ -79,7 +85,7 @@ def _start_again(run: RunDetail) -> None:
     )
     if resumed and api.attempt(lambda: api.client().resume(run.id)):
         st.rerun()
-    retried = st.button("Retry", key="retry", icon=":material/restart_alt:", help="A new attempt from the start.")
+    retried = st.button(t("Retry"), key="retry", icon=":material/restart_alt:", help=t("A new attempt from the start."))
     if retried and api.attempt(lambda: api.client().retry(run.id)):
         st.rerun()
 
@@ -87,44 +93,51 @@ def _start_again(run: RunDetail) -> None:
 def choose_stop_mode() -> StopMode:
     """How a stop treats what was computed, each way with what it means."""
     chosen = st.radio(
-        "How to stop",
+        t("How to stop"),
         [choice.value for choice in StopMode],
-        format_func=lambda choice: STOP_WORDS[StopMode(choice)][0],
-        captions=[STOP_WORDS[choice][1] for choice in StopMode],
+        format_func=lambda choice: t(STOP_WORDS[StopMode(choice)][0]),
+        captions=[t(STOP_WORDS[choice][1]) for choice in StopMode],
         key="stop_mode",
     )
     return StopMode(chosen)
 
 
-@st.dialog("Stop this run?")
 def _stop_dialog(run: RunDetail) -> None:
     mode: StopMode = StopMode.SAVE
     if run.status is RunStatus.WAITING:
-        st.write(f"Run {run.id} waits for another run. It will not start, and what needs its checkpoint is skipped.")
+        st.write(
+            t(
+                "Run {number} waits for another run. It will not start, and what needs its checkpoint is skipped.",
+                number=run.id,
+            )
+        )
     elif run.status is RunStatus.QUEUED:
-        st.write(f"Run {run.id} has not started. It is taken out of the queue.")
+        st.write(t("Run {number} has not started. It is taken out of the queue.", number=run.id))
     else:
-        st.write(f"Run {run.id} is {run.status.value}. How should it end?")
+        st.write(t("Run {number} is {status}. How should it end?", number=run.id, status=t(run.status.value)))
         mode = choose_stop_mode()
     with st.container(horizontal=True):
-        confirmed = st.button("Stop the run", key="confirm_stop", type="primary")
-        if st.button("Cancel", key="cancel_stop"):
+        confirmed = st.button(t("Stop the run"), key="confirm_stop", type="primary")
+        if st.button(t("Cancel"), key="cancel_stop"):
             st.rerun()
     if confirmed and api.attempt(lambda: api.client().stop(run.id, mode)):
         st.rerun()
 
 
-@st.dialog("Delete this run?", width="medium")
 def _delete_dialog(run: RunDetail) -> None:
     with api.part_errors():
         preview = api.client().delete(run.id)
-        result = "checkpoints" if trains(run.stage) else "answers"
-        st.write(f"Run {run.id} goes for good, with its {result}, metrics, log and history.")
-        st.write(f"Files, {size(preview.size_bytes)}:")
+        gone = (
+            mark("Run {number} goes for good, with its checkpoints, metrics, log and history.")
+            if trains(run.stage)
+            else mark("Run {number} goes for good, with its answers, metrics, log and history.")
+        )
+        st.write(t(gone, number=run.id))
+        st.write(t("Files, {size}:", size=size(preview.size_bytes)))
         st.code(visible("\n".join(preview.paths)) or "no files", language=None, wrap_lines=True)
         with st.container(horizontal=True):
-            confirmed = st.button("Delete for good", key="confirm_delete", type="primary")
-            if st.button("Keep it", key="cancel_delete"):
+            confirmed = st.button(t("Delete for good"), key="confirm_delete", type="primary")
+            if st.button(t("Keep it"), key="cancel_delete"):
                 st.rerun()
         if confirmed:
             st.session_state[LEFT_BEHIND] = api.client().delete(run.id, confirm=True).left

@@ -19,6 +19,7 @@ from dashboard.parts.charts import (
     with_smooth,
 )
 from dashboard.parts.foreign_text import one_line
+from dashboard.parts.language import mark, t
 from dashboard.parts.text import as_utc
 from memgen.contract.titles import title_of
 
@@ -28,15 +29,15 @@ SEED = "seed"
 MOST_SETTINGS = 3  # of a run, in a legend
 MINUTE = 60.0
 LINES_BELOW_EACH_OTHER = 8  # in a legend; more take two columns
-PLACES = {"step": "step", "epoch": "epoch", "time": "minutes since the start of the run"}
+PLACES = {"step": mark("step"), "epoch": mark("epoch"), "time": mark("minutes since the start of the run")}
 COLUMNS = ["metric", "run", "step", "value", "place"]
 
 
 def groupings(reply: CurvesOut) -> dict[str, str]:
     """What curves can be grouped by, with the words for each: nothing, groups, all settings but the seed, or one."""
     settings = dict.fromkeys(name for run in reply.runs for name in run.settings)
-    by_group = {GROUP: "group"} if any(run.group for run in reply.runs) else {}
-    return {EACH: "nothing", **by_group, CONFIG: "all settings but the seed"} | {
+    by_group = {GROUP: mark("group")} if any(run.group for run in reply.runs) else {}
+    return {EACH: mark("nothing"), **by_group, CONFIG: mark("all settings but the seed")} | {
         name: title_of(name) for name in settings
     }
 
@@ -51,16 +52,16 @@ def line_words(run: CurveRun, by: str) -> str:
     if by == EACH:
         # runs of several stages have few settings in common: their names tell them apart
         apart = [run.title] if "stage" in run.settings else _settings(run, list(run.settings))[:MOST_SETTINGS]
-        return one_line(", ".join([f"run {run.id}", *apart]))
+        return one_line(", ".join([t("run {number}", number=run.id), *apart]))
     if by == GROUP:
-        return one_line(run.group or "no group")
+        return one_line(run.group or t("no group"))
     names = [name for name in run.settings if name != SEED] if by == CONFIG else [by]
-    return one_line(", ".join(_settings(run, names)) or "all runs")
+    return one_line(", ".join(_settings(run, names)) or t("all runs"))
 
 
 def _settings(run: CurveRun, names: Sequence[str]) -> list[str]:
     """In words, those that the run has."""
-    return [f"{title_of(name)} {run.settings[name]}" for name in names if run.settings.get(name)]
+    return [f"{t(title_of(name))} {run.settings[name]}" for name in names if run.settings.get(name)]
 
 
 def runs_frame(reply: CurvesOut, look: Look, by: str) -> pd.DataFrame:
@@ -126,7 +127,7 @@ def runs_chart(frame: pd.DataFrame, name: str, look: Look, *, height: int = 420)
     y = values_axis(drawn.to_frame("value"), name, look)
     over_steps = look.over == "step"
     axis = alt.Axis(format=",d" if over_steps else NUMBER, tickMinStep=1 if over_steps else 0, tickCount=10, grid=False)
-    title = step_title(name) if over_steps else PLACES[look.over]
+    title = step_title(name) if over_steps else t(PLACES[look.over])
     x = alt.X("place:Q", title=title, axis=axis, scale=alt.Scale(zero=look.first is None, nice=True))
     lines = list(dict.fromkeys(frame["metric"]))
     columns = 1 if len(lines) <= LINES_BELOW_EACH_OTHER else 2
@@ -137,15 +138,15 @@ def runs_chart(frame: pd.DataFrame, name: str, look: Look, *, height: int = 420)
     base = alt.Chart(frame).encode(x=x, color=alt.Color("metric:N", scale=alt.Scale(domain=lines), legend=legend))
     written = ".1%" if share else ".5~g"
     tooltip = [
-        alt.Tooltip("metric:N", title="runs" if grouped else "run"),
+        alt.Tooltip("metric:N", title=t("runs") if grouped else t("run")),
         alt.Tooltip("step:Q", title=step_title(name), format=",d"),
-        alt.Tooltip("value:Q", title="mean" if grouped else one_line(name), format=written),
+        alt.Tooltip("value:Q", title=t("mean") if grouped else one_line(name), format=written),
     ]
     if grouped:
-        ends = [alt.Tooltip(f"{end}:Q", title=end, format=written) for end in ("low", "high")]
-        tooltip += [*ends, alt.Tooltip("runs:Q", title="runs with a value")]
+        ends = [alt.Tooltip(f"{end}:Q", title=t(end), format=written) for end in (mark("low"), mark("high"))]
+        tooltip += [*ends, alt.Tooltip("runs:Q", title=t("runs with a value"))]
     elif not over_steps:
-        tooltip.append(alt.Tooltip("place:Q", title=PLACES[look.over], format=NUMBER))
+        tooltip.append(alt.Tooltip("place:Q", title=t(PLACES[look.over]), format=NUMBER))
     layers = (
         [base.mark_area(opacity=0.18).encode(y=alt.Y("low:Q", title=None, scale=alt.Scale(zero=False)), y2="high:Q")]
         if grouped

@@ -6,8 +6,9 @@ from typing import Any
 
 from backend.api.schemas import RunDetail
 from dashboard.parts.components import run_seconds
+from dashboard.parts.language import t
 from dashboard.parts.text import count, duration, percent
-from memgen.contract.stage import Stage
+from memgen.contract.stage import Figure, Stage
 from memgen.contract.stages import find_stage
 from memgen.contract.status import RUN_ENDED, RunStatus
 
@@ -23,41 +24,52 @@ def run_figures(run: RunDetail, now: datetime) -> dict[str, str]:
     if stage is not None:
         figures = _training(run, stage) if stage.trains else _evaluation(run, stage)
     if (seconds := run_seconds(run, now)) is not None:
-        figures["Duration"] = duration(seconds)
+        figures[t("Duration")] = duration(seconds)
     if run.num_attempts:
-        figures["Attempt"] = str(run.num_attempts)
+        figures[t("Attempt")] = str(run.num_attempts)
     last = run.attempts[-1] if run.attempts else None
     if last and last.worker:
-        figures["Worker"] = last.worker + (f", slot {last.slot}" if last.slot else "")
+        figures[t("Worker")] = worker_words(last.worker, last.slot)
     return figures
 
 
 def _training(run: RunDetail, stage: Stage[Any]) -> dict[str, str]:
     figures: dict[str, str] = {}
     if "steps" in run.summary:
-        figures["Steps"] = count(run.summary["steps"])
+        figures[t("Steps")] = count(run.summary["steps"])
     return figures | _numbers(stage, run.summary)
 
 
 def _evaluation(run: RunDetail, stage: Stage[Any]) -> dict[str, str]:
-    figures = _numbers(stage, run.summary, so_far="" if run.status in RUN_ENDED else " so far")
+    figures = _numbers(stage, run.summary, so_far=run.status not in RUN_ENDED)
     if run.status is RunStatus.SUCCEEDED and "accuracy" in run.summary:  # versions before did not have it
-        figures.setdefault("Accuracy, box required", "not measured")
+        figures.setdefault(t("Accuracy, box required"), t("not measured"))
     if run.scorer_version is not None:
-        figures["Scorer"] = f"version {run.scorer_version}"
+        figures[t("Scorer")] = t("version {number}", number=run.scorer_version)
     for earlier in run.scorings[:-1]:
         if "accuracy" in earlier.summary:
-            figures[f"By version {earlier.version}"] = percent(earlier.summary["accuracy"])
+            figures[t("By version {number}", number=earlier.version)] = percent(earlier.summary["accuracy"])
     return figures
 
 
-def _numbers(stage: Stage[Any], result: Mapping[str, float], so_far: str = "") -> dict[str, str]:
+def _numbers(stage: Stage[Any], result: Mapping[str, float], so_far: bool = False) -> dict[str, str]:
     """The figures of a stage that a result has, by their labels."""
     return {
-        f"{figure.label}{so_far if figure.so_far else ''}": number(result[figure.name], figure.form)
+        figure_label(figure, so_far): number(result[figure.name], figure.form)
         for figure in stage.charts.figures
         if figure.name in result
     }
+
+
+def figure_label(figure: Figure, so_far: bool) -> str:
+    """What stands above a figure, and of a run that goes on that it is not the last word."""
+    label = t(figure.label)
+    return t("{figure} so far", figure=label) if so_far and figure.so_far else label
+
+
+def worker_words(worker: str, slot: str | None) -> str:
+    """`host, slot 0`."""
+    return t("{worker}, slot {slot}", worker=worker, slot=slot) if slot else worker
 
 
 def number(value: float, form: str) -> str:

@@ -7,6 +7,7 @@ import streamlit as st
 from backend.api.schemas import HitKind, SearchHit
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown
+from dashboard.parts.language import mark, t
 from dashboard.parts.list_filters import RUN_FILTERS
 from dashboard.parts.shortcuts import HELP, SEARCH, help_panel, listen
 from dashboard.parts.url_state import set_in_url
@@ -17,6 +18,10 @@ LONGEST = 200  # characters
 _ICONS: dict[HitKind, str] = {
     "run": "monitoring", "pipeline": "linear_scale", "checkpoint": "deployed_code", "tag": "sell",
     "model": "neurology", "data set": "dataset",
+}  # fmt: skip
+_WORDS: dict[HitKind, str] = {
+    "run": mark("run {name}"), "pipeline": mark("pipeline {name}"), "checkpoint": mark("checkpoint {name}"),
+    "tag": mark("tag {name}"), "model": mark("model {name}"), "data set": mark("data set {name}"),
 }  # fmt: skip
 # above the pages of the menu, where one looks first; the menu begins below it
 STYLE = """<style>
@@ -39,15 +44,18 @@ def search_box(page: str) -> None:
     st.html(STYLE)
     with st.container(horizontal=True, gap="xsmall", key="find"):
         st.button(
-            "Search", key=SEARCH.button, icon=":material/search:", width="stretch", on_click=_begin, args=(place,),
-            help=f"Runs, pipelines, checkpoints, tags, models and data sets; press `{SEARCH.key}`",
+            t("Search"), key=SEARCH.button, icon=":material/search:", width="stretch", on_click=_begin, args=(place,),
+            help=t("Runs, pipelines, checkpoints, tags, models and data sets; press `{key}`", key=SEARCH.key),
         )  # fmt: skip
         if st.button(
-            "Keys", key=HELP.button, icon=":material/keyboard:", help=f"What each key does; press `{HELP.key}`"
+            t("Keys"),
+            key=HELP.button,
+            icon=":material/keyboard:",
+            help=t("What each key does; press `{key}`", key=HELP.key),
         ):
-            help_panel()
+            st.dialog(t("Keys"))(help_panel)()
     if st.session_state.get(OPEN) == place:
-        _search_panel()
+        st.dialog(t("Search"), width="medium", on_dismiss=_close)(_search_panel)()
     else:
         _close()
 
@@ -61,14 +69,14 @@ def _close() -> None:
     st.session_state.pop(OPEN, None)
 
 
-@st.dialog("Search", width="medium", on_dismiss=_close)
 def _search_panel() -> None:
     text = st.text_input(
-        "Number, note, tag, model, data set or stage", key=TEXT, max_chars=LONGEST, icon=":material/search:", live=True,
-        placeholder="e.g. 12, or: weaver 7B",
+        t("Number, note, tag, model, data set or stage"), key=TEXT, max_chars=LONGEST, icon=":material/search:",
+        live=True,
+        placeholder=t("e.g. 12, or: weaver 7B"),
     ).strip()  # fmt: skip
     if not text:
-        st.caption("Enter opens the first that is found.")
+        st.caption(t("Enter opens the first that is found."))
         return
     with api.part_errors():
         reply = api.client().search(text, limit=MOST)
@@ -76,11 +84,11 @@ def _search_panel() -> None:
             for place, hit in enumerate(reply.items):
                 _hit(place, hit)
         if not reply.items:
-            st.info("Nothing has all of these words.", icon=":material/search_off:")
+            st.info(t("Nothing has all of these words."), icon=":material/search_off:")
         elif reply.more:
-            st.caption("More runs match. Another word makes them fewer.")
+            st.caption(t("More runs match. Another word makes them fewer."))
         with st.container(key="search_mark", horizontal=True, gap="xxsmall"):
-            st.caption("Found for", width="content")
+            st.caption(t("Found for"), width="content")
             st.text(text, width="content")
 
 
@@ -117,6 +125,6 @@ def _filter_alone(parameter: str, value: str) -> None:
 def hit_words(hit: SearchHit) -> str:
     """`run 12 · evaluate, weaver · note · model · succeeded · archived`, plain text."""
     if hit.number is None:
-        return f"{hit.kind} {hit.name}"
-    parts = [f"{hit.kind} {hit.number}", hit.name, hit.note, *hit.tags, hit.preset.split("/")[-1], hit.data]
-    return " · ".join(filter(None, [*parts, hit.status or "", "archived" if hit.archived else ""]))
+        return t(_WORDS[hit.kind], name=hit.name)
+    parts = [t(_WORDS[hit.kind], name=hit.number), hit.name, hit.note, *hit.tags, hit.preset.split("/")[-1], hit.data]
+    return " · ".join(filter(None, [*parts, t(hit.status or ""), t("archived") if hit.archived else ""]))

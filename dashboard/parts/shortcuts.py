@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from dashboard.parts.language import mark, t
+
 
 @dataclass(frozen=True)
 class Shortcut:
@@ -19,14 +21,17 @@ class Shortcut:
     """Key of the button that the script presses; empty where the button listens itself."""
 
 
-SEARCH = Shortcut("/", "Search everything", button="search")
-HELP = Shortcut("?", "Show these keys", button="shortcuts")
-LAUNCH = Shortcut("L", "Launch, from Home and from the lists")
-NEXT = Shortcut("N", "Next page of a list")
-PREVIOUS = Shortcut("P", "Page before in a list")
-STOP = Shortcut("S", "Stop the run or the pipeline that is shown, after a question")
+SEARCH = Shortcut("/", mark("Search everything"), button="search")
+HELP = Shortcut("?", mark("Show these keys"), button="shortcuts")
+LAUNCH = Shortcut("L", mark("Launch, from Home and from the lists"))
+NEXT = Shortcut("N", mark("Next page of a list"))
+PREVIOUS = Shortcut("P", mark("Page before in a list"))
+STOP = Shortcut("S", mark("Stop the run or the pipeline that is shown, after a question"))
 SHORTCUTS = (SEARCH, HELP, LAUNCH, NEXT, PREVIOUS, STOP)
-OTHERS = {"Enter": "In the search: open the first that was found", "Esc": "Close what lies over the page"}
+OTHERS = {
+    "Enter": mark("In the search: open the first that was found"),
+    "Esc": mark("Close what lies over the page"),
+}
 
 # Enter waits until what is shown was found for what is typed; the search field gets the focus once it is there
 _SCRIPT = """<script>
@@ -71,9 +76,10 @@ def listen() -> None:
     st.html(_SCRIPT.replace("KEYS", f"{{{signs}}}"), unsafe_allow_javascript=True)
 
 
-@st.dialog("Keys")
 def help_panel() -> None:
     """What each key does."""
     keys = {one.key: one.words for one in SHORTCUTS} | OTHERS
-    st.markdown("\n".join(["| Key | |", "|---|---|", *(f"| `{key}` | {words} |" for key, words in keys.items())]))
-    st.caption("None of them does anything while you type in a field.")
+    st.markdown(
+        "\n".join([f"| {t('Key')} | |", "|---|---|", *(f"| `{key}` | {t(words)} |" for key, words in keys.items())])
+    )
+    st.caption(t("None of them does anything while you type in a field."))

@@ -8,13 +8,14 @@ import streamlit as st
 from backend.api.schemas import BulkOut, PipelinesOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line, sentence
+from dashboard.parts.language import mark, t
 
 ADD, REMOVE, GROUP = "tags_add", "tags_remove", "tags_group"
 MOST, LONGEST = 20, 40  # tags of a run, characters of one
 NO_GROUP = ""
 SHOWN = 30  # characters of the tags beside a title
-HELP = "Short words to find it by; upper case does not tell two apart."
-GROUP_HELP = "The tag that a run is listed and drawn with: sort by it, or draw the curves of a group."
+HELP = mark("Short words to find it by; upper case does not tell two apart.")
+GROUP_HELP = mark("The tag that a run is listed and drawn with: sort by it, or draw the curves of a group.")
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,17 @@ def choose_tags(*, with_group: bool) -> TagChange | None:
     """Draw the choices; None while nothing is chosen."""
     names = tag_names()
     add = st.multiselect(
-        "Add", names, key=ADD, accept_new_options=True, max_selections=MOST, format_func=one_line, help=HELP,
-        placeholder="tags that are in use, or new ones",
+        t("Add"), names, key=ADD, accept_new_options=True, max_selections=MOST, format_func=one_line, help=t(HELP),
+        placeholder=t("tags that are in use, or new ones"),
     )  # fmt: skip
-    remove = st.multiselect("Take away", names, key=REMOVE, format_func=one_line, placeholder="tags that are in use")
+    remove = st.multiselect(
+        t("Take away"), names, key=REMOVE, format_func=one_line, placeholder=t("tags that are in use")
+    )
     group = None
     if with_group:
         group = st.selectbox(
-            "Group", [NO_GROUP, *names], index=None, key=GROUP, accept_new_options=True, help=GROUP_HELP,
-            format_func=lambda name: one_line(name) or "no group", placeholder="stays as it is",
+            t("Group"), [NO_GROUP, *names], index=None, key=GROUP, accept_new_options=True, help=t(GROUP_HELP),
+            format_func=lambda name: one_line(name) or t("no group"), placeholder=t("stays as it is"),
         )  # fmt: skip
     change = TagChange(tuple(add), tuple(remove), group)
     return None if change == TagChange((), (), None) else change
@@ -70,22 +73,22 @@ def tags_popover(number: int, tags: Sequence[str], save: Save, *, group: str | N
         grouped: whether it can have one.
     """
     words = " · ".join(tags)
-    label = escape_markdown(words if len(words) <= SHOWN else f"{words[:SHOWN]}…") if tags else "Add tags"
+    label = escape_markdown(words if len(words) <= SHOWN else f"{words[:SHOWN]}…") if tags else t("Add tags")
     with st.popover(label, icon=":material/sell:", type="tertiary", key="tags", on_change="rerun") as popover:
         if not popover.open:
             return
         known = tag_names()
         chosen = st.multiselect(
-            "Tags", sorted({*known, *tags}, key=str.casefold), list(tags), key=f"tags_of_{number}",
-            accept_new_options=True, max_selections=MOST, format_func=one_line, help=HELP,
+            t("Tags"), sorted({*known, *tags}, key=str.casefold), list(tags), key=f"tags_of_{number}",
+            accept_new_options=True, max_selections=MOST, format_func=one_line, help=t(HELP),
         )  # fmt: skip
         wanted_group = None
         if grouped:
             wanted_group = st.selectbox(
-                "Group", [NO_GROUP, *chosen], index=chosen.index(group) + 1 if group in chosen else 0,
-                key=f"group_of_{number}", format_func=lambda name: one_line(name) or "no group", help=GROUP_HELP,
+                t("Group"), [NO_GROUP, *chosen], index=chosen.index(group) + 1 if group in chosen else 0,
+                key=f"group_of_{number}", format_func=lambda name: one_line(name) or t("no group"), help=t(GROUP_HELP),
             )  # fmt: skip
-        if st.button("Save", key="save_tags", type="primary"):
+        if st.button(t("Save"), key="save_tags", type="primary"):
             _save(tags, chosen, wanted_group if wanted_group != (group or NO_GROUP) else None, save)
 
 

@@ -1,13 +1,19 @@
-"""Numbers, times and logs as people read them. Pure functions, no Streamlit."""
+"""Numbers, times and logs as people read them, in their language."""
 
 import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dashboard.parts.foreign_text import visible
+from dashboard.parts.language import language, mark, t
 
 MISSING = "–"
 UTC_NAME = "UTC"
+_MANY: dict[str, tuple[tuple[str, float], ...]] = {
+    "en": ((" billion", 1e9), (" million", 1e6), (" thousand", 1e3)),
+    "ko": (("억", 1e8), ("만", 1e4)),
+}
+"""Units of large numbers by language: they differ in size, not in their names alone."""
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -17,19 +23,19 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return MISSING
     if 0 < seconds < 1:
-        return "under 1 s"
+        return t("under 1 s")
     whole = max(0, round(seconds))
     if whole < 60:
-        return f"{whole} s"
+        return t("{n} s", n=whole)
     if whole < 3600:
-        return _two(whole // 60, "min", whole % 60, "s")
+        return _two(t("{n} min", n=whole // 60), mark("{n} s"), whole % 60)
     if whole < 86_400:
-        return _two(whole // 3600, "h", whole % 3600 // 60, "min")
-    return _two(whole // 86_400, "d", whole % 86_400 // 3600, "h")
+        return _two(t("{n} h", n=whole // 3600), mark("{n} min"), whole % 3600 // 60)
+    return _two(t("{n} d", n=whole // 86_400), mark("{n} h"), whole % 86_400 // 3600)
 
 
-def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
-    return f"{large} {large_unit}" + (f" {small} {small_unit}" if small else "")
+def _two(large: str, small: str, number: int) -> str:
+    return f"{large} {t(small, n=number)}" if number else large
 
 
 def size(num_bytes: float | None) -> str:
@@ -57,11 +63,11 @@ def ago(time: datetime | None, now: datetime) -> str:
         return MISSING
     seconds = (now - as_utc(time)).total_seconds()
     if seconds < 5:  # clocks of two machines differ a little
-        return "just now"
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        return t("just now")
+    for words, length in ((mark("{n} d ago"), 86_400), (mark("{n} h ago"), 3600), (mark("{n} min ago"), 60)):
         if seconds >= length:
-            return f"{int(seconds // length)} {unit} ago"
-    return f"{int(seconds)} s ago"
+            return t(words, n=int(seconds // length))
+    return t("{n} s ago", n=int(seconds))
 
 
 def full_time(time: datetime | None, zone: str | None = None) -> str:
@@ -91,7 +97,12 @@ def as_utc(time: datetime) -> datetime:
 
 def percent(share: float | None) -> str:
     """`39.5 %` of a share between 0 and 1; a dash for None."""
-    return MISSING if share is None else f"{share * 100:.1f} %"
+    return MISSING if share is None else t("{number} %", number=f"{share * 100:.1f}")
+
+
+def accuracy_words(share: float | None, questions: float | None) -> str:
+    """`39.5 % of 1,319`."""
+    return t("{accuracy} of {n}", accuracy=percent(share), n=count(questions))
 
 
 def count(number: float | None) -> str:
@@ -102,14 +113,14 @@ def count(number: float | None) -> str:
 def weights_words(name: str) -> str:
     """Weights as people read them: those of a folder, which have no name, by their hash."""
     kind, _, rest = name.partition(":")
-    return f"of a folder, with the hash {rest}" if kind == "folder" else name
+    return t("of a folder, with the hash {hash}", hash=rest) if kind == "folder" else name
 
 
 def about_count(number: float) -> str:
-    """A rough number of many: `135 million`, `242 thousand`."""
-    for unit, size in (("billion", 1e9), ("million", 1e6), ("thousand", 1e3)):
+    """A rough number of many: `135 million`, `242 thousand`; in Korean by ten thousands, `1.35억`."""
+    for unit, size in _MANY[language()]:
         if number >= size:
-            return f"{number / size:.3g} {unit}"
+            return f"{number / size:.3g}{unit}"
     return f"{number:.0f}"
 
 

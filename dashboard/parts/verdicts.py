@@ -2,12 +2,13 @@
 
 from backend.api.schemas import GainOut
 from dashboard.parts.components import Colour
+from dashboard.parts.language import mark, t
 
 VERDICTS: dict[str, tuple[str, Colour, str]] = {
-    "better": ("better", "green", "trending_up"),
-    "worse": ("worse", "red", "trending_down"),
-    "no_difference": ("no difference", "gray", "trending_flat"),
-    "too_few_questions": ("too few questions to tell", "orange", "help"),
+    "better": (mark("better"), "green", "trending_up"),
+    "worse": (mark("worse"), "red", "trending_down"),
+    "no_difference": (mark("no difference"), "gray", "trending_flat"),
+    "too_few_questions": (mark("too few questions to tell"), "orange", "help"),
 }
 """Words, colour and icon of each verdict."""
 
@@ -21,5 +22,10 @@ def points(value: float) -> str:
 def change_words(gain: GainOut) -> str:
     """`+18.7 points (+9.1 to +28.0), better`, markdown with the verdict as a badge."""
     word, colour, icon = VERDICTS[gain.verdict]
-    interval = f"{points(gain.low)} to {points(gain.high)}"
-    return f"**{points(gain.points)}** points ({interval}) :{colour}-badge[:material/{icon}: {word}]"
+    change = t(
+        "**{change}** points ({low} to {high})",
+        change=points(gain.points),
+        low=points(gain.low),
+        high=points(gain.high),
+    )
+    return f"{change} :{colour}-badge[:material/{icon}: {t(word)}]"

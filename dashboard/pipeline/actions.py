@@ -5,6 +5,7 @@ import streamlit as st
 from backend.api.schemas import PipelineOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import sentence
+from dashboard.parts.language import t
 from dashboard.parts.run_actions import choose_stop_mode, fix_button
 from dashboard.parts.shortcuts import STOP
 from memgen.contract.stages import trains
@@ -16,25 +17,25 @@ def pipeline_actions(pipeline: PipelineOut) -> None:
     finished = finished_evaluations(pipeline)
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", key="pipeline_actions"):
         if pipeline.status is PipelineStatus.RUNNING and st.button(
-            "Stop", key="stop", icon=":material/stop:", shortcut=STOP.key
+            t("Stop"), key="stop", icon=":material/stop:", shortcut=STOP.key
         ):
-            _stop_dialog(pipeline)
+            st.dialog(t("Stop this pipeline?"))(_stop_dialog)(pipeline)
         broken = next((one.run for one in pipeline.steps if one.can_be_fixed), None)
         if broken is not None:
             fix_button(broken.id)
         _continue(pipeline, is_first=broken is None)
         if st.button(
-            "Compare",
+            t("Compare"),
             key="compare",
             icon=":material/compare_arrows:",
             disabled=len(finished) < 2,
-            help=None if len(finished) > 1 else "Two finished evaluations are needed.",
+            help=None if len(finished) > 1 else t("Two finished evaluations are needed."),
         ):
             st.switch_page("app_pages/compare.py", query_params={"runs": ",".join(map(str, finished))})
-        if st.button("Lineage", key="lineage", icon=":material/account_tree:"):
+        if st.button(t("Lineage"), key="lineage", icon=":material/account_tree:"):
             st.switch_page("app_pages/lineage.py", query_params={"pipeline": str(pipeline.id)})
         _archive(pipeline)
-        if st.button("Run all again with these settings", key="run_all_again", icon=":material/replay:"):
+        if st.button(t("Run all again with these settings"), key="run_all_again", icon=":material/replay:"):
             st.switch_page("app_pages/launch.py", query_params={"what": "all", "from_pipeline": str(pipeline.id)})
 
 
@@ -42,10 +43,10 @@ def _archive(pipeline: PipelineOut) -> None:
     """Into the archive with its runs, or out of it, once nothing of it runs or waits."""
     if pipeline.status is PipelineStatus.RUNNING:
         return
-    label, icon = ("Take out of the archive", "unarchive") if pipeline.archived else ("Archive", "archive")
+    label, icon = (t("Take out of the archive"), "unarchive") if pipeline.archived else (t("Archive"), "archive")
     moved = st.button(
         label, key="archive", icon=f":material/{icon}:",
-        help="With the runs that it submitted; lists, totals and offers leave out what is in the archive.",
+        help=t("With the runs that it submitted; lists, totals and offers leave out what is in the archive."),
     )  # fmt: skip
     move = api.client().archive_pipelines
     if moved and api.attempt(lambda: move([pipeline.id], archived=not pipeline.archived, confirm=True)):
@@ -65,7 +66,7 @@ def _continue(pipeline: PipelineOut, *, is_first: bool) -> None:
     if pipeline.status is PipelineStatus.SUCCEEDED:
         return
     clicked = st.button(
-        "Continue",
+        t("Continue"),
         key="continue",
         icon=":material/play_arrow:",
         type="primary" if pipeline.can_continue and is_first else "secondary",
@@ -76,16 +77,18 @@ def _continue(pipeline: PipelineOut, *, is_first: bool) -> None:
         st.rerun()
 
 
-@st.dialog("Stop this pipeline?")
 def _stop_dialog(pipeline: PipelineOut) -> None:
     st.write(
-        f"Pipeline {pipeline.id}: the step that runs is stopped, and those that wait do not start. Finished steps "
-        "stay, and it can be continued later. How should the running step end?"
+        t(
+            "Pipeline {number}: the step that runs is stopped, and those that wait do not start. "
+            "Finished steps stay, and it can be continued later. How should the running step end?",
+            number=pipeline.id,
+        )
     )
     mode = choose_stop_mode()
     with st.container(horizontal=True):
-        confirmed = st.button("Stop the pipeline", key="confirm_stop", type="primary")
-        if st.button("Cancel", key="cancel_stop"):
+        confirmed = st.button(t("Stop the pipeline"), key="confirm_stop", type="primary")
+        if st.button(t("Cancel"), key="cancel_stop"):
             st.rerun()
     if confirmed and api.attempt(lambda: api.client().stop_pipeline(pipeline.id, mode)):
         st.rerun()

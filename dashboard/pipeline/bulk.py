@@ -6,6 +6,7 @@ import streamlit as st
 
 from backend.api.schemas import PipelineOut, RunOut
 from dashboard.parts.bulk_dialogs import Asked, What, ask
+from dashboard.parts.language import t
 from memgen.contract.status import RUN_ENDED, RUN_UNDER_WAY, PipelineStatus
 
 
@@ -19,16 +20,16 @@ def change_bar(pipelines: Sequence[PipelineOut]) -> None:
     def button(what: What, label: str, icon: str, *, possible: bool) -> bool:
         return st.button(label, key=f"bulk_{what}", icon=f":material/{icon}:", disabled=not possible)
 
-    if button("tag", "Tag", "sell", possible=True):
+    if button("tag", t("Tag"), "sell", possible=True):
         ask(Asked("tag", numbers, of="pipeline"))
     if any(one.archived for one in pipelines):
-        if button("take_out", "Take out of the archive", "unarchive", possible=True):
+        if button("take_out", t("Take out of the archive"), "unarchive", possible=True):
             ask(Asked("take_out", numbers, of="pipeline"))
-    elif button("archive", "Archive", "archive", possible=bool(ended)):
+    elif button("archive", t("Archive"), "archive", possible=bool(ended)):
         ask(Asked("archive", numbers, of="pipeline"))
-    if button("stop", "Stop", "stop", possible=any(run.status not in RUN_ENDED for run in runs)):
+    if button("stop", t("Stop"), "stop", possible=any(run.status not in RUN_ENDED for run in runs)):
         ask(Asked("stop", run_numbers, under_way=any(run.status in RUN_UNDER_WAY for run in runs)))
-    if button("delete", "Delete", "delete", possible=any(run.status in RUN_ENDED for run in runs)):
+    if button("delete", t("Delete"), "delete", possible=any(run.status in RUN_ENDED for run in runs)):
         ask(Asked("delete", run_numbers))
 
 

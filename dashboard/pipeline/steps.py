@@ -8,6 +8,7 @@ from backend.api.schemas import PipelineOut
 from dashboard.parts import api
 from dashboard.parts.components import run_seconds, time_caption
 from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.language import mark, t
 from dashboard.parts.text import as_utc, duration
 from dashboard.pipeline.actions import finished_evaluations
 from dashboard.pipeline.result_table import result_table
@@ -41,15 +42,15 @@ def _what_buttons_show(pipeline: PipelineOut) -> tuple[object, ...]:
 
 def _summary(pipeline: PipelineOut) -> None:
     done, total = finished_steps(pipeline), len(pipeline.steps)
-    st.progress(done / total if total else 0.0, text=f"{done} of {total} steps are done")
+    st.progress(done / total if total else 0.0, text=t("{done} of {total} steps are done", done=done, total=total))
     with st.container(horizontal=True, gap="medium"):
-        time_caption("submitted", pipeline.created_at)
+        time_caption(mark("submitted {ago}"), pipeline.created_at)
         if pipeline.ended_at:
-            time_caption("ended", pipeline.ended_at)
+            time_caption(mark("ended {ago}"), pipeline.ended_at)
         st.caption(time_text(pipeline, datetime.now(UTC)), width="content")
     if pipeline.status in {PipelineStatus.FAILED, PipelineStatus.CANCELLED} and pipeline.continue_reason:
-        label = "Continue" if pipeline.can_continue else "Nothing to continue"
-        st.caption(f"{label}: {sentence(pipeline.continue_reason)}")
+        words = mark("Continue: {reason}") if pipeline.can_continue else mark("Nothing to continue: {reason}")
+        st.caption(t(words, reason=sentence(pipeline.continue_reason)))
 
 
 def time_text(pipeline: PipelineOut, now: datetime) -> str:
@@ -58,8 +59,12 @@ def time_text(pipeline: PipelineOut, now: datetime) -> str:
     worked = sum(run_seconds(run, now) or 0.0 for run in runs)
     end = as_utc(pipeline.ended_at) if pipeline.ended_at else now
     whole = max(0.0, (end - as_utc(pipeline.created_at)).total_seconds())
-    what = "from its submission to its end" if pipeline.ended_at else "since it was submitted"
-    return f"its runs took {duration(worked)}, {duration(whole)} {what}"
+    words = (
+        mark("its runs took {worked}, {whole} from its submission to its end")
+        if pipeline.ended_at
+        else mark("its runs took {worked}, {whole} since it was submitted")
+    )
+    return t(words, worked=duration(worked), whole=duration(whole))
 
 
 def _warnings(pipeline: PipelineOut) -> None:
@@ -71,4 +76,5 @@ def _warnings(pipeline: PipelineOut) -> None:
         for one in warned:
             run_id = one.run.id if one.run is not None else 0
             texts = "  \n".join(sentence(f"{text[:1].upper()}{text[1:].rstrip('.')}.") for text in one.warnings)
-            st.warning(f"**{escape_markdown(one.label)}, run {run_id}:** {texts}", icon=":material/warning:")
+            head = t("**{step}, run {number}:**", step=escape_markdown(t(one.label)), number=run_id)
+            st.warning(f"{head} {texts}", icon=":material/warning:")

@@ -7,6 +7,7 @@ import streamlit as st
 from backend.api.schemas import PipelineOut, PipelineStepOut, RunOut
 from dashboard.parts.components import progress_bar, run_seconds, status_badge
 from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.language import mark, t
 from dashboard.parts.text import count, duration, percent
 from memgen.contract.stages import trains
 from memgen.contract.status import CAUSE_TEXT, RUN_ENDED, RUN_NOT_STARTED, RUN_UNDER_WAY, RunStatus
@@ -27,37 +28,41 @@ def strip(pipeline: PipelineOut) -> None:
     labels: dict[str, list[str]] = {}
     for one in pipeline.steps:
         if text := step_text(one):
-            labels.setdefault(text, []).append(one.label)
+            labels.setdefault(text, []).append(t(one.label))
     for text, of in labels.items():  # what stops one step often stops those after it
         st.markdown(f"**{escape_markdown(', '.join(of))}:** {text}")
 
 
 def _card(number: int, one: PipelineStepOut) -> None:
     with st.container(border=True, key=f"step_{one.step}", gap="xsmall"):
-        st.markdown(f"**{number}. {escape_markdown(one.label)}**")
+        st.markdown(f"**{number}. {escape_markdown(t(one.label))}**")
         if one.run is None:
-            st.caption("Its run was deleted.")
+            st.caption(t("Its run was deleted."))
             return
         with st.container(horizontal=True, gap="xsmall"):
             status_badge(one.run.status.value)
             if one.reused:
-                st.badge("reused", color="violet", icon=":material/recycling:")
+                st.badge(t("reused"), color="violet", icon=":material/recycling:")
         if one.run.progress is not None and one.run.status in RUN_UNDER_WAY:
             progress_bar(one.run.progress)
         if figures := step_figures(one.run):
             st.markdown(" · ".join(figures))
-        st.page_link("app_pages/run.py", label=f"Run {one.run.id}", query_params={"run": str(one.run.id)})
+        st.page_link(
+            "app_pages/run.py", label=t("Run {number}", number=one.run.id), query_params={"run": str(one.run.id)}
+        )
 
 
 def step_figures(run: RunOut) -> list[str]:
     """Accuracy, questions, attempts and duration as far as known, as markdown."""
     figures = []
     if not trains(run.stage) and "accuracy" in run.summary:
-        so_far = "" if run.status in RUN_ENDED else " so far"
-        of = f" of {count(run.summary['num_questions'])}" if "num_questions" in run.summary else ""
-        figures.append(f"**{percent(run.summary['accuracy'])}**{of}{so_far}{run.scorer_mark}")
+        questions = run.summary.get("num_questions")
+        share = f"**{percent(run.summary['accuracy'])}**"
+        text = share if questions is None else t("{accuracy} of {n}", accuracy=share, n=count(questions))
+        so_far = "" if run.status in RUN_ENDED else f" {t('so far')}"
+        figures.append(f"{text}{so_far}{run.scorer_mark}")
     if run.num_attempts > 1:
-        figures.append(f"{run.num_attempts} attempts")
+        figures.append(t("{n} attempts", n=run.num_attempts))
     if (seconds := run_seconds(run, datetime.now(UTC))) is not None:
         figures.append(duration(seconds))
     return figures
@@ -69,7 +74,8 @@ def step_text(one: PipelineStepOut) -> str:
     if run is None:
         return ""
     if run.status is RunStatus.FAILED:
-        cause = run.cause_text or (CAUSE_TEXT[run.cause] if run.cause else "no cause was reported")
-        return f":red[Failed: {sentence(cause)}.] {sentence(one.reason)}".strip()
+        cause = run.cause_text or (CAUSE_TEXT[run.cause] if run.cause else mark("no cause was reported"))
+        failed = t("Failed: {cause}.", cause=sentence(t(cause)))
+        return f":red[{failed}] {sentence(one.reason)}".strip()
     reason = one.reason or (run.waits_for if run.status in RUN_NOT_STARTED else "")
     return sentence(reason) if reason else ""

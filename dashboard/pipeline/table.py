@@ -10,15 +10,16 @@ import streamlit as st
 from backend.api.schemas import PipelineOut
 from dashboard.parts.components import ARCHIVED, STATUS_LOOK
 from dashboard.parts.foreign_text import plain_frame
+from dashboard.parts.language import mark
 from dashboard.parts.text import ago
 from memgen.contract.pipeline import StepName
 from memgen.contract.status import PipelineStatus, RunStatus
 
 EVALUATED: dict[StepName, str] = {
-    "base_eval": "Base",
-    "weaver_eval": "Weaver",
-    "trigger_eval": "+ trigger",
-    "ltpo_eval": "+ LTPO",
+    "base_eval": mark("Base"),
+    "weaver_eval": mark("Weaver"),
+    "trigger_eval": mark("+ trigger"),
+    "ltpo_eval": mark("+ LTPO"),
 }
 
 
@@ -63,28 +64,33 @@ def any_moving(pipelines: Sequence[PipelineOut]) -> bool:
 
 COLUMNS: dict[str, Any] = {
     "status": st.column_config.MultiselectColumn(
-        "Status",
+        mark("Status"),
         options=[*STATUS_LOOK, ARCHIVED],
         color=[*(colour for colour, _ in STATUS_LOOK.values()), "gray"],
         width=100,
     ),
-    "model": st.column_config.TextColumn("Model", width=156),
-    "data": st.column_config.TextColumn("Data", width=100),
-    "steps": st.column_config.ProgressColumn("Steps done", min_value=0, max_value=100, format="%.0f %%", width=110),
+    "model": st.column_config.TextColumn(mark("Model"), width=156),
+    "data": st.column_config.TextColumn(mark("Data"), width=100),
+    "steps": st.column_config.ProgressColumn(
+        mark("Steps done"), min_value=0, max_value=100, format="%.0f %%", width=110
+    ),
     **{
-        name: st.column_config.NumberColumn(label, help="Accuracy", format="%.1f %%", width=78)
+        name: st.column_config.NumberColumn(label, help=mark("Accuracy"), format="%.1f %%", width=78)
         for name, label in EVALUATED.items()
     },
-    "submitted": st.column_config.TextColumn("Submitted", width=94),
-    "tags": st.column_config.TextColumn("Tags", width=110),
-    "note": st.column_config.TextColumn("Note"),
+    "submitted": st.column_config.TextColumn(mark("Submitted"), width=94),
+    "tags": st.column_config.TextColumn(mark("Tags"), width=110),
+    "note": st.column_config.TextColumn(mark("Note")),
 }
 SORTED_BY: dict[str, str] = {
-    "pipeline": "Pipeline",
-    "model": "Model",
-    "data": "Data",
-    **{name: f"Accuracy, {label.removeprefix('+ ').lower()}" for name, label in EVALUATED.items()},
-    "note": "Note",
+    "pipeline": mark("Pipeline"),
+    "model": mark("Model"),
+    "data": mark("Data"),
+    "base_eval": mark("Accuracy, base"),
+    "weaver_eval": mark("Accuracy, weaver"),
+    "trigger_eval": mark("Accuracy, trigger"),
+    "ltpo_eval": mark("Accuracy, LTPO"),
+    "note": mark("Note"),
 }
 """What the backend can sort the list by."""
 RISING = frozenset({"model", "data", "note"})

@@ -10,6 +10,7 @@ from backend.api.schemas import AnswerOut, AnswersOut, RunDetail
 from dashboard.parts import api
 from dashboard.parts.answers_view import answer_facts, plain_text, question_of, verdicts
 from dashboard.parts.foreign_text import escape_markdown, plain_frame, visible
+from dashboard.parts.language import columns_in_language, mark, t
 from dashboard.parts.latents_view import latents_view
 from dashboard.parts.pager import cursors_of, pager
 from dashboard.parts.text import MISSING, count
@@ -21,21 +22,29 @@ from memgen.contract.rollouts import RolledOut
 from memgen.contract.status import RUN_ENDED
 
 SHOW: dict[str, str] = {
-    "all": "All", "right": "Right", "wrong": "Wrong", "truncated": "Truncated", "no_box": "No box",
+    "all": mark("All"), "right": mark("Right"), "wrong": mark("Wrong"), "truncated": mark("Truncated"),
+    "no_box": mark("No box"),
 }  # fmt: skip
-ORDER: dict[str, str] = {"first": "First to last", "newest": "Last to first"}
+COUNTED: dict[str, str] = {
+    "all": mark("{n} answers"), "right": mark("{n} right"), "wrong": mark("{n} wrong"),
+    "truncated": mark("{n} truncated"), "no_box": mark("{n} without a box"),
+}  # fmt: skip
+"""How many there are of each."""
+ORDER: dict[str, str] = {"first": mark("First to last"), "newest": mark("Last to first")}
 PAGE_SIZE = 20
 TABLE_PIXELS = 318  # its head and eight rows
 INSERTED, DECLINED = "▮", "▯"
 COLUMNS = {
-    "question": st.column_config.TextColumn("Question", width=360),
-    "expected": st.column_config.TextColumn("Expected", width=90),
+    "question": st.column_config.TextColumn(mark("Question"), width=360),
+    "expected": st.column_config.TextColumn(mark("Expected"), width=90),
     "extracted": st.column_config.TextColumn(
-        "Extracted", width=100, help="The answer that was found in the completion and scored"
+        mark("Extracted"), width=100, help=mark("The answer that was found in the completion and scored")
     ),
-    "verdict": st.column_config.TextColumn("Verdict", width=160),
-    "tokens": st.column_config.NumberColumn("Tokens", width=64, format="localized"),
-    "insertions": st.column_config.NumberColumn("Insertions", width=76, help="Times that latents were inserted"),
+    "verdict": st.column_config.TextColumn(mark("Verdict"), width=160),
+    "tokens": st.column_config.NumberColumn(mark("Tokens"), width=64, format="localized"),
+    "insertions": st.column_config.NumberColumn(
+        mark("Insertions"), width=76, help=mark("Times that latents were inserted")
+    ),
 }
 
 
@@ -82,14 +91,14 @@ def _table(run_id: int, answers: list[AnswerOut]) -> AnswerOut:
     at = next((row for row, place in enumerate(places) if str(place + 1) == wanted), 0)
     event = st.dataframe(
         answers_frame(answers),
-        column_config=COLUMNS,
+        column_config=columns_in_language(COLUMNS),
         height=TABLE_PIXELS if len(answers) > 8 else "content",
         on_select="rerun",
         selection_mode="single-row",
         selection_default={"selection": {"rows": [at]}},
         key=f"answers_{hash(tuple(places))}",  # another page or filter is another table, with a choice of its own
         placeholder="",
-        alt="Answers of the run",
+        alt=t("Answers of the run"),
     )
     rows = event.selection.rows
     chosen = answers[rows[0]] if rows and rows[0] < len(answers) else answers[at]
@@ -122,7 +131,7 @@ def _scorer(run: RunDetail) -> int | None:
     if len(versions) < 2:
         return None
     chosen: int | None = st.segmented_control(
-        "Scores by version",
+        t("Scores by version"),
         versions,
         default=versions[-1],
         required=True,
@@ -134,54 +143,58 @@ def _scorer(run: RunDetail) -> int | None:
 def _filters(counts: dict[str, int]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
-            "Show",
+            t("Show"),
             list(SHOW),
             required=True,
             key="show",
-            format_func=SHOW.__getitem__,  # without their numbers: a label that changes loses its choice
+            format_func=lambda name: t(SHOW[name]),  # without their numbers: a label that changes loses its choice
             on_change=keep_in_url("show"),
         )
         st.segmented_control(
-            "Order", list(ORDER), required=True, key="order", format_func=ORDER.__getitem__,
+            t("Order"), list(ORDER), required=True, key="order", format_func=lambda name: t(ORDER[name]),
             on_change=keep_in_url("order"),
         )  # fmt: skip
         st.text_input(
-            "Find", key="find", placeholder="in questions and answers", icon=":material/search:",
+            t("Find"), key="find", placeholder=t("in questions and answers"), icon=":material/search:",
             on_change=keep_in_url("find"), width=260,
         )  # fmt: skip
-    words = {name: word.lower() for name, word in SHOW.items()} | {"all": "answers", "no_box": "without a box"}
-    st.caption(" · ".join(f"{count(counts[name])} {word}" for name, word in words.items() if name in counts))
+    st.caption(" · ".join(t(words, n=count(counts[name])) for name, words in COUNTED.items() if name in counts))
 
 
 def _none(reply: AnswersOut, live: bool) -> None:
     if reply.counts.get("all"):
-        st.info("No answer matches.", icon=":material/filter_alt_off:")
+        st.info(t("No answer matches."), icon=":material/filter_alt_off:")
     elif live:
-        st.info("No answers yet; they come batch by batch.", icon=":material/quiz:")
+        st.info(t("No answers yet; they come batch by batch."), icon=":material/quiz:")
     else:
-        st.info("This run left no answers.", icon=":material/quiz:")
+        st.info(t("This run left no answers."), icon=":material/quiz:")
 
 
 def answer_detail(answer: AnswerOut) -> None:
     """Verdicts, question, what was compared, completion with its insertions, and reference of one answer."""
     with st.container(border=True, key=f"answer_{answer.index}"):
-        answer_facts(answer, title=f"Question {answer.index + 1}")
+        answer_facts(answer, title=t("Question {number}", number=answer.index + 1))
         st.text(visible(question_of(answer)))
         expected, extracted = (MISSING if one is None else one for one in (answer.expected, answer.extracted))
-        st.markdown(f"Expected **{escape_markdown(expected)}**, extracted **{escape_markdown(extracted)}**")
+        st.markdown(
+            t(
+                "Expected **{expected}**, extracted **{extracted}**", expected=escape_markdown(expected),
+                extracted=escape_markdown(extracted),
+            )
+        )  # fmt: skip
         left, right = st.columns([3, 2])
         with left:
-            plain_text(f"Completion{marked_title(answer)}", marked(answer))
+            plain_text(t("Completion") + marked_title(answer), marked(answer))
         with right:
-            plain_text("Reference solution", answer.solution)
+            plain_text(t("Reference solution"), answer.solution)
         latents_view(answer, key="answer")
 
 
 def marked_title(answer: AnswerRecord | RolledOut) -> str:
     """What the signs in a marked completion mean, in brackets after a space; empty where there is none."""
     points = [point for point in answer.augmentations if point.character is not None]
-    legend = [f"{INSERTED} latents inserted"] * any(point.inserted for point in points)
-    legend += [f"{DECLINED} declined"] * any(not point.inserted for point in points)
+    legend = [t("{sign} latents inserted", sign=INSERTED)] * any(point.inserted for point in points)
+    legend += [t("{sign} declined", sign=DECLINED)] * any(not point.inserted for point in points)
     return f" ({', '.join(legend)})" if legend else ""
 
 

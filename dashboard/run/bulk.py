@@ -8,6 +8,7 @@ from backend.api.schemas import RunOut
 from dashboard.parts import api
 from dashboard.parts.bulk_dialogs import Asked, What, ask
 from dashboard.parts.curves_view import MOST_RUNS
+from dashboard.parts.language import mark, t
 from dashboard.parts.rows_table import MOST_COMPARED
 from memgen.contract.stages import trains
 from memgen.contract.status import RUN_ENDED, RUN_UNDER_WAY, RunStatus
@@ -25,12 +26,14 @@ def bulk_bar(runs: Sequence[RunOut], total: int, shown: int, all_numbers: Callab
         all_numbers: asks which match.
         name: of the filters; with others everything is no longer chosen.
     """
-    everything = total > shown and st.checkbox(f"All {total:,} that match", key=f"{ALL}_{name}")
+    everything = total > shown and st.checkbox(t("All {n} that match", n=f"{total:,}"), key=f"{ALL}_{name}")
     if everything:
         _for_all(all_numbers)
         return
     st.caption(
-        f"**{len(runs)} selected**" if runs else "Tick rows to compare, draw, tag, archive, stop or delete them.",
+        t("**{n} selected**", n=len(runs))
+        if runs
+        else t("Tick rows to compare, draw, tag, archive, stop or delete them."),
         width="content",
     )
     if runs:
@@ -42,22 +45,22 @@ def bulk_bar(runs: Sequence[RunOut], total: int, shown: int, all_numbers: Callab
 def _compare(runs: Sequence[RunOut]) -> None:
     finished = [run.id for run in runs if run.status is RunStatus.SUCCEEDED and not trains(run.stage)]
     if st.button(
-        f"Compare {len(finished)}" if finished else "Compare",
+        t("Compare {n}", n=len(finished)) if finished else t("Compare"),
         key="bulk_compare",
         icon=":material/compare_arrows:",
         disabled=not 2 <= len(finished) <= MOST_COMPARED,
-        help=f"Finished evaluations, 2 to {MOST_COMPARED} of them.",
+        help=t("Finished evaluations, 2 to {most} of them.", most=MOST_COMPARED),
     ):
         st.switch_page("app_pages/compare.py", query_params={"runs": ",".join(map(str, sorted(finished)))})
 
 
 def _curves(runs: Sequence[RunOut]) -> None:
     if st.button(
-        f"Curves of {len(runs)}",
+        t("Curves of {n}", n=len(runs)),
         key="bulk_curves",
         icon=":material/show_chart:",
         disabled=len(runs) > MOST_RUNS,
-        help=f"One metric of all of them on one chart, of at most {MOST_RUNS} runs.",
+        help=t("One metric of all of them on one chart, of at most {most} runs.", most=MOST_RUNS),
     ):
         query = {"runs": ",".join(str(run.id) for run in sorted(runs, key=lambda run: run.id))}
         st.switch_page("app_pages/curves.py", query_params=query)
@@ -69,29 +72,32 @@ def _for_ticked(runs: Sequence[RunOut]) -> None:
     live = sum(run.status not in RUN_ENDED for run in runs)
     ended, archived = len(runs) - live, sum(run.archived for run in runs)
 
-    def button(what: What, label: str, icon: str, number: int) -> None:
+    def button(what: What, label: str, with_number: str, icon: str, number: int) -> None:
         if st.button(
-            f"{label} {number}" if number else label, key=f"bulk_{what}", icon=f":material/{icon}:", disabled=not number
+            t(with_number, n=number) if number else t(label),
+            key=f"bulk_{what}",
+            icon=f":material/{icon}:",
+            disabled=not number,
         ):
             ask(Asked(what, numbers, under_way=under_way))
 
-    button("tag", "Tag", "sell", len(runs))
+    button("tag", mark("Tag"), mark("Tag {n}"), "sell", len(runs))
     if archived:
-        button("take_out", "Take out of the archive:", "unarchive", archived)
+        button("take_out", mark("Take out of the archive"), mark("Take out of the archive: {n}"), "unarchive", archived)
     if archived < len(runs):
-        button("archive", "Archive", "archive", ended - archived)
-    button("stop", "Stop", "stop", live)
-    button("delete", "Delete", "delete", ended)
+        button("archive", mark("Archive"), mark("Archive {n}"), "archive", ended - archived)
+    button("stop", mark("Stop"), mark("Stop {n}"), "stop", live)
+    button("delete", mark("Delete"), mark("Delete {n}"), "delete", ended)
 
 
 def _for_all(all_numbers: Callable[[], list[int]]) -> None:
     """The buttons for everything that matches: which runs that are is asked when one is pressed."""
     buttons: tuple[tuple[What, str, str], ...] = (
-        ("tag", "Tag all", "sell"), ("archive", "Archive all", "archive"),
-        ("take_out", "Take all out of the archive", "unarchive"), ("stop", "Stop all", "stop"),
-        ("delete", "Delete all", "delete"),
+        ("tag", mark("Tag all"), "sell"), ("archive", mark("Archive all"), "archive"),
+        ("take_out", mark("Take all out of the archive"), "unarchive"), ("stop", mark("Stop all"), "stop"),
+        ("delete", mark("Delete all"), "delete"),
     )  # fmt: skip
     for what, label, icon in buttons:
-        if st.button(label, key=f"bulk_{what}", icon=f":material/{icon}:"):
+        if st.button(t(label), key=f"bulk_{what}", icon=f":material/{icon}:"):
             with api.part_errors():
                 ask(Asked(what, tuple(all_numbers()), under_way=True))

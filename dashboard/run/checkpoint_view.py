@@ -3,6 +3,7 @@
 from backend.api.schemas import CheckpointOut, RunDetail
 from dashboard.parts import api
 from dashboard.parts.checkpoint import checkpoint_facts, launch_links, origin_link
+from dashboard.parts.language import mark
 from dashboard.parts.link_row import link_row
 from dashboard.run.links import lineage_link
 
@@ -20,5 +21,10 @@ def next_links(checkpoint: CheckpointOut) -> None:
     with link_row("checkpoint"):
         launch_links(checkpoint)
         if checkpoint.parent_id is not None:
-            origin_link("Its parent, the", checkpoint.parent_id, outside=checkpoint.parent_outside)
+            origin_link(
+                checkpoint.parent_id,
+                outside=checkpoint.parent_outside,
+                of_run=mark("Its parent, the checkpoint of run {number}"),
+                from_outside=mark("Its parent, the checkpoint {number} from outside"),
+            )
         lineage_link(checkpoint.id)

@@ -10,6 +10,7 @@ from backend.api.schemas import BulkOut, RunDetail
 from dashboard.parts import api
 from dashboard.parts.components import archived_badge, progress_share, progress_words, run_seconds, status_badge
 from dashboard.parts.foreign_text import escape_markdown, sentence
+from dashboard.parts.language import mark, plural, t
 from dashboard.parts.run_actions import actions
 from dashboard.parts.tag_choice import tags_popover
 from dashboard.parts.text import ago, duration, full_time
@@ -55,8 +56,8 @@ def run_header(run: RunDetail) -> None:
     st.html(_STYLE)
     with st.container(key="run_head"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="run_title"):
-            st.page_link("app_pages/runs.py", label="Runs", icon=":material/arrow_back:")
-            st.title(f"Run {run.id}", width="content", anchor=False)
+            st.page_link("app_pages/runs.py", label=t("Runs"), icon=":material/arrow_back:")
+            st.title(t("Run {number}", number=run.id), width="content", anchor=False)
             status_badge(run.status.value)
             if run.archived:
                 archived_badge()
@@ -76,10 +77,10 @@ def what_it_is(run: RunDetail) -> str:
 
 def _note(run: RunDetail) -> None:
     note = run.note if len(run.note) <= SHOWN_NOTE else f"{run.note[:SHOWN_NOTE]}…"
-    label = escape_markdown(note) if note else "Add a note"
+    label = escape_markdown(note) if note else t("Add a note")
     with st.popover(label, icon=":material/sticky_note_2:", type="tertiary", key="note"):
-        written = st.text_input("Note", run.note, key=f"note_of_{run.id}", max_chars=200)
-        saved = st.button("Save", key="save_note", type="primary")
+        written = st.text_input(t("Note"), run.note, key=f"note_of_{run.id}", max_chars=200)
+        saved = st.button(t("Save"), key="save_note", type="primary")
         if saved and api.attempt(lambda: api.client().set_note(run.id, written.strip())):
             st.rerun()
 
@@ -109,55 +110,60 @@ def _how_far(run: RunDetail) -> None:
 def under_way_words(run: RunDetail) -> str:
     """`generate: 40 of 200 questions, 2 min 10 s left · 8 under way`, plain text."""
     if run.progress is None:
-        return "the trainer is starting"
+        return t("the trainer is starting")
     return " · ".join(filter(None, [progress_words(run.progress), run.progress.detail]))
 
 
 def state_line(run: RunDetail, now: datetime) -> tuple[str, str]:
     """Icon, and what there is to say of a run without a bar, as markdown."""
     if run.status in RUN_NOT_STARTED:
-        return "schedule", f"**Waits:** {sentence(run.waits_for or '')}"
+        return "schedule", t("**Waits:** {reason}", reason=sentence(run.waits_for or ""))
     if run.status is RunStatus.STOPPING:
-        return "stop_circle", "A stop was asked for; the trainer is ending."
+        return "stop_circle", t("A stop was asked for; the trainer is ending.")
     if run.status is RunStatus.RUNNING:
         return "play_circle", escape_markdown(under_way_words(run)).capitalize()
     seconds = run_seconds(run, now)
     parts = [ago(run.ended_at, now)] if run.ended_at else []
-    parts += [f"after {duration(seconds)}"] if seconds is not None else []
+    parts += [t("after {time}", time=duration(seconds))] if seconds is not None else []
     ended = escape_markdown(", ".join(parts))
     if run.status is RunStatus.FAILED:
-        cause = run.cause_text or (CAUSE_TEXT[run.cause] if run.cause else "no cause was reported")
-        return "error", f":red[**Failed:** {sentence(cause)}]" + (f", {ended}" if ended else "")
-    word = {RunStatus.CANCELLED: "Stopped", RunStatus.SKIPPED: "Skipped"}.get(run.status, "Ended")
-    resumable = ". It can be resumed" if run.can_resume else ""
-    return "flag", f"{word} {ended}{resumable}."
+        cause = run.cause_text or (CAUSE_TEXT[run.cause] if run.cause else mark("no cause was reported"))
+        failed = t("**Failed:** {cause}", cause=sentence(t(cause)))
+        return "error", f":red[{failed}]" + (f", {ended}" if ended else "")
+    words = {RunStatus.CANCELLED: mark("Stopped {when}."), RunStatus.SKIPPED: mark("Skipped {when}.")}
+    text = t(words.get(run.status, mark("Ended {when}.")), when=ended)
+    return "flag", f"{text} {t('It can be resumed.')}" if run.can_resume else text
 
 
 def _times(run: RunDetail) -> str:
     """Submitted, started and ended, each with its full time."""
     zone = st.context.timezone
-    times = {"submitted": run.created_at, "started": run.started_at, "ended": run.ended_at}
-    return "  \n".join(f"{word} {escape_markdown(full_time(time, zone))}" for word, time in times.items() if time)
+    times = {
+        mark("submitted {time}"): run.created_at,
+        mark("started {time}"): run.started_at,
+        mark("ended {time}"): run.ended_at,
+    }
+    return "  \n".join(t(words, time=escape_markdown(full_time(time, zone))) for words, time in times.items() if time)
 
 
 def _alarms(run: RunDetail) -> None:
     """How many alarms the run has raised; what they mean and what to do, when it is opened."""
     if not run.alarms:
         return
-    label = f":red[{len(run.alarms)} alarm{'' if len(run.alarms) == 1 else 's'}]"
+    label = f":red[{plural('{n} alarm', '{n} alarms', len(run.alarms))}]"
     with st.popover(label, icon=":material/notifications_active:", type="tertiary", key="alarms"):
         for one in run.alarms:
-            where = f" (step {one.step:,})" if one.step else ""
-            st.markdown(f"**{escape_markdown(one.title)}**{where}. {sentence(one.fact)}")
+            where = f" ({t('step {number}', number=f'{one.step:,}')})" if one.step else ""
+            st.markdown(f"**{escape_markdown(t(one.title))}**{where}. {sentence(one.fact)}")
             for text in filter(None, (one.cause, one.remedy)):
-                st.caption(sentence(text))
+                st.caption(sentence(t(text)))
 
 
 def _warnings(run: RunDetail) -> None:
     """How many things the trainer warned of; what, when it is opened."""
     if not run.warnings:
         return
-    label = f"{len(run.warnings)} warning{'' if len(run.warnings) == 1 else 's'}"
+    label = plural("{n} warning", "{n} warnings", len(run.warnings))
     with st.popover(label, icon=":material/warning:", type="tertiary", key="warnings"):
         for one in run.warnings:
             st.markdown(f"- {sentence(one[:1].upper() + one[1:].rstrip('.'))}.")

@@ -6,8 +6,9 @@ import streamlit as st
 
 from backend.api.schemas import AttemptOut, LogLevel, LogOut, RunDetail
 from dashboard.parts import api
+from dashboard.parts.language import mark, plural, t
 from dashboard.parts.pager import cursors_of, step_back
-from dashboard.parts.text import count, readable_log, size
+from dashboard.parts.text import readable_log, size
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.run.live_part import live_part
 from dashboard.run.live_run import TAIL_BYTES, LiveRun
@@ -19,9 +20,9 @@ BEFORE_THE_ERROR = 1000  # bytes that are shown in front of it
 AT_A_GLANCE = 2000  # bytes of a log that is seen as a whole
 SHOWN_LINES = 200
 LEVELS: dict[str, tuple[str, LogLevel | None]] = {
-    "all": ("All lines", None), "warning": ("Warnings", "warning"), "error": ("Errors", "error"),
+    "all": (mark("All lines"), None), "warning": (mark("Warnings"), "warning"), "error": (mark("Errors"), "error"),
 }  # fmt: skip
-PARTS = {"error": "First error", "end": "End"}
+PARTS = {"error": mark("First error"), "end": mark("End")}
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Wanted:
 def log_view(run: RunDetail) -> None:
     """Attempt, search, level and download; below them the log."""
     if not run.attempts:
-        st.info("No attempt has started, so there is no log.", icon=":material/article:")
+        st.info(t("No attempt has started, so there is no log."), icon=":material/article:")
         return
     attempts = {attempt.number: attempt for attempt in sorted(run.attempts, key=lambda one: -one.number)}
     start_from_url("log_text")
@@ -44,18 +45,18 @@ def log_view(run: RunDetail) -> None:
     st.session_state.setdefault("log_level", "all")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = st.selectbox(
-            "Attempt", list(attempts), key="log_attempt", width=170,
-            format_func=lambda one: f"{one} ({attempts[one].status.value})",
+            t("Attempt"), list(attempts), key="log_attempt", width=170,
+            format_func=lambda one: f"{one} ({t(attempts[one].status.value)})",
         )  # fmt: skip
         text = st.text_input(
-            "Find", key="log_text", icon=":material/search:", max_chars=200, on_change=keep_in_url("log_text"),
+            t("Find"), key="log_text", icon=":material/search:", max_chars=200, on_change=keep_in_url("log_text"),
             width=260,
         )  # fmt: skip
         level = st.segmented_control(
-            "Level", list(LEVELS), key="log_level", required=True, format_func=lambda name: LEVELS[name][0],
+            t("Level"), list(LEVELS), key="log_level", required=True, format_func=lambda name: t(LEVELS[name][0]),
             on_change=keep_in_url("log_level", default="all"),
         )  # fmt: skip
-        st.link_button("Download the whole log", log_address(run.id, number), icon=":material/download:")
+        st.link_button(t("Download the whole log"), log_address(run.id, number), icon=":material/download:")
     wanted = Wanted(number, (text or "").strip(), LEVELS[level or "all"][1])
     failed = attempts[number].status is AttemptStatus.FAILED
     if wanted.text or wanted.level:
@@ -80,7 +81,7 @@ def _piece(run: RunDetail, live: LiveRun, number: int, failed: bool) -> None:
     if error is not None:
         st.session_state.setdefault("log_part", "error")
         part = st.segmented_control(
-            "Show", list(PARTS), key="log_part", required=True, format_func=PARTS.__getitem__,
+            t("Show"), list(PARTS), key="log_part", required=True, format_func=lambda name: t(PARTS[name]),
             label_visibility="collapsed",
         )  # fmt: skip
         if part == "error":
@@ -109,14 +110,16 @@ def _from(run: RunDetail, live: LiveRun, attempt: AttemptOut, error: int) -> Log
 def _text(log: LogOut, *, is_tail: bool, moves: bool) -> None:
     text = readable_log(log.text).rstrip("\n")
     if not text:
-        st.info("Nothing has been written yet." if moves else "The log is empty.", icon=":material/article:")
+        st.info(t("Nothing has been written yet.") if moves else t("The log is empty."), icon=":material/article:")
         return
-    length = size(log.next_offset - log.offset)
-    if is_tail:
-        part = f"the last {length} of " if log.offset else ""
+    if not log.offset and (is_tail or log.next_offset >= log.size):
+        words = mark("Shows {size}.")
+    elif is_tail:
+        words = mark("Shows the last {part} of {size}.")
     else:
-        part = f"{length} around the first error of " if log.offset or log.next_offset < log.size else ""
-    st.caption(f"Shows {part}{size(log.size)}" + (", refreshed every few seconds." if moves else "."))
+        words = mark("Shows {part} around the first error of {size}.")
+    shown = t(words, part=size(log.next_offset - log.offset), size=size(log.size))
+    st.caption(f"{shown} {t('Refreshed every few seconds.')}" if moves else shown)
     with st.container(height=HEIGHT_PIXELS, border=True, autoscroll=is_tail, key="log"):
         st.code(text, language=None, wrap_lines=True)
 
@@ -132,19 +135,23 @@ def _lines(run: RunDetail, live: LiveRun, wanted: Wanted) -> None:
             limit=SHOWN_LINES,
         ),
     )  # fmt: skip
-    whole = not start and found.next_offset >= found.size
-    where = "" if whole else f" between {size(start)} and {size(found.next_offset)} of {size(found.size)}"
+    where = ""
+    if start or found.next_offset < found.size:
+        where = t(
+            "Searched from {start} to {end} of {size}.", start=size(start), end=size(found.next_offset),
+            size=size(found.size),
+        )  # fmt: skip
     if found.lines:
-        st.caption(f"{count(len(found.lines))} line{'' if len(found.lines) == 1 else 's'}{where}.")
+        st.caption(f"{plural('{n} line.', '{n} lines.', len(found.lines))} {where}")
         with st.container(height=HEIGHT_PIXELS, border=True, key="log"):
             st.code(readable_log("\n".join(line.text for line in found.lines)), language=None, wrap_lines=True)
     else:
-        st.info(f"No line matches{where}.", icon=":material/filter_alt_off:")
+        st.info(f"{t('No line matches.')} {where}", icon=":material/filter_alt_off:")
     with st.container(horizontal=True):
         if start:
-            st.button("Back", key="log_back", icon=":material/chevron_left:", on_click=step_back, args=(places,))
+            st.button(t("Back"), key="log_back", icon=":material/chevron_left:", on_click=step_back, args=(places,))
         if found.next_offset < found.size:
             st.button(
-                "Search on", key="log_on", icon=":material/chevron_right:", on_click=places.append,
+                t("Search on"), key="log_on", icon=":material/chevron_right:", on_click=places.append,
                 args=(str(found.next_offset),),
             )  # fmt: skip

@@ -20,6 +20,7 @@ from dashboard.parts.charts import (
     with_epochs,
 )
 from dashboard.parts.foreign_text import escape_markdown, one_line
+from dashboard.parts.language import mark, t
 from dashboard.parts.look_choice import PARAMETERS, choose, choose_look
 from dashboard.parts.text import percent
 from dashboard.parts.url_state import keep_in_url, start_from_url
@@ -30,7 +31,7 @@ from memgen.contract.stage import Panel
 from memgen.contract.stages import find_stage
 from memgen.contract.status import RUN_ENDED
 
-ATTEMPTS = {"joined": "as one line", "apart": "each apart"}
+ATTEMPTS = {"joined": mark("as one line"), "apart": mark("each apart")}
 MOST_APART = 2  # attempts before the newest whose curves are asked for
 
 
@@ -69,13 +70,16 @@ def _curves(run: RunDetail, live: LiveRun) -> None:
     over: list[Over] = ["step", "epoch", "time"] if EPOCHS in series else ["step", "time"]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="look"):
         name = st.selectbox(
-            "Metric", names, key="metric", width=300, format_func=one_line, on_change=keep_in_url("metric")
+            t("Metric"), names, key="metric", width=300, format_func=one_line, on_change=keep_in_url("metric")
         )
         look = choose_look(over)
-        apart = run.num_attempts > 1 and choose("Attempts", "attempts", ATTEMPTS) == "apart"
+        apart = (
+            run.num_attempts > 1
+            and choose(t("Attempts"), "attempts", {name: t(word) for name, word in ATTEMPTS.items()}) == "apart"
+        )
         st.page_link(
-            "app_pages/curves.py", label="Add a run", icon=":material/add_chart:",
-            help="Draw this metric together with that of other runs.", query_params=_with_others(run, name),
+            "app_pages/curves.py", label=t("Add a run"), icon=":material/add_chart:",
+            help=t("Draw this metric together with that of other runs."), query_params=_with_others(run, name),
         )  # fmt: skip
     shown = _apart(run, live, name, look) if apart else [live.stretch(name, look.first, look.last)]
     _explored(name, shown, look, series.get(EPOCHS), apart=apart)
@@ -95,7 +99,7 @@ def _explored(
     """
     shown = [part for one in shown if (part := look.within(one)).steps]
     if not shown:
-        st.info("There is no value between these steps.", icon=":material/width:")
+        st.info(t("There is no value between these steps."), icon=":material/width:")
         return
     frame: pd.DataFrame = curves_frame(shown) if apart else metric_frame(shown[0])
     if epochs is not None:
@@ -104,12 +108,27 @@ def _explored(
     last = last_value(newest.model_copy(update={"name": name}))
     st.altair_chart(
         metric_chart(frame, name, look), width="stretch", key="metric_chart",
-        alt=f"Curve of {one_line(name)} over {look.over}{', by attempt' * apart}; last value {last}",
+        alt=t(
+            "Curves of {metric} by attempt over {axis}; last value {value}"
+            if apart
+            else "Curve of {metric} over {axis}; last value {value}",
+            metric=one_line(name), axis=t(look.over), value=last,
+        ),
     )  # fmt: skip
-    said = f"Last value of {escape_markdown(name)}: **{escape_markdown(last)}** at step {newest.steps[-1]:,}"
+    notes = [
+        t(
+            "Last value of {metric}: **{value}** at step {step}.",
+            metric=escape_markdown(name),
+            value=escape_markdown(last),
+            step=f"{newest.steps[-1]:,}",
+        )
+    ]
     hidden = sum(value <= 0 for one in shown for value in one.values) if look.log else 0
-    said += f". {hidden:,} values of 0 or less have no place on this axis." if hidden else ""
-    st.caption(said + (f" Shows {newest.name} and up to {MOST_APART} before it." if apart else ""))
+    if hidden:
+        notes.append(t("{n} values of 0 or less have no place on this axis.", n=f"{hidden:,}"))
+    if apart:
+        notes.append(t("Shows {attempt} and up to {n} before it.", attempt=newest.name, n=MOST_APART))
+    st.caption(" ".join(notes))
 
 
 def _with_others(run: RunDetail, name: str) -> dict[str, str]:
@@ -121,16 +140,18 @@ def _with_others(run: RunDetail, name: str) -> dict[str, str]:
 def _machine(series: dict[str, MetricSeries]) -> None:
     """How busy the machine is, as far as the run has told."""
     if any(name in series for row in machine_metrics.PANELS for panel in row for name in panel.names):
-        st.caption("Machine")
+        st.caption(t("Machine"))
         _grid(machine_metrics.PANELS, series, "machine")
 
 
 def _none(run: RunDetail) -> None:
     stage = find_stage(run.stage)
-    first = stage.charts.first_metrics if stage else "numbers"
+    first = stage.charts.first_metrics if stage else mark("numbers")
     live = run.status not in RUN_ENDED
     st.info(
-        f"No metrics yet; the first come with the first {first}." if live else "This run left no metrics.",
+        t("No metrics yet; the first come with the first {what}.", what=t(first))
+        if live
+        else t("This run left no metrics."),
         icon=":material/show_chart:",
     )
 
@@ -141,7 +162,7 @@ def _chart(series: MetricSeries, *, key: str, height: int) -> None:
         metric_chart(metric_frame(series), name, height=height),
         width="stretch",
         key=key,
-        alt=f"Curve of {one_line(name)} over steps; last value {last_value(series)}",
+        alt=t("Curves over steps of {metrics}; last value {value}", metrics=one_line(name), value=last_value(series)),
     )
 
 
@@ -158,7 +179,7 @@ def _apart(run: RunDetail, live: LiveRun, name: str, look: Look) -> list[MetricS
             ).series  # fmt: skip
 
         of_attempt = live.kept(("attempt", name, number, look.first, look.last), moved, ask)
-        curves += [one.model_copy(update={"name": f"attempt {number}"}) for one in of_attempt]
+        curves += [one.model_copy(update={"name": t("attempt {number}", number=number)}) for one in of_attempt]
     return curves
 
 
@@ -172,12 +193,12 @@ def _grid(rows: Sequence[Sequence[Panel]], series: dict[str, MetricSeries], key:
             names = [name for name in panel.names if name in series]
             last = ", ".join(last_value(series[name]) for name in names)
             with column:
-                st.markdown(f"**{panel.title}**", help=panel.help)
+                st.markdown(f"**{t(panel.title)}**", help=t(panel.help))
                 st.altair_chart(
                     curves_chart(curves_frame([series[name] for name in names]), names),
                     width="stretch",
                     key=f"{key}_{names[0]}",
-                    alt=f"Curve of {' and '.join(names)} over steps; last value {last}",
+                    alt=t("Curves over steps of {metrics}; last value {value}", metrics=", ".join(names), value=last),
                 )
 
 

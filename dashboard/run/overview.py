@@ -8,6 +8,7 @@ from backend.api.schemas import RunDetail
 from dashboard.parts import api
 from dashboard.parts.components import facts, time_caption
 from dashboard.parts.foreign_text import escape_markdown, sentence, visible
+from dashboard.parts.language import mark, t
 from dashboard.parts.run_figures import run_figures
 from dashboard.run.links import run_links
 from dashboard.run.live_part import live_part
@@ -24,9 +25,10 @@ def overview(run: RunDetail) -> None:
     failure_panel(run)
     if run.status is RunStatus.SKIPPED:
         with api.part_errors():
-            st.info(f"**Skipped:** {sentence(_skipped_words(run))}", icon=":material/skip_next:")
+            st.info(t("**Skipped:** {reason}", reason=sentence(_skipped_words(run))), icon=":material/skip_next:")
     if run.status in RUN_RESTARTABLE and run.resume_reason:
-        st.caption(f"{'Resume' if run.can_resume else 'No resume'}: {sentence(run.resume_reason)}")
+        words = mark("Resume: {reason}") if run.can_resume else mark("No resume: {reason}")
+        st.caption(t(words, reason=sentence(run.resume_reason)))
     live_part(run, _moving)
 
 
@@ -34,11 +36,11 @@ def _moving(run: RunDetail, live: LiveRun) -> None:
     above = {tile.label for tile in tiles_of(run)}
     facts({label: value for label, value in run_figures(run, datetime.now(UTC)).items() if label not in above})
     with st.container(horizontal=True, gap="medium"):
-        time_caption("submitted", run.created_at)
+        time_caption(mark("submitted {ago}"), run.created_at)
         if run.started_at:
-            time_caption("started", run.started_at)
+            time_caption(mark("started {ago}"), run.started_at)
         if run.ended_at:
-            time_caption("ended", run.ended_at)
+            time_caption(mark("ended {ago}"), run.ended_at)
     if run.num_attempts and (curves := live.curves()):
         main_charts(run, curves)
 
@@ -46,25 +48,28 @@ def _moving(run: RunDetail, live: LiveRun) -> None:
 def _skipped_words(run: RunDetail) -> str:
     """Why a run was skipped, as its history says, and the way out."""
     skips = [one.detail for one in newest_events(run).items if one.to_status == RunStatus.SKIPPED and one.detail]
-    reason = next(iter(skips), "") or run.cause_text or "a run that it needs has failed or was cancelled"
+    reason = next(iter(skips), "") or run.cause_text or t("a run that it needs has failed or was cancelled")
     ended = reason if reason.endswith((".", "!", "?")) else f"{reason}."
-    return f"{ended[:1].upper()}{ended[1:]}" + (" Its pipeline can be continued." if run.pipeline_id else "")
+    sentence_of_it = f"{ended[:1].upper()}{ended[1:]}"
+    return f"{sentence_of_it} {t('Its pipeline can be continued.')}" if run.pipeline_id else sentence_of_it
 
 
 def failure_panel(run: RunDetail) -> None:
     """Why the run failed: what the trainer said, the way out, the traceback; the cause stands in the header."""
     if run.status is not RunStatus.FAILED:
         return
-    lines = [api.item_text(run.failure)] if run.failure else ["Its trainer said nothing about it."]
+    lines = [api.item_text(run.failure)] if run.failure else [t("Its trainer said nothing about it.")]
     if run.exit_code is not None:
         lines.append(escape_markdown(exit_words(run.exit_code)))
     with st.container(key="failure"):
         st.error("\n\n".join(lines), icon=":material/error:")
         if run.traceback:
-            with st.expander("Last traceback", key="traceback"):
+            with st.expander(t("Last traceback"), key="traceback"):
                 st.code(visible(run.traceback), language=None, wrap_lines=True)
 
 
 def exit_words(code: int) -> str:
     """An exit code in words; negative is minus the signal."""
-    return f"The trainer was ended by signal {-code}." if code < 0 else f"Exit code {code}."
+    if code < 0:
+        return t("The trainer was ended by signal {number}.", number=-code)
+    return t("Exit code {number}.", number=code)

@@ -6,12 +6,13 @@ import streamlit as st
 from backend.api.schemas import AttemptOut, RunDetail, RunEventList, RunEventOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import plain_frame, visible, visible_json
+from dashboard.parts.language import mark, t
 from dashboard.parts.text import MISSING, as_utc, duration, full_time, in_zones, size
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.run.live_run import live_run
-from memgen.contract.status import CAUSE_TEXT
+from memgen.contract.status import CAUSE_TEXT, Cause
 
-PARTS = ("Config", "Environment", "Files")
+PARTS = (mark("Config"), mark("Environment"), mark("Files"))
 
 
 def settings_view(run: RunDetail) -> None:
@@ -19,7 +20,7 @@ def settings_view(run: RunDetail) -> None:
     start_from_url("part", PARTS)
     st.session_state.setdefault("part", PARTS[0])
     part = st.segmented_control(
-        "Part", PARTS, key="part", required=True, label_visibility="collapsed",
+        t("Part"), PARTS, key="part", format_func=t, required=True, label_visibility="collapsed",
         on_change=keep_in_url("part", default=PARTS[0]),
     )  # fmt: skip
     {"Config": _config, "Environment": _environment, "Files": _files}[part or PARTS[0]](run)
@@ -27,27 +28,27 @@ def settings_view(run: RunDetail) -> None:
 
 def _config(run: RunDetail) -> None:
     """The config as JSON (with a copy button) and its hash."""
-    st.caption("Hash of the config")
+    st.caption(t("Hash of the config"))
     st.code(visible(run.config_hash), language=None, width=280)
-    st.caption("Config")
+    st.caption(t("Config"))
     st.code(visible_json(run.config), language=None)
 
 
 def _files(run: RunDetail) -> None:
     """What a run has on disk, how much, and where its output was published."""
     if run.output:
-        st.caption("Output, relative to the home folder")
+        st.caption(t("Output, relative to the home folder"))
         st.code(visible(run.output), language=None, wrap_lines=True)
     with api.part_errors():
         preview = api.client().delete(run.id)  # without a confirmation it tells and takes nothing
-        st.caption(f"On disk: {size(preview.size_bytes)}")
-        st.code(visible("\n".join(preview.paths)) or "nothing yet", language=None, wrap_lines=True)
+        st.caption(t("On disk: {size_bytes}", size_bytes=size(preview.size_bytes)))
+        st.code(visible("\n".join(preview.paths)) or t("nothing yet"), language=None, wrap_lines=True)
 
 
 def _environment(run: RunDetail) -> None:
     """Versions, device and hashes that the trainer saw."""
     if not run.environment:
-        st.info("The trainer has not reported its environment yet.", icon=":material/memory:")
+        st.info(t("The trainer has not reported its environment yet."), icon=":material/memory:")
         return
     st.code(visible_json(run.environment), language=None)
 
@@ -59,10 +60,10 @@ def history_view(run: RunDetail) -> None:
         events = newest_events(run)
         frame = history_frame(events.items, st.context.timezone)
         st.dataframe(
-            frame, hide_index=True, key="history", placeholder="", alt="History of the run", height="content"
+            frame, hide_index=True, key="history", placeholder="", alt=t("History of the run"), height="content"
         )  # fmt: skip
         if events.next_cursor is not None:
-            st.caption(f"Shows the newest {len(events.items):,} entries.")
+            st.caption(t("Shows the newest {items} entries.", items=f"{len(events.items):,}"))
 
 
 def newest_events(run: RunDetail) -> RunEventList:
@@ -83,12 +84,12 @@ def history_frame(events: list[RunEventOut], zone: str | None = None) -> pd.Data
     rows = [
         {
             **{name: f"{time:%Y-%m-%d %H:%M:%S}" for name, time in in_zones(event.time, zone).items()},
-            "Attempt": "" if event.attempt is None else str(event.attempt),
-            "What": event.kind,
-            "Change": f"{event.from_status or 'new'} → {event.to_status}" if event.to_status else "",
-            "Cause": event.cause or "",
-            "By": event.actor,
-            "Detail": event.detail,
+            t("Attempt"): "" if event.attempt is None else str(event.attempt),
+            t("What"): t(event.kind.replace("_", " ")),
+            t("Change"): f"{t(event.from_status or mark('new'))} → {t(event.to_status)}" if event.to_status else "",
+            t("Cause"): t(CAUSE_TEXT[Cause(event.cause)]) if event.cause in CAUSE_TEXT else event.cause or "",
+            t("By"): event.actor,
+            t("Detail"): event.detail,
         }
         for event in events
     ]
@@ -98,14 +99,14 @@ def history_frame(events: list[RunEventOut], zone: str | None = None) -> pd.Data
 def _attempts(run: RunDetail) -> None:
     """Each start of the run."""
     if not run.attempts:
-        st.info("No attempt has started.", icon=":material/replay:")
+        st.info(t("No attempt has started."), icon=":material/replay:")
         return
     st.dataframe(
         attempts_frame(run.attempts, st.context.timezone),
         hide_index=True,
         key="attempts",
         placeholder="",
-        alt="Attempts of the run",
+        alt=t("Attempts of the run"),
     )
 
 
@@ -118,7 +119,7 @@ def attempts_frame(attempts: list[AttemptOut], zone: str | None = None) -> pd.Da
             "Cause": CAUSE_TEXT[one.cause] if one.cause else "",
             "Worker": f"{one.worker}, slot {one.slot}" if one.worker else "",
             "Resumes attempt": "" if one.resumes is None else str(one.resumes),
-            "Claimed": full_time(one.claimed_at, zone) if one.claimed_at else "",
+            t("Claimed"): full_time(one.claimed_at, zone) if one.claimed_at else "",
             "Duration": _attempt_duration(one),
             "Log": size(one.log_bytes),
         }

@@ -8,6 +8,7 @@ import streamlit as st
 from backend.api.schemas import Shown
 from dashboard.parts import api
 from dashboard.parts.foreign_text import one_line
+from dashboard.parts.language import t
 from dashboard.parts.list_filters import choose_archive, choose_tag
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from memgen.contract.status import RunStatus
@@ -42,21 +43,27 @@ def choose_filters() -> Filters:
     start_from_url("text", remember=True)
     status_column, model_column, text_column, tag_column, archive_column = st.columns([1, 2, 2, 1, 1])
     status = status_column.selectbox(
-        "Status", statuses, index=None, key="status", placeholder="any", on_change=keep_in_url("status")
+        t("Status"),
+        statuses,
+        index=None,
+        key="status",
+        placeholder=t("any"),
+        format_func=t,
+        on_change=keep_in_url("status"),
     )
     model = model_column.selectbox(
-        "Model",
+        t("Model"),
         models,
         index=None,
         key="model",
-        placeholder="any",
+        placeholder=t("any"),
         format_func=one_line,
         on_change=keep_in_url("model"),
     )
     text = text_column.text_input(
-        "Search",
+        t("Search"),
         key="text",
-        placeholder="in notes and models",
+        placeholder=t("in notes and models"),
         icon=":material/search:",
         on_change=keep_in_url("text"),
     )

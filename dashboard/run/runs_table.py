@@ -10,6 +10,7 @@ import streamlit as st
 from backend.api.schemas import RunOut
 from dashboard.parts.components import ARCHIVED, STATUS_LOOK, progress_share, run_seconds
 from dashboard.parts.foreign_text import plain_frame
+from dashboard.parts.language import mark
 from dashboard.parts.text import ago, duration
 from memgen.contract.status import RUN_ENDED, RunStatus
 
@@ -49,28 +50,37 @@ def _percent(share: float | None) -> float | None:
 
 COLUMNS: dict[str, Any] = {
     "status": st.column_config.MultiselectColumn(
-        "Status",
+        mark("Status"),
         options=[*STATUS_LOOK, ARCHIVED],
         color=[*(colour for colour, _ in STATUS_LOOK.values()), "gray"],
         width=96,
     ),
-    "stage": st.column_config.TextColumn("Stage, setting", width=230),
-    "model": st.column_config.TextColumn("Model", width=142),
-    "data": st.column_config.TextColumn("Data", width=88),
-    "progress": st.column_config.ProgressColumn("Progress", min_value=0, max_value=100, format="%.0f %%", width=90),
-    "accuracy": st.column_config.NumberColumn("Accuracy", format="%.1f %%", width=74),
-    "questions": st.column_config.NumberColumn("n", help="Questions answered", format="localized", width=46),
-    "scorer": st.column_config.NumberColumn("Scorer", help="Version of the scorer that gave the accuracy", width=54),
-    "started": st.column_config.TextColumn("Started", width=86),
-    "duration": st.column_config.TextColumn("Duration", width=84),
-    "group": st.column_config.TextColumn("Group", help="The tag that it is listed and drawn with", width=90),
-    "tags": st.column_config.TextColumn("Tags", help="Its other tags", width=110),
-    "note": st.column_config.TextColumn("Note"),
+    "stage": st.column_config.TextColumn(mark("Stage, setting"), width=230),
+    "model": st.column_config.TextColumn(mark("Model"), width=142),
+    "data": st.column_config.TextColumn(mark("Data"), width=88),
+    "progress": st.column_config.ProgressColumn(
+        mark("Progress"), min_value=0, max_value=100, format="%.0f %%", width=90
+    ),
+    "accuracy": st.column_config.NumberColumn(mark("Accuracy"), format="%.1f %%", width=74),
+    "questions": st.column_config.NumberColumn(
+        mark("n"), help=mark("Questions answered"), format="localized", width=46
+    ),
+    "scorer": st.column_config.NumberColumn(
+        mark("Scorer"), help=mark("Version of the scorer that gave the accuracy"), width=54
+    ),
+    "started": st.column_config.TextColumn(mark("Started"), width=86),
+    "duration": st.column_config.TextColumn(mark("Duration"), width=84),
+    "group": st.column_config.TextColumn(
+        mark("Group"), help=mark("The tag that it is listed and drawn with"), width=90
+    ),
+    "tags": st.column_config.TextColumn(mark("Tags"), help=mark("Its other tags"), width=110),
+    "note": st.column_config.TextColumn(mark("Note")),
 }
 SORTED_BY: dict[str, str] = {
-    "run": "Run", "status": "Status", "stage": "Stage, setting", "model": "Model", "data": "Data",
-    "accuracy": "Accuracy", "questions": "Questions answered", "started": "Started", "ended": "Ended",
-    "duration": "Duration", "group": "Group", "note": "Note",
+    "run": mark("Run"), "status": mark("Status"), "stage": mark("Stage, setting"), "model": mark("Model"),
+    "data": mark("Data"), "accuracy": mark("Accuracy"), "questions": mark("Questions answered"),
+    "started": mark("Started"), "ended": mark("Ended"), "duration": mark("Duration"), "group": mark("Group"),
+    "note": mark("Note"),
 }  # fmt: skip
 """What the backend can sort the list by."""
 RISING = frozenset({"status", "stage", "model", "data", "group", "note"})

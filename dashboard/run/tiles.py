@@ -9,7 +9,8 @@ from backend.api.client import ApiError
 from backend.api.schemas import ChangeOut, MetricSeries, RunDetail
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown
-from dashboard.parts.run_figures import number
+from dashboard.parts.language import t
+from dashboard.parts.run_figures import figure_label, number
 from dashboard.run.live_run import LiveRun
 from memgen.contract.intervals import wilson
 from memgen.contract.stage import Figure
@@ -65,24 +66,41 @@ def tiles_of(
 
 def _tile(figure: Figure, run: RunDetail, curves: Mapping[str, MetricSeries], change: ChangeOut | None) -> Tile:
     value = run.summary[figure.name]
-    so_far = " so far" if figure.so_far and run.status not in RUN_ENDED else ""
+    label = figure_label(figure, run.status not in RUN_ENDED)
     n = run.summary.get("num_questions", 0)
     if figure.name != ACCURACY or not n:
-        return Tile(f"{figure.label}{so_far}", number(value, figure.form), curve=spark(figure.name, curves.values()))
+        return Tile(label, number(value, figure.form), curve=spark(figure.name, curves.values()))
     low, high = wilson(value, n)
     return Tile(
-        f"{figure.label}{so_far}",
-        f"{number(value, figure.form)} ({low * 100:.1f} to {high * 100:.1f})",
-        about=f"Of {n:,.0f} questions; in brackets the 95 % interval."
-        + (f" Against run {run.base_id}, the base evaluation of its pipeline: {change.text}" if change else ""),
+        label,
+        t(
+            "{value} ({low} to {high})",
+            value=number(value, figure.form),
+            low=f"{low * 100:.1f}",
+            high=f"{high * 100:.1f}",
+        ),
+        about=_about(run, n, change),
         change="" if change is None else change_words(change),
         sure=change is not None and (change.low > 0 or change.high < 0),
     )
 
 
+def _about(run: RunDetail, questions: float, change: ChangeOut | None) -> str:
+    text = t("Of {n} questions; in brackets the 95 % interval.", n=f"{questions:,.0f}")
+    if change is None:
+        return text
+    against = t(
+        "Against run {number}, the base evaluation of its pipeline: {verdict}", number=run.base_id, verdict=change.text
+    )
+    return f"{text} {against}"
+
+
 def change_words(change: ChangeOut) -> str:
     """`+5.0 points (-1.2 to +11.0)`."""
-    return f"{change.points:+.1f} points ({change.low:+.1f} to {change.high:+.1f})"
+    return t(
+        "{change} points ({low} to {high})", change=f"{change.points:+.1f}", low=f"{change.low:+.1f}",
+        high=f"{change.high:+.1f}",
+    )  # fmt: skip
 
 
 def spark(name: str, curves: Iterable[MetricSeries]) -> tuple[float, ...]:
