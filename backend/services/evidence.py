@@ -11,12 +11,11 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from memgen.contract.intervals import CONFIDENCE, wilson
+from memgen.contract.intervals import CONFIDENCE, WORTH_KNOWING, wilson
 
 ALPHA = 1 - CONFIDENCE
 POWER = 0.8
 RESAMPLES = 5000
-WORTH_KNOWING = 5.0  # points; a change below this is one that nobody expects of any setting
 
 Verdict = Literal["better", "worse", "no_difference", "too_few_questions"]
 

@@ -26,6 +26,7 @@ from backend.services.settings_apart import apart, config_of
 from backend.services.verdicts import Verdict, verdicts
 from backend.store.models import Answer, AnswerScore, Run
 from memgen.contract.answers import AnswerRecord
+from memgen.contract.intervals import WORTH_KNOWING
 from memgen.contract.pipeline import EXPECTED_POINTS
 from memgen.contract.stage_configs import StageConfig
 
@@ -334,8 +335,7 @@ TEXTS: dict[str, Callable[[evidence.Change, int], str]] = {
     "better": lambda found, _: f"Better: {found.points:+.1f} points, p = {found.p_value:.2g}.",
     "worse": lambda found, _: f"Worse: {found.points:+.1f} points, p = {found.p_value:.2g}.",
     "no_difference": lambda found, _: (
-        f"No difference of {evidence.WORTH_KNOWING:.0f} points or more: "
-        f"95 % interval {found.low:+.1f} to {found.high:+.1f}."
+        f"No difference of {WORTH_KNOWING:.0f} points or more: 95 % interval {found.low:+.1f} to {found.high:+.1f}."
     ),
     "too_few_questions": _too_few,
 }

@@ -8,8 +8,8 @@ import streamlit as st
 from backend.api.schemas import ChangeOut, ComparedRun, CompareOut
 from dashboard.parts.foreign_text import one_line, plain_frame
 from dashboard.parts.language import mark, t
-from dashboard.parts.text import MISSING, count, duration, percent
-from dashboard.parts.verdicts import VERDICTS, points
+from dashboard.parts.text import MISSING, duration, percent
+from dashboard.parts.verdicts import VERDICTS, box_sentence, change_sentence, on_words, points
 
 BASE = mark("base")
 
@@ -117,10 +117,12 @@ def nats(value: float) -> str:
 def verdict_text(item: ComparedRun) -> str:
     """The verdict of a change in a sentence, plain text."""
     assert item.change is not None
-    asked = item.change.num_questions
-    on = "" if asked == item.num_questions else f" {t('On the {n} questions that both answered.', n=count(asked))}"
-    box = f" {item.change.box_text}" if item.change.box_text else ""
-    return f"{run_label(item)}: {item.change.text}{on}{box}"
+    parts = (
+        change_sentence(item.change),
+        on_words(item.change.num_questions, item.num_questions),
+        box_sentence(item.change),
+    )
+    return f"{run_label(item)}: {' '.join(filter(None, parts))}"
 
 
 RESULT_COLUMNS: dict[str, Any] = {

@@ -11,6 +11,7 @@ from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.language import t
 from dashboard.parts.run_figures import figure_label, number
+from dashboard.parts.verdicts import change_sentence
 from dashboard.run.live_run import LiveRun
 from memgen.contract.intervals import wilson
 from memgen.contract.stage import Figure
@@ -90,7 +91,9 @@ def _about(run: RunDetail, questions: float, change: ChangeOut | None) -> str:
     if change is None:
         return text
     against = t(
-        "Against run {number}, the base evaluation of its pipeline: {verdict}", number=run.base_id, verdict=change.text
+        "Against run {number}, the base evaluation of its pipeline: {verdict}",
+        number=run.base_id,
+        verdict=change_sentence(change),
     )
     return f"{text} {against}"
 

@@ -4,6 +4,7 @@ import math
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
+WORTH_KNOWING = 5.0  # points; a change in accuracy below this is one that nobody expects of any setting
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 

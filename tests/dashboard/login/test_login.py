@@ -132,6 +132,28 @@ def test_wrong_token_says_so_and_sets_nothing(browser: TestClient) -> None:
     assert "set-cookie" not in reply.headers
 
 
+@pytest.mark.parametrize(
+    ("accepted", "kept", "language", "button"),
+    [("ko-KR,ko;q=0.9", "", "ko", "로그인"), ("de", "", "en", "Log in"), ("de", "ko", "ko", "로그인")],
+)
+def test_the_form_is_in_the_language_that_was_kept_or_that_the_browser_asks_for(
+    browser: TestClient, accepted: str, kept: str, language: str, button: str
+) -> None:
+    browser.cookies.set("memgen_language", kept)
+    text = browser.get("/login", headers={"Accept-Language": accepted}).text
+    assert f'<html lang="{language}">' in text
+    assert f'<button type="submit">{button}</button>' in text
+
+
+def test_a_link_to_a_language_is_kept_and_an_unknown_one_is_not(browser: TestClient) -> None:
+    assert "set-cookie" not in browser.get("/login", params={"lang": "xx"}).headers
+    reply = browser.get("/login", params={"lang": "ko", "next": "/runs"})
+    assert "memgen_language=ko" in reply.headers["set-cookie"]
+    assert 'href="/login?lang=en&amp;next=%2Fruns"' in reply.text
+    wrong = browser.post("/login", data={"token": "nope"})
+    assert "이 대시보드의 토큰이 아닙니다." in wrong.text
+
+
 def test_next_is_escaped_in_the_form(browser: TestClient) -> None:
     reply = browser.get("/login", params={"next": '/"><script>alert(1)</script>'})
     assert "<script>" not in reply.text
