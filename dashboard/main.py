@@ -18,9 +18,12 @@ ICON = (
 STYLE = """<style>
 .stMainBlockContainer { padding-inline: clamp(1rem, 3vw, 3rem); max-width: 100rem; }
 [data-testid="stStatusWidget"] { display: none; } /* its Stop ends the drawing of a page, and looks like one of runs */
-/* enough contrast for small letters: what is chosen on a dark page, and the name of a field that can't be filled in */
-[data-variant="segmented_control"][aria-checked="true"] { color: light-dark(#0f766e, #4fd1c0) !important; }
-[data-testid="stWidgetLabel"], [data-testid="stWidgetLabel"] p { color: light-dark(#0b1413, #e4edeb) !important; }
+/* enough contrast for small letters: what is chosen on a dark page, and the name of a field that can't be filled in;
+   not in dialogs, which lie outside of what knows the theme */
+.stApp [data-variant="segmented_control"][aria-checked="true"] { color: light-dark(#0f766e, #4fd1c0) !important; }
+.stApp [data-testid="stWidgetLabel"], .stApp [data-testid="stWidgetLabel"] p {
+    color: light-dark(#0b1413, #e4edeb) !important;
+}
 </style>"""
 
 start_language()

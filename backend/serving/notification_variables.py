@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from backend.serving.variables import Host, Pause, Port, RedisVariables, Seconds, Url
+from backend.serving.variables import Host, Pause, Port, RedisVariables, Seconds, check_url
 from backend.serving.webhook_hosts import Origin, named_origins
 
 MailSecurity = Literal["starttls", "tls", "none"]
@@ -21,6 +21,13 @@ def check_mail_address(text: str) -> str:
     if len(text) > 254 or _MAIL.fullmatch(text) is None:
         raise ValueError("this is not a mail address, e.g. someone@example.org")
     return text
+
+
+def _check_dashboard(text: str) -> str:
+    try:
+        return check_url(text)
+    except ValueError:
+        raise ValueError("a dashboard's address is https://HOST or http://HOST:PORT, without ? or #") from None
 
 
 def _check_origins(text: str) -> str:
@@ -50,7 +57,7 @@ def _entries(text: str) -> list[str]:
 class NotificationVariables(RedisVariables):
     """Where messages may go, and what with."""
 
-    dashboard_url: Url | None = None
+    dashboard_url: Annotated[str, AfterValidator(_check_dashboard)] | None = None
     """Address under which people reach the dashboard; messages link to it, and to nothing if it is not set."""
     webhook_hosts: Annotated[str, AfterValidator(_check_origins)] = Field(default="", max_length=2000)
     """Hosts that webhooks may lead to, separated by commas, beside those of Slack and Discord."""

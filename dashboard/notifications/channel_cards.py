@@ -20,7 +20,7 @@ def channel_cards(channels: Sequence[ChannelOut]) -> None:
     for channel in channels:
         with st.container(border=True, key=f"channel_{channel.id}"):
             words, buttons = st.columns([5, 4], vertical_alignment="center")
-            with words:
+            with words, st.container(gap="xsmall"):
                 _describe(channel)
             with buttons:
                 _buttons(channel)

@@ -35,7 +35,7 @@ def message_log(deliveries: Sequence[DeliveryOut]) -> None:
         for one in deliveries
     ]
     st.dataframe(
-        plain_frame(rows, list(rows[0])), column_config=columns_in_language(COLUMNS), hide_index=True, key="messages",
+        plain_frame(rows, list(rows[0])), column_config=_columns(), hide_index=True, key="messages",
         alt=t("The newest messages with what became of them"),
     )  # fmt: skip
 
@@ -43,7 +43,7 @@ def message_log(deliveries: Sequence[DeliveryOut]) -> None:
 def _not_arrived(delivery: DeliveryOut) -> None:
     with st.container(border=True, key=f"message_{delivery.id}"):
         words, button = st.columns([8, 2], vertical_alignment="center")
-        with words:
+        with words, st.container(gap="xsmall"):
             st.markdown(
                 t(
                     "{title}, to {channel}",
@@ -68,8 +68,13 @@ def _next_try(delivery: DeliveryOut) -> str:
     return t("The next try comes {n} min after this one.", n=f"{pause / 60:.0f}")
 
 
+def _columns() -> dict[str, Any]:
+    zone = st.context.timezone or "UTC"
+    time = st.column_config.DatetimeColumn(mark("Time"), format="YYYY-MM-DD HH:mm:ss", timezone=zone, width=150)
+    return columns_in_language({"time": time, **COLUMNS})
+
+
 COLUMNS: dict[str, Any] = {
-    "time": st.column_config.DatetimeColumn(mark("Time"), format="YYYY-MM-DD HH:mm:ss", width=150),
     "channel": st.column_config.TextColumn(mark("Channel"), width=140),
     "title": st.column_config.TextColumn(mark("Message"), width="large"),
     "status": st.column_config.TextColumn(mark("Status"), width=100),

@@ -53,7 +53,7 @@ def allowed(kind: ChannelKind, limits: NotificationLimits) -> str:
 
 
 def tries_words(delivery: DeliveryOut) -> str:
-    """`tried 3 times: it answered 503.`; empty for a message that arrived at once."""
+    """`Tried 3 times: it answered 503.`; empty for a message that arrived at once."""
     if not delivery.error:
         return ""
     if not delivery.tries:

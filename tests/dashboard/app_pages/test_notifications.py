@@ -74,7 +74,7 @@ def test_message_that_did_not_arrive_says_why_and_is_sent_again(studio: Studio, 
     studio.failed()
     send(studio)
     app.run()
-    assert f"tried 1 time: 127.0.0.1:{receiver.port} answered 503" in said(app)
+    assert f"Tried 1 time: 127.0.0.1:{receiver.port} answered 503" in said(app)
     assert "The next try comes 5 s after this one." in said(app)
     press(app, "again_1")
     send(studio)
