@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard.launch.address import forget_source
+from dashboard.login.session_end import follow_session_end
 from dashboard.parts.health import sidebar
 from dashboard.parts.language import start_language, t
 from dashboard.parts.search import search_box
@@ -59,4 +60,5 @@ if page.url_path != "launch":
 with st.sidebar:
     search_box(page.url_path)
     sidebar()
+    follow_session_end()
 page.run()
