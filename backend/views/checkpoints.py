@@ -1,7 +1,8 @@
 """Checkpoints as the API shows them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from heapq import merge
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from backend.services.checkpoints import (
     source_of,
     why_not,
 )
-from backend.services.descent import is_added
-from backend.services.origin import OUTSIDE, origin_of
+from backend.services.descent import from_outside
+from backend.services.origin import OUTSIDE, Origin, origins_of
 from backend.store.db import Database
 from backend.store.models import AddedCheckpoint, Checkpoint, Run
 from backend.views.times import when
@@ -30,8 +31,12 @@ from memgen.contract.stages import training_names
 from memgen.contract.status import RunStatus
 from memgen.contract.weaver_variants import VARIANTS
 
+PART = 200  # checkpoints that are looked at before more are loaded
 
-def listed(session: Session, home: Path, child: Mapping[str, Any], *, limit: int) -> list[s.CheckpointOut]:
+
+def listed(
+    session: Session, home: Path, child: Mapping[str, Any], *, limit: int, also: Collection[int] = ()
+) -> list[s.CheckpointOut]:
     """Trainings and what came from outside, newest first, each with why a run like `child` can't start from it.
 
     Trainings in the archive are left out.
@@ -41,21 +46,46 @@ def listed(session: Session, home: Path, child: Mapping[str, Any], *, limit: int
         home: folder of everything.
         child: as of `why_not`.
         limit: most that can be used, and most of the others, so that these crowd none out.
+        also: numbers of those that are listed whatever their age.
     """
-    usable: list[s.CheckpointOut] = []
-    others: list[s.CheckpointOut] = []
-    query = select(Run).where(col(Run.stage).in_(training_names()), col(Run.archived_at).is_(None))
-    trainings = session.exec(query.order_by(col(Run.id).desc()))
-    added = session.exec(select(AddedCheckpoint).order_by(col(AddedCheckpoint.id).desc()))
-    both: Iterator[Source] = merge(trainings, added, key=lambda one: -one.id)
-    for source in both:
-        problem = why_not(session, source, home, child)
-        kept = others if problem else usable
-        if len(kept) < limit:
-            kept.append(_out(session, source, problem))
+    usable: list[tuple[Source, None]] = []
+    others: list[tuple[Source, BadInput]] = []
+    for sources in _in_parts(session):
+        stored = _stored(session, sources)  # held, so that none of them is asked for again
+        for source in sources:
+            problem = why_not(session, source, home, child)
+            if problem is None and len(usable) < limit:
+                usable.append((source, None))
+            elif problem is not None and len(others) < limit:
+                others.append((source, problem))
         if len(usable) == limit:
             break
-    return sorted([*usable, *others], key=lambda out: out.id, reverse=True)
+    kept: dict[int, tuple[Source, BadInput | None]] = {source.id: (source, why) for source, why in [*usable, *others]}
+    for number in also:
+        if number not in kept and (named := source_of(session, number)) is not None:
+            kept[number] = named, why_not(session, named, home, child)
+    stored = _stored(session, [source for source, _ in kept.values()])
+    trained = [source for source, _ in kept.values() if isinstance(source, Run)]
+    origins, outside = origins_of(session, trained), from_outside(session, trained)
+    ordered = sorted(kept.values(), key=lambda one: -one[0].id)
+    return [_out(source, stored.get(source.id), origins.get(source.id), outside, why) for source, why in ordered]
+
+
+def _in_parts(session: Session) -> Iterator[list[Source]]:
+    """Sources of checkpoints, newest first, some at a time: a home may have thousands."""
+    query = select(Run).where(col(Run.stage).in_(training_names()), col(Run.archived_at).is_(None))
+    trainings = query.order_by(col(Run.id).desc())
+    loaded = session.exec(trainings.execution_options(yield_per=PART))
+    added = session.exec(select(AddedCheckpoint).order_by(col(AddedCheckpoint.id).desc()))
+    both: Iterator[Source] = merge(loaded, added, key=lambda one: -one.id)
+    while part := list(islice(both, PART)):
+        yield part
+
+
+def _stored(session: Session, sources: Sequence[Source]) -> dict[int, Checkpoint]:
+    """The checkpoints that there are, by their numbers."""
+    query = select(Checkpoint).where(col(Checkpoint.id).in_([source.id for source in sources]))
+    return {one.id: one for one in session.exec(query)}
 
 
 def one(database: Database, checkpoint_id: int, home: Path) -> s.CheckpointOut:
@@ -99,11 +129,19 @@ def by_itself(session: Session, source: Source, home: Path) -> s.CheckpointOut:
     """A checkpoint, usable where the least that a run may ask of it could be had."""
     checkpoint = session.get(Checkpoint, source.id)
     manifest = manifest_of(checkpoint) if checkpoint else None
-    return _out(session, source, why_not(session, source, home, least_demanding(source, manifest)))
+    trained = [source] if isinstance(source, Run) else []
+    problem = why_not(session, source, home, least_demanding(source, manifest))
+    origin = origins_of(session, trained).get(source.id)
+    return _out(source, checkpoint, origin, from_outside(session, trained), problem)
 
 
-def _out(session: Session, source: Source, problem: BadInput | None) -> s.CheckpointOut:
-    checkpoint = session.get(Checkpoint, source.id)
+def _out(
+    source: Source,
+    checkpoint: Checkpoint | None,
+    origin: Origin | None,
+    outside: Collection[int],
+    problem: BadInput | None,
+) -> s.CheckpointOut:
     manifest = manifest_of(checkpoint) if checkpoint else None
     return s.CheckpointOut(
         id=source.id,
@@ -111,7 +149,7 @@ def _out(session: Session, source: Source, problem: BadInput | None) -> s.Checkp
         data=source.data,
         note=source.note,
         revision=revision_of(source),
-        **(_of_training(session, source) if isinstance(source, Run) else _of_outside(source, manifest)),
+        **(_of_training(source, origin, outside) if isinstance(source, Run) else _of_outside(source, manifest)),
         kind=manifest.kind if manifest else None,
         usable=problem is None,
         reason="" if problem is None else problem.message,
@@ -127,14 +165,14 @@ def _out(session: Session, source: Source, problem: BadInput | None) -> s.Checkp
     )
 
 
-def _of_training(session: Session, run: Run) -> dict[str, Any]:
+def _of_training(run: Run, origin: Origin | None, outside: Collection[int]) -> dict[str, Any]:
     return {
         "stage": run.stage,
         "made_by": run.stage,
         "run_status": RunStatus(run.status),
-        "ablation": origin_of(session, run).ablation,
+        "ablation": origin.ablation if origin is not None else "",
         "parent_id": run.parent_id,
-        "parent_outside": run.parent_id is not None and is_added(session, run.parent_id),
+        "parent_outside": run.parent_id in outside,
     }
 
 

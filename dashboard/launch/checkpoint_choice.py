@@ -12,11 +12,14 @@ from dashboard.parts.checkpoint import origin_link
 from dashboard.parts.foreign_text import escape_markdown, one_line, sentence
 from dashboard.parts.language import mark, t
 from dashboard.parts.text import count, size
+from dashboard.parts.url_state import run_numbers
 from memgen.contract.checkpoint_kinds import KINDS, Kind
 from memgen.contract.stage import Form, Need
 from memgen.contract.stage_configs import LENGTHS
 from memgen.contract.stages import STAGES, forms
 from memgen.contract.titles import title_of, words_of
+
+OFFERED = 50  # checkpoints that fit, and of those that don't
 
 
 def choose_checkpoint(
@@ -33,7 +36,10 @@ def choose_checkpoint(
     """
     lengths = {name: config[name] for name in LENGTHS if config.get(name) is not None}
     with api.page_errors():
-        found = api.client().checkpoints(stage=config["stage"], setting=config.get("setting"), preset=preset, **lengths)
+        found = api.client().checkpoints(
+            stage=config["stage"], setting=config.get("setting"), preset=preset, **lengths, limit=OFFERED,
+            also=run_numbers(str(st.session_state.get(widget_key(field)) or draft.get("checkpoint") or "")),
+        )  # fmt: skip
     usable = {str(one.id): one for one in found.items if one.usable}
     others = [one for one in found.items if not one.usable]
     stage, form = forms()[form_name]
@@ -53,6 +59,8 @@ def choose_checkpoint(
             format_func=lambda name: checkpoint_text(usable[name]),
             on_change=_forget_revision,
         )
+        if len(usable) >= OFFERED:
+            st.caption(f"The newest {OFFERED} that fit. From an older one go on with a tick on the page *Checkpoints*.")
     else:
         _none(need)
     if chosen:
@@ -141,5 +149,7 @@ def _not_suitable(others: Sequence[CheckpointOut]) -> None:
     if not others:
         return
     with st.expander(t("Not suitable ({n})", n=len(others)), key="unusable_checkpoints"):
-        for one in others:
-            st.markdown(f"**{escape_markdown(checkpoint_text(one))}**  \n{sentence(one.reason)}")
+        # one text: a list of many elements takes the browser long
+        st.markdown(
+            "\n\n".join(f"**{escape_markdown(checkpoint_text(one))}**  \n{sentence(one.reason)}" for one in others)
+        )

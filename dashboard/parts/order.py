@@ -56,13 +56,17 @@ class Order:
         self._write()
 
     def by(self, column: str | None) -> None:
-        """Sort by a column, the other way round where the list is sorted by it; None is newest first."""
+        """Sort by a column, the other way round where the list is sorted by it; None is newest first.
+
+        Without an order the list is sorted by its first column, that of the numbers: a click there turns it round.
+        """
         if column is not None and column not in self.columns:
             return
         if column is None:
             st.session_state[self._key] = None
         else:
-            falls = not self.falls if column == self.column else column not in self._rising
+            sorted_by = self.column or next(iter(self.columns))
+            falls = not self.falls if column == sorted_by else column not in self._rising
             st.session_state[self._key] = f"{FALLS if falls else ''}{column}"
         self._write()
 

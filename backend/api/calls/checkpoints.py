@@ -1,5 +1,6 @@
 """Checkpoints, and which run came from which."""
 
+from collections.abc import Sequence
 from uuid import uuid4
 
 from backend.api import schemas as s
@@ -17,8 +18,13 @@ class CheckpointCalls(Connection):
         preset: str | None = None,
         prompt_latents_len: int | None = None,
         inference_latents_len: int | None = None,
+        limit: int | None = None,
+        also: Sequence[int] = (),
     ) -> s.CheckpointList:
-        """What training runs left; with a stage and what its run is to be, whether each can be its parent."""
+        """What training runs left; with a stage and what its run is to be, whether each can be its parent.
+
+        `limit` bounds those that can and those that can't; `also` are listed whatever their age.
+        """
         return self._get(
             "/checkpoints",
             s.CheckpointList,
@@ -27,6 +33,8 @@ class CheckpointCalls(Connection):
             preset=preset,
             prompt_latents_len=prompt_latents_len,
             inference_latents_len=inference_latents_len,
+            limit=limit,
+            also=list(also),
         )
 
     def checkpoint_results(

@@ -28,6 +28,7 @@ def list_checkpoints(
     prompt_latents_len: int | None = None,
     inference_latents_len: int | None = None,
     limit: Annotated[int, Query(ge=1, le=500, description="Most that can be used, and most of the others.")] = 200,
+    also: Annotated[list[int] | None, Query(max_length=20, description="Those to list whatever their age.")] = None,
 ) -> s.CheckpointList:
     """What training runs left, newest first, and why a run like the one asked about can't start from it."""
     wanted = {
@@ -39,7 +40,7 @@ def list_checkpoints(
     }
     child = {name: value for name, value in wanted.items() if value is not None}
     with context.database.read() as session:
-        return s.CheckpointList(items=checkpoints.listed(session, context.home, child, limit=limit))
+        return s.CheckpointList(items=checkpoints.listed(session, context.home, child, limit=limit, also=also or []))
 
 
 @router.get("/checkpoints/results")

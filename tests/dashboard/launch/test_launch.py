@@ -155,7 +155,21 @@ def test_checkpoints_are_asked_for_by_what_the_run_is_to_be(studio: Studio) -> N
         "stage": "ltpo_evaluate",
         "setting": "weaver+ltpo",
         "prompt_latents_len": "4",
+        "limit": "50",
     }
+
+
+def test_checkpoint_older_than_all_that_are_offered_can_be_gone_on_from(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.launch.checkpoint_choice.OFFERED", 2)
+    old = studio.trained(data="gsm8k")
+    for _ in range(3):
+        studio.trained(data="gsm8k")
+    app = open_page("launch", what="trigger_grpo", checkpoint=str(old))
+    assert app.selectbox(key="config_checkpoint").value == str(old)
+    assert "The newest 2 that fit" in said(app)
+    assert "can't be used here" not in said(app)
     open_page("launch", what="weaver_sft")  # which can do without one: its model is chosen first
     assert studio.wire.query("/checkpoints")["preset"] == DEMO_PRESET
 
