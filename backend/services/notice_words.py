@@ -140,7 +140,7 @@ def _time_taken(run: Run) -> str:
 
 
 def _step_line(step: str, run: Run | None) -> str:
-    name: StepName | None = step if step in STEPS else None  # type: ignore[assignment]
+    name: StepName | None = step if step in STEPS else None
     label = STEPS[name].label if name is not None else step
     if run is None:
         return f"- {label}: its run was deleted"

@@ -59,7 +59,7 @@ def delete(view_id: int, context: ContextDep) -> s.SavedViewDeletion:
 def _out(view: SavedView) -> s.SavedView:
     return s.SavedView(
         id=view.id,
-        page=view.page,  # type: ignore[arg-type]
+        page=view.page,
         name=view.name,
         query=view.query,
         saved_at=when(view.saved_at),
