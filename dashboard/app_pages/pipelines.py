@@ -9,7 +9,7 @@ from dashboard.parts import api
 from dashboard.parts.bulk_dialogs import bulk_dialog
 from dashboard.parts.demo_offer import demo_offer
 from dashboard.parts.language import t
-from dashboard.parts.list_filters import choose_archive, choose_tag
+from dashboard.parts.list_filters import choose_archive, choose_tag, filter_columns
 from dashboard.parts.order import Order
 from dashboard.parts.pager import cursors_of, pager
 from dashboard.parts.rows_table import MOST_COMPARED, rows_table
@@ -24,8 +24,7 @@ PAGE_SIZE = 50
 REFRESH_SECONDS = 3
 TABLE = "pipelines_table"
 ORDER = Order("pipelines", SORTED_BY, RISING)
-FILTERS = {name: f"pipelines_{name}" for name in ("text", "tag", "archived")}
-"""Keys of the filters' widgets by their parameters in the address."""
+FILTERS = {name: f"pipelines_{name}" for name in ("text", "tag", "archived")}  # keys of widgets by their parameters
 Filters = tuple[str | None, str | None, Shown | None]
 
 
@@ -37,7 +36,7 @@ def cursors(filters: Filters) -> list[str | None]:
 def choose_filters() -> Filters:
     """Draw the filters: text, tag, archive; None where not filtered."""
     start_from_url(FILTERS["text"], remember=True, parameter="text")
-    text_column, tag_column, archive_column = st.columns([3, 1, 1])
+    text_column, tag_column, archive_column = filter_columns([3, 1, 1])
     text = text_column.text_input(
         t("Search"),
         key=FILTERS["text"],

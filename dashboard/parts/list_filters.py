@@ -1,5 +1,7 @@
 """Filters that lists share: by tag, and what becomes of the archive."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -12,6 +14,22 @@ from dashboard.parts.url_state import keep_in_url, start_from_url
 RUN_FILTERS = {name: name for name in ("status", "model", "text", "tag", "archived")}
 """Keys of the widgets of the list of runs by their parameters in the address."""
 ARCHIVE_WORDS: dict[Shown, str] = {"also": mark("shown, too"), "only": mark("alone")}
+
+
+_STYLE = """<style>
+.st-key-list_heading { row-gap: 0.5rem; }
+@media (max-width: 640px) {
+  .st-key-list_filters [data-testid="stHorizontalBlock"] { display: grid; grid-template-columns: 1fr 1fr; gap: 0.6rem; }
+  .st-key-list_filters [data-testid="stColumn"] { min-width: 0; width: auto; }
+}
+</style>"""
+
+
+def filter_columns(widths: Sequence[int]) -> Sequence[DeltaGenerator]:
+    """Columns for the filters of a list; two in a row on a narrow screen, so that the list is in sight."""
+    st.html(_STYLE)
+    with st.container(key="list_filters"):
+        return st.columns(widths)
 
 
 def choose_tag(place: DeltaGenerator, key: str) -> str | None:

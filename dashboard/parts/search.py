@@ -27,8 +27,9 @@ _WORDS: dict[HitKind, str] = {
 STYLE = """<style>
 [data-testid="stSidebarContent"] { position: relative; }
 [data-testid="stSidebarNav"] { padding-top: 2.9rem; }
-.st-key-find { position: absolute; top: 4.1rem; left: 1rem; right: 1rem; width: auto; }
-.st-key-find .st-key-search { flex: 1 1 auto; }
+.st-key-search_box { position: absolute; top: 4.1rem; left: 1rem; right: 1rem; width: auto; flex-wrap: nowrap; }
+.st-key-search_box > :has(> .st-key-search) { flex: 1 1 auto; min-width: 0; }
+.st-key-search_box > :has(> .st-key-shortcuts) { flex: 0 0 auto; width: auto; }
 .st-key-search_hits a, .st-key-search_hits button { justify-content: flex-start; text-align: left; }
 </style>"""
 
@@ -42,7 +43,7 @@ def search_box(page: str) -> None:
     listen()
     place = (page, *st.query_params.items())
     st.html(STYLE)
-    with st.container(horizontal=True, gap="xsmall", key="find"):
+    with st.container(horizontal=True, gap="xsmall", key="search_box"):
         st.button(
             t("Search"), key=SEARCH.button, icon=":material/search:", width="stretch", on_click=_begin, args=(place,),
             help=t("Runs, pipelines, checkpoints, tags, models and data sets; press `{key}`", key=SEARCH.key),
@@ -50,7 +51,6 @@ def search_box(page: str) -> None:
         if st.button(
             t("Keys"),
             key=HELP.button,
-            icon=":material/keyboard:",
             help=t("What each key does; press `{key}`", key=HELP.key),
         ):
             st.dialog(t("Keys"))(help_panel)()

@@ -3,13 +3,11 @@
 import zlib
 from dataclasses import dataclass
 
-import streamlit as st
-
 from backend.api.schemas import Shown
 from dashboard.parts import api
 from dashboard.parts.foreign_text import one_line
 from dashboard.parts.language import t
-from dashboard.parts.list_filters import choose_archive, choose_tag
+from dashboard.parts.list_filters import choose_archive, choose_tag, filter_columns
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from memgen.contract.status import RunStatus
 
@@ -41,7 +39,7 @@ def choose_filters() -> Filters:
     start_from_url("status", statuses, remember=True)
     start_from_url("model", models, remember=True)
     start_from_url("text", remember=True)
-    status_column, model_column, text_column, tag_column, archive_column = st.columns([1, 2, 2, 1, 1])
+    status_column, model_column, text_column, tag_column, archive_column = filter_columns([1, 2, 2, 1, 1])
     status = status_column.selectbox(
         t("Status"),
         statuses,

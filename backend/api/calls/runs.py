@@ -13,10 +13,18 @@ class RunCalls(Connection):
     """Runs: submitted, listed, moved, ended, and what they left."""
 
     def submit(
-        self, config: Mapping[str, Any], *, note: str = "", fixes: int | None = None, key: str | None = None
+        self,
+        config: Mapping[str, Any],
+        *,
+        note: str = "",
+        fixes: int | None = None,
+        tags: Sequence[str] = (),
+        group: str | None = None,
+        key: str | None = None,
     ) -> s.RunDetail:
         """Submit a run, which may mend a failed one. The same `key` and body never makes a second run."""
-        body = {"config": dict(config), "note": note} | ({} if fixes is None else {"fixes": fixes})
+        more = {"fixes": fixes, "tags": list(tags), "group": group}
+        body = {"config": dict(config), "note": note} | {name: value for name, value in more.items() if value}
         return self._post("/runs", s.RunDetail, body, key=key or uuid4().hex)
 
     def runs(

@@ -1,6 +1,6 @@
 """What can be launched, and what a config would take."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -117,3 +117,7 @@ class RunCreate(ApiRequest):
     """A few words to find the run again."""
     fixes: int | None = Field(default=None, ge=1, le=2**63 - 1)
     """Failed run that this one mends; it starts from its beginning."""
+    tags: list[Annotated[str, Field(max_length=200)]] = Field(default_factory=list, max_length=20)
+    """Words to find it by."""
+    group: str | None = Field(default=None, max_length=200)
+    """The tag that it is listed and drawn with, which it gets, too."""

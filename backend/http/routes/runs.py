@@ -20,7 +20,7 @@ from backend.http.routes.parameters import (
     sort_by,
 )
 from backend.http.routes.route import Route
-from backend.services import runs, scoring
+from backend.services import runs, scoring, tags
 from backend.services.checkpoints import check_files, check_parent, parent_of
 from backend.services.comparable import evaluation
 from backend.services.disk import size_of
@@ -40,13 +40,15 @@ MOST_NUMBERS = 10_000
 def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDetail:
     """Submit a run. Stored first, then workers are told; a worker that is away finds it later."""
     route, data = "POST /runs", body.model_dump()
-    if body.fixes is None:  # a key of a version before belongs to a body without it
-        del data["fixes"]
+    for name in ("fixes", "tags", "group"):  # a key of a version before belongs to a body without them
+        if not data[name]:
+            del data[name]
     with context.database.read() as session:
         known = replayed(session, key, route, data, s.RunDetail)
     if known is not None:
         return known
     config = parse_config(body.config)
+    change = tags.checked(body.tags, [], body.group) if body.tags or body.group else None
     check(config, context.settings)
     with context.database.read() as session:
         origin = check_parent(session, config, context.home)
@@ -65,6 +67,8 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
                 parent_id=parent.id if parent is not None else None, fixes=body.fixes,
             )  # fmt: skip
             session.flush()
+            if change is not None:
+                tags.tag_runs(session, [run.id], change, confirm=True)
             return views.run_detail(session, run, around)
 
         reply = once(session, key, route, data, s.RunDetail, make, at=context.clock())

@@ -115,6 +115,14 @@ def test_tags_go_with_their_run_and_their_pipeline(backend: Backend) -> None:
     assert backend.get("/tags")["items"] == []
 
 
+def test_run_is_submitted_with_its_tags_and_group_or_not_at_all(backend: Backend) -> None:
+    body = {"config": backend.config, "tags": ["Paper"], "group": "lr sweep"}
+    run = backend.user("POST", "/runs", json=body).json()
+    assert (run["tags"], run["group"]) == (["lr sweep", "Paper"], "lr sweep")
+    check_problem(backend.user("POST", "/runs", json=body | {"tags": ["a,b"]}), 422, "bad_tag")
+    assert listed(backend) == [run["id"]]
+
+
 def test_pipelines_are_found_by_tag_and_by_text(backend: Backend) -> None:
     first, second = (backend.submit_pipeline(note=note)["id"] for note in ("for the paper", "other"))
     reply = tag(backend, [first, 99], what="pipelines", add=["7B"])
