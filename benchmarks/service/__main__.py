@@ -11,13 +11,13 @@ over theirs), so more than 1 is in our favour. `--quick` is small, to see that i
 import argparse
 import json
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import machine
+from benchmarks.ports import free_port
 from benchmarks.service.burst import Request, bursts
 from benchmarks.service.load import ingest_rate, load
 from benchmarks.service.ours import Ours
@@ -113,14 +113,6 @@ def burst_figures(
         figures["burst_stop"] = max(one[0][1] for one in replies)
         figures["burst_beat"] = max(seconds for one in replies for _, seconds in one[1:])
     return figures
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def say(line: str) -> None:
