@@ -10,11 +10,12 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-# Tests that start several processes which work at once; two such tests at once are too much for two cores.
-STACK_TESTS := tests/service tests/browser tests/faults tests/worker tests/memgen/parallel tests/memgen/stages/test_parallel.py \
-	tests/memgen/test_cli.py
+# Three lanes that take about the same time on two cores: the first two start services and wait for them much of the time.
+SERVICE_TESTS := tests/service tests/faults tests/worker
+BROWSER_TESTS := tests/browser tests/memgen/parallel tests/memgen/stages/test_parallel.py tests/memgen/test_cli.py
+LANES := test-service test-browser test-rest
 
-.PHONY: install up down demo check test test-all test-stack test-rest faults bench clean
+.PHONY: install up down demo check test test-all $(LANES) faults bench screenshots clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.dev  ## everything, the tests' browser included
@@ -35,22 +36,28 @@ check: $(VENV)/.dev  ## style, types, import walls
 	$(BIN)/lint-imports
 
 test: $(VENV)/.dev  ## the tests, without the long ones
-	@$(MAKE) --no-print-directory --jobs=2 WHICH='-m "not long"' test-stack test-rest
+	@$(MAKE) --no-print-directory --jobs=3 WHICH='-m "not long"' $(LANES)
 
 test-all: $(VENV)/.dev  ## all tests
-	@$(MAKE) --no-print-directory --jobs=2 test-stack test-rest
+	@$(MAKE) --no-print-directory --jobs=3 $(LANES)
 
-test-stack: $(VENV)/.dev
-	$(BIN)/python -m pytest $(WHICH) $(STACK_TESTS)
+test-service: $(VENV)/.dev
+	$(BIN)/python -m pytest $(WHICH) $(SERVICE_TESTS)
+
+test-browser: $(VENV)/.dev
+	$(BIN)/python -m pytest $(WHICH) $(BROWSER_TESTS)
 
 test-rest: $(VENV)/.dev
-	$(BIN)/python -m pytest $(WHICH) $(STACK_TESTS:%=--ignore=%)
+	$(BIN)/python -m pytest $(WHICH) $(SERVICE_TESTS:%=--ignore=%) $(BROWSER_TESTS:%=--ignore=%)
 
 faults: $(VENV)/.dev  ## kill, freeze and fill up everything, and see that no run is lost (docs/faults.md)
 	$(BIN)/python -m tests.faults
 
 bench: $(VENV)/.dev  ## cost beside the plain way, as ratios (docs/performance.md); nothing else should run
 	$(BIN)/python -m benchmarks.core --json $(or $(MEMGEN_HOME),data)/bench-core.json
+
+screenshots: $(VENV)/.dev  ## take the pictures of docs/guide.md anew
+	$(BIN)/python -m tests.browser.screenshots
 
 clean:  ## remove the environment; data/ stays
 	rm -rf $(VENV)
