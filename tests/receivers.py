@@ -3,6 +3,7 @@
 import json
 import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -33,8 +35,13 @@ class Receiver:
 
 
 @contextmanager
-def receiving(*statuses: int, before_answer: Callable[[], None] = lambda: None, **headers: str) -> Iterator[Receiver]:
-    """A receiver that gives these answers first, each after doing something."""
+def receiving(
+    *statuses: int,
+    before_answer: Callable[[], None] = lambda: None,
+    certificate: Path | None = None,
+    **headers: str,
+) -> Iterator[Receiver]:
+    """A receiver that gives these answers first, each after doing something; with a certificate it speaks TLS."""
     receiver = Receiver(list(statuses), headers)
 
     class Handler(BaseHTTPRequestHandler):
@@ -60,6 +67,10 @@ def receiving(*statuses: int, before_answer: Callable[[], None] = lambda: None, 
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         receiver.port = server.server_port
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from sqlmodel import select
 
+from backend.notifying import connection
 from backend.notifying.connection import post
 from backend.notifying.failure import NotTaken
 from backend.services import outbox
@@ -239,6 +242,30 @@ def test_connection_goes_to_the_address_that_was_looked_at_and_names_are_asked_f
         post(address, origin, b"{}", {}, patience=2, resolve=lambda *_: next(answers))
         ((path, headers, _),) = receiver.asked
     assert (path, headers["Host"]) == (SECRET, f"hooks.example.org:{receiver.port}")
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted", "reason"),
+    [
+        ("hooks.example.org", True, ""),
+        ("hooks.example.org", False, "self-signed certificate"),
+        ("other.example.org", True, "Hostname mismatch"),
+    ],
+)
+def test_certificate_is_compared_with_the_name_wherever_the_connection_goes(
+    monkeypatch: pytest.MonkeyPatch, host: str, trusted: bool, reason: str
+) -> None:
+    certificate = Path(__file__).parent / "hooks.example.org.pem"
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    connection._trusted.cache_clear()
+    with receiving(certificate=certificate) as receiver:
+        address = read_address(f"https://{host}:{receiver.port}{SECRET}")
+        origin = check_address(address, named_origins(f"{host}:{receiver.port}"))
+        with pytest.raises(NotTaken, match=reason) if reason else nullcontext():
+            post(address, origin, b"{}", {}, patience=5, resolve=lambda *_: ["127.0.0.1"])
+        assert len(receiver.asked) == (not reason)
+    connection._trusted.cache_clear()
 
 
 def test_host_that_the_operator_no_longer_names_gets_nothing(lab: Callable[..., Lab]) -> None:
