@@ -23,7 +23,8 @@ PICTURES = Path(__file__).parents[2] / "docs" / "images" / "guide"
 SIZE: ViewportSize = {"width": 1280, "height": 860}
 QUESTIONS = 200
 STEPS = 60
-_STILL = "() => !document.querySelector('[data-stale=true], [data-testid=stSkeleton]')"  # nothing is still to be drawn, or drawn anew
+# nothing is still to be drawn, or being drawn anew
+_STILL = "() => !document.querySelector('[data-stale=true], [data-testid=stSkeleton]')"
 TICK = {"x": 16.0, "y": 18 + 3 * 36.0}  # the box of a table's third row, in pixels: the weaver
 
 
