@@ -15,7 +15,7 @@ PHONE = {"width": 390, "height": 844}
 RUN, TRAINING = "run?run=1", "run?run=3"
 PAGES = [
     "", "launch", "queue", "runs", "pipelines", "checkpoints", "compare?runs=1,2", "lineage", "curves?runs=3,4",
-    "data_sets", RUN, TRAINING, f"{TRAINING}&tab=Checkpoint", "pipeline?pipeline=1",
+    "data_sets", "notifications", RUN, TRAINING, f"{TRAINING}&tab=Checkpoint", "pipeline?pipeline=1",
     *(f"{RUN}&tab={tab}" for tab in ("Answers", "Log", "Settings", "History")),
 ]  # fmt: skip
 
