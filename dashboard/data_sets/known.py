@@ -21,7 +21,7 @@ def known_data_sets(items: Sequence[DataSetOut]) -> None:
         {
             "word": one_line(one.word if one.registered else t(one.word)),
             "name": one_line(one.name),
-            "answer": one.answer,
+            "answer": t(one.answer),
             **{split: (one.sizes or {}).get(split) for split in SPLITS},
             "help": one_line(one.help if one.registered else t(one.help)),
         }

@@ -60,7 +60,9 @@ def choose_checkpoint(
             on_change=_forget_revision,
         )
         if len(usable) >= OFFERED:
-            st.caption(f"The newest {OFFERED} that fit. From an older one go on with a tick on the page *Checkpoints*.")
+            st.caption(
+                t("The newest {n} that fit. From an older one go on with a tick on the page *Checkpoints*.", n=OFFERED)
+            )
     else:
         _none(need)
     if chosen:

@@ -42,10 +42,15 @@ def archived_badge() -> None:
     st.badge(t(ARCHIVED), color="gray", icon=":material/archive:")
 
 
-def time_caption(label: str, time: datetime | None) -> None:
-    """`started 3 min ago`, with the full time as its tooltip."""
-    text = f"{label} {ago(time, datetime.now(UTC))}" if time else f"{label} –"
-    st.caption(text, help=full_time(time, st.context.timezone) if time else None, width="content")
+def time_caption(words: str, time: datetime) -> None:
+    """`started 3 min ago`, with the full time as its tooltip.
+
+    Args:
+        words: with `{ago}` where the time stands.
+        time: of what they say.
+    """
+    text = t(words, ago=ago(time, datetime.now(UTC)))
+    st.caption(text, help=full_time(time, st.context.timezone), width="content")
 
 
 def run_seconds(run: RunOut, now: datetime) -> float | None:

@@ -29,7 +29,7 @@ def actions(run: RunDetail) -> None:
     """The buttons that fit the run's status."""
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", key="actions"):
         if run.status in RUN_LIVE and st.button(t("Stop"), key="stop", icon=":material/stop:", shortcut=STOP.key):
-            _stop_dialog(run)
+            st.dialog(t("Stop this run?"))(_stop_dialog)(run)
         if run.status in RUN_RESTARTABLE:
             _start_again(run)
         with st.popover(t("More"), icon=":material/more_horiz:", key="more"):
@@ -44,7 +44,7 @@ def _rarer(run: RunDetail) -> None:
     if run.status in RUN_ENDED:
         _archive_button(run)
     if run.status in RUN_ENDED and st.button(t("Delete"), key="delete", icon=":material/delete:", width="stretch"):
-        _delete_dialog(run)
+        st.dialog(t("Delete this run?"), width="medium")(_delete_dialog)(run)
 
 
 def _archive_button(run: RunDetail) -> None:

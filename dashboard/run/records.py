@@ -7,6 +7,7 @@ from backend.api.schemas import AttemptOut, RunDetail, RunEventList, RunEventOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import plain_frame, visible, visible_json
 from dashboard.parts.language import mark, t
+from dashboard.parts.run_figures import worker_words
 from dashboard.parts.text import MISSING, as_utc, duration, full_time, in_zones, size
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.run.live_run import live_run
@@ -114,14 +115,14 @@ def attempts_frame(attempts: list[AttemptOut], zone: str | None = None) -> pd.Da
     """One row per attempt, newest first."""
     rows = [
         {
-            "Attempt": one.number,
-            "Status": one.status.value,
-            "Cause": CAUSE_TEXT[one.cause] if one.cause else "",
-            "Worker": f"{one.worker}, slot {one.slot}" if one.worker else "",
-            "Resumes attempt": "" if one.resumes is None else str(one.resumes),
+            t("Attempt"): one.number,
+            t("Status"): t(one.status.value),
+            t("Cause"): t(CAUSE_TEXT[one.cause]) if one.cause else "",
+            t("Worker"): worker_words(one.worker, one.slot) if one.worker else "",
+            t("Resumes attempt"): "" if one.resumes is None else str(one.resumes),
             t("Claimed"): full_time(one.claimed_at, zone) if one.claimed_at else "",
-            "Duration": _attempt_duration(one),
-            "Log": size(one.log_bytes),
+            t("Duration"): _attempt_duration(one),
+            t("Log"): size(one.log_bytes),
         }
         for one in sorted(attempts, key=lambda one: -one.number)
     ]
