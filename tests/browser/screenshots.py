@@ -1,4 +1,4 @@
-"""`python -m tests.browser.screenshots`: takes the pictures of docs/guide.md, into docs/images/guide.
+"""`python -m tests.browser.screenshots`: takes the pictures of docs/guide.md and guide.ko.md, into docs/images/guide.
 
 Backend, dashboard and browser are real; the runs are those of a made-up lab, reported over HTTP as workers report them.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, ViewportSize
+from playwright.sync_api import Browser, Locator, Page, ViewportSize
 
 from backend.api.client import Client
 from benchmarks.dashboard.house import House, open_house
@@ -20,6 +20,9 @@ from benchmarks.dashboard.visitor import PATIENCE_MS, Wire, chromium, drawn
 from memgen.contract.problem import Problem
 
 PICTURES = Path(__file__).parents[2] / "docs" / "images" / "guide"
+FOLDERS = {"en": PICTURES, "ko": PICTURES / "ko"}
+"""By language."""
+LOCALES = {"en": "en-GB", "ko": "ko-KR"}
 SIZE: ViewportSize = {"width": 1280, "height": 860}
 QUESTIONS = 200
 STEPS = 60
@@ -81,28 +84,50 @@ def main() -> int:
     """Take all pictures, or those that are named."""
     parser = argparse.ArgumentParser(prog="python -m tests.browser.screenshots", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PICTURES_OF_PAGES)}; all if none")
-    names = parser.parse_args().names or list(PICTURES_OF_PAGES)
+    parser.add_argument("--language", choices=FOLDERS, help="one alone")
+    arguments = parser.parse_args()
+    names = arguments.names or list(PICTURES_OF_PAGES)
     if unknown := set(names) - PICTURES_OF_PAGES.keys():
         parser.error(f"there is no picture {min(unknown)}")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    PICTURES.mkdir(parents=True, exist_ok=True)
+    languages = [arguments.language] if arguments.language else list(FOLDERS)
     with tempfile.TemporaryDirectory() as folder, open_house(Path(folder) / "home") as house, chromium() as browser:
-        context = browser.new_context(viewport=SIZE, color_scheme="light", timezone_id="UTC", locale="en-GB")
-        context.set_default_timeout(PATIENCE_MS)
-        page, wire = context.new_page(), Wire()
-        page.on("websocket", wire.listen)
-        page.goto(house.dashboard_url)
-        page.get_by_label("Token").fill(house.token)
-        page.get_by_role("button", name="Log in").click()
-        page.get_by_role("heading", name="Home", exact=True).wait_for()
+        tabs = [_log_in(browser, house, language) for language in languages]
         with house.user() as user, house.worker() as worker:
             if FIRST in names:
-                _take(page, wire, house, FIRST, {})
+                for tab in tabs:
+                    _take(tab, house, FIRST, {})
             numbers = fill(house, user, worker)
-            for name in names:
-                if name != FIRST:
-                    _take(page, wire, house, name, numbers)
+            for tab in tabs:
+                for name in names:
+                    if name != FIRST:
+                        _take(tab, house, name, numbers)
     return 0
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A logged-in tab of somebody who reads a language."""
+
+    page: Page
+    wire: Wire
+    folder: Path
+    """Where its pictures go."""
+
+
+def _log_in(browser: Browser, house: House, language: str) -> Tab:
+    FOLDERS[language].mkdir(parents=True, exist_ok=True)
+    context = browser.new_context(
+        viewport=SIZE, color_scheme="light", timezone_id="UTC", locale=LOCALES[language]
+    )  # fmt: skip
+    context.set_default_timeout(PATIENCE_MS)
+    page, wire = context.new_page(), Wire()
+    page.on("websocket", wire.listen)
+    page.goto(house.dashboard_url)
+    page.locator("#token").fill(house.token)
+    page.locator("button[type=submit]").click()
+    page.locator("h1").first.wait_for()
+    return Tab(page, wire, FOLDERS[language])
 
 
 def fill(house: House, user: Client, worker: Client) -> dict[str, int]:
@@ -146,17 +171,17 @@ def _training(lab: Lab, weaver: str) -> Report:
     return live
 
 
-def _take(page: Page, wire: Wire, house: House, name: str, numbers: dict[str, int]) -> None:
-    picture = PICTURES_OF_PAGES[name]
+def _take(tab: Tab, house: House, name: str, numbers: dict[str, int]) -> None:
+    page, picture = tab.page, PICTURES_OF_PAGES[name]
     page.set_viewport_size({"width": SIZE["width"], "height": picture.height})
     page.goto(house.dashboard_url + picture.path.format_map(numbers))
     page.locator(picture.shows).first.wait_for()
-    drawn(page, wire)
+    drawn(page, tab.wire)
     picture.first(page)
     page.mouse.move(SIZE["width"] - 5, picture.height - 5)
     page.wait_for_timeout(1500)  # charts and dialogs move into their places
     page.wait_for_function(_STILL)
-    path = PICTURES / f"{name}.png"
+    path = tab.folder / f"{name}.png"
     if picture.part:
         page.locator(picture.part).screenshot(path=path, animations="disabled")
     else:
