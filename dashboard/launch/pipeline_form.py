@@ -57,7 +57,7 @@ def pipeline_form(schemas: Mapping[str, Sequence[FormField]], presets: Sequence[
         empty=partial(empty_text, BASE_STAGE),
         beside=Measure({}, blamed=blamed_in(EVALUATIONS)).beside(partial(empty_text, BASE_STAGE), EVALUATIONS),
     )
-    st.subheader(t("Steps"), anchor=False)
+    st.subheader(t("Steps of the pipeline"), anchor=False)
     with api.page_errors():
         candidates = reusable_runs(shared["preset"], shared["data"])
         chosen = settle_choices(candidates)

@@ -56,7 +56,7 @@ def steps_frame(reply: PipelinePreflight, spec: PipelineSpec, presets: Sequence[
             f"**{size(sum(one.disk_bytes or 0 for one in steps))}**",
         ]
     )
-    return pd.DataFrame(rows, columns=[t("Step"), t("Questions"), t("Expected time"), t("Memory"), t("Disk")])
+    return pd.DataFrame(rows, columns=[t("Pipeline step"), t("Questions"), t("Expected time"), t("Memory"), t("Disk")])
 
 
 def memory_text(one: PreflightReply) -> str:

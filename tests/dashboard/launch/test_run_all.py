@@ -52,7 +52,7 @@ def test_lengths_and_limits_of_latents_are_set_in_the_weaver_alone(studio: Studi
 
 def test_preflight_of_run_all_names_each_step_and_the_sums(studio: Studio) -> None:
     table = open_page("launch", what="all").table[0].value
-    assert table["Step"].tolist() == [*[STEPS[name].label for name in USUAL], "**Together**"]
+    assert table["Pipeline step"].tolist() == [*[STEPS[name].label for name in USUAL], "**Together**"]
     steps = studio.client.preflight_pipeline(PipelineSpec(shared={"preset": DEMO_PRESET})).steps.values()
     together = sum(one.num_questions or 0 for one in steps)
     assert together > 4 * 1319
@@ -87,7 +87,7 @@ def test_reused_run_of_the_address_stands_for_its_step_and_hides_the_settings(st
     assert app.segmented_control(key="what").value == "all"
     assert app.selectbox(key="weaver_sft_run").value == str(weaver)
     assert "weaver_sft_max_steps" not in {widget.key for widget in app.number_input}
-    assert f"Weaver SFT, run {weaver}" in app.table[0].value["Step"].tolist()
+    assert f"Weaver SFT, run {weaver}" in app.table[0].value["Pipeline step"].tolist()
     spec = run_all(app, studio)
     assert (spec.reuse, spec.include) == ({"weaver_sft": weaver}, None)
 
