@@ -58,4 +58,4 @@ def tries_words(delivery: DeliveryOut) -> str:
         return ""
     if not delivery.tries:
         return delivery.error
-    return plural("tried {n} time: {error}", "tried {n} times: {error}", delivery.tries, error=delivery.error)
+    return plural("Tried {n} time: {error}", "Tried {n} times: {error}", delivery.tries, error=delivery.error)

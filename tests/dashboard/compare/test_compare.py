@@ -133,7 +133,7 @@ def test_table_of_costs_says_what_could_be_detected() -> None:
 
 def test_verdict_names_the_questions_that_both_answered_where_they_are_fewer() -> None:
     items = CompareOut.model_validate(comparison()).items
-    assert verdict_text(items[1]) == "weaver, run 5: Better than the base."
+    assert verdict_text(items[1]) == "weaver, run 5: Better: +18.6 points, p = 1e-40."
     assert verdict_text(items[2]).endswith("On the 40 questions that both answered.")
 
 
