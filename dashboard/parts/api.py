@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from backend.api.client import ApiError, Client, Unreachable
+from backend.api.client import API, ApiError, Client, Unreachable
 from backend.api.schemas import (
     DataSetList,
     HealthOut,
@@ -28,6 +28,7 @@ RETRY_SECONDS = 3
 KEPT_SECONDS = 60
 SERVER_FAULT = 500  # the lowest HTTP status of an error that is not the request's
 VERSION = "backend_version"
+ROUTES = f"{API}/"
 
 
 @st.cache_resource(show_spinner=False)
@@ -201,8 +202,8 @@ def problem_text(problem: ProblemReply) -> str:
         lines += [f"- {item_text(item)}" for item in problem.errors]
     elif problem.field:
         lines.append(item_text(problem.model_copy(update={"message": ""})))
-    elif problem.way_out:
-        lines.append(sentence(problem.way_out))
+    elif way_out := _way_out(problem):
+        lines.append(sentence(way_out))
     return "\n\n".join(lines[:1]) + ("\n\n" + "\n".join(lines[1:]) if lines[1:] else "")
 
 
@@ -214,9 +215,14 @@ def item_text(problem: Problem) -> str:
         parts.append(f"**{escape_markdown(problem.field)}**{value}:")
     if problem.message:
         parts.append(sentence(problem.in_sentences().message))
-    if problem.way_out:
-        parts.append(sentence(problem.way_out))
+    if way_out := _way_out(problem):
+        parts.append(sentence(way_out))
     return " ".join(parts)
+
+
+def _way_out(problem: Problem) -> str:
+    """The way out of somebody at a browser: a route of the API is none."""
+    return "" if ROUTES in problem.way_out else problem.way_out
 
 
 @st.fragment(run_every=RETRY_SECONDS)

@@ -1,7 +1,11 @@
 """What can be done with a run: stop, resume, retry, rescore, launch again, archive, delete."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import streamlit as st
 
+from backend.api.client import ApiError
 from backend.api.schemas import RunDetail
 from dashboard.parts import api
 from dashboard.parts.foreign_text import sentence, visible
@@ -21,6 +25,7 @@ STOP_WORDS: dict[StopMode, tuple[str, str]] = {
     StopMode.DISCARD: (mark("Discard"), mark("Ends at the next step without saving; a resume may have to start over.")),
     StopMode.FORCE: (mark("Force"), mark("Kills the trainer and its children at once; for a run that does not react.")),
 }
+NOT_FOUND = 404
 LEFT_BEHIND = "left_behind"
 """In the session: files of a run just deleted that could not be removed."""
 
@@ -124,8 +129,19 @@ def _stop_dialog(run: RunDetail) -> None:
         st.rerun()
 
 
+@contextmanager
+def _while_it_is_there() -> Iterator[None]:
+    """For a dialog about a run: where somebody else has deleted it meanwhile, the page below says so."""
+    try:
+        yield
+    except ApiError as error:
+        if error.problem.status != NOT_FOUND:
+            raise
+        st.rerun()
+
+
 def _delete_dialog(run: RunDetail) -> None:
-    with api.part_errors():
+    with api.part_errors(), _while_it_is_there():
         preview = api.client().delete(run.id)
         gone = (
             mark("Run {number} goes for good, with its checkpoints, metrics, log and history.")

@@ -43,6 +43,7 @@ def test_stop_from_two_tabs_at_once_stops_once_and_both_say_so(house: tuple[Stud
     for one in tabs:
         one.key("stop").get_by_role("button").click()
         expect(one.page.get_by_role("dialog")).to_contain_text("Run 3 is running")
+        one.settled()
     for one in tabs:
         one.page.get_by_role("dialog").get_by_role("button", name="Stop the run").click()
     for one in tabs:
@@ -58,11 +59,13 @@ def test_run_deleted_in_one_tab_is_said_to_be_gone_in_the_other(house: tuple[Stu
     for one in (first, second):  # both ask for it before either does it
         one.key("more").get_by_role("button").first.click()
         one.key("delete").get_by_role("button").click()
-        expect(one.page.get_by_role("dialog")).to_contain_text("Run 2 goes for good")
+        expect(one.page.get_by_role("dialog", name="Delete this run?")).to_contain_text("Run 2 goes for good")
+        one.settled()
     first.key("confirm_delete").get_by_role("button").click()
     expect(first.page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
     second.key("confirm_delete").get_by_role("button").click()
-    expect(second.page.get_by_text(re.compile("no run 2", re.IGNORECASE)).first).to_be_visible()
+    expect(second.page.get_by_text("There is no run 2; it may have been deleted.")).to_be_visible()
+    expect(second.page.get_by_role("dialog")).to_have_count(0)
     for one in (first, second):
         one.no_trace_of_an_error()
 
