@@ -12,7 +12,6 @@ from benchmarks.dashboard.plan import SERIES, Scale
 from memgen.contract.pipeline import demo_spec
 from memgen.contract.problem import Problem
 from memgen.contract.rundir import write_json
-from memgen.contract.status import RUN_ENDED
 
 Numbers = dict[str, int]
 QUESTIONS = 20  # of what is copied
@@ -52,10 +51,7 @@ def fill_many(house: House, lab: Lab, number: int) -> int:
     Returns how many there are.
     """
     family(lab, QUESTIONS)
-    pipeline = lab.user.submit_pipeline(demo_spec())
-    for step in pipeline.steps:
-        if step.run is not None and step.run.status not in RUN_ENDED:
-            lab.user.stop(step.run.id)
+    lab.user.stop_pipeline(lab.user.submit_pipeline(demo_spec()).id)
     there = lab.user.runs(limit=1).total
     assert there is not None
     with house.database() as session:
