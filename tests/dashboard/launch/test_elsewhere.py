@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -60,8 +61,17 @@ class Sent:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def submit(self, config: dict[str, Any], note: str = "", fixes: int | None = None) -> "Sent":
+    def submit(
+        self,
+        config: dict[str, Any],
+        note: str = "",
+        fixes: int | None = None,
+        tags: Sequence[str] = (),
+        group: str | None = None,
+    ) -> "Sent":
         assert fixes in (None, 12)
+        assert not tags
+        assert group is None
         SENT.append((config, note))
         return self
 
