@@ -10,8 +10,8 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-# Three lanes that take about the same time on two cores: the first two start services and wait for them much of the time.
-SERVICE_TESTS := tests/service tests/faults tests/worker
+# Three lanes that take about the same time on two cores.
+SERVICE_TESTS := tests/service tests/faults tests/worker tests/security tests/dashboard
 BROWSER_TESTS := tests/browser tests/memgen/parallel tests/memgen/stages/test_parallel.py tests/memgen/test_cli.py
 LANES := test-service test-browser test-rest
 

@@ -95,6 +95,8 @@ def taking_defaults(stage: str, group: str, fields: Sequence[FormField]) -> dict
 
 
 def _take_defaults(stage: str, group: str, fields: Sequence[FormField], changed: str) -> None:
+    if f"{group}_{changed}" not in st.session_state:  # the page has changed meanwhile
+        return
     usual = defaults(stage, fields, {changed: st.session_state[f"{group}_{changed}"]})
     for (name, _), others in stage_named(stage).launch.defaults.items():
         for other in others if name == changed else ():

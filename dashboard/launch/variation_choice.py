@@ -56,7 +56,7 @@ def variation_of(touched: Sequence[FormField], variations: Sequence[Variation], 
 
 
 def _set_fields(key: str, group: str, touched: Sequence[FormField], variations: Mapping[str, Variation]) -> None:
-    chosen = st.session_state[key]
+    chosen = st.session_state.get(key, OWN)  # none where the page has changed meanwhile
     if chosen == OWN:
         return
     values = dict(variations[chosen].values) if chosen in variations else {}

@@ -22,7 +22,7 @@ def named_tabs(names: Sequence[str], key: str, parameter: str) -> list[Any]:
         st.session_state[key] = t(given if given in names else names[0])
 
     def write() -> None:
-        name = labels[st.session_state[key]]
+        name = labels.get(st.session_state.get(key, ""), names[0])
         if name == names[0]:
             st.query_params.pop(parameter, None)
         else:

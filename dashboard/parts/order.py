@@ -81,7 +81,7 @@ class Order:
             key=box,
             placeholder=t("newest first"),
             format_func=lambda name: one_line(t(self.columns[name])),
-            on_change=lambda: self._chosen(st.session_state[box]),
+            on_change=lambda: self._chosen(st.session_state.get(box, self.column)),
             width=180,
         )
         st.button(

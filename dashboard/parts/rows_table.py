@@ -81,6 +81,8 @@ def _follow_selection(key: str, ids: Sequence[int]) -> None:
 
 
 def _sort_by_header(key: str, order: Order) -> None:
+    if key not in st.session_state:  # the page has changed meanwhile
+        return
     selection = st.session_state[key]["selection"]
     if selection["columns"]:
         order.by(selection["columns"][0])

@@ -221,6 +221,8 @@ def _steps(reply: RolloutsOut) -> None:
 
 def _choose_step(key: str, numbers: list[int]) -> None:
     """Keep the step that was clicked in the address; none where the click took it away."""
+    if key not in st.session_state:  # the page has changed meanwhile
+        return
     rows = st.session_state[key].selection.rows
     st.query_params.pop("group", None)
     if rows and rows[0] < len(numbers):

@@ -162,7 +162,8 @@ def focused(page: Page) -> str:
     words: str = page.evaluate(
         """() => {
             const one = document.activeElement;
-            const label = one.getAttribute("aria-label") || one.innerText || "";
+            const words = one.querySelector("[data-testid=stMarkdownContainer]") || one;  // beside them stands a key
+            const label = one.getAttribute("aria-label") || words.innerText || "";
             return `${one.getAttribute("role") || one.tagName.toLowerCase()} ${label.trim().split("\\n").pop()}`;
         }"""
     )
