@@ -36,6 +36,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def no_signal_stays_taken() -> Iterator[None]:
+    """What a test runs in this process may listen to signals; the next test's signals are not for it."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture(scope="session")
 def presets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An operator's presets file that offers the tiny base of the golden folder."""
