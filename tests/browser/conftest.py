@@ -2,12 +2,15 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.populated import populated
 from tests.browser.studio import Studio as Tab
 from tests.dashboard.studio import Studio
+from tests.homes.home import unpack
 
 WAIT_MS = 30_000
 expect.set_options(timeout=WAIT_MS)
@@ -43,3 +46,16 @@ def tab(house: tuple[Studio, str], page: Page) -> Tab:
     opened.log_in(studio.context.user_token)
     opened.settled()
     return opened
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory, presets_file: Path) -> Iterator[tuple[Studio, str]]:
+    """A home with runs of every kind, and the address of its dashboard."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("shown") / "home"
+        home.mkdir()
+        patch.setenv("MEMGEN_HOME", str(home))
+        patch.setenv("MEMGEN_PRESETS", str(presets_file))
+        unpack(home)
+        with populated(home) as studio_and_url:
+            yield studio_and_url

@@ -16,6 +16,15 @@ from tests.ports import free_port
 from tests.serving import serving, serving_process
 
 CONFIG: dict[str, object] = {"stage": "evaluate", "num_questions": 20}
+FIRST = ("/", "/run?run=1&tab=Settings", "/launch?what=weaver_sft", "/compare?runs=1,3,5,6")
+"""Addresses of a home with runs of every kind (`shown` of conftest.py): what one sees most."""
+OTHERS = (
+    "/runs", "/run?run=1", "/run?run=1&tab=Answers", "/run?run=1&tab=Log", "/run?run=1&tab=History", "/run?run=2",
+    "/run?run=2&tab=Metrics", "/run?run=2&tab=Checkpoint", "/run?run=4&tab=Rollouts", "/run?run=7", "/pipelines",
+    "/pipeline?pipeline=1", "/checkpoints", "/compare?runs=1,3&tab=Answers", "/lineage", "/queue", "/data_sets",
+    "/notifications", "/launch", "/launch?what=weaver_eval", "/curves?runs=2,4",
+)  # fmt: skip
+"""All other pages and tabs."""
 
 
 @contextmanager

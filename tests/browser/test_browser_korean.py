@@ -1,17 +1,14 @@
 """The dashboard in Korean: chosen by the browser's language or in the sidebar, on every page, and remembered."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from dashboard.parts.catalogue import catalogue
-from tests.browser.populated import populated
+from tests.browser.populated import FIRST, OTHERS
 from tests.browser.studio import Studio as Tab
-from tests.browser.test_browser_axe import FIRST, OTHERS
 from tests.dashboard.studio import Studio
-from tests.homes.home import unpack
 from tests.translation.catalogues import stored
 
 # all texts that stand alone on the page, those of buttons and links among them; tables are drawn on a canvas
@@ -26,19 +23,6 @@ TEXTS = """() => {
   for (const one of document.querySelectorAll('[placeholder]')) texts.add(one.placeholder);
   return [...texts].filter(Boolean);
 }"""
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory, presets_file: Path) -> Iterator[tuple[Studio, str]]:
-    """A home with runs of every kind, and the address of its dashboard."""
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("korean") / "home"
-        home.mkdir()
-        patch.setenv("MEMGEN_HOME", str(home))
-        patch.setenv("MEMGEN_PRESETS", str(presets_file))
-        unpack(home)
-        with populated(home) as studio_and_url:
-            yield studio_and_url
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
-"""A trainer that tells what it was given, or its process id, and then sleeps."""
+"""A trainer that tells what it was given, or its process id, and then waits for its end."""
 
 import os
+import signal
 import sys
-import time
 from pathlib import Path
 
 
@@ -13,4 +13,4 @@ def main() -> None:
         sys.stdout.write("\n".join([*more, os.environ["COLOUR"], str(Path.cwd())]))
         return
     sys.stdout.write(f"{os.getpid()}\n")
-    time.sleep(600)
+    signal.pause()

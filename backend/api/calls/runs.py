@@ -1,12 +1,28 @@
 """Runs: submitted, listed, moved, ended, and what they left."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import uuid4
 
 from backend.api import schemas as s
 from backend.api.connection import Connection
 from memgen.contract.status import StopMode
+
+
+class RunFilters(TypedDict, total=False):
+    """Which runs; what is None or left out does not matter."""
+
+    status: str | None
+    stage: str | None
+    preset: str | None
+    setting: str | None
+    text: str | None
+    """In their notes and models."""
+    metric: str | None
+    """They report it."""
+    tag: str | None
+    group: str | None
+    archived: s.Shown | None
 
 
 class RunCalls(Connection):
@@ -28,66 +44,14 @@ class RunCalls(Connection):
         return self._post("/runs", s.RunDetail, body, key=key or uuid4().hex)
 
     def runs(
-        self,
-        *,
-        status: str | None = None,
-        stage: str | None = None,
-        preset: str | None = None,
-        setting: str | None = None,
-        text: str | None = None,
-        metric: str | None = None,
-        tag: str | None = None,
-        group: str | None = None,
-        archived: s.Shown | None = None,
-        sort: str | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
+        self, *, sort: str | None = None, cursor: str | None = None, limit: int = 50, **filters: Unpack[RunFilters]
     ) -> s.RunList:
-        """A page of runs, newest first; `sort` is a column, after `-` the highest first, `metric` what they report."""
-        return self._get(
-            "/runs",
-            s.RunList,
-            status=status,
-            stage=stage,
-            preset=preset,
-            setting=setting,
-            text=text,
-            metric=metric,
-            tag=tag,
-            group=group,
-            archived=archived,
-            sort=sort,
-            cursor=cursor,
-            limit=limit,
-        )
+        """A page of runs, newest first; `sort` is a column, after `-` the highest first."""
+        return self._get("/runs", s.RunList, **filters, sort=sort, cursor=cursor, limit=limit)
 
-    def run_numbers(
-        self,
-        *,
-        status: str | None = None,
-        stage: str | None = None,
-        preset: str | None = None,
-        setting: str | None = None,
-        text: str | None = None,
-        metric: str | None = None,
-        tag: str | None = None,
-        group: str | None = None,
-        archived: s.Shown | None = None,
-    ) -> s.RunNumbers:
+    def run_numbers(self, **filters: Unpack[RunFilters]) -> s.RunNumbers:
         """The numbers of up to 10,000 runs that match, the newest first."""
-        return self._get(
-            "/runs/numbers",
-            s.RunNumbers,
-            status=status,
-            stage=stage,
-            preset=preset,
-            setting=setting,
-            text=text,
-            metric=metric,
-            tag=tag,
-            group=group,
-            archived=archived,
-        )
+        return self._get("/runs/numbers", s.RunNumbers, **filters)
 
     def run(self, run_id: int) -> s.RunDetail:
         """One run."""

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.api.client import Client
-from backend.commands import cli, pipeline_cli
+from backend.commands import cli, pipeline_cli, run_cli
 
 Sent = list[dict[str, Any]]
 
@@ -26,7 +26,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
     def client() -> Client:
         return Client("http://backend.test", "token", transport=httpx.MockTransport(refuse))
 
-    for module in (cli, pipeline_cli):
+    for module in (run_cli, pipeline_cli):
         monkeypatch.setattr(module, "client", client)
     return bodies
 

@@ -17,6 +17,7 @@ from backend.commands import (
     order_cli,
     pipeline_cli,
     pipeline_text,
+    run_cli,
     saved_cli,
 )
 from memgen.contract.alarms import find_rule
@@ -40,7 +41,7 @@ def command(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Command:
     def client() -> Client:
         return Client("http://127.0.0.1", backend.context.user_token, transport=httpx.MockTransport(forward))
 
-    for module in (cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli, order_cli):
+    for module in (run_cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli, order_cli):
         monkeypatch.setattr(module, "client", client)
 
     def run(*words: object, answer: str = "") -> tuple[int, str]:
@@ -58,7 +59,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     def happens(things: Iterable[Callable[[], object]]) -> None:
         coming = iter(things)
         clock = SimpleNamespace(sleep=lambda _: next(coming)())
-        for module in (cli, pipeline_text):
+        for module in (run_cli, pipeline_text):
             monkeypatch.setattr(module, "time", clock)
 
     return happens

@@ -82,19 +82,24 @@ def config(tiny_config: dict[str, object]) -> dict[str, Any]:
     return dict(tiny_config)
 
 
+def open_channel(backend: Killable, receiver: Receiver) -> None:
+    """Let the receiver be told of runs that fail."""
+    body = ChannelPut(
+        name="lab",
+        kind=ChannelKind.WEBHOOK,
+        events=[NoticeEvent.RUN_FAILED],
+        address=SecretStr(f"{receiver.origin}/hook"),
+    )
+    with backend.client() as user:
+        user.create_channel(body)
+
+
 def test_kill_between_the_end_of_a_run_and_its_message_loses_and_doubles_none(
     home: Path, config: dict[str, Any]
 ) -> None:
     with receiving() as receiver, killable(home, receiver) as backend:
         backend.start(notification_seconds=3600)  # its first look comes before there is anything to send
-        body = ChannelPut(
-            name="lab",
-            kind=ChannelKind.WEBHOOK,
-            events=[NoticeEvent.RUN_FAILED],
-            address=SecretStr(f"{receiver.origin}/hook"),
-        )
-        with backend.client() as user:
-            user.create_channel(body)
+        open_channel(backend, receiver)
         for _ in range(3):
             backend.fail(config)
         backend.kill()
@@ -119,14 +124,7 @@ def test_kill_while_a_message_is_on_its_way_sends_it_once_more_with_the_same_id(
 
     with receiving(before_answer=before_the_answer) as receiver, killable(home, receiver) as backend:
         backend.start(notification_seconds=0.2)
-        body = ChannelPut(
-            name="lab",
-            kind=ChannelKind.WEBHOOK,
-            events=[NoticeEvent.RUN_FAILED],
-            address=SecretStr(f"{receiver.origin}/hook"),
-        )
-        with backend.client() as user:
-            user.create_channel(body)
+        open_channel(backend, receiver)
         backend.fail(config)
         assert arrived.wait(30)
         backend.kill()  # the receiver has the message, and nobody hears its yes

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import backend as backend_package
 from backend.api.client import Client
-from backend.commands import cli
+from backend.commands import cli, run_cli
 from backend.services import scoring
 from backend.store.db import Database
 from memgen.scoring import SCORER_VERSIONS
@@ -203,7 +203,7 @@ def test_command_rescores_several_runs(backend: Backend, monkeypatch: pytest.Mon
         return httpx.Response(reply.status_code, content=reply.content)
 
     transport = httpx.MockTransport(forward)
-    monkeypatch.setattr(cli, "client", lambda: Client("http://backend.test", "token", transport=transport))
+    monkeypatch.setattr(run_cli, "client", lambda: Client("http://backend.test", "token", transport=transport))
     assert "25.0 % (scorer 1)" in CliRunner().invoke(cli.app, ["runs"]).output
     result = CliRunner().invoke(cli.app, ["rescore", *map(str, runs)])
     assert result.exit_code == 0, result.output

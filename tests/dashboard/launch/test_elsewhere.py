@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from backend.commands import cli, pipeline_cli
+from backend.commands import cli, pipeline_cli, run_cli
 from dashboard.launch.elsewhere import (
     curl_text,
     pipeline_python,
@@ -87,7 +87,7 @@ SENT: list[tuple[Any, str]] = []
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, str]]:
     SENT.clear()
     monkeypatch.setattr("backend.api.client.Client", Sent)
-    for module in (cli, pipeline_cli):
+    for module in (run_cli, pipeline_cli):
         monkeypatch.setattr(module, "client", Sent)
     monkeypatch.setenv("MEMGEN_TOKEN", TOKEN)
     return SENT
