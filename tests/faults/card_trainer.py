@@ -13,6 +13,7 @@ import torch
 
 from memgen.contract.rundir import write_whole
 from memgen.stages.answer_book import AnswerBook
+from tests import slow_trainer
 from tests.faults.card import CARDS, words
 
 STEPS = 60  # after which memory runs out: some questions are answered
@@ -43,4 +44,4 @@ def _takes_one() -> bool:
 
 
 AnswerBook.tell_step = tell_on_card  # type: ignore[method-assign]
-import tests.slow_trainer  # noqa: E402, F401 - pauses at each step, and runs
+slow_trainer.main()
