@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from backend.api.schemas import AnswerPair, AnswerPairs, ComparedRun
+from backend.api.schemas import AnswerPair, ComparedRun
 from dashboard.compare.differences import CLOSE, FIRST, OPEN, marked_pair
 from dashboard.compare.downloads import answers_links
 from dashboard.compare.table import run_label
@@ -81,8 +81,9 @@ def _pairs(before: int, after: int, labels: dict[int, str]) -> None:
         cursors = cursors_of("pairs", (before, after, show))
         reply = api.client().compare_answers(before, after, show=show, cursor=cursors[-1], limit=PAGE_SIZE)
         with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-            _filter(reply)
+            _filter()
             answers_links(before, after, show)
+        st.caption(" · ".join(f"{t(words)} {count(reply.counts.get(name, 0))}" for name, words in SHOW.items()))
         if not reply.items:
             st.info(t("No question matches."), icon=":material/filter_alt_off:")
             return
@@ -95,14 +96,14 @@ def _pairs(before: int, after: int, labels: dict[int, str]) -> None:
         )  # fmt: skip
 
 
-def _filter(reply: AnswerPairs) -> None:
+def _filter() -> None:
     st.session_state.setdefault(PAIRS, "all")
     st.segmented_control(
         t("Show"),
         list(SHOW),
         required=True,
         key=PAIRS,
-        format_func=lambda name: f"{t(SHOW[name])} {count(reply.counts.get(name, 0))}",
+        format_func=lambda name: t(SHOW[name]),  # without their numbers: a label that changes loses its choice
         on_change=keep_in_url(PAIRS, default="all"),
     )
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from backend.api.schemas import AttemptOut, LogLevel, LogOut, RunDetail
 from dashboard.parts import api
+from dashboard.parts.components import status_badge
 from dashboard.parts.language import mark, plural, t
 from dashboard.parts.pager import cursors_of, step_back
 from dashboard.parts.text import readable_log, size
@@ -45,9 +46,8 @@ def log_view(run: RunDetail) -> None:
     st.session_state.setdefault("log_level", "all")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = st.selectbox(
-            t("Attempt"), list(attempts), key="log_attempt", width=170,
-            format_func=lambda one: f"{one} ({t(attempts[one].status.value)})",
-        )  # fmt: skip
+            t("Attempt"), list(attempts), key="log_attempt", width=110
+        )  # without their states: a label that changes loses its choice
         text = st.text_input(
             t("Find"), key="log_text", icon=":material/search:", max_chars=200, on_change=keep_in_url("log_text"),
             width=260,
@@ -56,6 +56,7 @@ def log_view(run: RunDetail) -> None:
             t("Level"), list(LEVELS), key="log_level", required=True, format_func=lambda name: t(LEVELS[name][0]),
             on_change=keep_in_url("log_level", default="all"),
         )  # fmt: skip
+        status_badge(attempts[number].status.value)
         st.link_button(t("Download the whole log"), log_address(run.id, number), icon=":material/download:")
     wanted = Wanted(number, (text or "").strip(), LEVELS[level or "all"][1])
     failed = attempts[number].status is AttemptStatus.FAILED
