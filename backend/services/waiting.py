@@ -26,6 +26,7 @@ class Waiting:
     def __init__(self, session: Session, around: Surroundings) -> None:
         self._session = session
         self._around = around
+        self._needs: dict[tuple[str, int | None], int] = {}
 
     @cached_property
     def _paused(self) -> bool:
@@ -54,6 +55,13 @@ class Waiting:
     def _spare_disk(self) -> int:
         return self._around.disk.spare(self._session)
 
+    def _disk_of(self, run: Run) -> int:
+        """`disk_of`, worked out once for all runs with the same config and checkpoint."""
+        alike = run.config_hash, run.parent_id
+        if alike not in self._needs:
+            self._needs[alike] = disk_of(self._session, run)
+        return self._needs[alike]
+
     def why(self, run: Run, attempt: Attempt | None) -> str:
         """One sentence that says what a run waits for that has not started.
 
@@ -68,7 +76,7 @@ class Waiting:
             return "The queue is paused."
         if attempt.not_before > around.at:
             return f"A pause before the retry: {attempt.not_before - around.at:.0f} s left."
-        if (needed := disk_of(self._session, run)) > self._spare_disk:
+        if (needed := self._disk_of(run)) > self._spare_disk:
             return (
                 f"It may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {self._spare_disk / 1e9:.2f} GB "
                 "that no running run may still need. Make room, e.g. delete runs."
