@@ -35,6 +35,9 @@ class Settings(RedisVariables):
     """Time that this command may take."""
     sick_pause_seconds: Seconds = 10.0
     """Time until a slot that can't work is asked again; doubles each time, up to sixty times that."""
+    fetched_gigabytes: Annotated[float, Field(gt=0, le=1e6)] = 50.0
+    """Disk for checkpoints that were fetched, where the backend's home is not this worker's, too; what was not used for
+    longest goes first."""
     poll_seconds: Annotated[Seconds, Field(le=60)] = 0.5
     """Time between two looks of a supervisor at its trainer's files."""
 

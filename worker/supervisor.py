@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from backend.api.client import ApiError, Client, Unreachable
@@ -30,6 +30,7 @@ from memgen.contract.rundir import EXIT_DONE, RunDir, attempt_dir, write_init_fr
 from memgen.contract.service_files import backend_url_file
 from memgen.contract.status import Cause, StopMode
 from worker.card import card_of
+from worker.disks import OwnDisk, SharedDisk, shares_home
 from worker.reporter import REFUSED, AttemptStale, Reporter, stale_or
 from worker.settings import Settings
 from worker.slots import Slot, SlotLock
@@ -39,6 +40,10 @@ from worker.verdict import card_failed, could_not_start, judge, unheard
 
 log = logging.getLogger("supervisor")
 EXIT_IDLE, EXIT_WORKED, EXIT_CARD = 0, 10, 11
+
+
+class _StoppedBefore(Exception):
+    """A stop was asked for before the trainer had started."""
 
 
 @dataclass
@@ -59,10 +64,19 @@ class Supervisor:
         attempt: what was claimed.
         client: with the attempt's token.
         threads: CPU threads of the trainer.
+        shares_home: whether the backend's home is this machine's, too.
     """
 
     def __init__(
-        self, settings: Settings, slot: Slot, lock: SlotLock, attempt: ClaimedAttempt, client: Client, threads: int
+        self,
+        settings: Settings,
+        slot: Slot,
+        lock: SlotLock,
+        attempt: ClaimedAttempt,
+        client: Client,
+        threads: int,
+        *,
+        shares_home: bool = True,
     ) -> None:
         self._settings = settings
         self._slot = slot
@@ -71,6 +85,7 @@ class Supervisor:
         self._client = client
         self._threads = threads
         self._folder = attempt_dir(settings.home, attempt.run_id, attempt.number, str(attempt.config["stage"]))
+        self._disk = SharedDisk(attempt) if shares_home else OwnDisk(settings, client, attempt, self._folder)
         self._reporter = Reporter(
             client,
             attempt.attempt_id,
@@ -92,16 +107,20 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         try:
-            try:
-                self._prepare_folder()
-                exit_code = self._fetch()
-                if exit_code == EXIT_DONE:
-                    exit_code = self._attend(self._start())
-            except (OSError, BadInput) as error:
-                log.exception("attempt %s of run %s can't start", self._attempt.number, self._attempt.run_id)
-                self._end_trainer()
-                self._deliver(could_not_start(error, self._folder))
-                return
+            with ExitStack() as while_it_runs:
+                try:
+                    self._prepare_folder(while_it_runs)
+                    exit_code = self._fetch()
+                    if exit_code == EXIT_DONE:
+                        exit_code = self._attend(self._start())
+                except _StoppedBefore:
+                    self._deliver(FinishRequest(outcome="stopped", cause=Cause.STOPPED, exit_code=None))
+                    return
+                except (OSError, BadInput) as error:
+                    log.exception("attempt %s of run %s can't start", self._attempt.number, self._attempt.run_id)
+                    self._end_trainer()
+                    self._deliver(could_not_start(error, self._folder))
+                    return
             self._finish(exit_code)
         except AttemptStale as stale:
             log.warning(
@@ -124,20 +143,35 @@ class Supervisor:
             self._trainer.kill()
             end_strays(self._lock.path)
 
-    def _prepare_folder(self) -> None:
+    def _prepare_folder(self, while_it_runs: ExitStack) -> None:
         folder = self._folder
         folder.path.mkdir(parents=True, exist_ok=False)
         write_json(folder.config, self._attempt.config)
-        if self._attempt.checkpoint is not None:
-            write_init_from(folder, self._attempt.checkpoint)
         folder.log.touch()
         link_log(self._settings.home, self._attempt.run_id, folder)
+
+        def fetch() -> bool:
+            place = while_it_runs.enter_context(self._disk.checkpoint(self._between_pieces))
+            if place is not None:
+                write_init_from(folder, place)
+            return True
+
+        if not self._insist(fetch, unless=self._is_to_stop):
+            raise _StoppedBefore
+
+    def _between_pieces(self) -> None:
+        self._beat_if_due()
+        if self._is_to_stop():
+            raise _StoppedBefore
+
+    def _is_to_stop(self) -> bool:
+        return self._signalled or self._stop is not None
 
     def _fetch(self) -> int:
         """Get the weights by a process of their own, the only one that has the model hub's token; its exit code."""
         command = self._settings.fetcher_command
         preset = load_presets().get(str(self._attempt.config.get("preset")))
-        if not command or preset is None or preset.repo is None:  # a folder, or what the trainer will refuse
+        if not command or preset is None or preset.folder is not None:  # or what the trainer will refuse
             return EXIT_DONE
         command = [*command, str(self._folder.config), "--out", str(self._folder.path)]
         environment = self._environment([])
@@ -247,7 +281,16 @@ class Supervisor:
             verdict = unheard(exit_code, error)
         verdict = self._blamed(verdict)
         self.card_failed = verdict.cause is Cause.CARD
-        self._deliver(verdict)
+        ends = [verdict]
+
+        def hand_in() -> bool:
+            ends.append(self._disk.handed_in(verdict, self._beat_if_due))
+            return True
+
+        self._insist(hand_in, unless=self._is_forced)
+        self._deliver(ends[-1])
+        if ends[-1].outcome == "succeeded":
+            self._disk.tidy()
 
     def _blamed(self, verdict: FinishRequest) -> FinishRequest:
         """The same, put down to the slot's GPUs where those do not work now: a trainer may not know why it fails."""
@@ -340,8 +383,9 @@ def supervise(settings: Settings, slot: Slot, threads: int) -> int:
         if attempt is None:
             return EXIT_IDLE
         log.info("attempt %s of run %s on slot %s", attempt.number, attempt.run_id, slot.name)
+        shares = shares_home(settings.home, reply.instance)
         with Client(settings.backend_url, attempt.token, instance=reply.instance) as client:
-            supervisor = Supervisor(settings, slot, lock, attempt, client, threads)
+            supervisor = Supervisor(settings, slot, lock, attempt, client, threads, shares_home=shares)
             supervisor.work()
         return EXIT_CARD if supervisor.card_failed else EXIT_WORKED
     finally:

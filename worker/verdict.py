@@ -109,6 +109,17 @@ def card_failed(verdict: FinishRequest, reason: Problem, slot: str) -> FinishReq
     return verdict.model_copy(update={"cause": Cause.CARD, "failure": item})
 
 
+def not_handed_in(verdict: FinishRequest, problem: Exception) -> FinishRequest:
+    """The end of a training whose checkpoint the backend can't have."""
+    item = Problem(
+        code="bad_run_folder",
+        message=f"The training has ended on {machine_name()}, but its checkpoint can't be handed in: {problem}",
+        way_out="Look at the attempt's folder on that machine, then resume or retry.",
+    )
+    changes = {"outcome": "failed", "cause": Cause.ERROR, "failure": item, "checkpoint": None, "result": {}}
+    return verdict.model_copy(update=changes)
+
+
 def could_not_start(error: OSError | BadInput, folder: RunDir) -> FinishRequest:
     """An attempt whose folder or trainer the supervisor could not set up."""
     item = Problem(

@@ -1,7 +1,7 @@
 """The way to one backend over HTTP: its token, its address, what is tried again, and how a refusal is raised."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -104,14 +104,14 @@ class Connection:
         headers = {"Idempotency-Key": key} if key else {}
         return self._read(model, self._send("POST", path, json=body, headers=headers))
 
-    def _pieces(self, path: str, **params: object) -> Iterator[bytes]:
+    def _pieces(self, path: str, *, headers: Mapping[str, str] | None = None, **params: object) -> Iterator[bytes]:
         """A reply piece by piece as it comes; a refusal is raised at once.
 
         Raises, while it is read:
             Unreachable: the backend broke off.
         """
         given = {name: value for name, value in params.items() if value is not None}
-        response = self._send("GET", path, stream=True, params=given)
+        response = self._send("GET", path, stream=True, params=given, headers=dict(headers or {}))
 
         def pieces() -> Iterator[bytes]:
             with closing(response):

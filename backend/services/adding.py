@@ -67,16 +67,35 @@ def looked_at(files: Sequence[CheckpointFile], preset: str | None, home: Path) -
         BadInput: what is wrong with it.
         NotFound: `upload_not_found`.
     """
+    with _workplace(home) as work:
+        came = work / "came"
+        _lay_out(files, came, home)
+        folder = came if (came / MANIFEST).exists() else _converted(came, preset, work / "ours")
+        yield _look(folder, preset, work / "kept")
+
+
+@contextmanager
+def looked_at_folder(folder: Path, preset: str, home: Path) -> Iterator[Looked]:
+    """The same for a folder of our layout on this machine, which stays as it is.
+
+    Raises:
+        BadInput: what is wrong with it.
+    """
+    with _workplace(home) as work:
+        shutil.copytree(folder, work / "came", copy_function=shutil.copyfile)
+        yield _look(work / "came", preset, work / "kept")
+
+
+@contextmanager
+def _workplace(home: Path) -> Iterator[Path]:
+    """A folder for one addition, on the disk of the home; it goes at the end."""
     place = added_checkpoints_dir(home)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     _sweep(place)
     work = place / f"{_WORK}{secrets.token_hex(8)}"
     work.mkdir(mode=0o700)
     try:
-        came = work / "came"
-        _lay_out(files, came, home)
-        folder = came if (came / MANIFEST).exists() else _converted(came, preset, work / "ours")
-        yield _look(folder, preset, work / "kept")
+        yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -245,10 +264,7 @@ def add(session: Session, looked: Looked, said: CheckpointCreate, home: Path, *,
         Conflict: `checkpoint_known`: the same weights for the same model came from outside before.
     """
     manifest = looked.report.manifest
-    same = select(AddedCheckpoint).join(Checkpoint, col(Checkpoint.id) == col(AddedCheckpoint.id))
-    known = session.exec(
-        same.where(Checkpoint.content_hash == manifest.content_hash, AddedCheckpoint.preset == looked.preset.name)
-    ).first()
+    known = same_weights(session, manifest.content_hash, looked.preset.name)
     if known is not None:
         raise Conflict(
             "checkpoint_known", f"these weights are checkpoint {known.id} already", field="files",
@@ -271,6 +287,12 @@ def add(session: Session, looked: Looked, said: CheckpointCreate, home: Path, *,
     shutil.rmtree(place, ignore_errors=True)  # of a process that was cut off before its commit: nothing knows it
     looked.folder.rename(place)
     return added
+
+
+def same_weights(session: Session, content_hash: str, preset: str) -> AddedCheckpoint | None:
+    """What came from outside before with these weights, for this model."""
+    added = select(AddedCheckpoint).join(Checkpoint, col(Checkpoint.id) == col(AddedCheckpoint.id))
+    return session.exec(added.where(Checkpoint.content_hash == content_hash, AddedCheckpoint.preset == preset)).first()
 
 
 def deletion(session: Session, checkpoint_id: int, home: Path) -> CheckpointDeletion:

@@ -1,11 +1,12 @@
-"""Runs that may stand for the steps of a pipeline."""
+"""Runs, and checkpoints from outside, that may stand for the steps of a pipeline."""
 
 from collections.abc import Sequence
 
 from sqlmodel import Session, col, or_, select
 
 from backend.errors import LARGEST_INTEGER
-from backend.store.models import Checkpoint, Run
+from backend.services.checkpoints import stands_for
+from backend.store.models import AddedCheckpoint, Checkpoint, Run
 from memgen.contract.pipeline import STEPS, StepName
 from memgen.contract.stages import trains
 from memgen.contract.status import RunStatus
@@ -42,3 +43,20 @@ def candidates(session: Session, preset: str, data: str, also: Sequence[int]) ->
         query = query.where(or_(col(Run.id).in_(newest), col(Run.id).in_(wanted)))
         found[name] = list(session.exec(query.order_by(col(Run.id).desc())))
     return found
+
+
+def outside(session: Session, preset: str) -> dict[StepName, list[AddedCheckpoint]]:
+    """Checkpoints from outside by the training that they may stand for, newest first.
+
+    Args:
+        session: a transaction.
+        preset: model of the pipeline.
+    """
+    query = select(AddedCheckpoint, Checkpoint).join(Checkpoint, col(Checkpoint.id) == col(AddedCheckpoint.id))
+    newest = query.where(AddedCheckpoint.preset == preset).order_by(col(AddedCheckpoint.id).desc()).limit(MOST)
+    rows = list(session.exec(newest))
+    return {
+        name: [added for added, checkpoint in rows if stands_for(checkpoint, step.stage)]
+        for name, step in STEPS.items()
+        if trains(step.stage)
+    }

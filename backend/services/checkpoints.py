@@ -22,7 +22,7 @@ from memgen.contract.manifest import MANIFEST, CheckpointReport, Manifest, damag
 from memgen.contract.planner.parts import Parts, parts_in
 from memgen.contract.rundir import RunDir
 from memgen.contract.stage import Need, Stage
-from memgen.contract.stages import STAGES, find_stage, trains
+from memgen.contract.stages import STAGES, find_stage, stage_named, trains
 from memgen.contract.status import RunStatus
 from memgen.contract.weaver_shape import other_shape
 
@@ -37,24 +37,22 @@ def left_by(stage: str, folder: RunDir, report: CheckpointReport | None) -> Chec
 
     Args:
         stage: of the run.
-        folder: of the attempt; it may lie on another machine, whose supervisor is believed then.
-        report: of its supervisor.
+        folder: of the attempt; a machine with a disk of its own has handed its output in before.
+        report: of its supervisor; None of one of a version before.
 
     Raises:
         BadInput: the checkpoint is not there, can't be used, or is not what the supervisor tells of.
     """
     if not trains(stage):
         return None
-    if report is None or folder.path.exists():
-        if folder.output.is_symlink():
-            raise damaged(folder.output.name, "it is a link")
-        seen = survey(folder.output)
-        if report is not None and report != seen:
-            raise damaged(folder.output.name, "it holds other files than its supervisor has told")
-        report = seen
-    if report.manifest.stage not in {None, stage}:
-        raise damaged(MANIFEST, f"it is that of another stage, {report.manifest.stage}")
-    return report
+    if folder.output.is_symlink():
+        raise damaged(folder.output.name, "it is a link")
+    seen = survey(folder.output)
+    if report is not None and report != seen:
+        raise damaged(folder.output.name, "it holds other files than its supervisor has told")
+    if seen.manifest.stage not in {None, stage}:
+        raise damaged(MANIFEST, f"it is that of another stage, {seen.manifest.stage}")
+    return seen
 
 
 def store(session: Session, run: Run, folder: str, report: CheckpointReport, *, at: float) -> None:
@@ -209,6 +207,20 @@ def _lacking(source: Source) -> str:
 def revision_of(source: Source) -> str | None:
     """The commit of the base that a checkpoint was made for, where one was named."""
     return source.config.get("revision") if isinstance(source, Run) else source.revision
+
+
+def stands_for(checkpoint: Checkpoint, stage: str) -> bool:
+    """Whether a checkpoint from outside holds what a training of this stage would leave."""
+    manifest, makes = manifest_of(checkpoint), stage_named(stage).makes
+    return manifest is not None and makes in {*KINDS[manifest.kind].offers, *manifest.trained}
+
+
+def weights_of(session: Session, source: Source) -> str:
+    """The name of the exact base weights that a run has used, or that a checkpoint was made for; empty if not known."""
+    if isinstance(source, Run):
+        return str(source.environment.get("model", ""))
+    manifest = manifest_of(session.get_one(Checkpoint, source.id))
+    return manifest.base_model if manifest is not None else ""
 
 
 def _need(child: Mapping[str, Any]) -> Need:

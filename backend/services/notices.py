@@ -13,7 +13,7 @@ from backend.api.schemas import DeliveryStatus, NoticeEvent
 from backend.services import notice_words
 from backend.services.apart import apart
 from backend.services.notice_words import Words
-from backend.services.pipeline_status import status_of
+from backend.services.pipeline_status import standing, status_of
 from backend.store.models import Channel, Delivery, Notice, Pipeline, PipelineStep, Run
 from memgen.contract.pipeline import STEPS
 from memgen.contract.stages import trains
@@ -118,7 +118,9 @@ def _tell_of_pipeline(session: Session, channels: Sequence[Channel], pipeline_id
         return
     rows = session.exec(select(PipelineStep).where(col(PipelineStep.pipeline_id) == pipeline_id)).all()
     order = list(STEPS)
-    runs = {row.step: session.get(Run, row.run_id) for row in sorted(rows, key=lambda row: order.index(row.step))}  # type: ignore[arg-type]
+    outside = standing(session, rows)
+    rows = sorted((row for row in rows if row.run_id not in outside), key=lambda row: order.index(row.step))  # type: ignore[arg-type]
+    runs = {row.step: session.get(Run, row.run_id) for row in rows}
     status = status_of([run for run in runs.values() if run is not None], len(rows))
     if status in {PipelineStatus.SUCCEEDED, PipelineStatus.FAILED}:
         words = notice_words.pipeline_words(pipeline, runs, finished=status is PipelineStatus.SUCCEEDED)

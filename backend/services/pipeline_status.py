@@ -2,12 +2,25 @@
 
 from collections.abc import Sequence
 
-from backend.store.models import Run
+from sqlmodel import Session, col, select
+
+from backend.store.models import AddedCheckpoint, PipelineStep, Run
 from memgen.contract.status import RUN_ENDED, RUN_FELL, PipelineStatus, RunStatus
 
 
+def standing(session: Session, steps: Sequence[PipelineStep]) -> set[int]:
+    """Numbers of the checkpoints from outside that stand for some of the steps."""
+    numbers = [step.run_id for step in steps if step.reused]
+    return set(session.exec(select(AddedCheckpoint.id).where(col(AddedCheckpoint.id).in_(numbers))))
+
+
 def status_of(there: Sequence[Run], num_steps: int) -> PipelineStatus:
-    """Where a pipeline is; `there` are those of its steps' runs that were not deleted."""
+    """Where a pipeline is.
+
+    Args:
+        there: runs of its steps that were not deleted.
+        num_steps: that have a run, or had one.
+    """
     statuses = {RunStatus(run.status) for run in there}
     if statuses - RUN_ENDED:
         return PipelineStatus.RUNNING

@@ -7,11 +7,12 @@ from sqlmodel import Session, col, select
 
 from backend.errors import LARGEST_INTEGER, Conflict, NotFound
 from backend.services import checkpoints, lifecycle, runs
-from backend.store.models import Checkpoint, Pipeline, PipelineStep, Run
+from backend.services.checkpoints import Source
+from backend.store.models import AddedCheckpoint, Checkpoint, Pipeline, PipelineStep, Run
 from memgen.contract.config import InvalidConfig, RunConfig, stored_config
 from memgen.contract.errors import BadInput
 from memgen.contract.pipeline import SAME_QUESTIONS, SHARED, STEPS, PipelineSpec, StepName, planned_config
-from memgen.contract.stages import stage_of
+from memgen.contract.stages import stage_of, trains
 from memgen.contract.status import RUN_ENDED, RUN_FELL, RunStatus, StopMode
 
 Act = Callable[[Session, Pipeline], None]
@@ -35,32 +36,38 @@ def get(session: Session, pipeline_id: int) -> Pipeline:
     return found
 
 
-def check_reuse(session: Session, spec: PipelineSpec, home: Path) -> dict[StepName, Run]:
-    """The runs that stand for steps.
+def check_reuse(session: Session, spec: PipelineSpec, home: Path) -> dict[StepName, Source]:
+    """What stands for steps: runs, and checkpoints from outside.
 
     Raises:
         InvalidConfig: one is not there, has not succeeded, or does not fit the pipeline.
     """
     problems: list[BadInput] = []
-    reused: dict[StepName, Run] = {}
-    for name, run_id in spec.reuse.items():
-        run = session.get(Run, run_id) if abs(run_id) <= LARGEST_INTEGER else None
-        problem = "there is no such run" if run is None else _why_not_reused(session, spec, name, run, home)
-        if problem or run is None:
-            problems.append(_not_reusable(name, run_id, problem))
+    reused: dict[StepName, Source] = {}
+    for name, number in spec.reuse.items():
+        source = _reusable(session, number)
+        problem = "there is no such run" if source is None else _why_not_reused(session, spec, name, source, home)
+        if problem or source is None:
+            problems.append(_not_reusable(name, number, problem))
         else:
-            reused[name] = run
+            reused[name] = source
     if problems:
         raise InvalidConfig(problems)
     return reused
 
 
+def _reusable(session: Session, number: int) -> Source | None:
+    if abs(number) > LARGEST_INTEGER:
+        return None
+    return session.get(Run, number) or session.get(AddedCheckpoint, number)
+
+
 def reused_checkpoints(
-    session: Session, spec: PipelineSpec, reused: Mapping[StepName, Run]
+    session: Session, spec: PipelineSpec, reused: Mapping[StepName, Source]
 ) -> dict[StepName, Checkpoint]:
-    """Checkpoints of earlier runs that new runs of the pipeline start from."""
+    """Checkpoints that were there before and that new runs of the pipeline start from."""
     parents = {spec.parent_of(name) for name in spec.to_run}
-    return {name: session.get_one(Checkpoint, run.id) for name, run in reused.items() if name in parents}
+    return {name: session.get_one(Checkpoint, source.id) for name, source in reused.items() if name in parents}
 
 
 def check_files(parents: Mapping[StepName, Checkpoint], home: Path) -> None:
@@ -84,13 +91,22 @@ def _not_reusable(name: StepName, run_id: int, reason: str) -> BadInput:
     return BadInput("not_reusable", reason, field=f"reuse.{name}", value=run_id, way_out=way_out)
 
 
-def _why_not_reused(session: Session, spec: PipelineSpec, name: StepName, run: Run, home: Path) -> str:
+def _why_not_reused(session: Session, spec: PipelineSpec, name: StepName, source: Source, home: Path) -> str:
+    problem = (
+        _why_not_this_run(session, spec, name, source)
+        if isinstance(source, Run)
+        else _why_not_this_checkpoint(session, spec, name, source)
+    )
+    return problem or _unlike_the_others(session, spec) or _why_no_start(session, spec, name, source, home)
+
+
+def _why_not_this_run(session: Session, spec: PipelineSpec, name: StepName, run: Run) -> str:
     step = STEPS[name]
     if run.stage != step.stage or (step.setting is not None and run.setting != step.setting):
         return f"run {run.id} is {f'{run.stage} {run.setting}'.strip()} and can't stand for {step.label}"
     if run.status != RunStatus.SUCCEEDED:
         return f"run {run.id} is {run.status}"
-    parent = spec.parent_of(name) or next((one for one in step.parents if not step.starts_anew), None)
+    parent = _parent_of_reused(spec, name)
     if parent is not None and run.parent_id != spec.reuse.get(parent):
         return _of_another_parent(session, run, parent)
     config = stored_config(run.config)
@@ -102,17 +118,46 @@ def _why_not_reused(session: Session, spec: PipelineSpec, name: StepName, run: R
     for field in fields:
         if getattr(config, field) != wanted[field]:
             return f"run {run.id} has {field} {getattr(config, field)}, and the pipeline {wanted[field]}"
-    kin = [run, *(other for number in spec.reuse.values() if (other := session.get(Run, number)) is not None)]
-    revisions = {spec.shared.get("revision"), *(one.config.get("revision") for one in kin)} - {None}
+    return ""
+
+
+def _why_not_this_checkpoint(session: Session, spec: PipelineSpec, name: StepName, added: AddedCheckpoint) -> str:
+    """One from outside stands for a training that leaves such a checkpoint, and for those before it."""
+    this, step = f"checkpoint {added.id}, which came from outside,", STEPS[name]
+    if not trains(step.stage):
+        return f"{this} has no answers that could stand for {step.label}"
+    if added.preset != spec.shared.get("preset"):
+        return f"{this} was made for {added.preset}, and the pipeline is for {spec.shared.get('preset')}"
+    if not checkpoints.stands_for(session.get_one(Checkpoint, added.id), step.stage):
+        return f"{this} does not hold what {step.label} would leave"
+    parent = _parent_of_reused(spec, name)
+    if parent is not None and spec.reuse.get(parent) != added.id:
+        return f"{this} holds what {STEPS[parent].label} leaves, too; reuse it for {parent}, or leave that step out"
+    return ""
+
+
+def _parent_of_reused(spec: PipelineSpec, name: StepName) -> StepName | None:
+    """The step that a reused run must have started from; None for any, or none."""
+    step = STEPS[name]
+    return spec.parent_of(name) or next((one for one in step.parents if not step.starts_anew), None)
+
+
+def _unlike_the_others(session: Session, spec: PipelineSpec) -> str:
+    """All that is reused was made with the same weights of the model, which the new runs will have."""
+    sources = [source for number in spec.reuse.values() if (source := _reusable(session, number)) is not None]
+    revisions = {spec.shared.get("revision"), *map(checkpoints.revision_of, sources)} - {None}
     if len(revisions) > 1:
         return f"the model's revisions differ: {', '.join(sorted(str(one) for one in revisions))}"
-    weights = {str(one.environment["model"]) for one in kin if "model" in one.environment}
-    if len(weights) > 1:
-        return f"the model's weights differ: {', '.join(sorted(weights))}"
+    weights = {name for source in sources if (name := checkpoints.weights_of(session, source))}
+    return f"the model's weights differ: {', '.join(sorted(weights))}" if len(weights) > 1 else ""
+
+
+def _why_no_start(session: Session, spec: PipelineSpec, name: StepName, source: Source, home: Path) -> str:
+    """Whether the new runs whose parent step it stands for can start from it."""
     for child in spec.to_run:
         if spec.parent_of(child) == name:
             wanted = planned_config(spec, child).model_dump(exclude_none=True)
-            problem = checkpoints.why_not(session, run, home, wanted)
+            problem = checkpoints.why_not(session, source, home, wanted)
             if problem is not None:
                 return f"{STEPS[child].label} can't start from it: {problem.message}"
     return ""
@@ -130,7 +175,7 @@ def submit(
     session: Session,
     spec: PipelineSpec,
     configs: Mapping[StepName, RunConfig],
-    reused: Mapping[StepName, Run],
+    reused: Mapping[StepName, Source],
     *,
     at: float,
     retries: int,
@@ -142,7 +187,7 @@ def submit(
         session: the transaction.
         spec: what was asked for.
         configs: of the steps to run, parents first.
-        reused: runs that stand for the other steps.
+        reused: what stands for the other steps.
         at: seconds since 1970.
         retries: how often a lost attempt is tried again.
         fixes: by step the failed run that the new one mends.
@@ -156,7 +201,7 @@ def submit(
     )
     session.add(pipeline)
     session.flush()
-    made: dict[StepName, Run] = dict(reused)
+    made: dict[StepName, Source] = dict(reused)
     for name, config in configs.items():
         parent_name = spec.parent_of(name)
         parent = made[parent_name] if parent_name is not None else None
@@ -166,8 +211,8 @@ def submit(
             session, config, spec.note, at=at, retries=retries, parent_id=parent.id if parent is not None else None,
             pipeline=pipeline.id, step=name, fixes=(fixes or {}).get(name),
         )  # fmt: skip
-    for name, run in made.items():
-        row = PipelineStep(pipeline_id=pipeline.id, step=name, run_id=run.id, reused=name in reused)
+    for name, source in made.items():
+        row = PipelineStep(pipeline_id=pipeline.id, step=name, run_id=source.id, reused=name in reused)
         session.add(row)
     session.flush()
     return pipeline
@@ -256,4 +301,6 @@ def _comes_to_a_parent(session: Session, run: Run, again: list[Run]) -> bool:
     if run.parent_id is None:
         return True
     parent = session.get(Run, run.parent_id)
-    return parent is not None and (parent.status not in RUN_FELL or parent in again)
+    if parent is None:
+        return session.get(AddedCheckpoint, run.parent_id) is not None
+    return parent.status not in RUN_FELL or parent in again

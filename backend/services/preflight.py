@@ -81,7 +81,7 @@ def _disk_full(needed: int, free: int, settings: Settings) -> BadInput:
     )
 
 
-def pin_all(configs: Mapping[StepName, RunConfig], reused: Sequence[Run]) -> dict[StepName, RunConfig]:
+def pin_all(configs: Mapping[StepName, RunConfig], reused: Sequence[Source]) -> dict[StepName, RunConfig]:
     """The configs with one revision of their model for all, as of `pin_revision`."""
     known = pin_revision(next(iter(configs.values())), reused).revision
     return {
@@ -102,7 +102,7 @@ def pin_revision(config: RunConfig, kin: Sequence[Source]) -> RunConfig:
     if config.revision is not None:
         return config
     preset = get_preset(config.preset)
-    if preset.repo is None:  # a folder has none, whatever older runs of it say
+    if preset.repo is None:  # a folder or a package has none, whatever older runs of it say
         return config
     if kin:
         known = next((revision for one in kin if (revision := _revision_of(one))), None)

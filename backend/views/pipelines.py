@@ -8,7 +8,7 @@ from backend.api import schemas as s
 from backend.services import lifecycle
 from backend.services.fixing import pipeline_fixed_by
 from backend.services.gains import Gains
-from backend.services.pipeline_status import status_of
+from backend.services.pipeline_status import standing, status_of
 from backend.services.pipelines import fallen_of, steps_of
 from backend.services.surroundings import Surroundings
 from backend.services.tags import tags_of_pipelines
@@ -58,13 +58,14 @@ def page(session: Session, pipelines: list[Pipeline], around: Surroundings) -> l
     runs_there = list(session.exec(select(Run).where(col(Run.id).in_([step.run_id for step in steps]))))
     shown = {out.id: out for out in views.runs_out(session, runs_there, around)}
     known = {run.id: run for run in runs_there}
+    outside = standing(session, steps)
     order = list(STEPS)
     labels = tags_of_pipelines(session, ids)
     out = []
     for pipeline in pipelines:
         own = sorted((row for row in steps if row.pipeline_id == pipeline.id), key=lambda row: order.index(row.step))  # type: ignore[arg-type]
         rows = [(row, known.get(row.run_id)) for row in own]
-        out.append(_out(session, pipeline, rows, shown, labels.get(pipeline.id, [])))
+        out.append(_out(session, pipeline, rows, outside, shown, labels.get(pipeline.id, [])))
     return out
 
 
@@ -72,11 +73,12 @@ def _out(
     session: Session,
     pipeline: Pipeline,
     rows: list[tuple[PipelineStep, Run | None]],
+    outside: set[int],
     shown: Mapping[int, s.RunOut],
     tags: list[str],
 ) -> s.PipelineOut:
     there = [run for _, run in rows if run is not None]
-    status = status_of(there, len(rows))
+    status = status_of(there, sum(row.run_id not in outside for row, _ in rows))
     fallen = fallen_of(session, rows)
     ended = [run.ended_at for run in there if run.ended_at is not None]
     names = [STEPS[row.step].label for row, run in rows if run in fallen]  # type: ignore[index]
@@ -94,7 +96,8 @@ def _out(
                 label=STEPS[row.step].label,  # type: ignore[index]
                 reused=row.reused,
                 run=shown[run.id] if run is not None else None,
-                reason=_reason(run, shown),
+                checkpoint=row.run_id if row.run_id in outside else None,
+                reason="" if row.run_id in outside else _reason(run, shown),
             )
             for row, run in rows
         ],

@@ -68,7 +68,7 @@ def pipeline_preflight(
         configs = plan_pipeline(spec)
         check_all(configs, settings)  # may read rows: in no transaction
         with database.read() as session:
-            pipelines.check_reuse(session, spec, settings.home)
+            reused = pipelines.check_reuse(session, spec, settings.home)
     except InvalidConfig as error:
         return s.PipelinePreflight(
             ok=False, problems=[item.problem.in_sentences() for item in error.problems], steps={}
@@ -80,7 +80,8 @@ def pipeline_preflight(
             name: _describe(session, config, starts[name], settings, alive, around.broker)
             for name, config in configs.items()
         }
-    return s.PipelinePreflight(ok=True, problems=[], steps=steps)
+    outside = sorted({one.id for one in reused.values() if not isinstance(one, Run)})
+    return s.PipelinePreflight(ok=True, problems=[], steps=steps, outside=outside)
 
 
 def _starts(

@@ -9,7 +9,7 @@ from benchmarks.dashboard.copies import copy_runs
 from benchmarks.dashboard.house import House, open_house
 from benchmarks.dashboard.lab import Lab, curves, rollouts
 from benchmarks.dashboard.plan import SERIES, Scale
-from memgen.contract.pipeline import demo_spec
+from memgen.contract.demo import small_spec
 from memgen.contract.problem import Problem
 from memgen.contract.rundir import write_json
 
@@ -51,7 +51,7 @@ def fill_many(house: House, lab: Lab, number: int) -> int:
     Returns how many there are.
     """
     family(lab, QUESTIONS)
-    lab.user.stop_pipeline(lab.user.submit_pipeline(demo_spec()).id)
+    lab.user.stop_pipeline(lab.user.submit_pipeline(small_spec()).id)
     there = lab.user.runs(limit=1).total
     assert there is not None
     with house.database() as session:

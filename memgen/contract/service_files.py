@@ -76,6 +76,11 @@ def worker_dir(home: Path) -> Path:
     return home / "worker"
 
 
+def fetched_checkpoints_dir(home: Path) -> Path:
+    """Checkpoints that a worker has fetched from a backend with another home, by the names of their weights."""
+    return home / "fetched"
+
+
 def supervisors_log(home: Path) -> Path:
     """What supervisors say."""
     return worker_dir(home) / "supervisors.log"

@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from memgen.contract.pipeline import PipelineSpec, demo_spec, plan_pipeline
+from memgen.contract.demo import small_spec
+from memgen.contract.pipeline import PipelineSpec, plan_pipeline
 from memgen.contract.planner.disk import output_bytes
 from memgen.contract.planner.memory import plan, weights_bytes
 from memgen.contract.presets import Preset, get_preset
@@ -19,7 +20,7 @@ def memory(available: int, total: int) -> Finding:
         available: bytes that programs could still have.
         total: bytes.
     """
-    needs = {name: plan(one, get_preset(one.preset), "cpu").total for name, one in plan_pipeline(demo_spec()).items()}
+    needs = {name: plan(one, get_preset(one.preset), "cpu").total for name, one in plan_pipeline(small_spec()).items()}
     largest = max(needs, key=lambda name: needs[name])
     seen = f"{_gb(available)} of {_gb(total)} available"
     need = f"the demo's {largest} needs {_gb(needs[largest])} on the CPU"

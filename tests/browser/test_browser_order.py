@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from memgen.contract.pipeline import demo_spec
+from memgen.contract.demo import small_spec
 from tests.browser.populated import populated
 from tests.browser.studio import Studio as Visitor
 from tests.dashboard.studio import GRPO, Studio
@@ -27,7 +27,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Studio, st
         studio.evaluated(*[True, True] * 10)
         weaver = studio.trained()
         studio.trained(GRPO, checkpoint=str(weaver))
-        studio.user("POST", "/pipelines", json=demo_spec().model_dump(mode="json"))
+        studio.user("POST", "/pipelines", json=small_spec().model_dump(mode="json"))
         studio.user("POST", "/runs/tags", json={"runs": [1, 3], "add": ["Paper"], "group": "sweep", "confirm": True})
         yield studio, url
 

@@ -32,6 +32,8 @@ from tests.running_stack import RunningStack, is_alive, wait_until
 from worker.slots import Slot
 
 LEASE, BEAT, GRACE, PROBE = 4.0, 0.3, 1.5, 6.0  # seconds
+MACHINES = {"first": "10.213.1.1", "second": "10.213.2.1"}
+"""Other machines, and the address at which each finds the backend."""
 RECOVERY = LEASE + 10.0  # seconds within which a run has the right status and its next attempt is claimed
 QUESTIONS = 30  # three seconds of the scripted trainer
 
@@ -44,6 +46,7 @@ class House(RunningStack):
             home,
             presets_file,
             MEMGEN_SLOTS="cpu0 cpu1",
+            MEMGEN_ALLOWED_HOSTS=",".join(MACHINES.values()),
             MEMGEN_LEASE_SECONDS=str(LEASE),
             MEMGEN_BEAT_SECONDS=str(BEAT),
             MEMGEN_RECONCILE_SECONDS="0.3",
@@ -66,10 +69,10 @@ class House(RunningStack):
         """Here the fault happens; the clock of its recovery starts."""
         self._began = time.monotonic()
 
-    def recovered(self) -> None:
+    def recovered(self, limit: float = RECOVERY) -> None:
         """Status is right, and what has to start again has been claimed."""
         self.seconds = time.monotonic() - self._began
-        assert self.seconds < RECOVERY, f"recovered after {self.seconds:.1f} s"
+        assert self.seconds < limit, f"recovered after {self.seconds:.1f} s"
 
     def launch(self, manner: str = "steady", questions: int = QUESTIONS, **fields: object) -> int:
         """Submit a scripted evaluation; returns the run's id."""
@@ -89,14 +92,14 @@ class House(RunningStack):
             run_id, lambda run: run.summary.get("num_questions", 0) >= answers, 30, f"{answers} answers of run {run_id}"
         )
 
-    def claimed(self, run_id: int, attempt: int) -> RunDetail:
+    def claimed(self, run_id: int, attempt: int, limit: float = RECOVERY) -> RunDetail:
         """Wait until an attempt is worked on, or has been."""
         return self.run_when(
             run_id,
             lambda run: (
                 len(run.attempts) >= attempt and run.attempts[attempt - 1].status not in {AttemptStatus.QUEUED, None}
             ),
-            RECOVERY,
+            limit,
             f"claim of attempt {attempt} of run {run_id}",
         )
 

@@ -50,6 +50,10 @@ class CheckpointCalls(Connection):
             "/checkpoints/results", s.CheckpointResults, archived=archived, sort=sort, cursor=cursor, limit=limit
         )
 
+    def shipped_checkpoints(self) -> s.ShippedCheckpoints:
+        """The checkpoints that come with the project and that the demo starts from; they are added if need be."""
+        return self._post("/checkpoints/shipped", s.ShippedCheckpoints, None)
+
     def checkpoint(self, checkpoint_id: int) -> s.CheckpointOut:
         """One checkpoint, its files checked against their hashes."""
         return self._get(f"/checkpoints/{checkpoint_id}", s.CheckpointOut)

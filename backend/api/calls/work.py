@@ -1,9 +1,11 @@
 """What workers and supervisors tell."""
 
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from backend.api import schemas as s
 from backend.api.connection import Connection
+from memgen.contract.manifest import CheckpointReport
 
 Stream = Literal["log", "events", "answers", "rollouts"]
 
@@ -29,15 +31,35 @@ class WorkCalls(Connection):
 
     def send_stream(self, attempt_id: int, stream: Stream, offset: int, data: bytes) -> int:
         """Send bytes of an attempt's file that start at `offset`; returns the offset after them."""
-        reply = self._send(
-            "POST",
-            f"/worker/attempts/{attempt_id}/{stream}",
-            params={"offset": offset},
-            content=data,
-            headers={"Content-Type": "application/octet-stream"},
-        )
-        return s.StreamReply.model_validate(reply.json()).offset
+        return self._send_bytes(f"/worker/attempts/{attempt_id}/{stream}", {"offset": offset}, data)
+
+    def start(self, attempt_id: int) -> CheckpointReport:
+        """The checkpoint that an attempt starts from."""
+        return self._get(f"/worker/attempts/{attempt_id}/start", s.StartReply).report
+
+    def start_file(self, attempt_id: int, name: str, offset: int) -> Iterator[bytes]:
+        """A file of that checkpoint from a byte on, piece by piece."""
+        path = f"/worker/attempts/{attempt_id}/start/file"
+        return self._pieces(path, headers={"Range": f"bytes={offset}-"}, name=name)
+
+    def output(self, attempt_id: int) -> dict[str, int]:
+        """Bytes of each file that have come of the checkpoint of an attempt."""
+        return self._get(f"/worker/attempts/{attempt_id}/output", s.OutputReply).received
+
+    def send_output(self, attempt_id: int, name: str, offset: int, data: bytes) -> int:
+        """Send bytes of a file of the checkpoint that start at `offset`; returns the offset after them."""
+        return self._send_bytes(f"/worker/attempts/{attempt_id}/output", {"name": name, "offset": offset}, data)
+
+    def place_output(self, attempt_id: int, report: CheckpointReport) -> None:
+        """All of it was sent: it becomes the checkpoint of the attempt."""
+        body = report.model_dump(mode="json")
+        self._post(f"/worker/attempts/{attempt_id}/output/place", s.OutputReply, body)
 
     def finish(self, attempt_id: int, request: s.FinishRequest) -> s.FinishReply:
         """End an attempt."""
         return self._post(f"/worker/attempts/{attempt_id}/finish", s.FinishReply, request.model_dump(mode="json"))
+
+    def _send_bytes(self, path: str, params: Mapping[str, str | int], data: bytes) -> int:
+        headers = {"Content-Type": "application/octet-stream"}
+        reply = self._send("POST", path, params=dict(params), content=data, headers=headers)
+        return s.StreamReply.model_validate(reply.json()).offset

@@ -11,6 +11,7 @@ from backend.api.schemas.checkpoints import (
     LineageNode,
     LineageOut,
     OutsideNode,
+    ShippedCheckpoints,
 )
 from backend.api.schemas.compare import (
     AnswerPair,
@@ -62,7 +63,14 @@ from backend.api.schemas.notifications import (
     NotificationLimits,
     NotificationsOut,
 )
-from backend.api.schemas.pipelines import Candidates, PipelineList, PipelineOut, PipelinePreflight, PipelineStepOut
+from backend.api.schemas.pipelines import (
+    Candidates,
+    OutsideBrief,
+    PipelineList,
+    PipelineOut,
+    PipelinePreflight,
+    PipelineStepOut,
+)
 from backend.api.schemas.problems import ProblemReply
 from backend.api.schemas.results import (
     BaselineOut,
@@ -129,8 +137,10 @@ from backend.api.schemas.workers import (
     FinishRequest,
     HeartbeatReply,
     LookReply,
+    OutputReply,
     Sickness,
     SlotReport,
+    StartReply,
     StreamReply,
 )
 
@@ -213,6 +223,8 @@ __all__ = [
     "NoticeEvent",
     "NotificationLimits",
     "NotificationsOut",
+    "OutputReply",
+    "OutsideBrief",
     "OutsideNode",
     "PauseRequest",
     "PipelineArchive",
@@ -258,12 +270,14 @@ __all__ = [
     "SearchHit",
     "SearchOut",
     "SettingOut",
+    "ShippedCheckpoints",
     "Shown",
     "SickSlotOut",
     "Sickness",
     "SlotFit",
     "SlotOut",
     "SlotReport",
+    "StartReply",
     "StopRequest",
     "StreamReply",
     "TagList",

@@ -99,6 +99,15 @@ class CheckpointDeletion(ApiReply):
     """That have started from it; they stay."""
 
 
+class ShippedCheckpoints(ApiReply):
+    """Numbers of the checkpoints that come with the project."""
+
+    trigger: int
+    """Weaver and trigger."""
+    lora: int
+    """A plain LoRA, the control."""
+
+
 class OutsideNode(ApiReply):
     """A checkpoint from outside that runs started from."""
 

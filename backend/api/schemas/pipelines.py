@@ -11,7 +11,7 @@ from backend.api.schemas.results import GainOut
 from backend.api.schemas.runs import RunOut
 from memgen.contract.pipeline import StepName
 from memgen.contract.problem import Problem
-from memgen.contract.status import PipelineStatus
+from memgen.contract.status import PipelineStatus, RunStatus
 
 
 class PipelineStepOut(ApiReply):
@@ -20,9 +20,11 @@ class PipelineStepOut(ApiReply):
     step: StepName
     label: str
     reused: bool
-    """Whether the run was there before the pipeline."""
+    """Whether the run, or the checkpoint, was there before the pipeline."""
     run: RunOut | None
-    """None once the run was deleted."""
+    """None once the run was deleted, and where a checkpoint from outside stands for it."""
+    checkpoint: int | None = None
+    """Number of the checkpoint from outside that stands for the step."""
     reason: str
     """Why it was skipped or what it waits for, and whose fault it is."""
     gain: GainOut | None = None
@@ -31,6 +33,11 @@ class PipelineStepOut(ApiReply):
     """What its trainer warned of; told of one pipeline alone."""
     can_be_fixed: bool = False
     """Whether it failed for a reason that its config can mend; told of one pipeline alone."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do for it."""
+        return self.checkpoint is not None or (self.run is not None and self.run.status is RunStatus.SUCCEEDED)
 
 
 class PipelineOut(ApiReply):
@@ -66,11 +73,21 @@ class PipelineList(ApiReply):
     """Pipelines on all pages; null from a backend of a version before."""
 
 
+class OutsideBrief(ApiReply):
+    """A checkpoint from outside, as far as it takes to choose it."""
+
+    id: int
+    name: str
+    note: str
+
+
 class Candidates(ApiReply):
-    """Finished runs that may stand for the steps of a pipeline."""
+    """What may stand for the steps of a pipeline."""
 
     steps: dict[str, list[RunOut]]
-    """By step, the newest first."""
+    """Finished runs by step, the newest first."""
+    checkpoints: dict[str, list[OutsideBrief]] = Field(default_factory=dict)
+    """Checkpoints from outside by step, the newest first."""
 
 
 class PipelinePreflight(ApiReply):
@@ -80,3 +97,5 @@ class PipelinePreflight(ApiReply):
     problems: list[Problem]
     steps: dict[StepName, PreflightReply]
     """Of the steps to run; empty where something is wrong."""
+    outside: list[int] = Field(default_factory=list)
+    """Numbers of the checkpoints from outside among what is reused."""

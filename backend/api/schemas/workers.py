@@ -164,6 +164,19 @@ class StreamReply(ApiReply):
     offset: int
 
 
+class StartReply(ApiReply):
+    """The checkpoint that an attempt starts from."""
+
+    report: CheckpointReport
+
+
+class OutputReply(ApiReply):
+    """What has come of the checkpoint of an attempt."""
+
+    received: dict[str, int]
+    """Bytes of each file."""
+
+
 class FinishRequest(ApiRequest):
     """The end of an attempt."""
 

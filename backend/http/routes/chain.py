@@ -13,6 +13,7 @@ from backend.http.routes.route import Route
 from backend.services import adding, pipelines, runs
 from backend.services.descent import is_added
 from backend.services.idempotency import once, replayed
+from backend.services.shipped import add_shipped
 from backend.services.uploads import forget
 from backend.views import checkpoint_list, checkpoints, lineage
 
@@ -84,6 +85,12 @@ def add_checkpoint(body: s.CheckpointCreate, context: ContextDep, key: Key = Non
     for file in body.files:
         forget(context.home, file.upload)
     return reply
+
+
+@router.post("/checkpoints/shipped")
+def add_shipped_checkpoints(context: ContextDep) -> s.ShippedCheckpoints:
+    """The checkpoints that come with the project and that the demo starts from: added, if they are not there yet."""
+    return s.ShippedCheckpoints.model_validate(add_shipped(context.database, context.home, at=context.clock()))
 
 
 @router.delete("/checkpoints/{checkpoint_id}")

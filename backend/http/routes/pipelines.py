@@ -12,6 +12,7 @@ from backend.http.routes.parameters import Archived, Key, SortedCursor, Tags, so
 from backend.http.routes.route import Route
 from backend.services import fixing, pipelines, preflight
 from backend.services.candidates import candidates as candidates_of
+from backend.services.candidates import outside as outside_of
 from backend.services.idempotency import once, replayed
 from backend.store.models import Pipeline
 from backend.views import pipeline_list
@@ -88,13 +89,18 @@ def candidates(
     data: Annotated[str, Query(max_length=200, description="Data set of the pipeline.")],
     also: Annotated[list[int] | None, Query(max_length=20, description="Runs to look for whatever their age.")] = None,
 ) -> s.Candidates:
-    """Finished runs that may stand for each step; of trainings those that left a checkpoint."""
+    """Finished runs that may stand for each step, of trainings those that left a checkpoint, and checkpoints from
+    outside."""
     with context.database.read() as session:
         by_step = candidates_of(session, preset, data, also or [])
         rows = {run.id: run for runs in by_step.values() for run in runs}
         shown = {out.id: out for out in runs_out(session, list(rows.values()), context.look_around())}
         steps: dict[str, list[s.RunOut]] = {name: [shown[run.id] for run in runs] for name, runs in by_step.items()}
-    return s.Candidates(steps=steps)
+        outside = {
+            name: [s.OutsideBrief(id=one.id, name=one.name, note=one.note) for one in added]
+            for name, added in outside_of(session, preset).items()
+        }
+    return s.Candidates(steps=steps, checkpoints=outside)
 
 
 @router.get("/{pipeline_id}")

@@ -1,20 +1,24 @@
 """What workers and supervisors say: announce, claim, and the reports of an attempt."""
 
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import FileResponse
 
 from backend.api import schemas as s
 from backend.http.auth import AttemptToken, require_worker
-from backend.http.context import ContextDep
+from backend.http.context import Context, ContextDep
 from backend.http.routes.route import Route
-from backend.services import claim, ingest
+from backend.services import claim, ingest, transfer
 from backend.store.models import Run
 from backend.views.claims import claimed_attempt
-from memgen.contract.rundir import attempt_dir
+from memgen.contract.manifest import CheckpointReport, survey
+from memgen.contract.rundir import RunDir, attempt_dir
 
 router = APIRouter(route_class=Route, prefix="/worker", tags=["worker"])
 Offset = Annotated[int, Query(ge=0, description="Byte of the file at which the body starts.")]
+FileName = Annotated[str, Query(max_length=500, description="Path of a file in the checkpoint's folder.")]
 
 
 async def raw_body(request: Request) -> bytes:
@@ -96,6 +100,53 @@ def rollouts(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, c
         attempt = ingest.authorize(session, attempt_id, token)
         end = ingest.take_rollouts(session, attempt, offset, data)
     return s.StreamReply(offset=end)
+
+
+@router.get("/attempts/{attempt_id}/start")
+def start(attempt_id: int, token: AttemptToken, context: ContextDep) -> s.StartReply:
+    """The checkpoint that an attempt starts from: for a machine that does not share the backend's disk."""
+    return s.StartReply(report=survey(_start_of(context, attempt_id, token)))
+
+
+@router.get("/attempts/{attempt_id}/start/file", response_class=FileResponse)
+def start_file(attempt_id: int, name: FileName, token: AttemptToken, context: ContextDep) -> FileResponse:
+    """A file of that checkpoint; a `Range` header asks for the rest of it."""
+    path = transfer.file_of_start(_start_of(context, attempt_id, token), name)
+    return FileResponse(path, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/attempts/{attempt_id}/output")
+def output(attempt_id: int, token: AttemptToken, context: ContextDep) -> s.OutputReply:
+    """How much of the checkpoint of an attempt has come."""
+    return s.OutputReply(received=transfer.received(_folder_of(context, attempt_id, token)))
+
+
+@router.post("/attempts/{attempt_id}/output")
+def take_output(
+    attempt_id: int, name: FileName, offset: Offset, data: Body, token: AttemptToken, context: ContextDep
+) -> s.StreamReply:
+    """A piece of a file of the checkpoint that a training has left on a disk of its own."""
+    return s.StreamReply(offset=transfer.take(_folder_of(context, attempt_id, token), name, offset, data))
+
+
+@router.post("/attempts/{attempt_id}/output/place")
+def place_output(attempt_id: int, body: CheckpointReport, token: AttemptToken, context: ContextDep) -> s.OutputReply:
+    """All files have come: they are compared with their hashes and become the checkpoint of the attempt."""
+    folder = _folder_of(context, attempt_id, token)
+    transfer.place(folder, body)
+    return s.OutputReply(received=transfer.received(folder))
+
+
+def _start_of(context: Context, attempt_id: int, token: str) -> Path:
+    with context.database.read() as session:
+        return transfer.start_of(session, ingest.authorize(session, attempt_id, token), context.home)
+
+
+def _folder_of(context: Context, attempt_id: int, token: str) -> RunDir:
+    with context.database.read() as session:
+        attempt = ingest.authorize(session, attempt_id, token)
+        stage = session.get_one(Run, attempt.run_id).stage
+        return attempt_dir(context.home, attempt.run_id, attempt.number, stage)
 
 
 @router.post("/attempts/{attempt_id}/finish")

@@ -23,8 +23,9 @@ from memgen.contract.data_sets.wordproblems import WORDPROBLEMS, WORDPROBLEMS_EA
 from memgen.contract.errors import BadInput, first_error
 
 BUILT_IN: tuple[DataSet, ...] = (GSM8K, WORDPROBLEMS, WORDPROBLEMS_EASY, MATH500, AQUA, GPQA)
-DEFAULT, DEMO = GSM8K.name, WORDPROBLEMS.name
-"""What a config asks for where it names none, and what the demo uses."""
+DEFAULT, DEMO, SHIPPED = GSM8K.name, WORDPROBLEMS.name, WORDPROBLEMS_EASY.name
+"""What a config asks for where it names none, what the small pipeline uses, and what the checkpoints that come with the
+project were trained on."""
 GROUP = "memgen.data_sets"
 MOST_REASON = 300  # characters
 _home: Path | None = None  # whose registered data sets are known; None: that of the environment

@@ -127,14 +127,13 @@ def test_report_whose_sizes_make_no_sense_is_refused(backend: Backend, sizes: di
     assert backend.run(1)["status"] == "running"
 
 
-def test_supervisor_on_a_disk_of_its_own_is_believed(backend: Backend) -> None:
+def test_training_whose_checkpoint_was_not_handed_in_has_failed(backend: Backend) -> None:
     held, folder = trained(backend)
     told = report(folder)
     shutil.rmtree(attempt_dir(backend.home, 1, 1, "weaver_sft").path)
     held.finish(checkpoint=told)
-    assert backend.run(1)["status"] == "succeeded"
+    assert (backend.run(1)["status"], backend.run(1)["failure"]["code"]) == ("failed", "bad_run_folder")
     assert not os.path.lexists(public_path(backend, 1))
-    assert "the file is missing" in backend.get("/checkpoints/1")["reason"]
 
 
 def test_disk_that_can_not_be_written_holds_up_no_end_and_no_child_and_the_path_comes_later(

