@@ -1,4 +1,5 @@
-"""The demo: the whole chain on the demo model, from nothing to the comparison; what `make demo` runs."""
+"""The demo: a trained weaver, trigger and LTPO against the base, from nothing to the comparison, and a few steps of
+training; what `make demo` runs."""
 
 import signal
 import subprocess
@@ -8,24 +9,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from backend.api.client import Client
+from backend.api.schemas import PipelineOut, RunOut
 from backend.commands.pipeline_text import follow, show_comparison
+from backend.commands.run_text import follow_run
 from backend.launcher.stack import backend_answers
 from backend.settings import Settings
+from memgen.contract.demo import LIVE_NOTE, demo_spec, live_config
 from memgen.contract.errors import BadInput
-from memgen.contract.pipeline import PipelineSpec, demo_spec
+from memgen.contract.pipeline import PipelineSpec
 from memgen.contract.service_files import services_dir
-from memgen.contract.status import PipelineStatus
+from memgen.contract.status import PipelineStatus, RunStatus
 
 PATIENCE = 180.0  # seconds until the services are up
 
 
 def run_demo(settings: Settings, say: Callable[[str], None], spec: PipelineSpec | None = None) -> bool:
-    """Submit the demo pipeline, show its progress and the comparison; returns whether every step succeeded.
+    """Submit the demo, show its progress and the comparison; returns whether all of it succeeded.
 
     Args:
         settings: of the backend.
         say: shows a line to the user.
-        spec: another pipeline than the demo.
+        spec: a pipeline in the place of the demo.
 
     Raises:
         BadInput: the services do not start.
@@ -34,15 +38,22 @@ def run_demo(settings: Settings, say: Callable[[str], None], spec: PipelineSpec 
     url = settings.url
     with _services(settings, url, say), Client(url, settings.user_token(), timeout=30) as api:
         began = time.monotonic()
-        pipeline = api.submit_pipeline(spec or demo_spec())
+        pipeline, live = submit_demo(api) if spec is None else (api.submit_pipeline(spec), None)
         say(f"pipeline {pipeline.id} of {len(pipeline.steps)} steps: {pipeline.preset}, {pipeline.data}")
         done = follow(api, pipeline.id, say)
-        say(f"{time.monotonic() - began:.0f} s")
         evaluations = [step.run for step in done.steps if step.run is not None and step.run.setting]
         finished = [run.id for run in evaluations if run.status == "succeeded"]
         if finished:
             show_comparison(api.compare(finished))
-        return done.status is PipelineStatus.SUCCEEDED
+        trained = live is None or follow_run(api, live.id, say).status is RunStatus.SUCCEEDED
+        say(f"{time.monotonic() - began:.0f} s")
+        return trained and done.status is PipelineStatus.SUCCEEDED
+
+
+def submit_demo(api: Client) -> tuple[PipelineOut, RunOut]:
+    """The demo's pipeline, and the training beside it."""
+    pipeline = api.submit_pipeline(demo_spec(api.shipped_checkpoints().model_dump()))
+    return pipeline, api.submit(live_config().model_dump(mode="json"), note=LIVE_NOTE)
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from backend.commands.saved_settings import pipeline_of
 from backend.launcher.terminal import assignments, client, errors, read_json, say, settings, show_table
 from memgen.contract.config import RunConfig, stage_class
 from memgen.contract.config_text import field_value, help_of
+from memgen.contract.demo import demo_spec, small_spec
 from memgen.contract.errors import BadInput
-from memgen.contract.pipeline import OPTIONAL, STEPS, USUAL, PipelineSpec, demo_spec
+from memgen.contract.pipeline import OPTIONAL, STEPS, USUAL, PipelineSpec
 from memgen.contract.rundir import write_whole
 from memgen.contract.stage_configs import Evaluation
 from memgen.contract.stages import trains
@@ -65,12 +66,20 @@ def run(
     ] = None,
     note: Annotated[str | None, typer.Option(help="A few words to find the pipeline again.")] = None,
     fixes: Annotated[int | None, typer.Option(help="Failed pipeline that this one mends; see `fix`.")] = None,
-    is_demo: Annotated[bool, typer.Option("--demo", help="The small pipeline that runs on a CPU in minutes.")] = False,
+    is_demo: Annotated[
+        bool, typer.Option("--demo", help="What the checkpoints that come with MemGen Studio change.")
+    ] = False,
+    is_small: Annotated[
+        bool, typer.Option("--small", help="The smallest model, a few steps of each training: minutes on a CPU.")
+    ] = False,
     wait: Annotated[bool, typer.Option(help="Show progress until the pipeline has ended.")] = False,
 ) -> None:
     """Submit a pipeline: runs that are chained by their checkpoints."""
     with errors(), client() as api:
-        fields = demo_spec().model_dump(mode="json") if is_demo else {"shared": {}, "evaluations": {}, "steps": {}}
+        fields: dict[str, Any] = {"shared": {}, "evaluations": {}, "steps": {}}
+        if is_demo or is_small:
+            start = demo_spec(api.shipped_checkpoints().model_dump()) if is_demo else small_spec()
+            fields = start.model_dump(mode="json")
         fields |= pipeline_of(api, saved) if saved is not None else {}
         fields |= read_json(config) if config else {}
         given = {"shared.preset": preset, "shared.data": data, "evaluations.num_questions": num_questions}
@@ -104,7 +113,7 @@ def list_(
     with errors(), client() as api:
         rows = []
         for one in api.pipelines(tag=tag, archived=archived, limit=limit).items:
-            done = sum(step.run is not None and step.run.status == "succeeded" for step in one.steps)
+            done = sum(step.is_done for step in one.steps)
             rows.append(
                 [
                     str(one.id),
@@ -252,7 +261,7 @@ def _form(path: Path) -> Format:
 
 
 def demo() -> None:
-    """Run the whole chain on the demo model and print the comparison; starts the services if they do not run."""
+    """Show on word problems what a trained weaver, trigger and LTPO change; starts the services if they do not run."""
     with errors():
         raise typer.Exit(0 if run_demo(settings(), say) else 1)
 

@@ -31,6 +31,8 @@ def follow(api: Client, pipeline_id: int, tell: Callable[[str], None] = say) -> 
 def step_line(step: PipelineStepOut) -> str:
     """How far a step is, in a line."""
     run = step.run
+    if step.checkpoint is not None:
+        return f"{step.label}: checkpoint {step.checkpoint} stands for it"
     if run is None:
         return f"{step.label}: deleted"
     words = [f"{step.label} (run {run.id}): {run.status}"]

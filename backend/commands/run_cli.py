@@ -12,6 +12,7 @@ from backend.api.schemas import Shown
 from backend.api.schemas.bulk import MOST_AT_ONCE
 from backend.commands.many_runs import delete_many, say_of_many
 from backend.commands.order_cli import ARCHIVED
+from backend.commands.run_text import follow_run
 from backend.commands.saved_settings import config_of
 from backend.launcher.terminal import assignments, client, errors, local_time, read_json, say, show_table, shown
 from memgen.contract.config_text import field_value, help_of
@@ -234,27 +235,5 @@ def note(
 
 
 def _follow(api: Client, run_id: int) -> None:
-    said, alarms = "", 0
-    while True:
-        run = api.run(run_id)
-        progress = run.progress
-        line = f"run {run_id} {run.status}"
-        if run.waits_for:
-            line += f": {run.waits_for}"
-        if progress and progress.total:
-            line += f": {progress.phase} {progress.done:.0f}/{progress.total:.0f} {progress.unit}"
-        elif progress:
-            line += f": {progress.phase}"
-        if "accuracy" in run.summary:
-            line += f", accuracy {100 * run.summary['accuracy']:.1f} %"
-        if line != said:
-            say(line)
-            said = line
-        for alarm in run.alarms[alarms:]:
-            say(f"alarm: {alarm.title}. {alarm.fact} {alarm.remedy}")
-        alarms = len(run.alarms)
-        if run.status in RUN_ENDED:
-            if run.failure:
-                say(f"{run.failure.message} {run.failure.way_out}")
-            raise typer.Exit(0 if run.status is RunStatus.SUCCEEDED else 1)
-        time.sleep(1)
+    """Show a run until it has ended, and end with 0 only if it succeeded."""
+    raise typer.Exit(0 if follow_run(api, run_id).status is RunStatus.SUCCEEDED else 1)

@@ -12,7 +12,7 @@ from dashboard.launch.address import ALL, choose_what
 from dashboard.launch.config_form import form_fields
 from dashboard.launch.draft import KEY, NOTE, idempotency_key
 from dashboard.launch.elsewhere import show_elsewhere
-from dashboard.launch.pipeline_form import fill_in_demo, pipeline_form
+from dashboard.launch.pipeline_form import fill_in_small, pipeline_form
 from dashboard.launch.pipeline_preflight import pipeline_preflight
 from dashboard.launch.preflight_panel import preflight_panel
 from dashboard.launch.saved import open_saved, save_settings
@@ -113,13 +113,18 @@ def launch_all(presets: list[PresetOut]) -> None:
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     left.write(
         t(
-            "Base evaluation, Weaver SFT, Weaver GRPO if you add it, Trigger GRPO, and their evaluations up to LTPO: "
-            "each step from the checkpoint of the one before it, all on the same questions."
+            "Base evaluation, Weaver SFT, Weaver GRPO if you add it, Trigger GRPO, and their evaluations up to LTPO, "
+            "with a plain LoRA beside them if you add it: each step from the checkpoint of the one before it, all on "
+            "the same questions."
         )
     )
     right.button(
-        t("Fill in the demo"), key="fill_demo", icon=":material/auto_fix_high:", on_click=fill_in_demo, width="stretch",
-        help=t("The demo model on a few generated word problems: shows every step, 7 to 15 minutes on 2 CPU cores."),
+        t("Fill in a small one"), key="fill_small", icon=":material/auto_fix_high:", on_click=fill_in_small,
+        width="stretch",
+        help=t(
+            "The smallest model on a few generated word problems, a few steps of each training: shows that all works, "
+            "not that it helps. 7 to 15 minutes on 2 CPU cores."
+        ),
     )  # fmt: skip
     with api.page_errors():
         schemas = {stage: form_fields(api.schema(stage)) for stage in stages()}

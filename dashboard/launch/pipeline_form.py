@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from backend.api.schemas import PresetOut, RunOut
+from backend.api.schemas import PresetOut
 from dashboard.launch.config_form import FormField, config_widgets, current_value, starting_value
 from dashboard.launch.draft import (
     ALL_STEPS,
@@ -21,15 +21,16 @@ from dashboard.launch.draft import (
 )
 from dashboard.launch.measure import Measure
 from dashboard.launch.model_choice import choose_model
-from dashboard.launch.reuse_choice import choose_run, current_choice, reusable_runs, settle_choices
+from dashboard.launch.reuse_choice import Reusable, all_reusable, choose_run, current_choice, settle_choices
 from dashboard.launch.source import ALL_FORM, forget_start, show_mended_pipeline, source_of
 from dashboard.launch.stage_fields import changed, defaults, empty_text, step_fields, with_dependent_defaults
 from dashboard.launch.step_form import taking_defaults
 from dashboard.launch.variation_choice import choose_variation
 from dashboard.parts import api
 from dashboard.parts.language import plural, t
+from memgen.contract.demo import small_spec
 from memgen.contract.fixing import place_of
-from memgen.contract.pipeline import SHARED, STEPS, USUAL, PipelineSpec, StepName, demo_spec
+from memgen.contract.pipeline import SHARED, STEPS, USUAL, PipelineSpec, StepName
 
 FIRST_SHARED = ("data", "max_completion_length", "seed")
 OF_EVALUATIONS = ("split", "num_questions", "batch_size")
@@ -59,7 +60,7 @@ def pipeline_form(schemas: Mapping[str, Sequence[FormField]], presets: Sequence[
     )
     st.subheader(t("Steps of the pipeline"), anchor=False)
     with api.page_errors():
-        candidates = reusable_runs(shared["preset"], shared["data"])
+        candidates = all_reusable(shared["preset"], shared["data"])
         chosen = settle_choices(candidates)
     steps = {name: _step(name, schemas[STEPS[name].stage], candidates, chosen) for name in STEPS}
     choices = {name: current_choice(name) for name in STEPS}
@@ -93,10 +94,10 @@ def build_spec(
     )
 
 
-def fill_in_demo() -> None:
-    """Put the demo pipeline into the form."""
+def fill_in_small() -> None:
+    """Put the small pipeline that trains every stage into the form."""
     forget_start()
-    keep_spec(demo_spec())
+    keep_spec(small_spec())
 
 
 def _shared(fields: Mapping[str, FormField], presets: Sequence[PresetOut]) -> dict[str, Any]:
@@ -118,8 +119,8 @@ def _shared(fields: Mapping[str, FormField], presets: Sequence[PresetOut]) -> di
 def _step(
     name: StepName,
     schema: Sequence[FormField],
-    candidates: Mapping[StepName, Sequence[RunOut]],
-    chosen: Mapping[StepName, RunOut],
+    candidates: Mapping[StepName, Sequence[Reusable]],
+    chosen: Mapping[StepName, Reusable],
 ) -> dict[str, Any]:
     """Draw the folded part of one step and return its settings that differ from the defaults."""
     step, fields = STEPS[name], step_fields(name, schema)
@@ -131,11 +132,11 @@ def _step(
     )
     number = list(STEPS).index(name) + 1
     with st.expander(
-        f"{number}. {t(step.label)}{step_state(current_choice(name), before)}",
+        f"{number}. {t(step.label)}{step_state(current_choice(name), before, chosen.get(name))}",
         key=f"{name}_step",
         expanded=bool(measure.blamed),
     ):
-        choose_run(name, candidates, chosen)
+        choose_run(name, candidates)
         if current_choice(name) != NEW_RUN:
             return dict(draft(ALL_STEPS).get(name, {}))  # there again once the step is run
         choose_variation(step.stage, name, fields, given)
@@ -162,10 +163,12 @@ def _empty_text(stage: str, field: str) -> str:
     return t("as above") if field == "batch_size" else empty_text(stage, field)
 
 
-def step_state(choice: str, settings: Mapping[str, Any]) -> str:
+def step_state(choice: str, settings: Mapping[str, Any], reused: Reusable | None = None) -> str:
     """What stands beside a step's name while it is folded."""
     if choice == LEFT_OUT:
         return f" · {t('left out')}"
+    if reused is not None and reused.outside:
+        return f" · {t('reuses checkpoint {number}', number=choice)}"
     if choice != NEW_RUN:
         return f" · {t('reuses run {number}', number=choice)}"
     if not settings:

@@ -8,7 +8,7 @@ import streamlit as st
 from backend.api.schemas import PipelinePreflight, PreflightReply, PresetOut
 from dashboard.launch.preflight_panel import expected_time, fit_icon, show_problems, show_slots, usual_hours
 from dashboard.parts.foreign_text import escape_markdown, sentence
-from dashboard.parts.language import t
+from dashboard.parts.language import mark, t
 from dashboard.parts.text import MISSING, count, duration, size
 from memgen.contract.pipeline import STEPS, PipelineSpec
 
@@ -37,9 +37,9 @@ def steps_frame(reply: PipelinePreflight, spec: PipelineSpec, presets: Sequence[
     spans: list[Span | None] = []
     for name, step in STEPS.items():
         if name in spec.reuse:
-            rows.append(
-                [t("{step}, run {number}", step=t(step.label), number=spec.reuse[name]), t("reused"), "", "", ""]
-            )
+            number = spec.reuse[name]
+            words = mark("{step}, checkpoint {number}") if number in reply.outside else mark("{step}, run {number}")
+            rows.append([t(words, step=t(step.label), number=number), t("reused"), "", "", ""])
         elif name in reply.steps:
             one = reply.steps[name]
             hours = usual_hours(name, preset, presets)

@@ -80,6 +80,11 @@ def full_time(time: datetime | None, zone: str | None = None) -> str:
     )
 
 
+def minute(time: datetime, zone: str | None = None) -> str:
+    """`2026-11-28 00:12` in the browser's zone, or in UTC where that is not known."""
+    return f"{next(iter(in_zones(time, zone).values())):%Y-%m-%d %H:%M}"
+
+
 def in_zones(time: datetime, zone: str | None) -> dict[str, datetime]:
     """A time by the names of zones: the reader's first, where it is known and not UTC, then UTC."""
     utc = as_utc(time)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from backend.api.schemas import PipelineOut, PipelineStepOut, RunOut
+from dashboard.parts.checkpoint import origin_link
 from dashboard.parts.components import progress_bar, run_seconds, status_badge
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.parts.language import mark, t
@@ -36,13 +37,22 @@ def strip(pipeline: PipelineOut) -> None:
 def _card(number: int, one: PipelineStepOut) -> None:
     with st.container(border=True, key=f"step_{one.step}", gap="xsmall"):
         st.markdown(f"**{number}. {escape_markdown(t(one.label))}**")
+        if one.checkpoint is not None:
+            _reused_badge()
+            origin_link(
+                one.checkpoint,
+                outside=True,
+                of_run=mark("The checkpoint of run {number}"),
+                from_outside=mark("Checkpoint {number}"),
+            )
+            return
         if one.run is None:
             st.caption(t("Its run was deleted."))
             return
         with st.container(horizontal=True, gap="xsmall"):
             status_badge(one.run.status.value)
             if one.reused:
-                st.badge(t("reused"), color="violet", icon=":material/recycling:")
+                _reused_badge()
         if one.run.progress is not None and one.run.status in RUN_UNDER_WAY:
             progress_bar(one.run.progress)
         if figures := step_figures(one.run):
@@ -50,6 +60,10 @@ def _card(number: int, one: PipelineStepOut) -> None:
         st.page_link(
             "app_pages/run.py", label=t("Run {number}", number=one.run.id), query_params={"run": str(one.run.id)}
         )
+
+
+def _reused_badge() -> None:
+    st.badge(t("reused"), color="violet", icon=":material/recycling:")
 
 
 def step_figures(run: RunOut) -> list[str]:

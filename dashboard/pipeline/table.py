@@ -45,7 +45,7 @@ def _row(pipeline: PipelineOut, now: datetime) -> dict[str, Any]:
 
 def finished_steps(pipeline: PipelineOut) -> int:
     """Steps that are done, reused ones among them."""
-    return sum(one.run is not None and one.run.status is RunStatus.SUCCEEDED for one in pipeline.steps)
+    return sum(one.is_done for one in pipeline.steps)
 
 
 def step_accuracies(pipeline: PipelineOut) -> dict[StepName, float]:

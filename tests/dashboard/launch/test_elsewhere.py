@@ -18,7 +18,8 @@ from dashboard.launch.elsewhere import (
     short_config,
 )
 from memgen.contract.config import parse_config
-from memgen.contract.pipeline import PipelineSpec, demo_spec, plan_pipeline
+from memgen.contract.demo import small_spec
+from memgen.contract.pipeline import PipelineSpec, plan_pipeline
 from tests.dashboard.pages import open_page
 from tests.dashboard.studio import Studio
 
@@ -37,7 +38,7 @@ CONFIGS: list[dict[str, Any]] = [
     {"stage": "evaluate", "setting": "weaver", "checkpoint": "3", "batch_size": 4, "causal_check": "mean"},
 ]
 SPECS = [
-    demo_spec(),
+    small_spec(),
     PipelineSpec(
         note=NOTE,
         shared={"preset": "HuggingFaceTB/SmolLM2-135M-Instruct"},

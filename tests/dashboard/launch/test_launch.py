@@ -94,7 +94,8 @@ def test_launch_again_starts_from_the_settings_of_the_run(studio: Studio) -> Non
 @pytest.mark.parametrize("step", STEPS)
 def test_untouched_form_of_each_step_sends_a_config_of_its_stage_and_setting(studio: Studio, step: str) -> None:
     parent = None if STEPS[step].starts_anew else STEPS[step].parents[-1]
-    checkpoint = None if parent is None else str(studio.trained())
+    stage = SFT if parent != "lora_sft" else SFT | {"stage": "lora_sft"}
+    checkpoint = None if parent is None else str(studio.trained(stage))
     if parent == "trigger_grpo":
         checkpoint = str(studio.trained(GRPO, checkpoint=checkpoint))
     config = launched(open_page("launch", what=step), studio)

@@ -3,7 +3,8 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from memgen.contract.pipeline import STEPS, USUAL, PipelineSpec, demo_spec, plan_pipeline
+from memgen.contract.demo import small_spec
+from memgen.contract.pipeline import STEPS, USUAL, PipelineSpec, plan_pipeline
 from memgen.contract.presets import DEMO_PRESET
 from tests.dashboard.pages import open_page, said, shown
 from tests.dashboard.studio import GRPO, QWEN, SFT, Studio
@@ -73,13 +74,13 @@ def test_problem_of_a_pipeline_switches_run_all_off_and_names_the_field(studio: 
     assert "steps.trigger_grpo.num_generations" in said(app)
 
 
-def test_demo_fills_the_form_with_the_demo_pipeline(studio: Studio) -> None:
+def test_small_example_fills_the_form(studio: Studio) -> None:
     app = open_page("launch", what="all")
-    app.button(key="fill_demo").click().run()
+    app.button(key="fill_small").click().run()
     assert app.number_input(key="weaver_sft_learning_rate").value == 1e-3
     spec = run_all(app, studio)
-    assert plan_pipeline(spec) == plan_pipeline(demo_spec())
-    assert spec.note == "Demo"
+    assert plan_pipeline(spec) == plan_pipeline(small_spec())
+    assert spec.note == "Small"
 
 
 def test_reused_run_of_the_address_stands_for_its_step_and_hides_the_settings(studio: Studio, weaver: int) -> None:
@@ -126,7 +127,10 @@ def test_optional_training_runs_where_it_is_asked_for_and_is_set_in_its_place(st
     app.selectbox(key="weaver_grpo_run").select("new").run()
     app.number_input(key="weaver_grpo_max_steps").set_value(3).run()
     spec = run_all(app, studio)
-    assert (spec.include, spec.steps) == (list(STEPS), {"weaver_grpo": {"max_steps": 3}})
+    assert (spec.include, spec.steps) == (
+        [name for name in STEPS if name in {*USUAL, "weaver_grpo"}],
+        {"weaver_grpo": {"max_steps": 3}},
+    )
     assert plan_pipeline(spec)["weaver_grpo"].checkpoint is not None
 
 

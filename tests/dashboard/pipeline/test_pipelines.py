@@ -2,10 +2,11 @@
 
 from streamlit.testing.v1 import AppTest
 
-from memgen.contract.pipeline import PipelineSpec, demo_spec
+from memgen.contract.demo import LIVE_NOTE, demo_spec, live_config
+from memgen.contract.pipeline import PipelineSpec
 from tests.backend.conftest import Held
 from tests.dashboard.pages import button_keys, open_page, said, shown
-from tests.dashboard.studio import Studio, progress
+from tests.dashboard.studio import Studio, links, progress
 
 INCLUDED = ["base_eval", "weaver_sft", "weaver_eval"]
 
@@ -27,13 +28,18 @@ def mixed(studio: Studio, note: str = "") -> Held:
 
 def test_empty_dashboard_starts_the_demo_with_one_click(studio: Studio) -> None:
     app = open_page()
-    assert "15 minutes on 2 CPU cores" in shown(app)
+    assert "eight minutes on 2 CPU cores" in shown(app)
     app.button(key="run_demo").click().run()
     assert not app.exception
     body, key = studio.wire.sent("/pipelines")
     assert len(key) == 32
-    assert PipelineSpec.model_validate(body) == demo_spec()
+    assert PipelineSpec.model_validate(body) == demo_spec({"trigger": 1, "lora": 2})
+    assert studio.wire.sent("/runs") == (
+        {"config": live_config().model_dump(mode="json"), "note": LIVE_NOTE},
+        f"{key}-live",
+    )
     assert "Pipeline 1" in shown(app)
+    assert links(app)["Checkpoint 1"] == "checkpoint=1"
 
 
 def test_no_pipelines_offer_the_demo(studio: Studio) -> None:
