@@ -1,8 +1,10 @@
 """The way to one backend over HTTP: its token, its address, what is tried again, and how a refusal is raised."""
 
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,6 +20,12 @@ API = "/api/v1"
 TRIES = 3  # of a request that a busy backend turns away
 LONGEST_PAUSE = 5.0  # seconds between two of them, whatever it asks for
 READING = 660.0  # seconds until files that the backend reads or converts count as unanswered
+
+
+@cache
+def certificates() -> ssl.SSLContext:
+    """Whom a client trusts, read once in a process: a client that reads it anew takes as long as several requests."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class ApiError(Exception):
@@ -77,6 +85,7 @@ class Connection:
             timeout=timeout,
             transport=transport,
             trust_env=False,  # a proxy in the environment is not for a service on this machine
+            verify=certificates(),
         )
 
     def move_to(self, url: str) -> None:

@@ -21,6 +21,7 @@ import httpx
 import psutil
 
 from backend.api.client import ApiError, Client, Unreachable
+from backend.api.connection import certificates
 from backend.launcher.only_one import holder, only_one
 from backend.launcher.redis_server import prepare, server_command, socket_path
 from backend.launcher.service_process import ServiceProcess, ServiceSpec, end_process, find_process
@@ -339,7 +340,7 @@ def check_port(host: str, port: int, setting: str) -> None:
 def answers(url: str) -> bool:
     """Whether something serves this page."""
     try:
-        return httpx.get(url, timeout=3, trust_env=False).is_success
+        return httpx.get(url, timeout=3, trust_env=False, verify=certificates()).is_success
     except httpx.HTTPError:
         return False
 

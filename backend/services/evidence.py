@@ -1,21 +1,22 @@
 """Whether one setting answers better than another: intervals, the paired test, and when there is too little to tell.
 
-Pure functions, numbers in, numbers out; scipy does the statistics.
+Pure functions, numbers in, numbers out; scipy does the statistics, and is imported where it does, which takes a second.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from memgen.contract.intervals import CONFIDENCE, WORTH_KNOWING, wilson
 
 ALPHA = 1 - CONFIDENCE
 POWER = 0.8
 RESAMPLES = 5000
+NORMAL = NormalDist()
 
 Verdict = Literal["better", "worse", "no_difference", "too_few_questions"]
 
@@ -39,7 +40,11 @@ def interval(right: int, n: int) -> tuple[float, float]:
 
 def mcnemar(fixed: int, broken: int) -> float:
     """Two-sided exact McNemar test: as many fixed as broken would be chance."""
-    return float(stats.binomtest(fixed, fixed + broken, 0.5).pvalue) if fixed + broken else 1.0
+    if fixed + broken == 0:
+        return 1.0
+    from scipy.stats import binomtest
+
+    return float(binomtest(fixed, fixed + broken, 0.5).pvalue)
 
 
 def smallest_detectable(fixed: int, broken: int, n: int) -> float | None:
@@ -49,7 +54,7 @@ def smallest_detectable(fixed: int, broken: int, n: int) -> float | None:
     """
     if fixed + broken == 0:
         return None
-    z = stats.norm.ppf(1 - ALPHA / 2) + stats.norm.ppf(POWER)
+    z = NORMAL.inv_cdf(1 - ALPHA / 2) + NORMAL.inv_cdf(POWER)
     return float(min(100.0, 100 * z * math.sqrt((fixed + broken) / n) / math.sqrt(n)))
 
 
@@ -59,9 +64,11 @@ def mean(values: Sequence[float]) -> tuple[float, float, float]:
     Returns:
         Mean, and the ends of the interval.
     """
+    from scipy.stats import t
+
     numbers = np.asarray(values, dtype=float)
     middle = float(numbers.mean())
-    half = float(stats.t.ppf(1 - ALPHA / 2, len(numbers) - 1) * numbers.std(ddof=1) / math.sqrt(len(numbers)))
+    half = float(t.ppf(1 - ALPHA / 2, len(numbers) - 1) * numbers.std(ddof=1) / math.sqrt(len(numbers)))
     return middle, middle - half, middle + half
 
 

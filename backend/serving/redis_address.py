@@ -1,13 +1,16 @@
-"""The address of Redis: checked, spelled for each library, shown without its password, and whether it answers."""
+"""The address of Redis: checked, spelled for each library, shown without its password, and whether it answers.
+
+The library is imported where it is used: dashboard, supervisors and most commands have settings and no Redis.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlsplit
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from memgen.contract.errors import BadInput
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 FORM = "Redis is named by redis://:PASSWORD@HOST:PORT/DB or unix:///PATH"
 ESCAPES = "in a password # is written %23, / is %2F, ? is %3F, @ is %40, [ is %5B and a space %20"
@@ -41,8 +44,10 @@ def check(value: str) -> str:
         raise ValueError(f"{FORM}; {ESCAPES}")
     if {"password", "username"} & {name.lower() for name, _ in parse_qsl(parts.query)}:
         raise ValueError("user and password stand before the host, and not after a ?")
+    from redis import Redis
+
     try:
-        redis.Redis.from_url(value).connection_pool.make_connection()  # reads all of it, and connects to nothing
+        Redis.from_url(value).connection_pool.make_connection()  # reads all of it, and connects to nothing
     except (ValueError, TypeError):
         raise ValueError("what stands after the ? is nothing that a connection to Redis can be told") from None
     return value
@@ -74,9 +79,13 @@ def shown(url: str) -> str:
     return scheme + colon + ("***@" if at else "") + server.partition("?")[0]
 
 
-def connect(url: str) -> redis.Redis:
+def connect(url: str) -> "Redis":
     """A client that gives up after a second."""
-    return redis.Redis.from_url(
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return Redis.from_url(
         url, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0)
     )
 
@@ -86,10 +95,12 @@ def trouble(url: str) -> Exception | None:
 
     A connection that was made earlier tells less: it lives on where the server's socket has been removed.
     """
+    from redis import RedisError
+
     try:
         with connect(url) as server:
             server.ping()
-    except (redis.RedisError, OSError) as error:
+    except (RedisError, OSError) as error:
         return error
     return None
 
@@ -109,8 +120,10 @@ def in_words(error: Exception) -> str:
 
 def is_refusal(error: Exception | None) -> bool:
     """Whether the server is there and wants another password."""
-    return isinstance(error, redis.AuthenticationError | redis.exceptions.AuthorizationError) or (
-        isinstance(error, redis.ResponseError) and str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
+    from redis.exceptions import AuthenticationError, AuthorizationError, ResponseError
+
+    return isinstance(error, AuthenticationError | AuthorizationError) or (
+        isinstance(error, ResponseError) and str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
     )
 
 

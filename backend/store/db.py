@@ -4,6 +4,7 @@ SQLite loses updates and answers "locked" with SQLAlchemy's defaults; what stand
 BEGIN IMMEDIATE on one pooled writer, WAL, full sync, and a reader engine that can't write.
 """
 
+import functools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlmodel import Session, SQLModel
 
@@ -84,13 +87,13 @@ class Database:
             BadInput: `database_damaged`, if rows point at nothing afterwards, or a table or column is missing.
         """
         engine = create_engine(self._url)
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config = _config()
         with engine.connect() as connection:
             connection.execute(text("PRAGMA foreign_keys=OFF"))
             connection.commit()
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if MigrationContext.configure(connection).get_current_revision() != _newest_version():
+                command.upgrade(config, "head")
             connection.commit()
             broken = connection.execute(text("PRAGMA foreign_key_check")).fetchall()
             lacking = _lacking(connection)
@@ -127,6 +130,18 @@ class Database:
             connection.exec_driver_sql(begin)
 
         return engine
+
+
+@functools.cache
+def _newest_version() -> str | None:
+    """Of the tables, as the migrations name it."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
 
 
 def _lacking(connection: Connection) -> str:

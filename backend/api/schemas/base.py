@@ -6,14 +6,17 @@ NOTE_LENGTH = 200
 """Characters of a note."""
 
 
+# Validators are built when they are first needed: commands and supervisors need few of all these classes.
+
+
 class ApiRequest(BaseModel):
     """What a client sends: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
 
 
 class ApiReply(BaseModel):
     """What a client gets."""
 
     # A client older than its server ignores fields that it does not know.
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True, defer_build=True)
