@@ -12,13 +12,11 @@ from memgen.contract.answers import AnswerRecord, CheckedLatents, read_answers
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.data_sets.wordproblems import WORDPROBLEMS
 from memgen.contract.errors import BadInput
-from memgen.contract.presets import get_preset
 from memgen.contract.rundir import RunDir
 from memgen.contract.stages import stage_of
 from memgen.data import load_questions
 from memgen.data.prompt import Prompt
 from memgen.data.questions import Question
-from memgen.model.authors_layout import import_authors
 from memgen.model.memgen_model import MemGenModel, Row
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
@@ -26,7 +24,6 @@ from memgen.stages.causal_check import LatentsCheck, draw_references
 from memgen.stages.context import Context
 from memgen.stages.evaluate import evaluate
 from memgen.stop import Stopped, StopRequest
-from tests.conftest import GOLDEN, TINY
 from tests.memgen.stages.running import StopWhen, config_of, run
 
 CHECKS: list[dict[str, Any]] = [
@@ -34,17 +31,6 @@ CHECKS: list[dict[str, Any]] = [
     {"causal_check": "scaled", "latents_factor": 0.5},
 ]  # fmt: skip
 each_check = pytest.mark.parametrize("check", CHECKS, ids=lambda check: check["causal_check"])
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory, presets_file: Path) -> str:
-    """The golden checkpoint `a`: a weaver and a trigger that decides both ways."""
-    folder = tmp_path_factory.mktemp("golden") / "checkpoint"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MEMGEN_PRESETS", str(presets_file))
-        home = tmp_path_factory.mktemp("home")
-        import_authors(GOLDEN / "a" / "checkpoint", get_preset(TINY), folder, home, Monitor(None))
-    return str(folder)
 
 
 def evaluation(checkpoint: str, **fields: Any) -> RunConfig:

@@ -14,7 +14,6 @@ from memgen.contract.presets import get_preset
 from memgen.contract.rundir import RunDir
 from memgen.data import load_questions
 from memgen.data.prompt import Prompt, answer_text
-from memgen.model.authors_layout import import_authors
 from memgen.model.base import load_base
 from memgen.model.checkpoint import load_checkpoint
 from memgen.model.fetch import fetch_model
@@ -23,18 +22,10 @@ from memgen.monitor import Monitor
 from memgen.stages.evaluate import chance
 from memgen.stages.gold import batches
 from memgen.stop import Stopped
-from tests.conftest import GOLDEN, TINY
+from tests.conftest import TINY
 from tests.memgen.stages.running import StopWhen, config_of, run
 
 SHORT = {"stage": "evaluate", "num_questions": 6, "batch_size": 4, "max_completion_length": 12, "nll": True}
-
-
-@pytest.fixture
-def checkpoint(home: Path, tmp_path: Path) -> str:
-    """The golden checkpoint `a`: a weaver and a trigger that decides both ways."""
-    folder = tmp_path / "checkpoint"
-    import_authors(GOLDEN / "a" / "checkpoint", get_preset(TINY), folder, home, Monitor(None))
-    return str(folder)
 
 
 @pytest.fixture

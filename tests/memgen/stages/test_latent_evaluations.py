@@ -8,23 +8,11 @@ import pytest
 from memgen.contract.answers import AnswerRecord, read_answers
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput
-from memgen.contract.presets import get_preset
 from memgen.contract.rundir import RunDir
-from memgen.model.authors_layout import import_authors
-from memgen.monitor import Monitor
 from memgen.stop import Stopped
-from tests.conftest import GOLDEN, TINY
 from tests.memgen.stages.running import StopWhen, config_of, run
 
 SHORT = {"num_questions": 6, "batch_size": 4, "max_completion_length": 24}
-
-
-@pytest.fixture
-def checkpoint(home: Path, tmp_path: Path) -> str:
-    """The golden checkpoint `a`: a weaver and a trigger that decides both ways."""
-    folder = tmp_path / "checkpoint"
-    import_authors(GOLDEN / "a" / "checkpoint", get_preset(TINY), folder, home, Monitor(None))
-    return str(folder)
 
 
 def evaluation(setting: str, checkpoint: str | None, **fields: object) -> RunConfig:
