@@ -14,7 +14,6 @@ def open_page(page: str = "", **query: str) -> AppTest:
     """A page as a visitor with this address sees it."""
     app = AppTest.from_file(str(MAIN), default_timeout=30)
     if page:
-        app.run()
         app.switch_page(f"app_pages/{page}.py")
     for name, value in query.items():
         app.query_params[name] = value
