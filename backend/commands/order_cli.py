@@ -5,14 +5,11 @@ from typing import Annotated
 import typer
 
 from backend.api.client import Client
-from backend.api.schemas import RunNumbers, SearchHit
-from backend.api.schemas.bulk import MOST_AT_ONCE
-from backend.commands.many_runs import say_of_many
+from backend.api.schemas import SearchHit
+from backend.commands.many_runs import Tagged, chosen_numbers, pieces_of, say_of_many
 from backend.launcher.terminal import client, errors, say, show_table
-from memgen.contract.errors import BadInput
 
 Runs = Annotated[list[int] | None, typer.Argument(metavar="[RUN...]", help="Numbers of the runs.", show_default=False)]
-Tagged = Annotated[str | None, typer.Option("--tagged", help="All runs that have this tag, in place of numbers.")]
 ARCHIVED = "What becomes of the archive: `no` leaves it out, `also` shows it, too, `only` shows it alone."
 
 
@@ -37,7 +34,7 @@ def tag(
 ) -> None:
     """Give tags to runs or take some from them, and set their group."""
     with errors(), client() as api:
-        for piece in _pieces(_numbers(api, run_ids, tagged)):
+        for piece in pieces_of(_numbers(api, run_ids, tagged)):
             say_of_many(api.tag_runs(piece, add=add or [], remove=remove or [], group=group, confirm=True))
 
 
@@ -55,7 +52,7 @@ def archive(
 ) -> None:
     """Put ended runs into the archive, which lists, totals and offers leave out; nothing else of them changes."""
     with errors(), client() as api:
-        for piece in _pieces(_numbers(api, run_ids, tagged)):
+        for piece in pieces_of(_numbers(api, run_ids, tagged)):
             say_of_many(api.archive_runs(piece, archived=not take_out, confirm=True))
 
 
@@ -83,18 +80,4 @@ def _row(hit: SearchHit) -> list[str]:
 
 
 def _numbers(api: Client, run_ids: list[int] | None, tagged: str | None) -> list[int]:
-    if bool(run_ids) == (tagged is not None):
-        raise BadInput(
-            "bad_option", "say which runs", field="--tagged", way_out="Name their numbers, or a tag that they have."
-        )
-    found = RunNumbers(runs=run_ids or [], total=0) if tagged is None else api.run_numbers(tag=tagged, archived="also")
-    if not found.runs:
-        raise BadInput(
-            "no_such_tag", "no run has this tag", field="--tagged", value=tagged,
-            way_out="`memgen-studio tags` lists those in use.",
-        )  # fmt: skip
-    return found.runs
-
-
-def _pieces(numbers: list[int]) -> list[list[int]]:
-    return [numbers[start : start + MOST_AT_ONCE] for start in range(0, len(numbers), MOST_AT_ONCE)]
+    return chosen_numbers("run", run_ids, tagged, lambda tag: api.run_numbers(tag=tag, archived="also").runs)

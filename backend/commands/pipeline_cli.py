@@ -7,10 +7,10 @@ import typer
 from pydantic import ValidationError
 
 from backend.api.calls.compare import Format
+from backend.api.client import Client
 from backend.api.schemas import Shown
-from backend.api.schemas.bulk import MOST_AT_ONCE
 from backend.commands.demo import run_demo
-from backend.commands.many_runs import say_of_pipelines
+from backend.commands.many_runs import Tagged, chosen_numbers, pieces_of, say_of_pipelines
 from backend.commands.order_cli import ARCHIVED
 from backend.commands.pipeline_text import change_text, follow, show_comparison
 from backend.commands.saved_settings import pipeline_of
@@ -27,7 +27,7 @@ from memgen.contract.status import PipelineStatus, StopMode
 
 pipelines = typer.Typer(help="The whole chain from the base model to LTPO.", no_args_is_help=True)
 PipelineIds = Annotated[
-    list[int], typer.Argument(metavar="PIPELINE...", help=f"Numbers of up to {MOST_AT_ONCE} pipelines.")
+    list[int] | None, typer.Argument(metavar="[PIPELINE...]", help="Numbers of the pipelines.", show_default=False)
 ]
 PipelineId = Annotated[int, typer.Argument(help="Number of the pipeline.")]
 
@@ -66,6 +66,10 @@ def run(
     ] = None,
     note: Annotated[str | None, typer.Option(help="A few words to find the pipeline again.")] = None,
     fixes: Annotated[int | None, typer.Option(help="Failed pipeline that this one mends; see `fix`.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="A word to find the pipeline and its runs by; may be repeated.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="The tag that its runs are listed and drawn with.")] = None,
     is_demo: Annotated[
         bool, typer.Option("--demo", help="What the checkpoints that come with MemGen Studio change.")
     ] = False,
@@ -95,7 +99,7 @@ def run(
             fields["note"] = note
         if fixes is not None:
             fields["fixes"] = fixes
-        out = api.submit_pipeline(pipeline_spec(fields))
+        out = api.submit_pipeline(pipeline_spec(fields), tags=tag or [], group=group)
         say(f"pipeline {out.id}: " + ", ".join(f"{step.step} run {step.run.id}" for step in out.steps if step.run))
         if wait:
             raise typer.Exit(0 if follow(api, out.id).status is PipelineStatus.SUCCEEDED else 1)
@@ -130,7 +134,8 @@ def list_(
 
 @pipelines.command("tag")
 def tag_(
-    pipeline_ids: PipelineIds,
+    pipeline_ids: PipelineIds = None,
+    tagged: Tagged = None,
     add: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag that they get; may be repeated.")] = None,
     remove: Annotated[
         list[str] | None, typer.Option(metavar="TAG", help="A tag that they lose; may be repeated.")
@@ -138,17 +143,26 @@ def tag_(
 ) -> None:
     """Give tags to pipelines, or take some from them."""
     with errors(), client() as api:
-        say_of_pipelines(api.tag_pipelines(pipeline_ids, add=add or [], remove=remove or [], confirm=True))
+        for piece in pieces_of(_numbers(api, pipeline_ids, tagged)):
+            say_of_pipelines(api.tag_pipelines(piece, add=add or [], remove=remove or [], confirm=True))
 
 
 @pipelines.command()
 def archive(
-    pipeline_ids: PipelineIds,
+    pipeline_ids: PipelineIds = None,
+    tagged: Tagged = None,
     take_out: Annotated[bool, typer.Option("--take-out", help="Take them out of the archive.")] = False,
 ) -> None:
     """Put ended pipelines with the runs that they submitted into the archive, which lists leave out."""
     with errors(), client() as api:
-        say_of_pipelines(api.archive_pipelines(pipeline_ids, archived=not take_out, confirm=True))
+        for piece in pieces_of(_numbers(api, pipeline_ids, tagged)):
+            say_of_pipelines(api.archive_pipelines(piece, archived=not take_out, confirm=True))
+
+
+def _numbers(api: Client, pipeline_ids: list[int] | None, tagged: str | None) -> list[int]:
+    return chosen_numbers(
+        "pipeline", pipeline_ids, tagged, lambda tag: api.pipeline_numbers(tag=tag, archived="also").pipelines
+    )
 
 
 @pipelines.command()

@@ -59,6 +59,31 @@ def checked(add: Sequence[str], remove: Sequence[str], group: str | None = None)
     return Change(added, removed, None if group is None else key_of(group))
 
 
+def at_creation(names: Sequence[str], group: str | None) -> Change | None:
+    """The tags and the group that something new gets; None where none is named.
+
+    Raises:
+        BadInput: `bad_tag`, of the field `tags`.
+    """
+    if not names and not group:
+        return None
+    try:
+        return checked(names, [], group or None)
+    except BadInput as error:
+        raise error.at("tags") from error
+
+
+def tag_new_pipeline(session: Session, pipeline_id: int, change: Change) -> None:
+    """Give tags to a pipeline that was just stored, and with the group to all runs that it submitted.
+
+    Raises:
+        Conflict: `too_many_tags`.
+    """
+    tag_pipelines(session, [pipeline_id], change, confirm=True)
+    submitted = session.exec(select(Run.id).where(col(Run.pipeline_id) == pipeline_id)).all()
+    tag_runs(session, submitted, change, confirm=True)
+
+
 def tag_runs(session: Session, run_ids: Sequence[int], change: Change, *, confirm: bool) -> dict[int, Outcome]:
     """Change the tags of runs, ended or not.
 

@@ -85,9 +85,7 @@ def connect(url: str) -> "Redis":
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    return Redis.from_url(
-        url, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0)
-    )
+    return Redis.from_url(url, socket_connect_timeout=TIMEOUT, socket_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0))
 
 
 def trouble(url: str) -> Exception | None:

@@ -46,6 +46,17 @@ def list_pipelines(
     return sorted_page(session, Pipeline, _matching(wanted), COLUMNS, sort=sort, cursor=cursor, limit=limit)
 
 
+def numbers(session: Session, wanted: PipelineFilter, *, limit: int) -> tuple[list[int], list[int], int]:
+    """Numbers of the pipelines that match, newest first, at most `limit`; those of the runs that these have submitted;
+    and how many pipelines match."""
+    matching = _matching(wanted)
+    total = session.execute(matching.with_only_columns(func.count(col(Pipeline.id)))).scalar_one()
+    newest = matching.with_only_columns(col(Pipeline.id)).order_by(col(Pipeline.id).desc()).limit(limit)
+    found = list(session.execute(newest).scalars())
+    submitted = select(Run.id).where(col(Run.pipeline_id).in_(found)).order_by(col(Run.id).desc())
+    return found, list(session.exec(submitted)), total
+
+
 def _matching(wanted: PipelineFilter) -> SelectOfScalar[Pipeline]:
     query = select(Pipeline)
     if wanted.text:

@@ -228,6 +228,7 @@ class Ours:
             "run_numbers": "/runs/numbers",
             "search": "/search?text=number+{n}",
             "pipelines": "/pipelines",
+            "pipeline_numbers": "/pipelines/numbers",
             "candidates": "/pipelines/candidates?preset=HuggingFaceTB/SmolLM2-135M-Instruct&data=wordproblems",
             "checkpoints": "/checkpoints",
             "checkpoint_results": "/checkpoints/results?sort=-accuracy",

@@ -12,6 +12,7 @@ from dashboard.launch.address import ALL, choose_what
 from dashboard.launch.config_form import form_fields
 from dashboard.launch.draft import KEY, NOTE, idempotency_key
 from dashboard.launch.elsewhere import show_elsewhere
+from dashboard.launch.labels import Labels, choose_labels
 from dashboard.launch.pipeline_form import fill_in_small, pipeline_form
 from dashboard.launch.pipeline_preflight import pipeline_preflight
 from dashboard.launch.preflight_panel import preflight_panel
@@ -54,6 +55,7 @@ def launch_step(form_name: str, presets: list[PresetOut]) -> None:
     with form_column, st.container(key="launch_form"):
         config = step_form(form_name, fields, presets)
         note = note_input(t("a few words to find the run again"))
+        labels = choose_labels()
     with check_column, st.container(border=True, key="preflight"):
         bar = check_head()
         reply = None
@@ -65,19 +67,20 @@ def launch_step(form_name: str, presets: list[PresetOut]) -> None:
                 reason = why_not(reply)
         source = source_of(form_name)
         fixes = None if source is None else source.mended_run
-        key = idempotency_key(json.dumps([config, note, fixes], sort_keys=True))
+        key = idempotency_key(json.dumps([config, note, fixes, labels.named], sort_keys=True))
         with bar:
             launches = launch_button(t("Launch"), "launch", reason, reply.starts if reply is not None else "")
-        for_later(config, note, fixes)
+        for_later(config, note, fixes, labels)
         if launches:
             with api.page_errors():
-                run = api.client().submit(config, note=note, fixes=fixes, key=key)
+                run = api.client().submit(config, note=note, fixes=fixes, tags=labels.tags, group=labels.group, key=key)
             launched()
             st.switch_page("app_pages/run.py", query_params={"run": str(run.id)})
 
 
 def launched() -> None:
-    """What is launched next is another run."""
+    """What is launched next is another run; its tags may be new ones."""
+    api.forget_tags()
     del st.session_state[KEY]
     forget_start()
     ask_for_title()
@@ -89,10 +92,10 @@ def check_head() -> DeltaGenerator:
     return st.container(key="launch_bar", gap="xsmall")
 
 
-def for_later(settings: dict[str, Any] | PipelineSpec, note: str, fixes: int | None) -> None:
+def for_later(settings: dict[str, Any] | PipelineSpec, note: str, fixes: int | None, labels: Labels) -> None:
     """The same launch elsewhere, and kept under a name."""
     with st.expander(t("The same as a command"), icon=":material/terminal:", key="elsewhere"):
-        show_elsewhere(api.client().url, settings, note, fixes)
+        show_elsewhere(api.client().url, settings, note, fixes, labels)
     with st.expander(t("Save these settings"), icon=":material/bookmark_add:", key="save"):
         save_settings(settings)
 
@@ -134,18 +137,19 @@ def launch_all(presets: list[PresetOut]) -> None:
         source = source_of(ALL)
         fixes = None if source is None else source.pipeline_id
         spec = spec.model_copy(update={"note": note_input(t("a few words to find the pipeline again")), "fixes": fixes})
+        labels = choose_labels()
     with check_column, st.container(border=True, key="preflight"):
         bar = check_head()
         with api.page_errors():
             reply = check_all(spec, presets)
-        key = idempotency_key(spec.model_dump_json())
+        key = idempotency_key(json.dumps([spec.model_dump(mode="json"), labels.named], sort_keys=True))
         with bar:
             first = next(iter(reply.steps.values()), None) if reply is not None else None
             launches = launch_button(t("Run all"), "run_all", why_not(reply), first.starts if first is not None else "")
-        for_later(spec, spec.note, spec.fixes)
+        for_later(spec, spec.note, spec.fixes, labels)
         if launches:
             with api.page_errors():
-                pipeline = api.client().submit_pipeline(spec, key=key)
+                pipeline = api.client().submit_pipeline(spec, tags=labels.tags, group=labels.group, key=key)
             launched()
             st.switch_page("app_pages/pipeline.py", query_params={"pipeline": str(pipeline.id)})
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from backend.api.schemas import PipelineList, PipelineOut, Shown
 from dashboard.parts import api
-from dashboard.parts.bulk_dialogs import bulk_dialog
+from dashboard.parts.bulk_dialogs import bulk_dialog, choose_all
 from dashboard.parts.demo_offer import demo_offer
 from dashboard.parts.language import t
 from dashboard.parts.list_filters import choose_archive, choose_tag, filter_columns
@@ -17,7 +17,7 @@ from dashboard.parts.saved_views import saved_views
 from dashboard.parts.shortcuts import LAUNCH
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.pipeline.actions import finished_evaluations
-from dashboard.pipeline.bulk import change_bar
+from dashboard.pipeline.bulk import change_all, change_bar
 from dashboard.pipeline.table import COLUMNS, RISING, SORTED_BY, any_moving, pipelines_frame
 
 PAGE_SIZE = 50
@@ -78,7 +78,7 @@ def show_pipelines(filters: Filters, moving: bool, loaded: list[PipelineList]) -
             if picked.opened is not None:
                 st.switch_page("app_pages/pipeline.py", query_params={"pipeline": str(picked.opened)})
             with bar:
-                bulk_bar([one for one in page.items if one.id in picked.selected])
+                bulk_bar([one for one in page.items if one.id in picked.selected], page, filters)
             pager(
                 "pipelines", cursors(filters), page_size=PAGE_SIZE, shown=len(page.items),
                 total=page.total if page.total is not None else len(page.items), next_cursor=page.next_cursor,
@@ -87,8 +87,12 @@ def show_pipelines(filters: Filters, moving: bool, loaded: list[PipelineList]) -
             st.rerun(scope="app")
 
 
-def bulk_bar(pipelines: list[PipelineOut]) -> None:
-    """What can be done with the ticked pipelines: their evaluations side by side."""
+def bulk_bar(pipelines: list[PipelineOut], page: PipelineList, filters: Filters) -> None:
+    """What can be done with the ticked pipelines, or with all that match: their evaluations side by side, changes."""
+    if choose_all(page.total or 0, len(page.items), "pipelines" + repr(filters)):
+        text, tag, archived = filters
+        change_all(lambda: api.client().pipeline_numbers(text=text, tag=tag, archived=archived))
+        return
     if not pipelines:
         st.caption(t("Tick rows to compare their evaluations, to tag, archive, stop or delete them."), width="content")
         return

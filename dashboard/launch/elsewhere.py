@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.launch.labels import NO_LABELS, Labels
 from dashboard.parts.language import mark, t
 from memgen.contract.config import parse_config
 from memgen.contract.errors import BadInput
@@ -22,18 +23,29 @@ TOKEN_PLACE = mark(
 )
 
 
-def show_elsewhere(url: str, settings: Mapping[str, Any] | PipelineSpec, note: str, fixes: int | None = None) -> None:
+def show_elsewhere(
+    url: str,
+    settings: Mapping[str, Any] | PipelineSpec,
+    note: str,
+    fixes: int | None = None,
+    labels: Labels = NO_LABELS,
+) -> None:
     """The three texts, each with the button that copies it."""
     if isinstance(settings, PipelineSpec):
         body = _body_of(settings)
-        texts = pipeline_words(settings), curl_text(url, "/pipelines", body), pipeline_python(url, body)
+        texts = (
+            pipeline_words(settings, labels),
+            curl_text(url, "/pipelines", body | labels.named),
+            pipeline_python(url, body, labels),
+        )
     else:
         try:
             body = {"config": short_config(settings), "note": note} | ({} if fixes is None else {"fixes": fixes})
+            body |= labels.named
         except BadInput:
             st.caption(t("The settings can't be launched yet."))
             return
-        texts = run_words(body["config"], note, fixes), curl_text(url, "/runs", body), run_python(url, body)
+        texts = run_words(body["config"], note, fixes, labels), curl_text(url, "/runs", body), run_python(url, body)
     tabs = st.tabs([t("Command line"), "curl", "Python"])
     for tab, text, language in zip(tabs, texts, ("bash", "bash", "python"), strict=True):
         tab.code(text, language=language, wrap_lines=True)
@@ -58,13 +70,13 @@ def short_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: short[name] for name in whole if name in short}
 
 
-def run_words(config: Mapping[str, Any], note: str, fixes: int | None = None) -> str:
+def run_words(config: Mapping[str, Any], note: str, fixes: int | None = None, labels: Labels = NO_LABELS) -> str:
     """`memgen-studio launch --set stage=... ...`, a line for each field."""
     words = [f"--set {shlex.quote(f'{name}={_word(value)}')}" for name, value in config.items()]
-    return _lines("memgen-studio launch", [*words, *_more_words(note, fixes)])
+    return _lines("memgen-studio launch", [*words, *_more_words(note, fixes, labels)])
 
 
-def pipeline_words(spec: PipelineSpec) -> str:
+def pipeline_words(spec: PipelineSpec, labels: Labels = NO_LABELS) -> str:
     """`memgen-studio pipeline run --set shared.preset=... ...`, a line for each field."""
     parts: list[tuple[str, Mapping[str, Any]]] = [("shared", spec.shared), ("evaluations", spec.evaluations)]
     words = [
@@ -76,7 +88,7 @@ def pipeline_words(spec: PipelineSpec) -> str:
     run = {*spec.to_run, *spec.reuse}
     words += [f"--add {name}" for name in spec.to_run if name in OPTIONAL]
     words += [f"--leave-out {name}" for name in STEPS if name in USUAL and name not in run]
-    return _lines("memgen-studio pipeline run", [*words, *_more_words(spec.note, spec.fixes)])
+    return _lines("memgen-studio pipeline run", [*words, *_more_words(spec.note, spec.fixes, labels)])
 
 
 def curl_text(url: str, path: str, body: Mapping[str, Any]) -> str:
@@ -98,12 +110,13 @@ def run_python(url: str, body: Mapping[str, Any]) -> str:
     return f"{_client_lines(url)}config = {config}\nrun = client.submit(config, {more})\nprint(run.id)"
 
 
-def pipeline_python(url: str, body: Mapping[str, Any]) -> str:
+def pipeline_python(url: str, body: Mapping[str, Any], labels: Labels = NO_LABELS) -> str:
     """The same with the typed client."""
     spec = _literal(body)
+    more = "".join(f", {name}={value!r}" for name, value in labels.named.items())
     return (
         f"{_client_lines(url)}from memgen.contract.pipeline import PipelineSpec\n\nspec = {spec}\n"
-        "pipeline = client.submit_pipeline(PipelineSpec(**spec))\nprint(pipeline.id)"
+        f"pipeline = client.submit_pipeline(PipelineSpec(**spec){more})\nprint(pipeline.id)"
     )
 
 
@@ -126,8 +139,10 @@ def _lines(command: str, words: list[str]) -> str:
     return " \\\n  ".join([command, *words])
 
 
-def _more_words(note: str, fixes: int | None) -> list[str]:
+def _more_words(note: str, fixes: int | None, labels: Labels) -> list[str]:
     words = [] if fixes is None else [f"--fixes {fixes}"]
+    words += [f"--tag {shlex.quote(tag)}" for tag in labels.tags]
+    words += [f"--group {shlex.quote(labels.group)}"] if labels.group else []
     return [*words, f"--note {shlex.quote(note)}"] if note else words
 
 

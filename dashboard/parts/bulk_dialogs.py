@@ -158,6 +158,32 @@ def ask(asked: Asked) -> None:
     st.rerun(scope="app")
 
 
+_FOR_ALL: tuple[tuple[What, str, str], ...] = (
+    ("tag", mark("Tag all"), "sell"), ("archive", mark("Archive all"), "archive"),
+    ("take_out", mark("Take all out of the archive"), "unarchive"), ("stop", mark("Stop all"), "stop"),
+    ("delete", mark("Delete all"), "delete"),
+)  # fmt: skip
+
+
+def choose_all(total: int, shown: int, name: str) -> bool:
+    """The box that chooses everything that matches, where that is more than the page shows.
+
+    Args:
+        total: how many match.
+        shown: how many are on this page.
+        name: of the filters; with others everything is no longer chosen.
+    """
+    return total > shown and st.checkbox(t("All {n} that match", n=f"{total:,}"), key=f"bulk_all_{name}")
+
+
+def buttons_for_all(chosen: Callable[[What], Asked]) -> None:
+    """The buttons for everything that matches: what that is, is asked when one is pressed."""
+    for what, label, icon in _FOR_ALL:
+        if st.button(t(label), key=f"bulk_{what}", icon=f":material/{icon}:"):
+            with api.part_errors():
+                ask(chosen(what))
+
+
 def bulk_dialog() -> None:
     """On the page itself: the dialog that was asked for, until it is closed; what was done is said once."""
     if done := st.session_state.pop(DONE, None):

@@ -1,11 +1,11 @@
-"""What can be changed with the ticked pipelines of the list: their tags, their place, and the runs they submitted."""
+"""What can be changed with ticked pipelines, or with all that match: tags, their place, the runs they submitted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from backend.api.schemas import PipelineOut, RunOut
-from dashboard.parts.bulk_dialogs import Asked, What, ask
+from backend.api.schemas import PipelineNumbers, PipelineOut, RunOut
+from dashboard.parts.bulk_dialogs import Asked, What, ask, buttons_for_all
 from dashboard.parts.language import t
 from memgen.contract.status import RUN_ENDED, RUN_UNDER_WAY, PipelineStatus
 
@@ -31,6 +31,18 @@ def change_bar(pipelines: Sequence[PipelineOut]) -> None:
         ask(Asked("stop", run_numbers, under_way=any(run.status in RUN_UNDER_WAY for run in runs)))
     if button("delete", t("Delete"), "delete", possible=any(run.status in RUN_ENDED for run in runs)):
         ask(Asked("delete", run_numbers))
+
+
+def change_all(numbers: Callable[[], PipelineNumbers]) -> None:
+    """The buttons for all pipelines that match; `numbers` asks which these are."""
+
+    def chosen(what: What) -> Asked:
+        matching = numbers()
+        if what in {"stop", "delete"}:
+            return Asked(what, tuple(matching.runs), under_way=True)
+        return Asked(what, tuple(matching.pipelines), of="pipeline")
+
+    buttons_for_all(chosen)
 
 
 def submitted(pipelines: Sequence[PipelineOut]) -> list[RunOut]:

@@ -5,15 +5,12 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from backend.api.schemas import RunOut
-from dashboard.parts import api
-from dashboard.parts.bulk_dialogs import Asked, What, ask
+from dashboard.parts.bulk_dialogs import Asked, What, ask, buttons_for_all, choose_all
 from dashboard.parts.curves_view import MOST_RUNS
 from dashboard.parts.language import mark, t
 from dashboard.parts.rows_table import MOST_COMPARED
 from memgen.contract.stages import trains
 from memgen.contract.status import RUN_ENDED, RUN_UNDER_WAY, RunStatus
-
-ALL = "bulk_all"
 
 
 def bulk_bar(runs: Sequence[RunOut], total: int, shown: int, all_numbers: Callable[[], list[int]], name: str) -> None:
@@ -26,9 +23,8 @@ def bulk_bar(runs: Sequence[RunOut], total: int, shown: int, all_numbers: Callab
         all_numbers: asks which match.
         name: of the filters; with others everything is no longer chosen.
     """
-    everything = total > shown and st.checkbox(t("All {n} that match", n=f"{total:,}"), key=f"{ALL}_{name}")
-    if everything:
-        _for_all(all_numbers)
+    if choose_all(total, shown, name):
+        buttons_for_all(lambda what: Asked(what, tuple(all_numbers()), under_way=True))
         return
     st.caption(
         t("**{n} selected**", n=len(runs))
@@ -88,16 +84,3 @@ def _for_ticked(runs: Sequence[RunOut]) -> None:
         button("archive", mark("Archive"), mark("Archive {n}"), "archive", ended - archived)
     button("stop", mark("Stop"), mark("Stop {n}"), "stop", live)
     button("delete", mark("Delete"), mark("Delete {n}"), "delete", ended)
-
-
-def _for_all(all_numbers: Callable[[], list[int]]) -> None:
-    """The buttons for everything that matches: which runs that are is asked when one is pressed."""
-    buttons: tuple[tuple[What, str, str], ...] = (
-        ("tag", mark("Tag all"), "sell"), ("archive", mark("Archive all"), "archive"),
-        ("take_out", mark("Take all out of the archive"), "unarchive"), ("stop", mark("Stop all"), "stop"),
-        ("delete", mark("Delete all"), "delete"),
-    )  # fmt: skip
-    for what, label, icon in buttons:
-        if st.button(t(label), key=f"bulk_{what}", icon=f":material/{icon}:"):
-            with api.part_errors():
-                ask(Asked(what, tuple(all_numbers()), under_way=True))

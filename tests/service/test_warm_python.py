@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.warm_trainer import warm_trainer
 
 from memgen.contract.rundir import EXIT_BAD_INPUT
 from tests.running_stack import is_alive, wait_until
-from tests.warm_trainer import warm_trainer
 
 COMMAND = shlex.split(warm_trainer("tests.warm_trainer.sleeper"))
 

@@ -12,9 +12,16 @@ from memgen.contract.status import StopMode
 class PipelineCalls(Connection):
     """Pipelines, and the runs that may stand for their steps."""
 
-    def submit_pipeline(self, spec: PipelineSpec, *, key: str | None = None) -> s.PipelineOut:
-        """Submit a pipeline. The same `key` and body never makes a second one."""
-        return self._post("/pipelines", s.PipelineOut, spec.model_dump(mode="json"), key=key or uuid4().hex)
+    def submit_pipeline(
+        self, spec: PipelineSpec, *, tags: Sequence[str] = (), group: str | None = None, key: str | None = None
+    ) -> s.PipelineOut:
+        """Submit a pipeline; tags are its own and those of its runs, the group is that of its runs.
+
+        The same `key` and body never makes a second one.
+        """
+        more = {"tags": list(tags), "group": group}
+        body = spec.model_dump(mode="json") | {name: value for name, value in more.items() if value}
+        return self._post("/pipelines", s.PipelineOut, body, key=key or uuid4().hex)
 
     def candidates(self, preset: str, data: str, *, also: Sequence[int] = ()) -> s.Candidates:
         """Finished runs that may stand for each step of a pipeline; `also` are looked for whatever their age."""
@@ -45,6 +52,12 @@ class PipelineCalls(Connection):
             cursor=cursor,
             limit=limit,
         )
+
+    def pipeline_numbers(
+        self, *, text: str | None = None, tag: str | None = None, archived: s.Shown | None = None
+    ) -> s.PipelineNumbers:
+        """The numbers of up to 2,000 pipelines that match, the newest first, and of the runs that they submitted."""
+        return self._get("/pipelines/numbers", s.PipelineNumbers, text=text, tag=tag, archived=archived)
 
     def pipeline(self, pipeline_id: int) -> s.PipelineOut:
         """One pipeline."""

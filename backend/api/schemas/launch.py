@@ -6,7 +6,10 @@ from pydantic import Field
 
 from backend.api.schemas.base import NOTE_LENGTH, ApiReply, ApiRequest
 from memgen.contract.data_sets.record import AnswerKind
+from memgen.contract.pipeline import PipelineSpec
 from memgen.contract.problem import Problem
+
+TagName = Annotated[str, Field(max_length=200)]
 
 
 class PresetOut(ApiReply):
@@ -117,7 +120,21 @@ class RunCreate(ApiRequest):
     """A few words to find the run again."""
     fixes: int | None = Field(default=None, ge=1, le=2**63 - 1)
     """Failed run that this one mends; it starts from its beginning."""
-    tags: list[Annotated[str, Field(max_length=200)]] = Field(default_factory=list, max_length=20)
+    tags: list[TagName] = Field(default_factory=list, max_length=20)
     """Words to find it by."""
-    group: str | None = Field(default=None, max_length=200)
+    group: TagName | None = None
     """The tag that it is listed and drawn with, which it gets, too."""
+
+
+class PipelineCreate(PipelineSpec):
+    """A pipeline to submit."""
+
+    tags: list[TagName] = Field(default_factory=list, max_length=20)
+    """Words to find it and its runs by."""
+    group: TagName | None = None
+    """The tag that its runs are listed and drawn with; the pipeline gets it as a tag, too."""
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """What is to run."""
+        return PipelineSpec.model_validate(self.model_dump(include=set(PipelineSpec.model_fields)))

@@ -64,6 +64,17 @@ class PipelineOut(ApiReply):
     """Newest pipeline that mends it; told of one pipeline alone."""
 
 
+class PipelineNumbers(ApiReply):
+    """Pipelines that match a filter, by their numbers alone."""
+
+    pipelines: list[int]
+    """The newest first."""
+    runs: list[int]
+    """Runs that these have submitted and that are there, the newest first."""
+    total: int
+    """How many match; more than are named where there are more than a reply names."""
+
+
 class PipelineList(ApiReply):
     """A page of pipelines, newest first or as asked for."""
 

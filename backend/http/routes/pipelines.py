@@ -10,7 +10,7 @@ from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
 from backend.http.routes.parameters import Archived, Key, SortedCursor, Tags, sort_by
 from backend.http.routes.route import Route
-from backend.services import fixing, pipelines, preflight
+from backend.services import fixing, pipelines, preflight, tags
 from backend.services.candidates import candidates as candidates_of
 from backend.services.candidates import outside as outside_of
 from backend.services.idempotency import once, replayed
@@ -22,33 +22,39 @@ from backend.views.views import runs_out
 from memgen.contract.pipeline import PipelineSpec, plan_pipeline
 
 router = APIRouter(route_class=Route, prefix="/pipelines", dependencies=[Depends(require_user)], tags=["pipelines"])
+MOST_NUMBERS = 2_000
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def submit(body: PipelineSpec, context: ContextDep, key: Key = None) -> s.PipelineOut:
+def submit(body: s.PipelineCreate, context: ContextDep, key: Key = None) -> s.PipelineOut:
     """Submit a pipeline: all its runs are stored, and each starts once its parent's checkpoint is there."""
-    configs = plan_pipeline(body)
+    spec = body.spec
+    configs = plan_pipeline(spec)
     route, data = "POST /pipelines", body.model_dump(mode="json")
-    if body.fixes is None:  # a key of a version before belongs to a body without it
-        del data["fixes"]
+    for name in ("fixes", "tags", "group"):  # a key of a version before belongs to a body without them
+        if not data[name]:
+            del data[name]
     with context.database.read() as session:
         known = replayed(session, key, route, data, s.PipelineOut)
     if known is not None:
         return known
+    change = tags.at_creation(body.tags, body.group)
     preflight.check_all(configs, context.settings)
     with context.database.read() as session:
-        reusable = pipelines.check_reuse(session, body, context.home)
-        parents = pipelines.reused_checkpoints(session, body, reusable)
+        reusable = pipelines.check_reuse(session, spec, context.home)
+        parents = pipelines.reused_checkpoints(session, spec, reusable)
     pipelines.check_files(parents, context.home)
     pinned = preflight.pin_all(configs, list(reusable.values()))  # may ask the hub: in no transaction
     around = context.look_around_first()
     with context.database.write() as session:
 
         def make() -> s.PipelineOut:
-            reused = pipelines.check_reuse(session, body, context.home)
+            reused = pipelines.check_reuse(session, spec, context.home)
             retries = context.settings.max_retries
-            fixes = fixing.failed_steps(session, body)
-            pipeline = pipelines.submit(session, body, pinned, reused, at=context.clock(), retries=retries, fixes=fixes)
+            fixes = fixing.failed_steps(session, spec)
+            pipeline = pipelines.submit(session, spec, pinned, reused, at=context.clock(), retries=retries, fixes=fixes)
+            if change is not None:
+                tags.tag_new_pipeline(session, pipeline.id, change)
             return views.view(session, pipeline, around)
 
         reply = once(session, key, route, data, s.PipelineOut, make, at=context.clock())
@@ -63,23 +69,40 @@ def try_out(body: PipelineSpec, context: ContextDep) -> s.PipelinePreflight:
     return pipeline_preflight(context.database, body, context.settings, around)
 
 
-@router.get("")
-def list_pipelines(
-    context: ContextDep,
+def pipeline_filter(
     text: Annotated[str | None, Query(description="Part of the note or of the model's name.", max_length=200)] = None,
     tag: Tags = None,
     archived: Archived = "no",
+) -> pipeline_list.PipelineFilter:
+    """Which pipelines a list is to show."""
+    return pipeline_list.PipelineFilter(text=text, tag=tag, archived=archived)
+
+
+Wanted = Annotated[pipeline_list.PipelineFilter, Depends(pipeline_filter)]
+
+
+@router.get("")
+def list_pipelines(
+    wanted: Wanted,
+    context: ContextDep,
     sort: Annotated[str | None, sort_by(pipeline_list.COLUMNS)] = None,
     cursor: SortedCursor = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> s.PipelineList:
     """Pipelines, newest first or in the order of a column."""
-    wanted = pipeline_list.PipelineFilter(text=text, tag=tag, archived=archived)
     with context.database.read() as session:
         around = context.look_around()
         page = pipeline_list.list_pipelines(session, wanted, sort=sort, cursor=cursor, limit=limit)
         items = views.page(session, page.rows, around)
     return s.PipelineList(items=items, next_cursor=page.next_cursor, total=page.total)
+
+
+@router.get("/numbers")
+def list_numbers(wanted: Wanted, context: ContextDep) -> s.PipelineNumbers:
+    """The numbers of up to 2,000 pipelines, the newest first: for what is done with all that match."""
+    with context.database.read() as session:
+        numbers, runs, total = pipeline_list.numbers(session, wanted, limit=MOST_NUMBERS)
+    return s.PipelineNumbers(pipelines=numbers, runs=runs, total=total)
 
 
 @router.get("/candidates")

@@ -48,7 +48,7 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
     if known is not None:
         return known
     config = parse_config(body.config)
-    change = tags.checked(body.tags, [], body.group) if body.tags or body.group else None
+    change = tags.at_creation(body.tags, body.group)
     check(config, context.settings)
     with context.database.read() as session:
         origin = check_parent(session, config, context.home)

@@ -226,10 +226,12 @@ def speak_of_pipelines(user: Client, backend: Backend) -> None:
     assert user.checkpoint(ids["weaver_sft"]).usable
     assert {node.run_id for node in user.lineage(pipeline=done.id).nodes} == set(ids.values())
     assert len(user.rescore(base).scorings) == 2
-    second = user.submit_pipeline(spec)
+    second = user.submit_pipeline(spec, tags=["a"])
+    assert second.tags == ["a"]
     assert user.stop_pipeline(second.id).status is PipelineStatus.CANCELLED
     assert user.continue_pipeline(second.id).status is PipelineStatus.RUNNING
     assert [one.id for one in user.pipelines().items] == [second.id, done.id]
+    assert user.pipeline_numbers(tag="a").pipelines == [second.id]
 
 
 def speak_of_checkpoints(user: Client, place: Path) -> None:

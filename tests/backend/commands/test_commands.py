@@ -287,6 +287,17 @@ def test_pipelines_are_tagged_and_archived(backend: Backend, command: Command) -
     assert "Paper" in command("pipeline", "list", "--tag", "paper")[1]
     code, text = command("pipeline", "archive", 1)
     assert (code, "is queued" in text) == (1, True)
+    backend.submit_pipeline()
+    assert command("pipeline", "tag", "--tagged", "paper", "--add", "7B") == (0, "pipeline 1: changes its tags\n")
+    assert "no pipeline has this tag" in command("pipeline", "archive", "--tagged", "x")[1]
+    assert command("pipeline", "archive")[0] == 2
+
+
+def test_pipeline_is_submitted_with_tags_and_a_group(backend: Backend, command: Command) -> None:
+    options = ("--preset", backend.config["preset"], "--data", backend.config["data"], "--num-questions", 6)
+    assert command("pipeline", "run", *options, "--tag", "7B", "--group", "sweep")[0] == 0
+    assert backend.get("/pipelines/1")["tags"] == ["7B", "sweep"]
+    assert {backend.run(run_id)["group"] for run_id in range(1, 7)} == {"sweep"}
 
 
 def test_data_set_is_looked_at_registered_listed_and_deleted(

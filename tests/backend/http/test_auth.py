@@ -17,6 +17,7 @@ USER_ROUTES = [
     ("GET", "/runs/1/log/lines"), ("GET", "/runs/1/answers"), ("GET", "/runs/1/rollouts"),
     ("GET", "/runs/1/events"), ("GET", "/health"), ("GET", "/workers"), ("GET", "/queue"), ("POST", "/queue/pause"),
     ("POST", "/pipelines"), ("POST", "/pipelines/preflight"), ("GET", "/pipelines"), ("GET", "/pipelines/candidates"),
+    ("GET", "/pipelines/numbers"),
     ("GET", "/pipelines/1"), ("GET", "/home"), ("GET", "/checkpoints/results"),
     ("POST", "/pipelines/1/continue"), ("POST", "/pipelines/1/stop"), ("GET", "/checkpoints"),
     ("POST", "/checkpoints"), ("DELETE", "/checkpoints/1"),

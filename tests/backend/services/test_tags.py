@@ -123,6 +123,31 @@ def test_run_is_submitted_with_its_tags_and_group_or_not_at_all(backend: Backend
     assert listed(backend) == [run["id"]]
 
 
+def test_pipeline_is_submitted_with_tags_that_all_its_runs_get_and_a_group(backend: Backend) -> None:
+    before = backend.submit()
+    body = backend.spec(tags=["Paper", "7B"], group="lr sweep")
+    first, again = (
+        backend.user("POST", "/pipelines", json=body, headers={"Idempotency-Key": "k"}).json() for _ in range(2)
+    )
+    assert first == again
+    assert first["tags"] == ["7B", "lr sweep", "Paper"]
+    assert "tags" not in first["spec"]  # they change, and what was asked for does not
+    for step in first["steps"]:
+        assert tags_of(backend, step["run"]["id"]) == (["7B", "lr sweep", "Paper"], "lr sweep")
+    assert tags_of(backend, before) == ([], None)
+    problem = check_problem(backend.user("POST", "/pipelines", json=body | {"tags": ["a,b"]}), 422, "bad_tag")
+    assert problem["field"] == "tags"
+    assert len(listed(backend, "/pipelines")) == 1
+
+
+def test_run_that_a_new_pipeline_reuses_keeps_its_tags(backend: Backend) -> None:
+    backend.submit(**backend.spec()["evaluations"])
+    base = backend.work()
+    pipeline = backend.submit_pipeline(reuse={"base_eval": base}, tags=["new"])
+    assert tags_of(backend, base) == ([], None)
+    assert tags_of(backend, pipeline["steps"][1]["run"]["id"])[0] == ["new"]
+
+
 def test_pipelines_are_found_by_tag_and_by_text(backend: Backend) -> None:
     first, second = (backend.submit_pipeline(note=note)["id"] for note in ("for the paper", "other"))
     reply = tag(backend, [first, 99], what="pipelines", add=["7B"])
@@ -130,6 +155,21 @@ def test_pipelines_are_found_by_tag_and_by_text(backend: Backend) -> None:
     assert listed(backend, "/pipelines", tag="7b") == [first]
     assert listed(backend, "/pipelines", text="OTHER") == [second]
     assert backend.get(f"/pipelines/{first}")["tags"] == ["7B"]
+
+
+def test_numbers_of_all_pipelines_that_match_come_with_those_of_the_runs_they_submitted(backend: Backend) -> None:
+    backend.submit(**backend.spec()["evaluations"])
+    base = backend.work()
+    first = backend.submit_pipeline(note="for the paper", reuse={"base_eval": base}, include=["weaver_sft"])
+    second = backend.submit_pipeline(note="other", include=["base_eval"])
+    runs = {one["id"]: [step["run"]["id"] for step in one["steps"] if not step["reused"]] for one in (first, second)}
+    assert backend.get("/pipelines/numbers") == {
+        "pipelines": [second["id"], first["id"]], "runs": [*runs[second["id"]], *runs[first["id"]]], "total": 2,
+    }  # fmt: skip
+    assert backend.get("/pipelines/numbers", text="paper") == {
+        "pipelines": [first["id"]], "runs": runs[first["id"]], "total": 1,
+    }  # fmt: skip
+    assert backend.get("/pipelines/numbers", tag="none")["total"] == 0
 
 
 def test_same_key_gets_the_same_reply(backend: Backend) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from backend.api.schemas import PipelineCreate
 from backend.commands import cli, pipeline_cli, run_cli
 from dashboard.launch.elsewhere import (
     curl_text,
@@ -17,6 +18,7 @@ from dashboard.launch.elsewhere import (
     run_words,
     short_config,
 )
+from dashboard.launch.labels import Labels
 from memgen.contract.config import parse_config
 from memgen.contract.demo import small_spec
 from memgen.contract.pipeline import PipelineSpec, plan_pipeline
@@ -71,17 +73,18 @@ class Sent:
         group: str | None = None,
     ) -> "Sent":
         assert fixes in (None, 12)
-        assert not tags
-        assert group is None
+        assert Labels(tuple(tags), group) == LABELS
         SENT.append((config, note))
         return self
 
-    def submit_pipeline(self, spec: PipelineSpec) -> "Sent":
+    def submit_pipeline(self, spec: PipelineSpec, tags: Sequence[str] = (), group: str | None = None) -> "Sent":
+        assert Labels(tuple(tags), group) == LABELS
         SENT.append((spec, spec.note))
         return self
 
 
 SENT: list[tuple[Any, str]] = []
+LABELS = Labels(("7B", "lr 1e-5"), "a sweep")
 
 
 @pytest.fixture
@@ -111,8 +114,8 @@ def run_command(text: str) -> None:
 def test_texts_of_a_run_make_the_same_run(config: dict[str, Any], sent: list[tuple[Any, str]]) -> None:
     whole = parse_config(config)
     short = short_config(whole.model_dump(mode="json"))
-    body = {"config": short, "note": NOTE, "fixes": 12}
-    run_command(run_words(short, NOTE, 12))
+    body = {"config": short, "note": NOTE, "fixes": 12} | LABELS.named
+    run_command(run_words(short, NOTE, 12, LABELS))
     exec(run_python(URL, body), {})
     words = words_of(curl_text(URL, "/runs", body))
     assert words[1] == f"{URL}/api/v1/runs"
@@ -126,11 +129,12 @@ def test_texts_of_a_run_make_the_same_run(config: dict[str, Any], sent: list[tup
 @pytest.mark.parametrize("spec", SPECS)
 def test_texts_of_a_pipeline_make_the_same_pipeline(spec: PipelineSpec, sent: list[tuple[Any, str]]) -> None:
     body = {name: value for name, value in spec.model_dump(mode="json").items() if value}
-    run_command(pipeline_words(spec))
-    exec(pipeline_python(URL, body), {})
-    words = words_of(curl_text(URL, "/pipelines", body))
-    posted = PipelineSpec.model_validate_json(words[words.index("-d") + 1])
-    for made in (sent[0][0], sent[1][0], posted):
+    run_command(pipeline_words(spec, LABELS))
+    exec(pipeline_python(URL, body, LABELS), {})
+    words = words_of(curl_text(URL, "/pipelines", body | LABELS.named))
+    posted = PipelineCreate.model_validate_json(words[words.index("-d") + 1])
+    assert Labels(tuple(posted.tags), posted.group) == LABELS
+    for made in (sent[0][0], sent[1][0], posted.spec):
         assert plan_pipeline(made) == plan_pipeline(spec)
         assert (made.reuse, made.note, made.to_run, made.fixes) == (spec.reuse, spec.note, spec.to_run, spec.fixes)
 

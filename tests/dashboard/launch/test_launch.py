@@ -46,6 +46,18 @@ def test_launch_sends_the_form_and_opens_the_run(studio: Studio) -> None:
     assert "Run 1" in shown(app)
 
 
+def test_run_is_launched_with_its_tags_and_group(studio: Studio) -> None:
+    studio.user("POST", "/runs/tags", json={"runs": [studio.submit()], "add": ["Paper"], "confirm": True})
+    app = open_page("launch")
+    first = app.session_state["launch_idempotency"][1]
+    app.multiselect(key="launch_tags").select("Paper")
+    app.selectbox(key="launch_group").select("Paper").run()
+    assert app.session_state["launch_idempotency"][1] != first
+    assert "--tag Paper" in app.code[0].value
+    launched(app, studio)
+    assert (studio.run(2)["tags"], studio.run(2)["group"]) == (["Paper"], "Paper")
+
+
 def test_same_form_keeps_its_key_and_a_changed_form_gets_another(studio: Studio) -> None:
     app = open_page("launch")
     first = app.session_state["launch_idempotency"][1]

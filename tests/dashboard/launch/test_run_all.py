@@ -179,6 +179,16 @@ def test_run_all_again_brings_back_a_pipelines_settings(studio: Studio) -> None:
     assert run_all(app, studio) == spec
 
 
+def test_pipeline_is_launched_with_tags_that_its_runs_get(studio: Studio) -> None:
+    studio.user("POST", "/runs/tags", json={"runs": [studio.submit()], "add": ["Paper"], "confirm": True})
+    app = open_page("launch", what="all")
+    app.multiselect(key="launch_tags").select("Paper").run()
+    run_all(app, studio)
+    pipeline = studio.get("/pipelines/1")
+    assert pipeline["tags"] == ["Paper"]
+    assert {tuple(step["run"]["tags"]) for step in pipeline["steps"]} == {("Paper",)}
+
+
 def test_what_was_typed_for_run_all_is_there_after_a_look_at_another_step(studio: Studio) -> None:
     app = open_page("launch", what="all")
     app.number_input(key="trigger_grpo_max_steps").set_value(9).run()

@@ -200,3 +200,22 @@ def test_change_is_against_the_base_that_the_pipeline_reuses(studio: Studio) -> 
     assert gain is not None
     assert gain.base_id == 1
     assert all(one.gain is None and one.warnings == [] for one in studio.client.pipelines().items[0].steps)
+
+
+def test_all_pipelines_that_match_are_tagged_and_their_runs_stopped(studio: Studio) -> None:
+    for number in range(52):
+        studio.submit_pipeline(include=["base_eval"], note="sweep" if number else "other")
+    app = open_page("pipelines", text="sweep")
+    assert not [box for box in app.checkbox if str(box.key).startswith("bulk_all")][1:]
+    app.checkbox[0].check().run()
+    assert app.checkbox[0].label == "All 51 that match"
+    app.button(key="bulk_stop").click().run()
+    assert not app.exception
+    assert "**Each of 51 runs** leaves the queue" in said(app)
+    app.button(key="confirm_bulk_stop").click().run()
+    counts = [one["status"] for one in studio.get("/pipelines", limit=100)["items"]]
+    assert (counts.count("cancelled"), counts.count("running")) == (51, 1)
+    app.button(key="bulk_tag").click().run()
+    app.multiselect(key="tags_add").set_value(["sweep"]).run()
+    app.button(key="confirm_bulk_tag").click().run()
+    assert len(studio.get("/pipelines", tag="sweep", limit=100)["items"]) == 51
