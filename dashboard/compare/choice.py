@@ -45,6 +45,7 @@ def choose_evaluations() -> tuple[list[int], int | None]:
         format_func=lambda number: evaluation_words(known[number]),
         placeholder=t("finished evaluations, by setting, model or note"),
         max_selections=MOST,
+        select_all=False,  # Enter in the search takes the first match
         wrap=True,
         on_change=_write_runs,
     )

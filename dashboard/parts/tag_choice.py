@@ -39,10 +39,10 @@ def choose_tags(*, with_group: bool) -> TagChange | None:
     names = tag_names()
     add = st.multiselect(
         t("Add"), names, key=ADD, accept_new_options=True, max_selections=MOST, format_func=one_line, help=t(HELP),
-        placeholder=t("tags that are in use, or new ones"),
+        placeholder=t("tags that are in use, or new ones"), select_all=False,
     )  # fmt: skip
     remove = st.multiselect(
-        t("Take away"), names, key=REMOVE, format_func=one_line, placeholder=t("tags that are in use")
+        t("Take away"), names, key=REMOVE, format_func=one_line, placeholder=t("tags that are in use"), select_all=False
     )
     group = None
     if with_group:
@@ -80,7 +80,7 @@ def tags_popover(number: int, tags: Sequence[str], save: Save, *, group: str | N
         known = tag_names()
         chosen = st.multiselect(
             t("Tags"), sorted({*known, *tags}, key=str.casefold), list(tags), key=f"tags_of_{number}",
-            accept_new_options=True, max_selections=MOST, format_func=one_line, help=t(HELP),
+            accept_new_options=True, max_selections=MOST, format_func=one_line, help=t(HELP), select_all=False,
         )  # fmt: skip
         wanted_group = None
         if grouped:
