@@ -71,7 +71,7 @@ PAGES: dict[str, Page] = {
     "compare": Page("/compare?runs={base},{weaver}", _CHART),
     "answers of two": Page("/compare?runs={base},{weaver}&tab=Answers", "[class*=st-key-pair_]"),
     "curves of two": Page("/curves?runs={largest},{grpo}&metric=train%2Floss", _CHART),
-    "lineage": Page("/lineage", "[data-testid=stGraphVizChart] svg"),
+    "lineage": Page("/lineage", "[data-testid=stEChartsChart] svg"),
     "queue": Page("/queue", ".st-key-pause"),
     "launch": Page("/launch?what=weaver_sft", ".st-key-preflight [data-testid=stMetricValue]"),
     "run all": Page("/launch?what=all", ".st-key-preflight table"),

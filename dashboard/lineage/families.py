@@ -21,36 +21,26 @@ class Family:
 
 def families_of(nodes: Sequence[LineageNode]) -> list[Family]:
     """All runs by family, the one with the newest run first; what comes from one deleted run is one family."""
-    known = {node.run_id for node in nodes}
+    present = {node.run_id for node in nodes}
     children: dict[int, list[LineageNode]] = {}
     first: dict[tuple[str, int], list[LineageNode]] = {}
     for node in sorted(nodes, key=lambda node: node.run_id):
         if node.parent_id is None:
             first[("run", node.run_id)] = [node]
-        elif node.parent_id in known:
+        elif node.parent_id in present:
             children.setdefault(node.parent_id, []).append(node)
         else:
-            first.setdefault(("deleted", node.parent_id), []).append(node)
+            first.setdefault(("other", node.parent_id), []).append(node)
     families = [Family(tuple(_descent(roots, children))) for roots in first.values()]
     return sorted(families, key=lambda family: -family.newest)
 
 
 def _descent(roots: Iterable[LineageNode], children: dict[int, list[LineageNode]]) -> list[LineageNode]:
     """Depth first, so that a table shows each run below what it comes from."""
-    found: list[LineageNode] = []
+    line: list[LineageNode] = []
     open_nodes = list(reversed(list(roots)))
     while open_nodes:
         node = open_nodes.pop()
-        found.append(node)
+        line.append(node)
         open_nodes += reversed(children.get(node.run_id, []))
-    return found
-
-
-def newest_families(families: Sequence[Family], limit: int) -> list[Family]:
-    """The first families that have `limit` runs together; at least one, and never a part of one."""
-    chosen: list[Family] = []
-    for family in families:
-        if chosen and sum(len(one.nodes) for one in chosen) + len(family.nodes) > limit:
-            break
-        chosen.append(family)
-    return chosen
+    return line

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from backend.api.schemas import LineageNode
+from dashboard.lineage.words import parent_words
 from dashboard.parts.components import STATUS_LOOK
 from dashboard.parts.foreign_text import plain_frame
 from dashboard.parts.language import mark, t
@@ -30,16 +31,6 @@ def _row(node: LineageNode, outside: Collection[int]) -> dict[str, Any]:
         "model": node.preset.split("/")[-1],
         "note": node.note,
     }
-
-
-def parent_words(node: LineageNode, outside: Collection[int] = ()) -> str:
-    """`base model`, `run 3`, `run 3 (deleted)`, `4, from outside`."""
-    if node.parent_id is None:
-        return t("base model")
-    if node.parent_id in outside:
-        return t("{number}, from outside", number=node.parent_id)
-    words = mark("run {number} (deleted)") if node.parent_deleted else mark("run {number}")
-    return t(words, number=node.parent_id)
 
 
 def attempts_words(node: LineageNode) -> str:

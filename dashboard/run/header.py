@@ -12,6 +12,7 @@ from dashboard.parts.components import archived_badge, progress_share, progress_
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.parts.language import mark, plural, t
 from dashboard.parts.run_actions import actions
+from dashboard.parts.run_note import run_note
 from dashboard.parts.tag_choice import tags_popover
 from dashboard.parts.text import ago, duration, full_time
 from dashboard.run.live_part import live_part
@@ -19,7 +20,6 @@ from dashboard.run.live_run import LiveRun
 from dashboard.run.tiles import tiles
 from memgen.contract.status import CAUSE_TEXT, RUN_NOT_STARTED, RUN_UNDER_WAY, RunStatus
 
-SHOWN_NOTE = 30  # characters of a note beside the title
 # the title beside buttons is a line, not a headline; tiles are low, with their curve at the side, so that the tabs
 # begin in the upper third of a screen; on a narrow one there are two in a row
 _STYLE = """<style>
@@ -63,7 +63,8 @@ def run_header(run: RunDetail) -> None:
                 archived_badge()
             with st.container(key="what_it_is"):
                 st.markdown(escape_markdown(what_it_is(run)))
-            _note(run)
+            if run_note(run.id, run.note):
+                st.rerun()
             tags_popover(run.id, run.tags, partial(_tag, run.id), group=run.group, grouped=True)
             actions(run)
         live_part(run, _moving)
@@ -73,16 +74,6 @@ def what_it_is(run: RunDetail) -> str:
     """`SmolLM2-135M-Instruct · evaluate, weaver · gsm8k test`, plain text."""
     model = run.preset.rpartition("/")[-1]
     return " · ".join([model, run.title, f"{run.data} {run.config.get('split', '')}".strip()])
-
-
-def _note(run: RunDetail) -> None:
-    note = run.note if len(run.note) <= SHOWN_NOTE else f"{run.note[:SHOWN_NOTE]}…"
-    label = escape_markdown(note) if note else t("Add a note")
-    with st.popover(label, icon=":material/sticky_note_2:", type="tertiary", key="note"):
-        written = st.text_input(t("Note"), run.note, key=f"note_of_{run.id}", max_chars=200)
-        saved = st.button(t("Save"), key="save_note", type="primary")
-        if saved and api.attempt(lambda: api.client().set_note(run.id, written.strip())):
-            st.rerun()
 
 
 def _tag(run_id: int, add: Sequence[str], remove: Sequence[str], group: str | None) -> BulkOut:

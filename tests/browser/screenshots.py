@@ -75,7 +75,7 @@ PICTURES_OF_PAGES = {
     "compare": Picture(
         "/compare?runs={base},{woven},{asked},{ltpo},{lora}", "[data-testid=stVegaLiteChart] :is(canvas, svg)"
     ),
-    "lineage": Picture("/lineage", "[data-testid=stGraphVizChart] svg"),
+    "lineage": Picture("/lineage", "[data-testid=stEChartsChart] svg"),
 }
 FIRST = "empty"  # taken before anything has run
 

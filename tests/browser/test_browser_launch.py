@@ -200,7 +200,7 @@ def test_folder_of_another_lab_is_added_evaluated_seen_in_lineage_and_deleted(st
 
     page.goto(f"{stack.dashboard_url}/lineage?run={made.id}")
     expect(page.get_by_role("heading", name=f"Lineage of checkpoint {made.id}")).to_be_visible()
-    expect(page.locator("[data-testid=stGraphVizChart]")).to_contain_text("from outside")
+    expect(page.locator("[data-testid=stEChartsChart]")).to_contain_text("from outside")
     page.goto(f"{stack.dashboard_url}/checkpoints?checkpoint={made.id}")
     studio.key("delete_outside").get_by_role("button").click()
     expect(page.get_by_role("dialog")).to_contain_text("1 run started from it")

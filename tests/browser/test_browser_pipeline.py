@@ -71,8 +71,8 @@ def test_run_all_to_the_comparison(stack: RunningStack, page: Page) -> None:
     studio.no_trace_of_an_error()
 
     page.goto(f"{stack.dashboard_url}/lineage?pipeline={pipeline.id}")
-    graph = page.locator("[data-testid=stGraphVizChart]")
-    for text in (TINY, f"run {weaver.id}", "weaver_sft", "weaver_grpo", "succeeded"):
+    graph = page.locator("[data-testid=stEChartsChart]")
+    for text in (TINY.rpartition("/")[-1], f"{weaver.id} · weaver_sft", "weaver_grpo", "succeeded"):
         expect(graph).to_contain_text(text)
     studio.no_trace_of_an_error()
 

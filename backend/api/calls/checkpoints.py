@@ -73,6 +73,16 @@ class CheckpointCalls(Connection):
         reply = self._send("DELETE", f"/checkpoints/{checkpoint_id}", params={"confirm": confirm})
         return self._read(s.CheckpointDeletion, reply)
 
-    def lineage(self, *, run: int | None = None, pipeline: int | None = None) -> s.LineageOut:
-        """Descent of all runs, of one run's family, or of a pipeline's runs."""
-        return self._get("/lineage", s.LineageOut, run=run, pipeline=pipeline)
+    def lineage(
+        self,
+        *,
+        run: int | None = None,
+        pipeline: int | None = None,
+        limit: int | None = None,
+        since: int | None = None,
+    ) -> s.LineageOut:
+        """Descent of the newest runs (`limit` of them), of one run's family, or of a pipeline's runs.
+
+        With `since`, the `cursor` of an earlier reply, only what has moved after it.
+        """
+        return self._get("/lineage", s.LineageOut, run=run, pipeline=pipeline, limit=limit, since=since)

@@ -155,3 +155,7 @@ class LineageOut(ApiReply):
     nodes: list[LineageNode]
     outside: list[OutsideNode] = Field(default_factory=list)
     """Checkpoints from outside that some of them started from."""
+    total: int = 0
+    """How many runs there are, told or not: of this family or pipeline, else in all."""
+    cursor: int = 0
+    """Newest line of all runs' histories; with `since` only what has moved after it is told."""

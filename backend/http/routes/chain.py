@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, status
 
 from backend.api import schemas as s
+from backend.errors import LARGEST_INTEGER
 from backend.http.auth import require_user
 from backend.http.context import ContextDep
 from backend.http.routes.parameters import Archived, Flag, Key, SortedCursor, sort_by
@@ -114,7 +115,23 @@ def delete_checkpoint(
 
 
 @router.get("/lineage")
-def get_lineage(context: ContextDep, run: int | None = None, pipeline: int | None = None) -> s.LineageOut:
+def get_lineage(
+    context: ContextDep,
+    run: int | None = None,
+    pipeline: int | None = None,
+    limit: Annotated[
+        int,
+        Query(ge=1, le=lineage.MOST_RUNS, description="Of the newest runs; what they descend from comes with them."),
+    ] = 500,
+    since: Annotated[
+        int | None,
+        Query(
+            ge=0,
+            le=LARGEST_INTEGER,
+            description="`cursor` of an earlier reply: only runs whose history has grown since are told.",
+        ),
+    ] = None,
+) -> s.LineageOut:
     """Which run started from which: a run's family, that of a checkpoint from outside, a pipeline, or the newest
     runs."""
     with context.database.read() as session:
@@ -122,4 +139,4 @@ def get_lineage(context: ContextDep, run: int | None = None, pipeline: int | Non
             runs.get(session, run)
         elif pipeline is not None:
             pipelines.get(session, pipeline)
-        return lineage.lineage(session, run_id=run, pipeline_id=pipeline)
+        return lineage.lineage(session, run_id=run, pipeline_id=pipeline, limit=limit, since=since)

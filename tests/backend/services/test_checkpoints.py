@@ -152,7 +152,7 @@ def test_ids_are_not_given_twice_where_folders_carry_them(backend: Backend, star
 def test_lineage_of_what_is_not_there_is_not_found(backend: Backend) -> None:
     check_problem(backend.user("GET", "/lineage", params={"run": 9}), 404, "run_not_found")
     check_problem(backend.user("GET", "/lineage", params={"pipeline": 9}), 404, "pipeline_not_found")
-    assert backend.get("/lineage") == {"nodes": [], "outside": []}
+    assert backend.get("/lineage") == {"nodes": [], "outside": [], "total": 0, "cursor": 0}
 
 
 def test_run_takes_the_revision_of_its_checkpoint(backend: Backend) -> None:
@@ -209,3 +209,26 @@ def test_validation_questions_count_as_trained_on_by_those_trained_on_that_data_
     assert reply.status_code == (422 if leaks else 201), reply.text
     other = evaluation(backend, checkpoint=str(trigger), split="validation", data="wordproblems", seed=7)
     check_problem(backend.user("POST", "/runs", json=other), 422, "other_seed")  # the weaver's
+
+
+def test_lineage_of_the_newest_runs_comes_with_what_they_descend_from(backend: Backend, weaver: int) -> None:
+    for _ in range(3):
+        backend.submit()
+    child = backend.submit(setting="weaver", checkpoint=str(weaver))
+    newest = backend.get("/lineage", limit=1)
+    assert [node["run_id"] for node in newest["nodes"]] == [weaver, child]
+    assert newest["total"] == 5
+    check_problem(backend.user("GET", "/lineage", params={"limit": 5000}), 422, "invalid_request")
+
+
+def test_lineage_tells_only_what_has_moved_since_the_reply_before(backend: Backend, weaver: int) -> None:
+    waiting = backend.submit()
+    first = backend.get("/lineage")
+    assert backend.get("/lineage", since=first["cursor"])["nodes"] == []
+    child = backend.submit(setting="weaver", checkpoint=str(weaver))
+    backend.stop(waiting)
+    moved = backend.get("/lineage", since=first["cursor"])
+    assert {node["run_id"]: node["status"] for node in moved["nodes"]} == {waiting: "cancelled", child: "queued"}
+    assert (moved["total"], moved["cursor"] > first["cursor"]) == (3, True)
+    assert {node["run_id"] for node in backend.get("/lineage", run=weaver, since=first["cursor"])["nodes"]} == {child}
+    assert len(backend.get("/lineage", since=moved["cursor"] + 1000)["nodes"]) == 3  # a cursor of another home
