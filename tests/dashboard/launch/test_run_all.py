@@ -3,6 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from backend.api.schemas import PipelineCreate
 from memgen.contract.demo import small_spec
 from memgen.contract.pipeline import STEPS, USUAL, PipelineSpec, plan_pipeline
 from memgen.contract.presets import DEMO_PRESET
@@ -16,7 +17,7 @@ def run_all(app: AppTest, studio: Studio) -> PipelineSpec:
     """Press *Run all* and return the spec that was sent."""
     app.button(key="run_all").click().run()
     assert not app.exception, app.exception
-    return PipelineSpec.model_validate(studio.wire.sent("/pipelines")[0])
+    return PipelineCreate.model_validate(studio.wire.sent("/pipelines")[0]).spec
 
 
 @pytest.fixture
