@@ -68,8 +68,11 @@ def judge(
         )
 
     if exit_code == EXIT_DONE and flaws:
-        message = f"What the trainer left can't be used: {'; '.join(flaws)}"
-        item = Problem(code="bad_run_folder", message=message, way_out="Look at the log, then retry.")
+        item = Problem(
+            code="bad_run_folder",
+            message=f"What the trainer left can't be used: {'; '.join(flaws)}",
+            way_out="Look at the log, then retry.",
+        )
         return end("failed", Cause.ERROR, item)
     if exit_code == EXIT_DONE and result:
         return end("succeeded", Cause.DONE)

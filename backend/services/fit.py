@@ -35,7 +35,7 @@ def slots_text(config: RunConfig, slots: Sequence[SlotReport], start: Parts | No
         return "No slot is alive: the run would wait.", False
     placed = [(slot, place(plan_on(config, slot.device, start), slot.device_memory)) for slot in slots]
     fitting = sorted((how, slot.name, slot) for slot, how in placed if how is not None)
-    alive = f"{len(slots)} slot{'' if len(slots) == 1 else 's'} alive"
+    alive = "1 slot alive" if len(slots) == 1 else f"{len(slots)} slots alive"
     if not fitting:
         return f"Fits on none of {alive}: {too_large(config, slots, start)}", False
     how, _, slot = fitting[0]  # `parallel` stands before `spread`

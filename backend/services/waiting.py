@@ -97,13 +97,11 @@ class Waiting:
             return _sick(*fitting[0])
         free = [(host, slot) for host, slot in well if (host, slot.name) not in self._busy]
         ahead = self._ahead[run.id]
-        before = f"{ahead} run{'' if ahead == 1 else 's'} {'stands' if ahead == 1 else 'stand'} before it"
         if not free:
             host, slot = well[0]
-            said = f"Slot {slot.name} of {host} is busy with run {self._busy[host, slot.name]}"
-            return f"{said}, and {before}." if ahead else f"{said}."
+            return _busy_words(host, slot, self._busy[host, slot.name], ahead)
         if ahead:
-            return f"{before}."
+            return "1 run stands before it." if ahead == 1 else f"{ahead} runs stand before it."
         if around.broker != "ok":
             return f"Redis can't be reached ({around.broker}); the doorbell is rung again every few seconds."
         return self._why_not_taken(run, free)
@@ -127,11 +125,21 @@ class Waiting:
         )
 
 
+def _busy_words(host: str, slot: SlotReport, run_id: int, ahead: int) -> str:
+    """Whole sentences: other languages put their parts elsewhere."""
+    if not ahead:
+        return f"Slot {slot.name} of {host} is busy with run {run_id}."
+    if ahead == 1:
+        return f"Slot {slot.name} of {host} is busy with run {run_id}, and 1 run stands before it."
+    return f"Slot {slot.name} of {host} is busy with run {run_id}, and {ahead} runs stand before it."
+
+
 def _sick(host: str, slot: SlotReport) -> str:
     assert slot.sick is not None
     reason = slot.sick.reason
     again = f"It is asked again in {slot.sick.asked_again_in:.0f} s."
-    return f"Slot {slot.name} of {host} takes no work: {reason.message.rstrip('.')}. {again} {reason.way_out}".rstrip()
+    takes_none = f"Slot {slot.name} of {host} takes no work: {reason.message.rstrip('.')}."
+    return f"{takes_none} {again} {reason.way_out}".rstrip()
 
 
 def _last_end(session: Session, host: str, slot: str) -> float:

@@ -65,8 +65,9 @@ def start_text(session: Session, fits: Sequence[SlotFit]) -> str:
         return "No slot can take it now."
     number, last = before_a_new_run(session)
     if last is not None:
-        which = f", the last of {number} in the queue" if number > 1 else ", which is queued"
-        return f"Starts after run {last}{which}."
+        if number > 1:
+            return f"Starts after run {last}, the last of {number} in the queue."
+        return f"Starts after run {last}, which is queued."
     if any(fit.state == "free" for fit in holding):
         return "Starts at once."
     first = min(holding, key=lambda fit: fit.run_id or 0)

@@ -10,6 +10,7 @@ from dashboard.launch.preflight_panel import expected_time, fit_icon, show_probl
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.parts.language import mark, t
 from dashboard.parts.text import MISSING, count, duration, size
+from dashboard.parts.told import told
 from memgen.contract.pipeline import STEPS, PipelineSpec
 
 Span = tuple[float, float]
@@ -21,7 +22,8 @@ def pipeline_preflight(reply: PipelinePreflight, spec: PipelineSpec, presets: Se
         frame = steps_frame(reply, spec, presets)
         st.table(frame, hide_index=True, border="horizontal", alt=t("What each step would take, and the sums"))
         largest = max(reply.steps.values(), key=lambda one: one.memory_bytes or 0)
-        text = t("The largest step: {placement}", placement=largest.placement[:1].lower() + largest.placement[1:])
+        placement = told(largest.placement)
+        text = t("The largest step: {placement}", placement=placement[:1].lower() + placement[1:])
         st.caption(f"{fit_icon(largest)} {escape_markdown(text)}")
         show_slots(largest.slots)
     show_problems(reply.problems)

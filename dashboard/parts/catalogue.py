@@ -28,6 +28,11 @@ def catalogue(language: str) -> NullTranslations:
     return GNUTranslations(BytesIO(_compiled(_messages(text))))
 
 
+def messages(path: Path) -> dict[str, str]:
+    """Each message of a catalogue without plural forms that has a translation, with that; the head is left out."""
+    return {message: text for message, text in _messages(path.read_text(encoding="utf-8")).items() if message}
+
+
 def _messages(po: str) -> dict[str, str]:
     """Message and translation of each entry that has one, plural forms joined as a `.mo` joins them.
 

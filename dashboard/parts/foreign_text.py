@@ -13,6 +13,8 @@ from typing import Any
 
 import pandas as pd
 
+from dashboard.parts.told import told
+
 # what shows nothing, and what turns the direction of the text after it; joiners stay, since scripts and emoji need them
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"
@@ -48,8 +50,8 @@ def escape_markdown(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """A message of the backend: as `escape_markdown`, but its `code` stays code."""
-    parts = re.split(r"(`[^`]+`)", one_line(text))
+    """A message of the backend in the reader's language: as `escape_markdown`, but its `code` stays code."""
+    parts = re.split(r"(`[^`]+`)", one_line(told(text)))
     return "".join(part if number % 2 else _escaped(part) for number, part in enumerate(parts))
 
 

@@ -11,6 +11,7 @@ from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.parts.language import choose_language, plural, t
 from dashboard.parts.text import size
+from dashboard.parts.told import told
 
 Answer: TypeAlias = HealthOut | Unreachable | ApiError
 WELL = "ok"
@@ -94,7 +95,7 @@ def health_troubles(health: HealthOut) -> list[str]:
     if not health.workers_alive:
         troubles.append(t("No worker is alive: runs wait until one is. `make up` starts one."))
     troubles += [
-        t("Slot {slot} of {host} takes no work: {reason}", slot=one.slot, host=one.host, reason=one.reason)
+        t("Slot {slot} of {host} takes no work: {reason}", slot=one.slot, host=one.host, reason=told(str(one.reason)))
         for one in health.sick_slots
     ]
     if health.home_free_bytes < _LITTLE_DISK_BYTES:

@@ -160,8 +160,11 @@ def _stuck(metrics: Metrics) -> str:
     values = metrics[INSERT_RATE].last(10)
     if len(values) < 10:
         return ""
-    word = "never inserts" if max(values) < 0.005 else "always inserts" if min(values) > 0.995 else ""
-    return f"The trigger {word}: its insert rate was {values[-1]:.3f} for 10 steps." if word else ""
+    if max(values) < 0.005:
+        return f"The trigger never inserts: its insert rate was {values[-1]:.3f} for 10 steps."
+    if min(values) > 0.995:
+        return f"The trigger always inserts: its insert rate was {values[-1]:.3f} for 10 steps."
+    return ""
 
 
 def _format_falls(metrics: Metrics) -> str:
@@ -173,8 +176,10 @@ def _format_falls(metrics: Metrics) -> str:
     )
     if was - is_now < 0.2 or earns - earned < 0.05:
         return ""
-    rose = f"the reward rose from {earned:.3f} to {earns:.3f}"
-    return f"Completions with a box fell from {was:.0%} to {is_now:.0%} while {rose}."
+    return (
+        f"Completions with a box fell from {was:.0%} to {is_now:.0%} while the reward rose from {earned:.3f} to "
+        f"{earns:.3f}."
+    )
 
 
 def _still(metrics: Metrics) -> str:

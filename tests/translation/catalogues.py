@@ -6,6 +6,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 
 from dashboard.parts.catalogue import ENGLISH, LANGUAGES, LOCALE
+from tests.translation.texts_of_backend import texts_of_backend
 from tests.translation.texts_of_code import texts_of_code
 from tests.translation.texts_of_records import texts_of_records
 
@@ -34,15 +35,26 @@ def wanted() -> Catalog:
     return template
 
 
-def stored(language: str) -> Catalog:
-    """The catalogue in the tree."""
-    with (LOCALE / f"{language}.po").open("rb") as file:
-        return read_po(file, locale=language)
+def wanted_of_backend() -> Catalog:
+    """Every sentence of backend and trainers that is in no other catalogue, without translations."""
+    template, others = Catalog(charset="utf-8"), wanted()
+    for place, message in texts_of_backend():
+        if message not in others:
+            template.add(message, locations=[(place, None)])
+    for message in template:
+        message.flags.clear()
+    return template
 
 
-def updated(language: str) -> bytes:
+def stored(name: str) -> Catalog:
+    """A catalogue in the tree: `ko`, `ko.backend`."""
+    with (LOCALE / f"{name}.po").open("rb") as file:
+        return read_po(file, locale=name.partition(".")[0])
+
+
+def updated(name: str, template: Catalog | None = None) -> bytes:
     """The stored catalogue with the texts that are wanted: new ones without a translation, none that are gone."""
-    catalog, template = stored(language), wanted()
+    catalog, template = stored(name), template or wanted()
     comment = catalog.header_comment
     catalog.update(template, no_fuzzy_matching=True, update_header_comment=False)
     catalog.header_comment = comment

@@ -1,5 +1,6 @@
 """Every text of the dashboard is marked and translated, and the catalogues hold nothing else."""
 
+import ast
 from dataclasses import replace
 from string import Formatter
 
@@ -9,7 +10,8 @@ from babel.messages.catalog import Catalog, Message
 from dashboard.parts.catalogue import LOCALE, catalogue
 from memgen.contract.stages import STAGES
 from tests.translation import texts_of_records
-from tests.translation.catalogues import OTHERS, stored, updated, wanted
+from tests.translation.catalogues import OTHERS, stored, updated, wanted, wanted_of_backend
+from tests.translation.texts_of_backend import COMPOSING, message_of
 from tests.translation.texts_of_code import DASHBOARD, unmarked
 
 UPDATE = "python -m tests.translation brings the catalogue up to date; its new texts are then to be translated"
@@ -44,6 +46,35 @@ def test_the_dashboard_reads_the_catalogue_as_gettext_tools_do(language: str) ->
 @pytest.mark.parametrize("language", OTHERS)
 def test_an_update_of_a_catalogue_that_is_up_to_date_changes_nothing(language: str) -> None:
     assert updated(language) == (LOCALE / f"{language}.po").read_bytes()
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_why_a_run_waits_and_what_rang_an_alarm_is_translated(language: str) -> None:
+    there = {message.id for message in stored(f"{language}.backend") if message.id and message.string}
+    asked = [one for one in wanted_of_backend() if {place for place, _ in one.locations} & {*COMPOSING}]
+    assert [one.id for one in asked if one.id not in there] == [], UPDATE
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_no_translated_sentence_of_the_backend_is_gone_from_its_code(language: str) -> None:
+    code = {message.id for message in wanted_of_backend()}
+    there = [message for message in stored(f"{language}.backend") if message.id]
+    assert [message.id for message in there if message.string and message.id not in code] == [], UPDATE
+    assert [message.id for message in there if message.string and misplaced(message)] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("'it can not be used by anybody'", "it can not be used by anybody"),
+        ("f'run {run.id} is {run.status} already'", "run {0} is {1} already"),
+        ("'above {value:.2f} for {count} steps of a run'", "above {0} for {1} steps of a run"),
+        ("f'{one}: {other}'", ""),  # would fit anything
+        ("message", ""),
+    ],
+)
+def test_message_of_a_sentence_is_what_is_always_the_same(code: str, message: str) -> None:
+    assert message_of(ast.parse(code, mode="eval").body) == message
 
 
 def test_no_code_of_the_dashboard_shows_an_unmarked_text() -> None:
