@@ -59,6 +59,8 @@ class Settings(NotificationVariables):
     """Time between two rounds of the reconciler."""
     stop_grace_seconds: Pause = 30.0
     """Time that a trainer has to end by itself after a stop before it is terminated, then killed."""
+    sites: Annotated[Path | None, AfterValidator(lambda path: path and path.expanduser().absolute())] = None
+    """File that describes where runs may go beside the workers of this service, e.g. to a Slurm cluster."""
     max_retries: int = Field(default=2, ge=0, le=1000)
     """How often a run is tried again by itself: one that was lost, or that its card or a lack of memory ended."""
     upload_bytes: int = Field(default=512 * 2**20, ge=2**20, le=2**40)

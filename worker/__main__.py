@@ -1,4 +1,4 @@
-"""`python -m worker [--slots 0 1]`: announce this machine and serve its slots."""
+"""`python -m worker [--slots 0 1]`: announce this machine and serve its slots; with `--once` do one attempt and end."""
 
 import argparse
 import logging
@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 from backend.api.client import ApiError, Client, Unreachable
 from backend.api.schemas import Announce, SlotReport
@@ -20,6 +21,7 @@ from memgen.contract.rundir import EXIT_BAD_INPUT, write_whole
 from memgen.contract.service_files import heard_file
 from worker.app import make_app
 from worker.gpus import keep_driver_open
+from worker.once import work_once
 from worker.runners import SlotRunner
 from worker.settings import Settings
 from worker.slots import Slot, check_slots, find_slots, remove_old_locks, threads_per_trainer
@@ -37,11 +39,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--healthy", action="store_true", help="only say, by the exit code, whether a worker here was heard lately"
     )
+    parser.add_argument(
+        "--once",
+        metavar="TICKET",
+        type=Path,
+        help="do the one attempt that this ticket is for, and end",
+    )
     given = parser.parse_args(arguments)
     begin_process()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     say_broken_plugins(log.warning)
+    if given.once is not None:
+        return _once(given.once)
     try:
         settings = Settings.read()
         if given.healthy:
@@ -87,6 +97,15 @@ def main(arguments: list[str] | None = None) -> int:
             f"memgen-{os.getpid()}@{this_boot().rpartition('/')[2]}",  # two machines may have one name
         ]
     )
+    return 0
+
+
+def _once(ticket: Path) -> int:
+    try:
+        work_once(ticket)
+    except (BadInput, ApiError, Unreachable) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_BAD_INPUT if isinstance(error, BadInput) else 1
     return 0
 
 

@@ -174,12 +174,13 @@ class SlotLock:
     Args:
         home: folder of everything.
         slot: what to hold.
+        name: in the place of the slot's, where a batch system sees to it that nobody else uses what the slot has.
     """
 
-    def __init__(self, home: Path, slot: Slot) -> None:
-        self.path = slot_lock(slots_dir(home), slot.name)
+    def __init__(self, home: Path, slot: Slot, name: str | None = None) -> None:
+        self.path = slot_lock(slots_dir(home), name or slot.name)
         """Of this machine, home and slot alone; a machine's name is no part of it."""
-        self._by_name = slot_lock(slots_dir_by_name(home), slot.name)
+        self._by_name = slot_lock(slots_dir_by_name(home), name or slot.name)
         self._file: IO[str] | None = None
 
     def take(self) -> bool:

@@ -64,6 +64,8 @@ class Supervisor:
         attempt: what was claimed.
         client: with the attempt's token.
         threads: CPU threads of the trainer.
+        is_lent: whether a batch system has lent the machine: a signal then ends this attempt, and the run goes on
+            elsewhere.
         shares_home: whether the backend's home is this machine's, too.
     """
 
@@ -76,6 +78,7 @@ class Supervisor:
         client: Client,
         threads: int,
         *,
+        is_lent: bool = False,
         shares_home: bool = True,
     ) -> None:
         self._settings = settings
@@ -84,6 +87,7 @@ class Supervisor:
         self._attempt = attempt
         self._client = client
         self._threads = threads
+        self._is_lent = is_lent
         self._folder = attempt_dir(settings.home, attempt.run_id, attempt.number, str(attempt.config["stage"]))
         self._disk = SharedDisk(attempt) if shares_home else OwnDisk(settings, client, attempt, self._folder)
         self._reporter = Reporter(
@@ -106,6 +110,8 @@ class Supervisor:
         """Run the attempt to its end, whatever that is."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
+        if self._is_lent:
+            signal.signal(signal.SIGUSR1, self._on_signal)  # the time of its machine is nearly over
         try:
             with ExitStack() as while_it_runs:
                 try:
@@ -114,7 +120,9 @@ class Supervisor:
                     if exit_code == EXIT_DONE:
                         exit_code = self._attend(self._start())
                 except _StoppedBefore:
-                    self._deliver(FinishRequest(outcome="stopped", cause=Cause.STOPPED, exit_code=None))
+                    self._deliver(
+                        self._interrupted(FinishRequest(outcome="stopped", cause=Cause.STOPPED, exit_code=None))
+                    )
                     return
                 except (OSError, BadInput) as error:
                     log.exception("attempt %s of run %s can't start", self._attempt.number, self._attempt.run_id)
@@ -279,7 +287,7 @@ class Supervisor:
         except Exception as error:  # the folder is the trainer's, who may have left anything there
             log.exception("the folder of run %s defies reading", self._attempt.run_id)
             verdict = unheard(exit_code, error)
-        verdict = self._blamed(verdict)
+        verdict = self._interrupted(self._blamed(verdict))
         self.card_failed = verdict.cause is Cause.CARD
         ends = [verdict]
 
@@ -291,6 +299,12 @@ class Supervisor:
         self._deliver(ends[-1])
         if ends[-1].outcome == "succeeded":
             self._disk.tidy()
+
+    def _interrupted(self, verdict: FinishRequest) -> FinishRequest:
+        """The same, put down to the batch system where that has taken its machine back."""
+        if self._is_lent and self._signalled and verdict.outcome == "stopped":
+            return verdict.model_copy(update={"cause": Cause.INTERRUPTED})
+        return verdict
 
     def _blamed(self, verdict: FinishRequest) -> FinishRequest:
         """The same, put down to the slot's GPUs where those do not work now: a trainer may not know why it fails."""

@@ -18,6 +18,7 @@ from backend.commands import (
     pipeline_cli,
     run_cli,
     saved_cli,
+    site_cli,
 )
 from backend.launcher.terminal import errors, say, settings
 from memgen.contract.errors import BadInput
@@ -165,7 +166,7 @@ def restore(file: Annotated[Path, typer.Argument(help="An archive that `backup` 
 
 
 for noun in (
-    run_cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli, notification_cli, order_cli,
+    run_cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli, notification_cli, order_cli, site_cli,
 ):  # fmt: skip
     noun.install(app)
 

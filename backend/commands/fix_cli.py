@@ -45,7 +45,7 @@ def fix(
             step = next(name for name in STEPS if name == run.step)
             _fix_pipeline(api, run.pipeline_id, step, changes, note)
             return
-        made = api.submit(run.config | changes, note=run.note if note is None else note, fixes=run_id)
+        made = api.submit(run.config | changes, note=run.note if note is None else note, fixes=run_id, site=run.site)
         say(
             f"run {made.id} is {made.status}: it mends run {run_id}, whose {_blamed(run)} and starts from its beginning"
         )

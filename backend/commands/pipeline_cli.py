@@ -66,6 +66,9 @@ def run(
     ] = None,
     note: Annotated[str | None, typer.Option(help="A few words to find the pipeline again.")] = None,
     fixes: Annotated[int | None, typer.Option(help="Failed pipeline that this one mends; see `fix`.")] = None,
+    site: Annotated[
+        str | None, typer.Option(help="Where its runs are to go; `memgen-studio sites` lists them.")
+    ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(help="A word to find the pipeline and its runs by; may be repeated.")
     ] = None,
@@ -99,6 +102,8 @@ def run(
             fields["note"] = note
         if fixes is not None:
             fields["fixes"] = fixes
+        if site is not None:
+            fields["site"] = site
         out = api.submit_pipeline(pipeline_spec(fields), tags=tag or [], group=group)
         say(f"pipeline {out.id}: " + ", ".join(f"{step.step} run {step.run.id}" for step in out.steps if step.run))
         if wait:

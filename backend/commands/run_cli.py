@@ -45,6 +45,7 @@ def launch(
     fixes: Annotated[int | None, typer.Option(help="Failed run that this one mends; see `fix`.")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A word to find the run by; may be repeated.")] = None,
     group: Annotated[str | None, typer.Option(help="The tag that it is listed and drawn with.")] = None,
+    site: Annotated[str | None, typer.Option(help="Where it is to run; `memgen-studio sites` lists them.")] = None,
     wait: Annotated[bool, typer.Option(help="Show progress until the run has ended.")] = False,
 ) -> None:
     """Submit a run; without a config a base evaluation."""
@@ -57,7 +58,7 @@ def launch(
         fields |= {name: field_value(classes, name, text) for name, text in changes.items()}
         given = {"preset": preset, "data": data, "num_questions": num_questions}
         fields |= {name: value for name, value in given.items() if value is not None}
-        run = api.submit(fields, note=note, fixes=fixes, tags=tag or [], group=group)
+        run = api.submit(fields, note=note, fixes=fixes, tags=tag or [], group=group, site=site)
         say(f"run {run.id} is {run.status}" + (f": {run.waits_for}" if run.waits_for else ""))
         if wait:
             _follow(api, run.id)

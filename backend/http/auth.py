@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from backend.errors import Unauthorized
 from backend.http.context import Context, ContextDep
-from backend.services import ingest
+from backend.services import ingest, jobs
 from backend.services.claim import hash_token
 
 _bearer = HTTPBearer(auto_error=False, description="The token that `make up` prints.")
@@ -21,6 +21,7 @@ _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 _ATTEMPT = re.compile(r"/api/v1/worker/attempts/([^/]*)(/.*)?")
+_JOB = re.compile(r"/api/v1/worker/jobs/([^/]*)(/.*)?")
 MOST_KNOWN = 10_000  # attempts whose token was seen to be right; it never changes
 AT_ONCE = 2  # tokens of attempts that are looked up in the database
 
@@ -53,16 +54,19 @@ class Guard:
     async def _check(self, credentials: HTTPAuthorizationCredentials | None, path: str) -> None:
         if path == "/api/v1/openapi.json":
             return
-        attempt = _ATTEMPT.fullmatch(path)
+        attempt, job = _ATTEMPT.fullmatch(path), _JOB.fullmatch(path)
         if attempt is not None:
             await self._check_attempt(attempt[1], given(credentials))
+        elif job is not None:  # a ticket is used once: nothing to remember
+            async with self._looking:
+                await to_thread.run_sync(self._look_up_job, _number(job[1]), given(credentials))
         elif path.startswith("/api/v1/worker/"):
             require_worker(self._context, credentials)
         else:
             require_user(self._context, credentials)
 
     async def _check_attempt(self, number: str, token: str) -> None:
-        attempt_id = int(number) if re.fullmatch(r"[0-9]{1,18}", number) else 0
+        attempt_id = _number(number)
         key = attempt_id, hash_token(token)
         if key not in self._seen:
             async with self._looking:
@@ -75,6 +79,15 @@ class Guard:
     def _look_up(self, attempt_id: int, token: str) -> None:
         with self._context.database.read() as session:
             ingest.attempt_of(session, attempt_id, token)
+
+    def _look_up_job(self, job_id: int, token: str) -> None:
+        with self._context.database.read() as session:
+            jobs.authorize(session, job_id, token, at=self._context.clock())
+
+
+def _number(text: str) -> int:
+    """A number in a path; 0, which nothing has, where it is none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0
 
 
 def require_user(context: ContextDep, credentials: _Credentials) -> None:

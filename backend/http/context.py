@@ -14,10 +14,12 @@ from backend.services.channel_addresses import ChannelAddresses
 from backend.services.claim import Patience
 from backend.services.deletion import Deleter
 from backend.services.disk import SpareDisk
+from backend.services.dispatch import Dispatcher
 from backend.services.enqueue import Doorbell
 from backend.services.gains import Gains
 from backend.services.outputs import Publisher
 from backend.services.reconcile import Reconciler
+from backend.services.site_board import SiteBoard
 from backend.services.surroundings import Surroundings
 from backend.settings import Settings
 from backend.store.db import Database
@@ -35,6 +37,8 @@ class Context:
     publisher: Publisher
     reconciler: Reconciler
     notifier: Notifier
+    board: SiteBoard
+    dispatcher: Dispatcher
     addresses: ChannelAddresses
     user_token: str
     worker_token: str
@@ -61,7 +65,7 @@ class Context:
 
     def look_around(self) -> Surroundings:
         """What a reply that only reads needs besides the database; Redis and disk are asked when it gets that far."""
-        return Surroundings(self.clock(), self.doorbell.state, self.disk, self.settings.alive_seconds)
+        return Surroundings(self.clock(), self.doorbell.state, self.disk, self.settings.alive_seconds, self.board)
 
     def look_around_first(self, *, ask_broker: bool = True) -> Surroundings:
         """The same for a reply that writes: Redis is asked now, as it may take a second to find that it is away.
@@ -69,7 +73,7 @@ class Context:
         Call it before the transaction: during that nobody else can write.
         """
         broker = self.doorbell.state() if ask_broker else "ok"
-        return Surroundings(self.clock(), lambda: broker, self.disk, self.settings.alive_seconds)
+        return Surroundings(self.clock(), lambda: broker, self.disk, self.settings.alive_seconds, self.board)
 
     @property
     def deleter(self) -> Deleter:

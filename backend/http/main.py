@@ -31,17 +31,20 @@ from backend.http.routes import (
     saved_launches,
     saved_views,
     search,
+    sites,
     tags,
     worker,
 )
 from backend.notifying.notifier import Notifier
 from backend.services.channel_addresses import ChannelAddresses
 from backend.services.disk import SpareDisk
+from backend.services.dispatch import Dispatcher
 from backend.services.enqueue import Doorbell
 from backend.services.gains import Gains
 from backend.services.outputs import Publisher
 from backend.services.reconcile import Reconciler
 from backend.services.runs import largest_used_id, skip_ids
+from backend.services.site_board import SiteBoard
 from backend.settings import Settings
 from backend.store.db import Database
 from memgen import __version__
@@ -52,7 +55,7 @@ log = logging.getLogger(__name__)
 
 ROOMS = (
     launch, saved_launches, data_sets, runs, bulk, pipelines, chain, compare, curves, tags, saved_views, search,
-    notifications, house, worker,
+    notifications, house, sites, worker,
 )  # fmt: skip
 # made once: the routes of one application serve the next one as well, and what FastAPI derives from them takes longer
 # than all else that an application needs
@@ -72,6 +75,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
     use_home(settings.home)
     say_broken_plugins(log.warning)
     settings.home.mkdir(parents=True, exist_ok=True)
+    board = SiteBoard(settings.sites, settings.home, clock)
     database = Database(settings.database)
     database.migrate()
     largest = largest_used_id(settings.home)
@@ -84,6 +88,7 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
     reconciler = Reconciler(database, settings, disk, publisher, lambda: _ignore(doorbell.ring()), clock=clock)
     gains, addresses = Gains(), ChannelAddresses(settings.home)
     notifier = Notifier(database, settings, addresses, gains, clock=clock)
+    dispatcher = Dispatcher(database, settings, disk, board, settings.instance(), clock=clock)
     context = Context(
         settings=settings,
         database=database,
@@ -92,6 +97,8 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
         publisher=publisher,
         reconciler=reconciler,
         notifier=notifier,
+        board=board,
+        dispatcher=dispatcher,
         addresses=addresses,
         gains=gains,
         user_token=settings.user_token(),
@@ -104,7 +111,9 @@ def create_app(settings: Settings, *, clock: Callable[[], float] = time.time, pa
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         reconciler.start()
         notifier.start()
+        dispatcher.start()
         yield
+        dispatcher.stop()
         notifier.stop()
         reconciler.stop()
         doorbell.close()

@@ -35,7 +35,7 @@ from memgen.contract.home import look_into_home
 from memgen.contract.inheritance import added_names
 from memgen.contract.machine import slots_dir, slots_dir_by_name, this_boot
 from memgen.contract.rundir import write_json
-from memgen.contract.service_files import LAUNCHER_LOCK, services_dir, slot_locks, stack_file
+from memgen.contract.service_files import LAUNCHER_LOCK, is_job_slot, services_dir, slot_locks, stack_file
 from memgen.contract.status import StopMode
 
 Say = Callable[[str], None]
@@ -229,6 +229,8 @@ def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
         _wait(lambda: backend_answers(url, token), 60)
         with Client(url, token) as client:
             for run in client.runs(status="running").items:
+                if run.site is not None:  # its machine is not ours to stop
+                    continue
                 say(f"run {run.id}: save and stop")
                 with suppress(ApiError):  # it ended by itself meanwhile
                     client.stop(run.id, StopMode.SAVE)
@@ -247,10 +249,12 @@ def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
 
 
 def busy_slots(home: Path) -> list[str]:
-    """Names of this machine's slots that a supervisor holds."""
+    """Names of this machine's slots that a supervisor holds; what a batch system has lent is its own affair."""
     held = []
     folders = (slots_dir(home), slots_dir_by_name(home))
     for name, path in (lock for folder in folders for lock in slot_locks(folder)):
+        if is_job_slot(name):
+            continue
         with path.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

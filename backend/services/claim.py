@@ -3,10 +3,12 @@
 import hashlib
 import logging
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 from sqlmodel import Session, col, func, select
+from sqlmodel.sql.expression import Select
 
 from backend.api.schemas import Announce, ClaimRequest, SlotReport
 from backend.services import fit, lifecycle
@@ -105,13 +107,21 @@ def slots_of(worker: Worker) -> list[SlotReport]:
 
 def queued(session: Session) -> list[tuple[Attempt, Run]]:
     """Queued attempts in the order in which they are handed out: priority, then age."""
-    rows = session.exec(
+    return list(session.exec(_queued()))
+
+
+def queued_for(session: Session, site: str | None) -> list[tuple[Attempt, Run]]:
+    """Those of `queued` that go to a site; None: to the workers of this service."""
+    return list(session.exec(_queued().where(col(Run.site).is_(None) if site is None else col(Run.site) == site)))
+
+
+def _queued() -> Select[Attempt, Run]:
+    return (
         select(Attempt, Run)
         .join(Run, col(Run.id) == col(Attempt.run_id))
         .where(col(Attempt.status) == AttemptStatus.QUEUED)
         .order_by(*_ORDER)
     )
-    return list(rows)
 
 
 def queued_ids(session: Session) -> list[int]:
@@ -125,12 +135,29 @@ def queued_ids(session: Session) -> list[int]:
     return list(rows)
 
 
+def num_ahead(session: Session) -> dict[int, int]:
+    """Of each queued run how many are handed out before it where it goes."""
+    query = (
+        select(Attempt.run_id, Run.site)
+        .join(Run, col(Run.id) == col(Attempt.run_id))
+        .where(col(Attempt.status) == AttemptStatus.QUEUED)
+        .order_by(*_ORDER)
+    )
+    seen: Counter[str | None] = Counter()
+    ahead: dict[int, int] = {}
+    for run_id, site in session.exec(query):
+        ahead[run_id] = seen[site]
+        seen[site] += 1
+    return ahead
+
+
 def before_a_new_run(session: Session) -> tuple[int, int | None]:
-    """How many queued runs one of the usual priority would come after, and the last of them."""
+    """How many queued runs one of the usual priority would come after at our workers, and the last of them."""
     waiting = (
         select(Attempt.run_id, func.count().over())
         .join(Run, col(Run.id) == col(Attempt.run_id))
         .where(col(Attempt.status) == AttemptStatus.QUEUED, col(Run.priority) >= USUAL_PRIORITY)
+        .where(col(Run.site).is_(None))
         .order_by(col(Run.priority), col(Run.queued_at).desc(), col(Run.id).desc())
     )
     last = session.exec(waiting.limit(1)).first()
@@ -151,7 +178,7 @@ def pause(session: Session, value: bool) -> None:
 def claim(session: Session, request: ClaimRequest, patience: Patience, *, at: float, free_disk: int) -> Claim | None:
     """Give the best waiting attempt that fits to a slot, and whose output fits on the disk."""
     chosen = _choose(session, request, at, free_disk)
-    return None if chosen is None else _hand_out(session, *chosen, request, patience, at)
+    return None if chosen is None else hand_out(session, *chosen, request, patience, at)
 
 
 def has_work(session: Session, request: ClaimRequest, *, at: float, free_disk: int) -> bool:
@@ -175,7 +202,7 @@ def _choose(
 ) -> tuple[Attempt, Run, Placement] | None:
     if paused(session):
         return None
-    for attempt, run in queued(session):
+    for attempt, run in queued_for(session, None):
         if attempt.not_before > at or disk_of(session, run) > free_disk:
             continue
         placement = fit.place_run(session, run, request.slot.device, request.free_device_memory)
@@ -184,7 +211,7 @@ def _choose(
     return None
 
 
-def _hand_out(
+def hand_out(
     session: Session,
     attempt: Attempt,
     run: Run,
@@ -193,6 +220,7 @@ def _hand_out(
     patience: Patience,
     at: float,
 ) -> Claim:
+    """Give a queued attempt to whoever has asked for it."""
     host = _name_of(session, request.host, request.boot_id, patience, at)
     actor = f"worker {host}"
     token = secrets.token_urlsafe(24)

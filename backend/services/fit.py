@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlmodel import Session
 
 from backend.api.schemas import SlotReport
+from backend.executors.executor import Site
 from backend.services.checkpoints import start_of
 from backend.store.models import Run
 from memgen.contract.config import RunConfig, parse_config
@@ -29,15 +30,20 @@ def place_run(session: Session, run: Run, device: str, memory: Sequence[int]) ->
         return "parallel"
 
 
-def slots_text(config: RunConfig, slots: Sequence[SlotReport], start: Parts | None) -> tuple[str, bool]:
-    """One sentence on how the slots that are alive hold a config, and whether one does."""
+def slots_text(
+    config: RunConfig, slots: Sequence[SlotReport], start: Parts | None, site: Site | None = None
+) -> tuple[str, bool]:
+    """One sentence on how the slots that are alive, or the sizes of a site, hold a config, and whether one does."""
     if not slots:
         return "No slot is alive: the run would wait.", False
     placed = [(slot, place(plan_on(config, slot.device, start), slot.device_memory)) for slot in slots]
     fitting = sorted((how, slot.name, slot) for slot, how in placed if how is not None)
-    alive = "1 slot alive" if len(slots) == 1 else f"{len(slots)} slots alive"
+    if site is None:
+        alive = "1 slot alive" if len(slots) == 1 else f"{len(slots)} slots alive"
+    else:
+        alive = f"1 size of site {site.name}" if len(slots) == 1 else f"{len(slots)} sizes of site {site.name}"
     if not fitting:
-        return f"Fits on none of {alive}: {too_large(config, slots, start)}", False
+        return f"Fits on none of {alive}: {too_large(config, slots, start, site)}", False
     how, _, slot = fitting[0]  # `parallel` stands before `spread`
     return f"Fits on {len(fitting)} of {alive}: {_how(how, slot)}.", True
 
@@ -67,12 +73,13 @@ def _width_on(config: RunConfig, slot: SlotReport, questions: int, start: Parts 
     return rows_that_fit(config, get_preset(config.preset), slot.device_memory, most, start)
 
 
-def too_large(config: RunConfig, slots: Sequence[SlotReport], start: Parts | None) -> str:
-    """That not even the largest slot holds a config, with both numbers."""
+def too_large(config: RunConfig, slots: Sequence[SlotReport], start: Parts | None, site: Site | None = None) -> str:
+    """That not even the largest slot, or size of a site, holds a config, with both numbers."""
     largest = max(slots, key=lambda slot: slot.total_memory)
     each = largest.device_memory
+    what = "slot" if site is None else f"size of site {site.name}"
     has = gib(each[0]) if len(each) == 1 else f"{len(each)} GPUs of {gib(min(each))}"
-    return f"it needs {gib(plan_on(config, largest.device, start).total)}, the largest slot has {has}."
+    return f"it needs {gib(plan_on(config, largest.device, start).total)}, the largest {what} has {has}."
 
 
 def what_to_lower(config: RunConfig) -> str:

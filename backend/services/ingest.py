@@ -249,7 +249,9 @@ def finish(
     session.add(run)
     session.flush()
     lifecycle.change_attempt(session, attempt, end, actor=actor, at=at, cause=request.cause, detail=detail)
-    if end is AttemptStatus.STOPPED:
+    if end is AttemptStatus.STOPPED and request.cause is Cause.INTERRUPTED and run.status == RunStatus.RUNNING:
+        retries.go_on(session, run, attempt, at=at, actor=actor)
+    elif end is AttemptStatus.STOPPED:
         if run.status == RunStatus.RUNNING:  # a signal stopped the trainer, not a request
             lifecycle.change_run(session, run, RunStatus.STOPPING, actor=actor, at=at)
         lifecycle.change_run(session, run, RunStatus.CANCELLED, actor=actor, at=at, cause=Cause.STOPPED)

@@ -209,7 +209,7 @@ def submit(
             config = config.model_copy(update={"checkpoint": str(parent.id)})
         made[name] = runs.submit(
             session, config, spec.note, at=at, retries=retries, parent_id=parent.id if parent is not None else None,
-            pipeline=pipeline.id, step=name, fixes=(fixes or {}).get(name),
+            pipeline=pipeline.id, step=name, fixes=(fixes or {}).get(name), site=spec.site,
         )  # fmt: skip
     for name, source in made.items():
         row = PipelineStep(pipeline_id=pipeline.id, step=name, run_id=source.id, reused=name in reused)

@@ -219,9 +219,13 @@ def _in_any_case(what: str) -> Iterator[None]:
 
 
 def _something_waits(session: Session, now: float) -> bool:
-    """Whether an attempt could be handed out now."""
-    queued = col(Attempt.status) == AttemptStatus.QUEUED, col(Attempt.not_before) <= now
-    return not paused(session) and session.exec(select(Attempt.id).where(*queued).limit(1)).first() is not None
+    """Whether an attempt could be handed out to our workers now."""
+    queued = (
+        select(Attempt.id)
+        .join(Run, col(Run.id) == col(Attempt.run_id))
+        .where(col(Attempt.status) == AttemptStatus.QUEUED, col(Attempt.not_before) <= now, col(Run.site).is_(None))
+    )
+    return not paused(session) and session.exec(queued.limit(1)).first() is not None
 
 
 def _extend_leases(session: Session, until: float) -> None:

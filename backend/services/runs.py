@@ -11,12 +11,14 @@ from sqlmodel import Session, col, select
 from backend.errors import LARGEST_INTEGER, Conflict, no_such_run
 from backend.services import lifecycle
 from backend.services.children import living
+from backend.services.jobs import has_open
 from backend.store.models import (
     Alarm,
     Answer,
     AnswerScore,
     Attempt,
     Checkpoint,
+    Job,
     Metric,
     Pipeline,
     PipelineStep,
@@ -94,6 +96,7 @@ def submit(
     pipeline: int | None = None,
     step: str | None = None,
     fixes: int | None = None,
+    site: str | None = None,
     actor: str = "user",
 ) -> Run:
     """Store a run and queue its first attempt; one whose parent has no checkpoint yet waits.
@@ -108,6 +111,7 @@ def submit(
         pipeline: that it belongs to.
         step: its place in that pipeline.
         fixes: the failed run that it mends.
+        site: where it is to run; None for the workers of this service.
         actor: who submits.
     """
     waits = parent_id is not None and session.get(Checkpoint, parent_id) is None
@@ -128,6 +132,7 @@ def submit(
         pipeline_id=pipeline,
         step=step,
         fixes_id=fixes,
+        site=site,
     )
     session.add(run)
     session.flush()
@@ -294,6 +299,14 @@ def check_deletable(session: Session, run: Run) -> None:
         raise Conflict(
             "run_not_ended", f"run {run.id} is {run.status}", field="run_id", value=run.id, way_out="Stop it first."
         )
+    if has_open(session, run.id):
+        raise Conflict(
+            "run_not_ended",
+            f"the job of run {run.id} has not left site {run.site} yet",
+            field="run_id",
+            value=run.id,
+            way_out="Try again in a few seconds.",
+        )
     children = living(session, run.id)
     if children:
         raise Conflict(
@@ -312,7 +325,7 @@ def delete(session: Session, run: Run) -> None:
         Conflict: as `check_deletable`.
     """
     check_deletable(session, run)
-    for table in (Alarm, Metric, AnswerScore, Scoring, Answer, Rollout, RunEvent, RunTag, Attempt, Checkpoint):
+    for table in (Alarm, Metric, AnswerScore, Scoring, Answer, Rollout, RunEvent, RunTag, Job, Attempt, Checkpoint):
         session.execute(sql_delete(table).where(col(table.run_id) == run.id))
     session.delete(run)
     session.flush()

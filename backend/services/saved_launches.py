@@ -41,7 +41,7 @@ def checked(name: str, body: SavedLaunchPut) -> SavedLaunch:
     if body.config is not None:
         row.config = parse_config(body.config).model_dump(mode="json")
     elif body.pipeline is not None:
-        row.spec = body.pipeline.model_copy(update={"fixes": None}).model_dump(mode="json")
+        row.spec = body.pipeline.model_copy(update={"fixes": None, "site": None}).model_dump(mode="json")
         planned = plan_pipeline(body.pipeline)
         row.step_configs = {step: config.model_dump(mode="json") for step, config in planned.items()}
     return row

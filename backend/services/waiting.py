@@ -5,9 +5,9 @@ from functools import cached_property
 from sqlmodel import Session, col, func, select
 
 from backend.api.schemas import SlotReport
-from backend.services import children, fit
+from backend.services import children, fit, jobs
 from backend.services.checkpoints import start_of
-from backend.services.claim import busy_slots, paused, queued_ids, slots_of
+from backend.services.claim import busy_slots, num_ahead, paused, slots_of
 from backend.services.disk import disk_of
 from backend.services.surroundings import Surroundings
 from backend.store.models import Attempt, Run, Worker
@@ -35,7 +35,7 @@ class Waiting:
     @cached_property
     def _ahead(self) -> dict[int, int]:
         """How many runs stand before each queued one."""
-        return {run_id: ahead for ahead, run_id in enumerate(queued_ids(self._session))}
+        return num_ahead(self._session)
 
     @cached_property
     def _workers(self) -> dict[str, Worker]:
@@ -72,6 +72,8 @@ class Waiting:
         if run.status == RunStatus.WAITING or attempt is None:
             return children.why_waiting(self._session, run)
         around = self._around
+        if run.site is not None and (said := self._of_its_job(run, run.site, attempt)):
+            return said
         if self._paused:
             return "The queue is paused."
         if attempt.not_before > around.at:
@@ -81,6 +83,8 @@ class Waiting:
                 f"It may write {needed / 1e9:.2f} GB and the disk of MEMGEN_HOME has {self._spare_disk / 1e9:.2f} GB "
                 "that no running run may still need. Make room, e.g. delete runs."
             )
+        if run.site is not None:
+            return self._why_not_at_site(run, run.site)
         if not self._slots:
             return "No worker is alive. Start one with `make up`."
         fitting = [
@@ -105,6 +109,37 @@ class Waiting:
         if around.broker != "ok":
             return f"Redis can't be reached ({around.broker}); the doorbell is rung again every few seconds."
         return self._why_not_taken(run, free)
+
+    def _of_its_job(self, run: Run, site: str, attempt: Attempt) -> str:
+        """What the batch system of a site says of a run's job; empty where there is none that is under way."""
+        job = jobs.newest_job(self._session, run.id, attempt.number)
+        if job is None or job.closed_at is not None:
+            return ""
+        if job.phase == jobs.REFUSED:
+            left = max(0.0, job.not_before - self._around.at)
+            return f"Site {site} does not take it: {job.words.rstrip('.')}. It is asked again in {left:.0f} s."
+        if (trouble := self._around.site_troubles.get(site)) is not None:
+            return trouble
+        if job.number is None:
+            return f"It is being handed in at site {site}."
+        if job.phase == jobs.PENDING:
+            return f"Job {job.number} of site {site} is pending: {job.words or 'it was handed in just now'}."
+        return f"Job {job.number} of site {site} has begun; its worker is starting."
+
+    def _why_not_at_site(self, run: Run, site: str) -> str:
+        """Why a run has no job at its site yet."""
+        if (trouble := self._around.site_troubles.get(site)) is not None:
+            return trouble
+        if jobs.has_open(self._session, run.id):
+            return f"Its last job is still on its way out of site {site}; then it is handed in again."
+        if site not in self._around.sites:
+            return f"Site {site} is not in the file of sites any more (MEMGEN_SITES)."
+        number, most = jobs.in_queue(self._session, site), self._around.sites[site].most_jobs
+        if number >= most:
+            ahead = self._ahead[run.id]
+            said = f"Site {site} has {number} jobs of ours, and {most} is the most"
+            return f"{said}; 1 run stands before it." if ahead == 1 else f"{said}; {ahead} runs stand before it."
+        return f"It is handed in at site {site} within seconds."
 
     def _why_not_taken(self, run: Run, free: list[tuple[str, SlotReport]]) -> str:
         """Why the first run of the queue is not taken although slots are free."""

@@ -62,6 +62,8 @@ class Run(SQLModel, table=True):
     fixes_id: int | None = Field(default=None, index=True)
     # since when lists leave it out; null for those that they show
     archived_at: float | None = None
+    # where it is to run, a name in the operator's file; null for the workers of this service
+    site: str | None = None
 
 
 class RunTag(SQLModel, table=True):
@@ -183,6 +185,36 @@ class Attempt(SQLModel, table=True):
     progress_first_at: float | None = None
     progress_first_done: float | None = None
     progress_at: float | None = None
+
+
+class Job(SQLModel, table=True):
+    """What the batch system of a site was asked for: a worker that does one attempt of a run."""
+
+    __table_args__ = (Index("ix_job_open", "site", "closed_at"), {"sqlite_autoincrement": True})
+
+    id: int = Field(default=None, primary_key=True)
+    run_id: int = Field(foreign_key="run.id", index=True)
+    attempt: int
+    site: str
+    # what it asked for, a name in the operator's file
+    size: str = ""
+    # as the batch system calls it; null until it has taken it
+    number: str | None = None
+    phase: str
+    # why it is pending, was refused or has ended, as the batch system tells it
+    words: str = ""
+    # of the ticket with which its worker claims the attempt; null once that was used
+    ticket_hash: str | None = None
+    ticket_until: float | None = None
+    tries: int = 0
+    tried_at: float
+    not_before: float = 0.0
+    # since when the batch system does not list it
+    missing_since: float | None = None
+    # when its attempt was found to have ended
+    left_at: float | None = None
+    # when nothing was left to do for it
+    closed_at: float | None = None
 
 
 class RunEvent(SQLModel, table=True):

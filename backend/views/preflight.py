@@ -7,6 +7,7 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
+from backend.executors.executor import Site
 from backend.services import checkpoints, fit, pipelines
 from backend.services.checkpoints import start_of
 from backend.services.claim import busy_slots, slots_of
@@ -18,7 +19,8 @@ from backend.services.surroundings import Surroundings
 from backend.settings import Settings
 from backend.store.db import Database
 from backend.store.models import Run, Worker
-from backend.views.start import slot_fits, start_text
+from backend.views.sites import slots_of_site
+from backend.views.start import slot_fits, start_at_site, start_text
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config, stored_config
 from memgen.contract.pipeline import PipelineSpec, StepName, plan_pipeline
 from memgen.contract.planner.parts import Parts, parts_of
@@ -31,9 +33,9 @@ Alive = Sequence[tuple[str, s.SlotReport]]
 
 
 def preflight(
-    database: Database, data: Mapping[str, Any], settings: Settings, around: Surroundings
+    database: Database, data: Mapping[str, Any], settings: Settings, around: Surroundings, site: Site | None = None
 ) -> s.PreflightReply:
-    """Everything that can be said about a config before it is submitted."""
+    """Everything that can be said about a config before it is submitted, to a site if one is given."""
     try:
         config = parse_config(data)
         check(config, settings)  # may read rows: in no transaction
@@ -41,7 +43,7 @@ def preflight(
             origin = checkpoints.check_parent(session, config, settings.home)
     except InvalidConfig as error:
         with database.read() as session:
-            device = _device(_alive(session, around))
+            device = _device(_alive(session, around, site))
         problems = [item.problem.in_sentences() for item in error.problems]
         return s.PreflightReply(
             ok=False,
@@ -57,13 +59,13 @@ def preflight(
         )
     with database.read() as session:
         start = start_of(session, origin[0].id if origin else None)
-        return _describe(session, config, start, settings, _alive(session, around), around.broker)
+        return _describe(session, config, start, settings, around, site)
 
 
 def pipeline_preflight(
-    database: Database, spec: PipelineSpec, settings: Settings, around: Surroundings
+    database: Database, spec: PipelineSpec, settings: Settings, around: Surroundings, site: Site | None = None
 ) -> s.PipelinePreflight:
-    """Everything that can be said about a pipeline before it is submitted."""
+    """Everything that can be said about a pipeline before it is submitted, to a site if one is given."""
     try:
         configs = plan_pipeline(spec)
         check_all(configs, settings)  # may read rows: in no transaction
@@ -74,11 +76,9 @@ def pipeline_preflight(
             ok=False, problems=[item.problem.in_sentences() for item in error.problems], steps={}
         )
     with database.read() as session:
-        alive = _alive(session, around)
         starts = _starts(session, spec, configs)
         steps = {
-            name: _describe(session, config, starts[name], settings, alive, around.broker)
-            for name, config in configs.items()
+            name: _describe(session, config, starts[name], settings, around, site) for name, config in configs.items()
         }
     outside = sorted({one.id for one in reused.values() if not isinstance(one, Run)})
     return s.PipelinePreflight(ok=True, problems=[], steps=steps, outside=outside)
@@ -98,8 +98,10 @@ def _starts(
     return starts
 
 
-def _alive(session: Session, around: Surroundings) -> Alive:
-    """Slots that are alive, each with its machine."""
+def _alive(session: Session, around: Surroundings, site: Site | None) -> Alive:
+    """Slots that are alive, each with its machine; of a site its sizes."""
+    if site is not None:
+        return slots_of_site(site)
     workers = [worker for worker in session.exec(select(Worker)) if around.is_alive(worker)]
     return [(worker.host, slot) for worker in workers for slot in slots_of(worker)]
 
@@ -110,16 +112,22 @@ def _device(alive: Alive) -> str:
 
 
 def _describe(
-    session: Session, config: RunConfig, start: Parts | None, settings: Settings, alive: Alive, broker: str
+    session: Session,
+    config: RunConfig,
+    start: Parts | None,
+    settings: Settings,
+    around: Surroundings,
+    site: Site | None,
 ) -> s.PreflightReply:
+    alive = _alive(session, around, site)
     slots, device = [slot for _, slot in alive], _device(alive)
-    placement, fits = fit.slots_text(config, slots, start)
+    placement, fits = fit.slots_text(config, slots, start, site)
     count = rows_of(config, settings)
     rows = check_rows(config, settings.data_folders.get(config.data))
     plan = fit.plan_on(config, device, start)
     past = [(slot, one) for host, slot in alive if (one := experience(session, config, host, slot)) is not None]
     words = [placement, fit.widths_text(config, slots, count, start), *dict.fromkeys(one.words for _, one in past)]
-    warnings = _warnings(config, start, slots, broker, fits=fits)
+    warnings = _warnings(config, start, slots, around, site, fits=fits)
     warnings += [one.warning(slot) for slot, one in past if plan.total <= slot.total_memory < one.corrected(plan)]
     return s.PreflightReply(
         ok=True,
@@ -132,22 +140,32 @@ def _describe(
         placement=" ".join(filter(None, words)),
         disk_bytes=disk_bytes(config, count, start),
         expected_seconds=_expected_seconds(session, config, count),
-        slots=(fits_by_slot := slot_fits(config, start, alive, busy_slots(session))),
-        starts=start_text(session, fits_by_slot),
+        slots=(fits_by_slot := slot_fits(config, start, alive, busy_slots(session) if site is None else {})),
+        starts=start_text(session, fits_by_slot) if site is None else start_at_site(session, site, fits_by_slot),
     )
 
 
 def _warnings(
-    config: RunConfig, start: Parts | None, slots: list[s.SlotReport], broker: str, *, fits: bool
+    config: RunConfig,
+    start: Parts | None,
+    slots: list[s.SlotReport],
+    around: Surroundings,
+    site: Site | None,
+    *,
+    fits: bool,
 ) -> list[str]:
+    """What would make the run wait or fail."""
     warnings = []
+    if slots and not fits:
+        words = fit.too_large(config, slots, start, site)
+        warnings.append(f"The run will wait: {words} {fit.what_to_lower(config)}")
+    if site is not None:
+        return warnings + [words for name, words in around.site_troubles.items() if name == site.name]
     if not slots:
         warnings.append("No worker is alive: the run will wait. `make up` starts one.")
-    elif not fits:
-        warnings.append(f"The run will wait: {fit.too_large(config, slots, start)} {fit.what_to_lower(config)}")
     warnings += [f"Slot {slot.name} takes no work now: {slot.sick.reason}" for slot in slots if slot.sick]
-    if broker != "ok":
-        warnings.append(f"Redis can't be reached ({broker}): the run is stored and starts when it is back.")
+    if around.broker != "ok":
+        warnings.append(f"Redis can't be reached ({around.broker}): the run is stored and starts when it is back.")
     return warnings
 
 

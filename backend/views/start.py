@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from sqlmodel import Session
 
 from backend.api.schemas import SlotFit, SlotReport
+from backend.executors.executor import Site
 from backend.services.claim import before_a_new_run, paused
 from backend.services.fit import plan_on
+from backend.services.jobs import in_queue
 from memgen.contract.config import RunConfig
 from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.placement import needed, place
@@ -47,6 +49,23 @@ def _fit(config: RunConfig, start: Parts | None, host: str, slot: SlotReport, ru
         return out.model_copy(update={"state": "busy"})
     is_held = bool(slot.free) and place(plan, slot.free) is None
     return out.model_copy(update={"state": "held"}) if is_held else out
+
+
+def start_at_site(session: Session, site: Site, fits: Sequence[SlotFit]) -> str:
+    """The same of a run that goes to a site.
+
+    Args:
+        session: a transaction.
+        site: that it goes to.
+        fits: of its sizes.
+    """
+    if paused(session):
+        return "The queue is paused: it is handed in once the queue goes on."
+    if all(fit.state == "too_small" for fit in fits):
+        return f"No size of site {site.name} can take it."
+    if (number := in_queue(session, site.name)) >= site.most_jobs:
+        return f"Is handed in at site {site.name} once that has less than its {number} jobs of ours."
+    return f"Is handed in at site {site.name} at once, and starts when a machine is free there."
 
 
 def start_text(session: Session, fits: Sequence[SlotFit]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlmodel import Session, col, func, select
 
 from backend.api import schemas as s
-from backend.services import alarms, claim, lifecycle, scoring, tags
+from backend.services import alarms, claim, jobs, lifecycle, scoring, tags
 from backend.services.descent import is_added
 from backend.services.fixing import fixed_by
 from backend.services.origin import Origin, origin_of, origins_of
@@ -54,6 +54,7 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
     if not restartable:
         reason = f"A run that is {run.status} is not resumed."
     scores, newest = scoring.all_scores(session, run), attempts[-1] if attempts else None
+    numbers = jobs.numbers_of(session, run.id) if run.site is not None else {}
     labels, waiting = tags.tags_of_runs(session, [run.id]).get(run.id, []), Waiting(session, around)
     return s.RunDetail(
         **dict(_run(run, newest, waiting, scores[-1], origin_of(session, run), labels)),
@@ -69,7 +70,7 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
         resume_reason=reason,
         output=run.output,
         environment=run.environment,
-        attempts=[_attempt(attempt) for attempt in attempts],
+        attempts=[_attempt(attempt, numbers.get(attempt.number)) for attempt in attempts],
         parent_outside=run.parent_id is not None and is_added(session, run.parent_id),
         fixes_id=run.fixes_id,
         fixed_by=fixed_by(session, run),
@@ -181,6 +182,7 @@ def _run(
         tags=[tag.name for tag in labels],
         group=tags.group_of(labels),
         archived=run.archived_at is not None,
+        site=run.site,
     )
 
 
@@ -215,7 +217,7 @@ def _seconds_left(a: Attempt, at_once: int) -> float | None:
     return (a.progress_total - a.progress_done) * seconds / done
 
 
-def _attempt(a: Attempt) -> s.AttemptOut:
+def _attempt(a: Attempt, job: str | None) -> s.AttemptOut:
     return s.AttemptOut(
         number=a.number,
         status=AttemptStatus(a.status),
@@ -227,4 +229,5 @@ def _attempt(a: Attempt) -> s.AttemptOut:
         claimed_at=when(a.claimed_at),
         ended_at=when(a.ended_at),
         log_bytes=a.log_offset,
+        job=job,
     )

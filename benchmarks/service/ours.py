@@ -215,6 +215,7 @@ class Ours:
             "workers": "/workers",
             "health": "/health",
             "presets": "/presets",
+            "sites": "/sites",
             "data_sets": "/data-sets",
             "data_set": "/data-sets/wordproblems",
             "data_files": "/data-sets/files",

@@ -13,7 +13,18 @@ from memgen.contract.data_sets.folders import folder_settings
 from memgen.contract.errors import BadInput
 
 Kind = Literal[
-    "redis", "backend", "worker", "dashboard", "supervisor", "fetcher", "trainer", "judge", "reader", "pip", "git"
+    "redis",
+    "backend",
+    "worker",
+    "dashboard",
+    "supervisor",
+    "fetcher",
+    "trainer",
+    "judge",
+    "reader",
+    "pip",
+    "git",
+    "job",
 ]
 
 PASS_ON = "MEMGEN_PASS_ON"
@@ -49,11 +60,13 @@ _COMPUTE = [
     "KMP_*", "MKL_*", "OPENBLAS_*", "VECLIB_*", "NUMEXPR_*", "CC", "CXX", "CPATH", "LIBRARY_PATH",
 ]  # fmt: skip
 
+_BATCH = ["SLURM_CONF"]
+
 _ALLOWED: dict[Kind, list[str]] = {
     "redis": _SYSTEM,
     "backend": [
         *_SYSTEM, *_NETWORK, *_HUB, "MEMGEN_*", "MEMGEN_TOKEN", "MEMGEN_WORKER_TOKEN", "MEMGEN_SMTP_PASSWORD",
-        "REDIS_URL",
+        "REDIS_URL", *_BATCH,
     ],
     "dashboard": [*_SYSTEM, "MEMGEN_*", "STREAMLIT_*", "MEMGEN_TOKEN"],
     # worker and supervisor hold the hub's token for the fetcher alone
@@ -75,6 +88,8 @@ _ALLOWED: dict[Kind, list[str]] = {
     "pip": [*_SYSTEM, *_NETWORK, "PIP_*", "NETRC"],
     "git": _SYSTEM,
     "judge": _SYSTEM,
+    # commands of a batch system, and what it starts elsewhere: it stores the environment, so no secret is in it
+    "job": [*_SYSTEM, *_HUB, "MEMGEN_*", *_BATCH],
 }  # fmt: skip
 
 

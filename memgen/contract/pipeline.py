@@ -100,6 +100,8 @@ class PipelineSpec(BaseModel):
     checkpoint, or for a training a checkpoint from outside."""
     fixes: int | None = Field(default=None, ge=1, le=2**63 - 1)
     """Pipeline that failed and that this one mends."""
+    site: str | None = Field(default=None, max_length=200)
+    """Where its runs are to go, one of `GET /sites`; null for the workers of the service."""
 
     @property
     def to_run(self) -> list[StepName]:

@@ -103,6 +103,16 @@ def slot_locks(folder: Path) -> Iterator[tuple[str, Path]]:
             yield match[1], path
 
 
+def job_slot(number: int) -> str:
+    """How the place is called that a batch system has lent for a job; its lock is named like that of a slot."""
+    return f"job-{number}"
+
+
+def is_job_slot(name: str) -> bool:
+    """Whether a place was lent for a job, and is no slot of a worker."""
+    return name.startswith("job-")
+
+
 def ended_sessions_file(home: Path) -> Path:
     """Sessions of the dashboard that were logged out, until their cookies end by themselves."""
     return home / "dashboard" / "ended-sessions"

@@ -45,7 +45,8 @@ _R, _A = RunStatus, AttemptStatus
 
 RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
     _R.WAITING: frozenset({_R.QUEUED, _R.CANCELLED, _R.SKIPPED}),
-    _R.QUEUED: frozenset({_R.RUNNING, _R.CANCELLED}),
+    # failed: no job of its site has begun to work on it
+    _R.QUEUED: frozenset({_R.RUNNING, _R.CANCELLED, _R.FAILED}),
     # back to queued: the attempt was lost and retries remain
     _R.RUNNING: frozenset({_R.SUCCEEDED, _R.FAILED, _R.STOPPING, _R.QUEUED}),
     # a trainer may end by itself before it sees the stop
@@ -57,7 +58,7 @@ RUN_TRANSITIONS: dict[RunStatus, frozenset[RunStatus]] = {
 }
 
 ATTEMPT_TRANSITIONS: dict[AttemptStatus, frozenset[AttemptStatus]] = {
-    _A.QUEUED: frozenset({_A.STARTING, _A.STOPPED}),
+    _A.QUEUED: frozenset({_A.STARTING, _A.STOPPED, _A.FAILED}),  # failed: as above
     _A.STARTING: frozenset({_A.RUNNING, _A.SUCCEEDED, _A.FAILED, _A.STOPPED, _A.LOST}),
     _A.RUNNING: frozenset({_A.SUCCEEDED, _A.FAILED, _A.STOPPED, _A.LOST}),
     _A.SUCCEEDED: frozenset(),
@@ -98,6 +99,8 @@ class Cause(StrEnum):
     KILLED = "killed"
     LOST = "lost"
     PARENT = "parent"
+    INTERRUPTED = "interrupted"
+    JOB = "job"
 
 
 CAUSE_TEXT: dict[Cause, str] = {
@@ -110,6 +113,8 @@ CAUSE_TEXT: dict[Cause, str] = {
     Cause.KILLED: "the trainer was killed by a signal",
     Cause.LOST: "the machine or the process that ran it was not heard of within its lease",
     Cause.PARENT: "the run whose checkpoint it needs did not succeed",
+    Cause.INTERRUPTED: "its machine was taken away before it had ended",
+    Cause.JOB: "every job that its site had for it ended before it began",
 }
 
 CAUSE_OF_CODE: dict[str, Cause] = {

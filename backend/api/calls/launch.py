@@ -27,6 +27,10 @@ class LaunchCalls(Connection):
         reply: dict[str, Any] = self._send("GET", f"/schema/{stage}").json()
         return reply
 
-    def preflight(self, config: Mapping[str, Any]) -> s.PreflightReply:
-        """Would this config run, and why not."""
-        return self._post("/preflight", s.PreflightReply, {"config": dict(config)})
+    def sites(self) -> list[s.SiteOut]:
+        """Where runs may go beside the workers of the service."""
+        return self._get("/sites", s.SiteList).items
+
+    def preflight(self, config: Mapping[str, Any], *, site: str | None = None) -> s.PreflightReply:
+        """Would this config run, there if a site is named, and why not."""
+        return self._post("/preflight", s.PreflightReply, {"config": dict(config)} | ({"site": site} if site else {}))

@@ -36,10 +36,11 @@ class RunCalls(Connection):
         fixes: int | None = None,
         tags: Sequence[str] = (),
         group: str | None = None,
+        site: str | None = None,
         key: str | None = None,
     ) -> s.RunDetail:
-        """Submit a run, which may mend a failed one. The same `key` and body never makes a second run."""
-        more = {"fixes": fixes, "tags": list(tags), "group": group}
+        """Submit a run; it may mend a failed one, or go to a site. The same `key` and body never makes a second run."""
+        more = {"fixes": fixes, "tags": list(tags), "group": group, "site": site}
         body = {"config": dict(config), "note": note} | {name: value for name, value in more.items() if value}
         return self._post("/runs", s.RunDetail, body, key=key or uuid4().hex)
 

@@ -25,6 +25,10 @@ class WorkCalls(Connection):
         """Ask for work."""
         return self._post("/worker/claim", s.ClaimReply, request.model_dump(mode="json"))
 
+    def claim_job(self, job_id: int, request: s.ClaimRequest) -> s.ClaimedAttempt:
+        """Ask for the attempt that a site's job is there for; the token is that of its ticket."""
+        return self._post(f"/worker/jobs/{job_id}/claim", s.ClaimedAttempt, request.model_dump(mode="json"))
+
     def heartbeat(self, attempt_id: int) -> s.HeartbeatReply:
         """Extend the lease of an attempt."""
         return self._post(f"/worker/attempts/{attempt_id}/heartbeat", s.HeartbeatReply, {})

@@ -117,6 +117,7 @@ from backend.api.schemas.saved_views import (
     SavedViewRename,
 )
 from backend.api.schemas.search import HitKind, SearchHit, SearchOut
+from backend.api.schemas.sites import SiteList, SiteOut, SizeOut
 from backend.api.schemas.tags import (
     PipelineArchive,
     PipelineItem,
@@ -278,6 +279,9 @@ __all__ = [
     "Shown",
     "SickSlotOut",
     "Sickness",
+    "SiteList",
+    "SiteOut",
+    "SizeOut",
     "SlotFit",
     "SlotOut",
     "SlotReport",

@@ -65,6 +65,8 @@ class PreflightRequest(ApiRequest):
     """A config to try."""
 
     config: dict[str, Any]
+    site: str | None = Field(default=None, max_length=200)
+    """Where it is to run, one of `GET /sites`; null for the workers of this service."""
 
 
 class SlotFit(ApiReply):
@@ -124,6 +126,8 @@ class RunCreate(ApiRequest):
     """Words to find it by."""
     group: TagName | None = None
     """The tag that it is listed and drawn with, which it gets, too."""
+    site: str | None = Field(default=None, max_length=200)
+    """Where it is to run, one of `GET /sites`; null for the workers of this service."""
 
 
 class PipelineCreate(PipelineSpec):

@@ -39,6 +39,8 @@ class AttemptOut(ApiReply):
     claimed_at: datetime | None
     ended_at: datetime | None
     log_bytes: int
+    job: str | None = None
+    """Of a site's run: the number that its batch system gave to the job of this attempt."""
 
 
 class ScoringOut(ApiReply):
@@ -86,6 +88,8 @@ class RunOut(LabelledRun):
     """The one of them that it is listed and drawn with."""
     archived: bool = False
     """Whether lists leave it out unless they are asked for it."""
+    site: str | None = None
+    """Site that it goes to; null for the workers of this service."""
 
     @property
     def scorer_mark(self) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 
 from backend.api import schemas as s
+from backend.executors.sites import find_site
 from backend.http.auth import require_user
 from backend.http.context import ContextDep
 from backend.http.routes.route import Route
@@ -31,4 +32,5 @@ def schema(stage: str) -> dict[str, Any]:
 def try_config(body: s.PreflightRequest, context: ContextDep) -> s.PreflightReply:
     """Would it work, and why not. Changes nothing."""
     around = context.look_around_first()
-    return preflight(context.database, body.config, context.settings, around)
+    site = find_site(around.sites, body.site)
+    return preflight(context.database, body.config, context.settings, around, site)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, status
 from sqlmodel import Session
 
 from backend.api import schemas as s
+from backend.executors.sites import find_site
 from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
 from backend.http.routes.parameters import Archived, Key, SortedCursor, Tags, sort_by
@@ -31,13 +32,14 @@ def submit(body: s.PipelineCreate, context: ContextDep, key: Key = None) -> s.Pi
     spec = body.spec
     configs = plan_pipeline(spec)
     route, data = "POST /pipelines", body.model_dump(mode="json")
-    for name in ("fixes", "tags", "group"):  # a key of a version before belongs to a body without them
+    for name in ("fixes", "site", "tags", "group"):  # a key of a version before belongs to a body without them
         if not data[name]:
             del data[name]
     with context.database.read() as session:
         known = replayed(session, key, route, data, s.PipelineOut)
     if known is not None:
         return known
+    find_site(context.board.sites, spec.site)
     change = tags.at_creation(body.tags, body.group)
     preflight.check_all(configs, context.settings)
     with context.database.read() as session:
@@ -66,7 +68,8 @@ def submit(body: s.PipelineCreate, context: ContextDep, key: Key = None) -> s.Pi
 def try_out(body: PipelineSpec, context: ContextDep) -> s.PipelinePreflight:
     """Would this pipeline run, and what would its steps take."""
     around = context.look_around_first()
-    return pipeline_preflight(context.database, body, context.settings, around)
+    site = find_site(around.sites, body.site)
+    return pipeline_preflight(context.database, body, context.settings, around, site)
 
 
 def pipeline_filter(

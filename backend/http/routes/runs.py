@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, status
 
 from backend.api import schemas as s
+from backend.executors.sites import find_site
 from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
 from backend.http.routes.parameters import (
@@ -40,7 +41,7 @@ MOST_NUMBERS = 10_000
 def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDetail:
     """Submit a run. Stored first, then workers are told; a worker that is away finds it later."""
     route, data = "POST /runs", body.model_dump()
-    for name in ("fixes", "tags", "group"):  # a key of a version before belongs to a body without them
+    for name in ("fixes", "tags", "group", "site"):  # a key of a version before belongs to a body without them
         if not data[name]:
             del data[name]
     with context.database.read() as session:
@@ -48,6 +49,7 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
     if known is not None:
         return known
     config = parse_config(body.config)
+    find_site(context.board.sites, body.site)
     change = tags.at_creation(body.tags, body.group)
     check(config, context.settings)
     with context.database.read() as session:
@@ -64,7 +66,7 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
                 check_run(session, body.fixes, pinned.stage)
             run = runs.submit(
                 session, pinned, body.note, at=context.clock(), retries=context.settings.max_retries,
-                parent_id=parent.id if parent is not None else None, fixes=body.fixes,
+                parent_id=parent.id if parent is not None else None, fixes=body.fixes, site=body.site,
             )  # fmt: skip
             session.flush()
             if change is not None:

@@ -10,7 +10,7 @@ from backend.api import schemas as s
 from backend.http.auth import AttemptToken, require_worker
 from backend.http.context import Context, ContextDep
 from backend.http.routes.route import Route
-from backend.services import claim, ingest, transfer
+from backend.services import claim, ingest, jobs, transfer
 from backend.store.models import Run
 from backend.views.claims import claimed_attempt
 from memgen.contract.manifest import CheckpointReport, survey
@@ -53,6 +53,15 @@ def look_for_work(body: s.ClaimRequest, context: ContextDep) -> s.LookReply:
     with context.database.read() as session:
         free_disk = context.disk.spare(session)
         return s.LookReply(has_work=claim.has_work(session, body, at=context.clock(), free_disk=free_disk))
+
+
+@router.post("/jobs/{job_id}/claim")
+def claim_job(job_id: int, body: s.ClaimRequest, token: AttemptToken, context: ContextDep) -> s.ClaimedAttempt:
+    """Ask, with a ticket, for the attempt that a site's job is there for."""
+    with context.database.write() as session:
+        job = jobs.authorize(session, job_id, token, at=context.clock())
+        taken = jobs.claim(session, job, body, context.patience, at=context.clock())
+        return claimed_attempt(taken, context.patience)
 
 
 @router.post("/attempts/{attempt_id}/heartbeat")

@@ -100,6 +100,7 @@ def test_client_speaks_every_route(served: tuple[Backend, str], tiny_config: dic
 def speak_of_launches(user: Client, config: dict[str, object]) -> None:
     assert {preset.name for preset in user.presets()} >= {config["preset"], "Qwen/Qwen3-14B"}
     assert user.data_sets().items[0].name == "gsm8k"
+    assert user.sites() == []
     assert user.schema("evaluate")["properties"]["seed"]["description"]
     assert user.preflight(config).ok
     assert user.health().workers_alive == 0
@@ -154,6 +155,8 @@ def speak_of_runs(user: Client, worker: Client, client: Callable[[str], Client],
     worker.announce(Announce(host="lab", boot_id="b", pid=1, slots=[SLOT]))
     assert user.workers().items[0].alive
     assert user.health().workers_alive == 1
+    with client("t" * 32) as job, pytest.raises(ApiError, match="ticket is not that of this job"):
+        job.claim_job(1, CLAIM)
     claimed = worker.claim(CLAIM).attempt
     assert claimed is not None
     assert claimed.config == run.config

@@ -19,7 +19,9 @@ from backend.commands import (
     pipeline_text,
     run_cli,
     saved_cli,
+    site_cli,
 )
+from backend.services.site_board import SiteBoard
 from memgen.contract.alarms import find_rule
 from tests.backend.conftest import SLOT, Backend
 from tests.checkpoints import write_checkpoint
@@ -41,7 +43,7 @@ def command(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Command:
     def client() -> Client:
         return Client("http://127.0.0.1", backend.context.user_token, transport=httpx.MockTransport(forward))
 
-    for module in (run_cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli, order_cli):
+    for module in (run_cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli, order_cli, site_cli):
         monkeypatch.setattr(module, "client", client)
 
     def run(*words: object, answer: str = "") -> tuple[int, str]:
@@ -428,3 +430,40 @@ def test_step_of_a_pipeline_is_mended_and_the_rest_follows(backend: Backend, com
     assert (spec["fixes"], spec["note"], spec["steps"]["weaver_sft"]) == (1, "again", {"max_steps": 4})
     code, said = command("fix", 2, "--set", "max_completion_length=48")
     assert (code, "max_completion_length" in said) == (2, True)  # the base's answers were made under another length
+
+
+SITES = """
+[lab]
+executor = "slurm"
+folder = "/shared/jobs"
+sizes = [{ name = "one", gpus = 2, memory_gib = 80 }, { name = "cpu", memory_gib = 8 }]
+"""
+
+
+def test_sites_are_listed_and_a_run_or_a_pipeline_goes_to_one(
+    backend: Backend, command: Command, tmp_path: Path
+) -> None:
+    assert "There is no site" in command("sites")[1]
+    file = tmp_path / "sites.toml"
+    file.write_text(SITES)
+    backend.context.board = SiteBoard(file, backend.home, backend.clock)
+    words = ("--set", f"preset={TINY}", "--set", "data=wordproblems", "--set", "num_questions=6")
+    code, said = command("launch", *words, "--site", "lab")
+    assert (code, said) == (0, "run 1 is queued: It is handed in at site lab within seconds.\n")
+    assert backend.run(1)["site"] == "lab"
+    code, said = command("launch", *words, "--site", "moon")
+    assert (code, "here is no site of this name" in said) == (2, True)
+    code, said = command("sites")
+    assert code == 0
+    for part in ("lab", "Slurm", "one (2 x 80 GiB), cpu (8 GiB)", "0/50"):
+        assert part in said
+    changes = (
+        "--set",
+        f"shared.preset={TINY}",
+        "--set",
+        "shared.data=wordproblems",
+        "--set",
+        "evaluations.num_questions=6",
+    )
+    assert command("pipeline", "run", *changes, "--site", "lab")[0] == 0
+    assert backend.run(2)["site"] == "lab"

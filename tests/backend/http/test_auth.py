@@ -30,6 +30,7 @@ USER_ROUTES = [
     ("GET", "/notifications"), ("POST", "/notifications/channels"), ("PUT", "/notifications/channels/1"),
     ("DELETE", "/notifications/channels/1"), ("POST", "/notifications/channels/1/test"),
     ("GET", "/notifications/deliveries"), ("POST", "/notifications/deliveries/1/again"),
+    ("GET", "/sites"),
     ("GET", "/saved-launches"), ("PUT", "/saved-launches/wordproblems"), ("DELETE", "/saved-launches/wordproblems"),
 ]  # fmt: skip
 WORKER_ROUTES = [("POST", "/worker/announce"), ("POST", "/worker/claim"), ("POST", "/worker/look")]
@@ -37,13 +38,14 @@ ATTEMPT_ROUTES = [
     ("POST", f"/worker/attempts/1/{name}") for name in ("heartbeat", "log", "events", "answers", "rollouts")
 ]
 FINISH = ("POST", "/worker/attempts/1/finish")
+CLAIM_OF_A_JOB = ("POST", "/worker/jobs/1/claim")  # with a ticket: tests/backend/services/test_dispatch.py
 ENDED = {"outcome": "failed", "cause": "error", "exit_code": 1}
 
 
 def test_lists_of_routes_name_every_route_of_the_api(backend: Backend) -> None:
     paths = backend.http.get(f"{API}/openapi.json").json()["paths"]
     known = {(method.upper(), path.removeprefix(API)) for path, methods in paths.items() for method in methods}
-    named = {*USER_ROUTES, *WORKER_ROUTES, *ATTEMPT_ROUTES, FINISH}
+    named = {*USER_ROUTES, *WORKER_ROUTES, *ATTEMPT_ROUTES, FINISH, CLAIM_OF_A_JOB}
     shown = {
         (method, re.sub(r"\{\w+_id\}", "1", path).replace("{stage}", "evaluate").replace("{name}", "wordproblems"))
         for method, path in known

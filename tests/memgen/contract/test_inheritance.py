@@ -54,6 +54,7 @@ def test_no_process_inherits_what_is_not_listed(kind: Kind) -> None:
         ("pip", set()),
         ("trainer", set()),
         ("reader", set()),
+        ("job", set()),
         ("fetcher", HUB_TOKENS),
         ("supervisor", HUB_TOKENS | {"MEMGEN_WORKER_TOKEN"}),
         ("worker", HUB_TOKENS | {"MEMGEN_WORKER_TOKEN", "REDIS_URL"}),
