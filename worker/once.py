@@ -17,6 +17,7 @@ from memgen.contract.errors import BadInput
 from memgen.contract.home import look_into_home
 from memgen.contract.service_files import job_slot
 from worker.card import Card
+from worker.disks import shares_home
 from worker.settings import Settings
 from worker.slots import Slot, SlotLock, find_slots, threads_per_trainer
 from worker.supervisor import Supervisor
@@ -48,7 +49,8 @@ def work_once(ticket_file: Path) -> None:
         ticket_file.unlink(missing_ok=True)
         log.info("attempt %s of run %s, as job %s", attempt.number, attempt.run_id, ticket.job)
         with Client(ticket.url, attempt.token, instance=ticket.instance) as client:
-            Supervisor(settings, slot, lock, attempt, client, lent_threads(), is_lent=True).work()
+            shares = shares_home(settings.home, ticket.instance)
+            Supervisor(settings, slot, lock, attempt, client, lent_threads(), is_lent=True, shares_home=shares).work()
     finally:
         lock.path.unlink(missing_ok=True)  # no other job has its name
         lock.release()

@@ -17,6 +17,7 @@ from dashboard.launch.pipeline_form import fill_in_small, pipeline_form
 from dashboard.launch.pipeline_preflight import pipeline_preflight
 from dashboard.launch.preflight_panel import preflight_panel
 from dashboard.launch.saved import open_saved, save_settings
+from dashboard.launch.site_choice import choose_site
 from dashboard.launch.source import forget_start, source_of
 from dashboard.launch.step_form import step_form
 from dashboard.parts import api
@@ -54,6 +55,7 @@ def launch_step(form_name: str, presets: list[PresetOut]) -> None:
     form_column, check_column = st.columns([3, 2], gap="large")
     with form_column, st.container(key="launch_form"):
         config = step_form(form_name, fields, presets)
+        site = choose_site()
         note = note_input(t("a few words to find the run again"))
         labels = choose_labels()
     with check_column, st.container(border=True, key="preflight"):
@@ -63,17 +65,19 @@ def launch_step(form_name: str, presets: list[PresetOut]) -> None:
             reason = t("Choose a checkpoint first.")
         else:
             with api.page_errors():
-                reply = check(config, form_name, presets)
+                reply = check(config, form_name, presets, site)
                 reason = why_not(reply)
         source = source_of(form_name)
         fixes = None if source is None else source.mended_run
-        key = idempotency_key(json.dumps([config, note, fixes, labels.named], sort_keys=True))
+        key = idempotency_key(json.dumps([config, note, fixes, labels.named, site], sort_keys=True))
         with bar:
             launches = launch_button(t("Launch"), "launch", reason, reply.starts if reply is not None else "")
-        for_later(config, note, fixes, labels)
+        for_later(config, note, fixes, labels, site)
         if launches:
             with api.page_errors():
-                run = api.client().submit(config, note=note, fixes=fixes, tags=labels.tags, group=labels.group, key=key)
+                run = api.client().submit(
+                    config, note=note, fixes=fixes, tags=labels.tags, group=labels.group, site=site, key=key
+                )
             launched()
             st.switch_page("app_pages/run.py", query_params={"run": str(run.id)})
 
@@ -92,18 +96,20 @@ def check_head() -> DeltaGenerator:
     return st.container(key="launch_bar", gap="xsmall")
 
 
-def for_later(settings: dict[str, Any] | PipelineSpec, note: str, fixes: int | None, labels: Labels) -> None:
+def for_later(
+    settings: dict[str, Any] | PipelineSpec, note: str, fixes: int | None, labels: Labels, site: str | None
+) -> None:
     """The same launch elsewhere, and kept under a name."""
     with st.expander(t("The same as a command"), icon=":material/terminal:", key="elsewhere"):
-        show_elsewhere(api.client().url, settings, note, fixes, labels)
+        show_elsewhere(api.client().url, settings, note, fixes, labels, site)
     with st.expander(t("Save these settings"), icon=":material/bookmark_add:", key="save"):
         save_settings(settings)
 
 
-def check(config: dict[str, Any], form_name: str, presets: list[PresetOut]) -> PreflightReply | None:
+def check(config: dict[str, Any], form_name: str, presets: list[PresetOut], site: str | None) -> PreflightReply | None:
     """The preflight with its panel; None where the backend refuses to check."""
     try:
-        reply = api.client().preflight(config)
+        reply = api.client().preflight(config, site=site)
     except ApiError as error:
         api.show_passing_error(error)
         return None
@@ -136,7 +142,9 @@ def launch_all(presets: list[PresetOut]) -> None:
         spec = pipeline_form(schemas, presets)
         source = source_of(ALL)
         fixes = None if source is None else source.pipeline_id
-        spec = spec.model_copy(update={"note": note_input(t("a few words to find the pipeline again")), "fixes": fixes})
+        site = choose_site()
+        note = note_input(t("a few words to find the pipeline again"))
+        spec = spec.model_copy(update={"note": note, "fixes": fixes, "site": site})
         labels = choose_labels()
     with check_column, st.container(border=True, key="preflight"):
         bar = check_head()
@@ -146,7 +154,7 @@ def launch_all(presets: list[PresetOut]) -> None:
         with bar:
             first = next(iter(reply.steps.values()), None) if reply is not None else None
             launches = launch_button(t("Run all"), "run_all", why_not(reply), first.starts if first is not None else "")
-        for_later(spec, spec.note, spec.fixes, labels)
+        for_later(spec, note, fixes, labels, site)
         if launches:
             with api.page_errors():
                 pipeline = api.client().submit_pipeline(spec, tags=labels.tags, group=labels.group, key=key)

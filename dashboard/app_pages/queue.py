@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from backend.api.schemas import QueueOut, RunOut, WorkerOut
+from backend.api.schemas import QueueOut, RunOut, SiteOut, WorkerOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.parts.language import plural, t
@@ -14,11 +14,12 @@ SHOWN = 50  # rows with buttons; a longer queue says how many follow
 
 
 def show_queue() -> None:
-    """Slots, then the queue."""
+    """Slots and sites, then the queue."""
     with api.part_errors():
         client = api.client()
         queue, workers = client.queue(), client.workers().items
         show_slots(workers)
+        show_sites(client.sites())
         show_head(queue)
         for place, run in enumerate(queue.items[:SHOWN], start=1):
             show_run(place, run, queue.items)
@@ -51,6 +52,19 @@ def show_slots(workers: list[WorkerOut]) -> None:
                     )
                 elif slot.run_id is not None:
                     open_run(slot.run_id, t("works on run {number}", number=slot.run_id))
+
+
+def show_sites(sites: list[SiteOut]) -> None:
+    """One card per site: what it has of ours, and whether it answers."""
+    for start in range(0, len(sites), 4):
+        row = zip(st.columns(4), sites[start : start + 4], strict=False)
+        for column, site in row:
+            with column.container(border=True, key=f"site_{site.name}"):
+                st.markdown(t("Site **{name}**, {kind}", name=escape_markdown(site.name), kind=site.title))
+                st.caption(t("{n} of at most {most} jobs", n=site.jobs, most=site.most_jobs))
+                if site.trouble is not None:
+                    st.badge(t("gives trouble"), color="orange", icon=":material/healing:")
+                    st.caption(sentence(site.trouble))
 
 
 def show_head(queue: QueueOut) -> None:

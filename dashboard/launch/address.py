@@ -26,6 +26,7 @@ from dashboard.launch.draft import (
     keep_config,
     keep_spec,
 )
+from dashboard.launch.site_choice import start_at
 from dashboard.launch.source import ALL_FORM, Source, forget_start, start_from
 from dashboard.parts import api
 from dashboard.parts.checkpoint import next_from
@@ -140,6 +141,7 @@ def _load_source() -> None:
 def _from_run(run: RunDetail) -> str:
     config = stored_config(run.config).model_dump(mode="json")  # what it meant, whatever is default by now
     st.session_state[NOTE] = ""  # the note was about the other run
+    start_at(run.site)
     return open_config(config, t("run {number}", number=run.id), run.id)
 
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import streamlit as st
 
+from dashboard.launch.site_choice import start_at
 from dashboard.launch.stage_fields import dependent_defaults
 from memgen.contract.pipeline import SHARED, STEPS, PipelineSpec
 
@@ -45,6 +46,7 @@ def keep_spec(spec: PipelineSpec) -> None:
     choices: dict[str, str] = {name: NEW_RUN if name in run else LEFT_OUT for name in STEPS}
     keep(CHOICES, {**choices, **{name: str(run_id) for name, run_id in spec.reuse.items()}})
     st.session_state[NOTE] = spec.note
+    start_at(spec.site)
     forget_widgets()
 
 

@@ -29,6 +29,7 @@ def show_elsewhere(
     note: str,
     fixes: int | None = None,
     labels: Labels = NO_LABELS,
+    site: str | None = None,
 ) -> None:
     """The three texts, each with the button that copies it."""
     if isinstance(settings, PipelineSpec):
@@ -40,12 +41,14 @@ def show_elsewhere(
         )
     else:
         try:
-            body = {"config": short_config(settings), "note": note} | ({} if fixes is None else {"fixes": fixes})
+            more = {"fixes": fixes, "site": site}
+            body = {"config": short_config(settings), "note": note} | {name: v for name, v in more.items() if v}
             body |= labels.named
         except BadInput:
             st.caption(t("The settings can't be launched yet."))
             return
-        texts = run_words(body["config"], note, fixes, labels), curl_text(url, "/runs", body), run_python(url, body)
+        command = run_words(body["config"], note, fixes, labels, site)
+        texts = command, curl_text(url, "/runs", body), run_python(url, body)
     tabs = st.tabs([t("Command line"), "curl", "Python"])
     for tab, text, language in zip(tabs, texts, ("bash", "bash", "python"), strict=True):
         tab.code(text, language=language, wrap_lines=True)
@@ -70,10 +73,16 @@ def short_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: short[name] for name in whole if name in short}
 
 
-def run_words(config: Mapping[str, Any], note: str, fixes: int | None = None, labels: Labels = NO_LABELS) -> str:
+def run_words(
+    config: Mapping[str, Any],
+    note: str,
+    fixes: int | None = None,
+    labels: Labels = NO_LABELS,
+    site: str | None = None,
+) -> str:
     """`memgen-studio launch --set stage=... ...`, a line for each field."""
     words = [f"--set {shlex.quote(f'{name}={_word(value)}')}" for name, value in config.items()]
-    return _lines("memgen-studio launch", [*words, *_more_words(note, fixes, labels)])
+    return _lines("memgen-studio launch", [*words, *_more_words(note, fixes, labels, site)])
 
 
 def pipeline_words(spec: PipelineSpec, labels: Labels = NO_LABELS) -> str:
@@ -88,7 +97,7 @@ def pipeline_words(spec: PipelineSpec, labels: Labels = NO_LABELS) -> str:
     run = {*spec.to_run, *spec.reuse}
     words += [f"--add {name}" for name in spec.to_run if name in OPTIONAL]
     words += [f"--leave-out {name}" for name in STEPS if name in USUAL and name not in run]
-    return _lines("memgen-studio pipeline run", [*words, *_more_words(spec.note, spec.fixes, labels)])
+    return _lines("memgen-studio pipeline run", [*words, *_more_words(spec.note, spec.fixes, labels, spec.site)])
 
 
 def curl_text(url: str, path: str, body: Mapping[str, Any]) -> str:
@@ -139,10 +148,11 @@ def _lines(command: str, words: list[str]) -> str:
     return " \\\n  ".join([command, *words])
 
 
-def _more_words(note: str, fixes: int | None, labels: Labels) -> list[str]:
+def _more_words(note: str, fixes: int | None, labels: Labels, site: str | None) -> list[str]:
     words = [] if fixes is None else [f"--fixes {fixes}"]
     words += [f"--tag {shlex.quote(tag)}" for tag in labels.tags]
     words += [f"--group {shlex.quote(labels.group)}"] if labels.group else []
+    words += [] if site is None else [f"--site {shlex.quote(site)}"]
     return [*words, f"--note {shlex.quote(note)}"] if note else words
 
 

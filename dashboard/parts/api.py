@@ -16,6 +16,7 @@ from backend.api.schemas import (
     ProblemReply,
     SavedLaunch,
     SavedView,
+    SiteOut,
     TagOut,
 )
 from dashboard.parts.foreign_text import escape_markdown, sentence
@@ -57,6 +58,11 @@ def forget_data_sets() -> None:
     """Ask anew which data sets there are: one has come or gone."""
     _data_sets.clear()
     _schema.clear()
+
+
+def sites() -> list[SiteOut]:
+    """Where runs may go beside the workers of the service, asked anew after a minute."""
+    return _sites(*_backend())
 
 
 def saved_launches() -> list[SavedLaunch]:
@@ -107,6 +113,11 @@ def _presets(url: str, version: str) -> list[PresetOut]:  # noqa: ARG001 (the ke
 @st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
 def _data_sets(url: str, version: str) -> DataSetList:  # noqa: ARG001
     return client().data_sets()
+
+
+@st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)
+def _sites(url: str, version: str) -> list[SiteOut]:  # noqa: ARG001
+    return client().sites()
 
 
 @st.cache_data(ttl=KEPT_SECONDS, show_spinner=False)

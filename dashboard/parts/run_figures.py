@@ -30,6 +30,10 @@ def run_figures(run: RunDetail, now: datetime) -> dict[str, str]:
     last = run.attempts[-1] if run.attempts else None
     if last and last.worker:
         figures[t("Worker")] = worker_words(last.worker, last.slot)
+    if run.site is not None:
+        figures[t("Site")] = (
+            t("{site}, job {number}", site=run.site, number=last.job) if last and last.job else run.site
+        )
     return figures
 
 

@@ -119,6 +119,7 @@ def attempts_frame(attempts: list[AttemptOut], zone: str | None = None) -> pd.Da
             t("Status"): t(one.status.value),
             t("Cause"): t(CAUSE_TEXT[one.cause]) if one.cause else "",
             t("Worker"): worker_words(one.worker, one.slot) if one.worker else "",
+            **({t("Job"): one.job or ""} if any(other.job for other in attempts) else {}),
             t("Resumes attempt"): "" if one.resumes is None else str(one.resumes),
             t("Claimed"): full_time(one.claimed_at, zone) if one.claimed_at else "",
             t("Duration"): _attempt_duration(one),

@@ -71,9 +71,11 @@ class Sent:
         fixes: int | None = None,
         tags: Sequence[str] = (),
         group: str | None = None,
+        site: str | None = None,
     ) -> "Sent":
         assert fixes in (None, 12)
         assert Labels(tuple(tags), group) == LABELS
+        assert site in (None, "lab 1")
         SENT.append((config, note))
         return self
 
@@ -114,8 +116,8 @@ def run_command(text: str) -> None:
 def test_texts_of_a_run_make_the_same_run(config: dict[str, Any], sent: list[tuple[Any, str]]) -> None:
     whole = parse_config(config)
     short = short_config(whole.model_dump(mode="json"))
-    body = {"config": short, "note": NOTE, "fixes": 12} | LABELS.named
-    run_command(run_words(short, NOTE, 12, LABELS))
+    body = {"config": short, "note": NOTE, "fixes": 12, "site": "lab 1"} | LABELS.named
+    run_command(run_words(short, NOTE, 12, LABELS, "lab 1"))
     exec(run_python(URL, body), {})
     words = words_of(curl_text(URL, "/runs", body))
     assert words[1] == f"{URL}/api/v1/runs"
