@@ -15,7 +15,7 @@ SERVICE_TESTS := tests/service tests/faults tests/worker tests/security tests/da
 BROWSER_TESTS := tests/browser tests/memgen/parallel tests/memgen/stages/test_parallel.py tests/memgen/test_cli.py
 LANES := test-service test-browser test-rest
 
-.PHONY: install up down demo check test test-all $(LANES) faults bench screenshots clean
+.PHONY: install up down demo check test test-all $(LANES) faults slurm bench screenshots clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.dev  ## everything, the tests' browser included
@@ -52,6 +52,9 @@ test-rest: $(VENV)/.dev
 
 faults: $(VENV)/.dev  ## kill, freeze and fill up everything, and see that no run is lost (docs/faults.md)
 	$(BIN)/python -m tests.faults
+
+slurm:  ## install the Slurm that tests/cluster runs against (docs/cluster.md)
+	tests/cluster/install-slurm
 
 bench: $(VENV)/.dev  ## cost beside the plain way, as ratios (docs/performance.md); nothing else should run
 	$(BIN)/python -m benchmarks.core --json $(or $(MEMGEN_HOME),data)/bench-core.json
