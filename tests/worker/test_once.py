@@ -11,13 +11,16 @@ import pytest
 
 from backend.api.schemas import RunDetail
 from backend.api.ticket import Ticket, write_ticket
+from backend.launcher.stack import busy_slots
 from backend.services import jobs
 from backend.store.models import Job
 from memgen.contract.machine import slots_dir
+from memgen.contract.service_files import job_slot
 from memgen.contract.status import AttemptStatus, Cause, RunStatus
 from tests.running_stack import wait_until
 from tests.worker.conftest import House
 from worker.__main__ import main
+from worker.slots import Slot, SlotLock
 
 
 @pytest.fixture
@@ -113,3 +116,13 @@ def test_job_that_was_to_have_a_gpu_and_sees_none_leaves_the_run_alone(
     assert main(["--once", str(path)]) == 2
     assert "none can be used here" in capsys.readouterr().err
     assert newest(house, run_id).status is RunStatus.QUEUED
+
+
+def test_what_a_batch_system_has_lent_is_no_slot_that_the_end_of_our_services_waits_for(home: Path) -> None:
+    lent, ours = SlotLock(home, Slot("cpu"), job_slot(1)), SlotLock(home, Slot("cpu"))
+    assert lent.take()
+    assert busy_slots(home) == []
+    assert ours.take(), "a job and a slot of a worker don't stand in each other's way"
+    assert busy_slots(home) == ["cpu"]
+    lent.release()
+    ours.release()
