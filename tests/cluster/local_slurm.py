@@ -74,10 +74,7 @@ class LocalSlurm:
     def kill_node(self) -> None:
         """kill -9 slurmd and everything of its jobs, as a power cut does."""
         self._kill("slurmd")
-        for process in self._steps():
-            for one in [*process.children(recursive=True), process]:
-                with suppress(psutil.NoSuchProcess):
-                    one.kill()
+        self._kill_jobs()
 
     def stop(self) -> None:
         """End jobs and daemons."""
@@ -85,9 +82,7 @@ class LocalSlurm:
             self.command("scancel", f"--user={os.geteuid()}", check=False)
         for name in ("slurmd", "slurmctld", "munged"):
             self._kill(name)
-        for process in self._steps():
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        self._kill_jobs()
 
     def command(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """One of its commands."""
@@ -127,15 +122,20 @@ class LocalSlurm:
             time.sleep(0.02)
         path.unlink(missing_ok=True)
 
-    def _steps(self) -> list[psutil.Process]:
-        """Processes of the node that tend its jobs: those whose spool is ours."""
-        found = []
-        for process in psutil.process_iter(["name"]):
-            if process.info["name"] == "slurmstepd":
-                with suppress(psutil.Error):
-                    if process.environ().get("SLURM_CONF") == str(self.conf):
-                        found.append(process)
-        return found
+    def _kill_jobs(self) -> None:
+        """kill -9 what tends its jobs, which would tell of their end, and then the jobs."""
+        tending, working = [], []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                environment = process.environ()
+                if "SLURM_JOB_ID" in environment and environment.get("SLURM_CONF") == str(self.conf):
+                    working.append(process)
+                    parent = process.parent()
+                    if parent is not None and parent.name() == "slurmstepd":
+                        tending.append(parent)
+        for process in [*tending, *working]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def _configuration(self) -> str:
         user, host, folder = pwd.getpwuid(os.geteuid()).pw_name, socket.gethostname(), self.folder

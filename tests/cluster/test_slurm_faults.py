@@ -24,8 +24,9 @@ def test_controller_that_is_away_delays_what_is_handed_in_and_ends_nothing(lab: 
     wait_until(lambda: [site.trouble for site in lab.user.sites()] == [None], 30, "the end of the trouble")
 
 
+@pytest.mark.long
 def test_node_that_loses_its_power_costs_a_retry_and_the_run_goes_on_once_it_is_back(lab: Lab) -> None:
-    run_id = lab.submit(60)
+    run_id = lab.submit(100)
     lab.working(run_id)
     lab.slurm.kill_node()
     try:
@@ -34,7 +35,7 @@ def test_node_that_loses_its_power_costs_a_retry_and_the_run_goes_on_once_it_is_
         lab.slurm.start_node()
     ended = lab.ended(run_id)
     assert (ended.status, ended.attempts[0].cause, ended.attempts[1].resumes) == (RunStatus.SUCCEEDED, Cause.LOST, 1)
-    assert [index for index, _ in lab.answers(run_id)] == list(range(60))
+    assert [index for index, _ in lab.answers(run_id)] == list(range(100))
 
 
 def test_backend_that_was_away_while_slurm_took_an_order_finds_it_by_its_name(lab: Lab) -> None:
