@@ -18,6 +18,7 @@ from memgen.contract.events import Failed
 from memgen.contract.home import home_of_environment
 from memgen.contract.presets import get_preset
 from memgen.contract.rundir import EXIT_BAD_INPUT, EXIT_DONE, EXIT_ERROR, EXIT_STOPPED, RunDir, write_json
+from memgen.contract.trying import SessionDir
 from memgen.monitor import Monitor
 from memgen.parallel.team import Team
 from memgen.stages.context import Context
@@ -70,6 +71,16 @@ def fetch(config: RunConfig, run_dir: RunDir, monitor: Monitor) -> Ending:
     except Exception as error:
         return _failure(error)
     return Ending(exit_code=EXIT_DONE)
+
+
+def hold(folder: SessionDir, monitor: Monitor, stop: StopRequest) -> Ending:
+    """Answer the questions of a session until it is to end; a failure is returned and not yet told."""
+    from memgen.trying.session import serve
+
+    try:
+        return Ending(exit_code=serve(folder, monitor, stop))
+    except Exception as error:
+        return _failure(error)
 
 
 def _failure(error: Exception) -> Ending:

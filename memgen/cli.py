@@ -28,6 +28,7 @@ from memgen.data_set_cli import commands
 from memgen.doctor.command import Gpu, JsonFile, Minutes, check_json_file, tell
 
 if TYPE_CHECKING:
+    from memgen.contract.trying import SessionDir
     from memgen.data.registered.registering import Registering
 
 app = typer.Typer(
@@ -80,6 +81,18 @@ def fetch(
     except BadInput as error:
         _refuse(error)
     raise typer.Exit(_fetch(parsed, RunDir(out, parsed.stage)))
+
+
+@app.command("try")
+def try_out(
+    folder: Annotated[Path, typer.Argument(help="Folder of the session, with session.json; questions appear in it.")],
+) -> None:
+    """Load the columns of a session and answer its questions; started by the service, which writes the folder."""
+    from memgen.contract.trying import SessionDir
+    from memgen.stop import die_with_parent
+
+    die_with_parent()
+    raise typer.Exit(_hold(SessionDir(folder)))
 
 
 @app.command()
@@ -292,6 +305,20 @@ def _fetch(config: RunConfig, run_dir: RunDir) -> int:
     run_dir.path.mkdir(parents=True, exist_ok=True)
     with closing(Monitor(run_dir.events)) as monitor:
         ending = fetch(config, run_dir, monitor)
+        tell(ending, monitor)
+    return ending.exit_code
+
+
+def _hold(folder: "SessionDir") -> int:
+    from memgen.attempt import hold, tell
+    from memgen.monitor import Monitor
+    from memgen.stop import StopRequest
+
+    run_dir = folder.run_dir
+    stop = StopRequest(run_dir.stop)
+    stop.listen()
+    with closing(Monitor(run_dir.events)) as monitor:
+        ending = hold(folder, monitor, stop)
         tell(ending, monitor)
     return ending.exit_code
 

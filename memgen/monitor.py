@@ -11,7 +11,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, TextIO
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -124,6 +124,10 @@ class Monitor:
         self._emit(ev.Checkpoint, step=step, path=path)
         self.say(f"checkpoint of step {step} saved")
 
+    def tell(self, event: BaseModel) -> None:
+        """Append an event of another kind than those of runs."""
+        self._write(event)
+
     def finished(self, result: dict[str, float | int | str | None]) -> None:
         """The stage is done."""
         self._emit(ev.Finished, result=result)
@@ -153,7 +157,7 @@ class Monitor:
             return
         self._write(event)
 
-    def _write(self, event: ev.Event) -> None:
+    def _write(self, event: BaseModel) -> None:
         if self._file is None:
             return
         try:

@@ -22,6 +22,7 @@ from memgen.contract.service_files import (
     redis_dir,
     registered_dir,
     services_dir,
+    try_dir,
     uploads_dir,
     worker_dir,
 )
@@ -33,7 +34,7 @@ AREAS = sorted({stage.output.area for stage in STAGES})
 """Folders of published outputs."""
 _DIRS = (
     *(backend_dir, runs_dir, models_dir, services_dir, worker_dir, redis_dir, log_links_dir),
-    *(registered_dir, uploads_dir, added_checkpoints_dir),
+    *(registered_dir, uploads_dir, added_checkpoints_dir, try_dir),
 )
 PRIVATE = (*(str(make(Path())) for make in _DIRS), LAUNCHER_LOCK, BACKEND_LOCK)
 """What else lies directly in a home."""

@@ -133,6 +133,11 @@ def data_set_rows(folder: Path) -> Path:
     return folder / "rows.jsonl"
 
 
+def try_dir(home: Path) -> Path:
+    """Sessions in which checkpoints are tried out, a folder each while it lives."""
+    return home / "try"
+
+
 def uploads_dir(home: Path) -> Path:
     """Files of users on their way to become data sets."""
     return home / "uploads"

@@ -186,6 +186,9 @@ class Stage(Generic[Config]):
     charts: Charts
     makes: str | None = None
     """The kind of its checkpoints."""
+    recipe: str | None = None
+    """`module:function` that says how an evaluation answers (`memgen/stages/recipe.py`), given the config, questions
+    and training rows. What has one can also answer a single question that somebody asks; None where it can't."""
     next: tuple[Next, ...] = ()
     """What may come next, the usual thing first."""
     told: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)

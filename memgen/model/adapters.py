@@ -1,4 +1,4 @@
-"""Two LoRA adapters in one frozen base, and which of them is on.
+"""Two LoRA adapters in one frozen base, and which of them is on; other pairs may be in the same base.
 
 At rest every adapter is off and the base is the reasoner: its logits are bit-equal to the plain base model, as a
 LoRA layer that is off calls its base layer and nothing else. PEFT's switches also toggle `requires_grad`; it is
@@ -28,30 +28,32 @@ class Adapters:
     Args:
         base: the causal LM; frozen, LoRA layers are put into it in place.
         configs: LoRA settings of both adapters.
+        mark: what tells this pair from others in the same base; PEFT's names of the adapters end in it.
     """
 
-    def __init__(self, base: nn.Module, configs: Mapping[Adapter, LoraConfig]) -> None:
+    def __init__(self, base: nn.Module, configs: Mapping[Adapter, LoraConfig], mark: str = "") -> None:
         base.requires_grad_(False)
+        self._names = {name: f"{name}{mark}" for name in ADAPTERS}
         for name in ADAPTERS:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # two adapters are meant
-                inject_adapter_in_model(configs[name], base, adapter_name=name)
+                inject_adapter_in_model(configs[name], base, adapter_name=self._names[name])
             # PEFT gives LoRA the base's number format here; in bfloat16 a step of 1e-5 is lost in the rounding
-            cast_adapter_dtype(base, adapter_name=name)
-        self._layers = _lora_layers(base)
+            cast_adapter_dtype(base, adapter_name=self._names[name])
+        self._layers = self._lora_layers(base)
         self.draws = Draws()
         """For which rows the LoRA layers draw what they drop."""
         for place, layer in enumerate(self._layers):
             for name in ADAPTERS:
                 if (p := configs[name].lora_dropout) > 0:
-                    layer.lora_dropout[name] = RowDropout(p, place, self.draws)
+                    layer.lora_dropout[self._names[name]] = RowDropout(p, place, self.draws)
         self._parameters: dict[Adapter, dict[str, nn.Parameter]] = {
             name: {
-                key.replace(f".{name}.", "."): parameter
+                key.replace(f".{own}.", "."): parameter
                 for key, parameter in base.named_parameters()
-                if "lora_" in key and f".{name}." in key
+                if "lora_" in key and f".{own}." in key
             }
-            for name in ADAPTERS
+            for name, own in self._names.items()
         }
         self._trained: set[nn.Parameter] = set()
         self.active: Adapter | None = None
@@ -83,7 +85,7 @@ class Adapters:
             name: of the adapter; None for none.
             inside: the one module of the base that runs, e.g. a layer again in a backward pass; None for the base.
         """
-        layers = self._layers if inside is None else _lora_layers(inside)
+        layers = self._layers if inside is None else self._lora_layers(inside)
         before = self.active
         self._switch(name, layers)
         try:
@@ -107,22 +109,29 @@ class Adapters:
         if self._tail is None:
             return output
         name, start = self._tail
-        narrow, wide = layer.lora_A[name], layer.lora_B[name]
-        added = wide(narrow(inputs[0][:, start:].to(narrow.weight.dtype))) * layer.scaling[name]
+        own = self._names[name]
+        narrow, wide = layer.lora_A[own], layer.lora_B[own]
+        added = wide(narrow(inputs[0][:, start:].to(narrow.weight.dtype))) * layer.scaling[own]
         return torch.cat([output[:, :start], (output[:, start:] + added).to(output.dtype)], dim=1)
 
     def _switch(self, name: Adapter | None, layers: Sequence[Any]) -> None:
         for layer in layers:
             layer.enable_adapters(name is not None)
             if name is not None:
-                layer.set_adapter(name, inference_mode=True)
+                layer.set_adapter(self._names[name], inference_mode=True)
             for key, parameter in layer.named_parameters():
                 if "lora_" in key:
                     parameter.requires_grad_(parameter in self._trained)
         self.active = name
 
+    def _lora_layers(self, module: nn.Module) -> list[Any]:
+        """Layers that have these adapters; another pair may stand in others."""
+        own = set(self._names.values())
+        return [one for one in lora_layers(module) if own & set(one.lora_A)]
 
-def _lora_layers(module: nn.Module) -> list[Any]:
+
+def lora_layers(module: nn.Module) -> list[Any]:
+    """The LoRA layers of a module, whatever adapters they have."""
     return [one for one in module.modules() if isinstance(one, BaseTunerLayer)]
 
 

@@ -105,7 +105,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, base: BaseModel, base_name: str, wanted: Mapping[str, int | None] | None = None
+    folder: Path, base: BaseModel, base_name: str, wanted: Mapping[str, int | None] | None = None, mark: str = ""
 ) -> MemGenModel:
     """Build a model from a checkpoint.
 
@@ -115,6 +115,7 @@ def load_checkpoint(
         base_name: name of its exact weights; must be the one that the checkpoint was made for.
         wanted: lengths that the caller counts on, by their names in `LatentSettings`, and limits that replace the
             checkpoint's; what is None or absent is the checkpoint's.
+        mark: what tells its adapters from those of other checkpoints on the same base.
 
     Raises:
         BadInput: `other_kind`, `foreign_base`, `other_latents`, `checkpoint_damaged`, each with what differs.
@@ -134,7 +135,7 @@ def load_checkpoint(
         if name not in manifest.lora:
             raise damaged(MANIFEST, f"it has no LoRA settings of the {name}")
     lora: dict[Adapter, LoraConfig] = {name: lora_config(manifest.lora[name]) for name in ADAPTERS}
-    model = build(base, settings, lora, MANIFEST, manifest.weaver_variant)
+    model = build(base, settings, lora, MANIFEST, manifest.weaver_variant, mark)
     restore(model, folder)
     return model
 
@@ -150,6 +151,7 @@ def build(
     lora: dict[Adapter, LoraConfig],
     file: str,
     variant: VariantName = "full",
+    mark: str = "",
 ) -> MemGenModel:
     """A model with adapters as a checkpoint's file describes them; its weights are still to come.
 
@@ -157,7 +159,7 @@ def build(
         BadInput: `checkpoint_damaged`, naming that file, if the base has no such places.
     """
     try:
-        return MemGenModel(base, settings, lora, variant)
+        return MemGenModel(base, settings, lora, variant, mark)
     except (ValueError, TypeError) as error:  # of PEFT
         reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
         raise damaged(file, f"its adapters do not fit this base: {reason}") from error

@@ -67,6 +67,7 @@ class MemGenModel(nn.Module):
         settings: latents and limits.
         lora: LoRA settings of both adapters.
         variant: what is left of the weaver.
+        mark: what tells its adapters from those of other models on the same base.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class MemGenModel(nn.Module):
         settings: LatentSettings,
         lora: dict[Adapter, LoraConfig],
         variant: VariantName = "full",
+        mark: str = "",
     ) -> None:
         super().__init__()
         self.settings = settings
@@ -82,7 +84,7 @@ class MemGenModel(nn.Module):
         self._weaver_has = VARIANTS[variant]
         self.lora = lora
         self.base = base
-        self.adapters = Adapters(base.model, lora)
+        self.adapters = Adapters(base.model, lora, mark)
         hidden_size: int = base.model.config.hidden_size
         self.weaver = WeaverParts(
             hidden_size, settings.prompt_latents_len, settings.inference_latents_len, norms=bool(settings.query_norms)

@@ -26,6 +26,9 @@ that follow, to the latents (n, K, D) to use."""
 Choose = Callable[[int, int], bool]
 """From a prompt's number and the completion token that follows to whether latents are inserted."""
 
+Overrule = Callable[[int, int, bool], bool]
+"""From a prompt's number, the completion token that follows and what was decided to whether latents are inserted."""
+
 Replace = Callable[[torch.Tensor, int, int], torch.Tensor]
 """From latents (K, D), the prompt's number and the completion token that follows to the latents (K, D) to use."""
 
@@ -60,6 +63,8 @@ class Decision:
     inserted: bool
     logprob: float
     """Of the decision; 0 where the trigger was not asked."""
+    probability: float | None = None
+    """Of an insertion, as the trigger sees it at temperature 1; None where it was not asked."""
 
 
 @dataclass
@@ -109,10 +114,12 @@ def generate_woven(
     improve: Improve | None = None,
     replace: Replace | None = None,
     choose: Choose | None = None,
+    overrule: Overrule | None = None,
     on_start: Callable[[int], None] = lambda _: None,
     on_row: Callable[[int, Completion], None] = lambda *_: None,
     should_stop: Callable[[], bool] = lambda: False,
     on_pass: Callable[[], None] = lambda: None,
+    on_grown: Callable[[Sequence[Completion]], None] = lambda _: None,
 ) -> list[Completion]:
     """Continue prompts with latents, up to `<|im_end|>` or `max_new_tokens`.
 
@@ -126,11 +133,13 @@ def generate_woven(
         improve: changes the latents of insertions before they are used (LTPO).
         replace: the same for one insertion at a time, which then waits for no other.
         choose: decides in the trigger's place.
+        overrule: has the last word at each decision point.
         on_start: called once per prompt as its completion begins.
         on_row: called once per prompt as its completion ends.
         should_stop: asked after each pass; True ends the call and what is not done stays untold.
         on_pass: called after each pass of the base, in which every completion under way gets a token or latents, or
             waits for the others' insertions.
+        on_grown: called at the same times with all completions as they stand, in the prompts' order.
 
     Returns:
         A completion per prompt, in the prompts' order.
@@ -143,8 +152,8 @@ def generate_woven(
         told = (on_start, on_row)
         limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else max_new_tokens
         return _Generation(
-            model, prompts, limits, trigger, width or len(prompts), sampling, improve, replace, choose, told
-        ).run(should_stop, on_pass)
+            model, prompts, limits, trigger, width or len(prompts), sampling, improve, replace, choose, overrule, told
+        ).run(should_stop, on_pass, on_grown)
 
 
 class _Generation:
@@ -159,6 +168,7 @@ class _Generation:
         improve: Improve | None,
         replace: Replace | None,
         choose: Choose | None,
+        overrule: Overrule | None,
         told: tuple[Callable[[int], None], Callable[[int, Completion], None]],
     ) -> None:
         self._model = model
@@ -170,13 +180,19 @@ class _Generation:
         self._improve = improve
         self._replace = replace
         self._choose_points = choose
+        self._overrule = overrule
         self._on_start, self._on_row = told
         self._out = [Completion() for _ in prompts]
         self._waiting = deque(range(len(prompts)))
         self._rows: list[_Row] = []  # the n-th reads and writes row n of each cache
         self._streams = self._reasoner, self._weaver, self._reader = [model.row_stream(self._width) for _ in range(3)]
 
-    def run(self, should_stop: Callable[[], bool], on_pass: Callable[[], None]) -> list[Completion]:
+    def run(
+        self,
+        should_stop: Callable[[], bool],
+        on_pass: Callable[[], None],
+        on_grown: Callable[[Sequence[Completion]], None],
+    ) -> list[Completion]:
         while True:
             self._admit()
             if not self._rows:
@@ -184,6 +200,7 @@ class _Generation:
             self._decide()
             self._step(self._due())
             on_pass()
+            on_grown(self._out)
             if should_stop():
                 return self._out
 
@@ -230,6 +247,7 @@ class _Generation:
         """Decide where rows are at a point; each decision is written into its completion."""
         points = [place for place, row in enumerate(self._rows) if self._is_point(row)]
         inserting, logprobs = [True] * len(points), [0.0] * len(points)
+        probabilities: list[float | None] = [None] * len(points)
         drawing = self._sampling if self._sampling is not None and self._sampling.decisions else None
         if self._choose_points is not None:
             rows = [self._rows[place] for place in points]
@@ -238,17 +256,23 @@ class _Generation:
             chunks = [torch.cat(self._rows[place].trigger) for place in points]
             said = self._model.decide(self._reader, points, chunks)
             check_likeliest(said, "the trigger's decisions")
+            probabilities = torch.softmax(said, dim=-1)[:, 1].tolist()
             if drawing is not None:
                 said = torch.log_softmax(said / drawing.temperature, dim=-1)
             numbers = [self._rows[place].number for place in points]
             chosen = said.argmax(-1) if drawing is None else drawing.draw(said, numbers)
             inserting = [bool(choice) for choice in chosen.tolist()]
             logprobs = said.gather(1, chosen[:, None])[:, 0].tolist()
-        for place, inserts, logprob in zip(points, inserting, logprobs, strict=True):
+        if self._overrule is not None:
+            rows = [self._rows[place] for place in points]
+            decided = zip(rows, inserting, strict=True)
+            inserting = [self._overrule(row.number, len(row.completion.ids), inserts) for row, inserts in decided]
+        for place, inserts, logprob, likely in zip(points, inserting, logprobs, probabilities, strict=True):
             row = self._rows[place]
             row.trigger.clear()
             row.decided, row.due = True, inserts
-            row.completion.decisions.append(Decision(len(row.completion.ids), self._trigger, inserts, logprob))
+            completion = row.completion
+            completion.decisions.append(Decision(len(completion.ids), self._trigger, inserts, logprob, likely))
 
     def _due(self) -> list[int]:
         """Places of the rows that get latents in this pass."""

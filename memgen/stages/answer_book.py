@@ -45,6 +45,51 @@ class Insertions:
 NOTHING_INSERTED = Insertions()
 
 
+def record_of(
+    question: Question,
+    index: int,
+    prompt: Prompt,
+    completion: str,
+    tokens: int,
+    truncated: bool,
+    insertions: Insertions,
+    metrics: Mapping[str, float],
+    *,
+    seconds: float,
+    batch_size: int | None,
+) -> AnswerRecord:
+    """An answer as the answer file has it.
+
+    Args:
+        question: that was answered.
+        index: its place.
+        prompt: how it was asked.
+        completion: generated text without the end token.
+        tokens: its length in tokens.
+        truncated: whether it ended at the length limit.
+        insertions: of latents.
+        metrics: its scores.
+        seconds: from its beginning to its end.
+        batch_size: how many questions were answered at the same time, at most.
+    """
+    return AnswerRecord(
+        id=question.id,
+        index=index,
+        question=question.question,
+        prompt=prompt.messages(question.question),
+        solution=question.solution,
+        completion=completion,
+        metrics=dict(metrics),
+        completion_tokens=tokens,
+        truncated=truncated,
+        augmentations=list(insertions.points),
+        ltpo=insertions.ltpo,
+        causal_check=insertions.causal_check,
+        batch_size=batch_size,
+        seconds=round(seconds, 3),
+    )
+
+
 class AnswerBook:
     """The answer file of a run while it is written: each question once, appended as it is answered.
 
@@ -130,23 +175,13 @@ class AnswerBook:
         now = time.perf_counter()
         seconds = now - self._begun.get(index, self._began)
         question = self._questions[index]
-        record = AnswerRecord(
-            id=question.id,
-            index=index,
-            question=question.question,
-            prompt=self._prompt.messages(question.question),
-            solution=question.solution,
-            completion=completion,
-            metrics={**score(completion, question.solution, self._prompt.chosen.answer), **(metrics or {})},
-            completion_tokens=tokens,
-            truncated=truncated,
-            augmentations=list(insertions.points),
-            ltpo=insertions.ltpo,
-            causal_check=insertions.causal_check,
-            batch_size=batch_size,
-            seconds=round(seconds, 3),
-        )
-        self._enter(record)
+        scores = score(completion, question.solution, self._prompt.chosen.answer)
+        self._enter(
+            record_of(
+                question, index, self._prompt, completion, tokens, truncated, insertions, {**scores, **(metrics or {})},
+                seconds=seconds, batch_size=batch_size,
+            )
+        )  # fmt: skip
 
     def collect(self) -> None:
         """Enter what other ranks have answered since the last look."""

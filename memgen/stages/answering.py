@@ -7,13 +7,11 @@ is kept. Several ranks share what is missing, each `batch_size` at a time; an an
 Where memory runs out and the config leaves the width open, what was under way begins again, half as wide.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 
 from memgen.contract.answers import Augmentation
-from memgen.contract.data_sets.registry import data_set
 from memgen.contract.stage_configs import Evaluation
 from memgen.contract.stages import stage_of
 from memgen.data.prompt import Prompt
@@ -23,13 +21,14 @@ from memgen.model.base import BaseModel
 from memgen.model.generation import encode_prompts, generate_greedy
 from memgen.model.lora import load_lora
 from memgen.model.memgen_model import MemGenModel
-from memgen.model.woven_generation import Choose, Completion, Replace, generate_woven
+from memgen.model.woven_generation import Completion, Replace, generate_woven
 from memgen.stages.answer_book import AnswerBook, Insertions
 from memgen.stages.causal_check import LatentsCheck
 from memgen.stages.context import Context
 from memgen.stages.gold import GoldAnswers, Instead, Logprobs, plain, with_latents
 from memgen.stages.latent_search import LatentSearch
 from memgen.stages.loading import load
+from memgen.stages.recipe import Recipe
 from memgen.stages.slices import slices
 from memgen.stages.width import Width
 
@@ -42,12 +41,7 @@ def answer_all(
     config: Evaluation,
     context: Context,
     questions: list[Question],
-    *,
-    prompt: Prompt | None = None,
-    facts: Mapping[str, Any] | None = None,
-    choose: Callable[[list[str]], Choose | None] = lambda _ids: None,
-    search: Callable[[MemGenModel, list[str]], LatentSearch | None] = lambda _model, _ids: None,
-    check: Callable[[MemGenModel], LatentsCheck | None] = lambda _model: None,
+    recipe: Recipe,
 ) -> dict[str, float]:
     """Answer the questions of an evaluation; returns the summary's metrics.
 
@@ -55,18 +49,14 @@ def answer_all(
         config: of the run.
         context: of the run.
         questions: to answer.
-        prompt: how they are asked; None is zero-shot.
-        facts: what else the environment is to say.
-        choose: makes what decides about insertions instead of the trigger, for the questions of these ids.
-        search: makes what improves the latents of the questions of these ids.
-        check: makes what replaces the weaver's latents.
+        recipe: how they are asked, and what happens at an insertion.
 
     Raises:
         BadInput: model, checkpoint or the folder to resume can't be used.
         Stopped: a stop was asked for; answers given so far are in the file.
     """
-    prompt = prompt or Prompt(data_set(config.data))
-    loaded = load(config, context, CONDITIONS, {**prompt.facts(), **(facts or {})}, may_halve=True)
+    prompt = recipe.prompt
+    loaded = load(config, context, CONDITIONS, {**prompt.facts(), **recipe.facts}, may_halve=True)
     width = loaded.width
     texts = [prompt.text(question.question) for question in questions]
     prompts = encode_prompts(loaded.base, texts, config.max_prompt_length)
@@ -81,7 +71,8 @@ def answer_all(
     else:
         assert loaded.checkpoint is not None
         model = loaded.model(config, loaded.checkpoint)
-        chosen, checking = choose([question.id for question in questions]), check(model)
+        chosen = recipe.choose([question.id for question in questions])
+        checking = recipe.check(model, context.stop)
         likely = gold(
             with_latents(
                 model,
@@ -90,7 +81,7 @@ def answer_all(
                 instead=_by_place(questions, checking) if checking else None,
             )
         )
-        answer = _with_latents(config, context, model, width, choose, search, checking, likely)
+        answer = _with_latents(config, context, model, width, recipe, checking, likely)
     book, missing, least = _open_book(context, prompt, questions)
     width.rows = min(width.rows, least or width.rows)  # memory ran out in the attempt that is resumed
     context.monitor.phase("generate", f"{len(questions)} questions, {width.rows} at a time")
@@ -130,7 +121,7 @@ def _plainly(config: Evaluation, context: Context, base: BaseModel, width: Width
             config.max_completion_length,
             lambda row, ids, truncated: book.add(
                 batch[row],
-                _text(base, ids),
+                text_of(base, ids),
                 len(ids),
                 truncated,
                 metrics=gold.metrics(batch[row]) if gold else None,
@@ -161,8 +152,7 @@ def _with_latents(
     context: Context,
     model: MemGenModel,
     width: Width,
-    choose: Callable[[list[str]], Choose | None],
-    search: Callable[[MemGenModel, list[str]], LatentSearch | None],
+    recipe: Recipe,
     check: LatentsCheck | None,
     gold: GoldAnswers | None,
 ) -> Answer:
@@ -176,7 +166,7 @@ def _with_latents(
         if not own:
             return
         ids = [questions[index].id for index in own]
-        improve = search(model, ids)
+        improve = recipe.search(model, ids, context.stop)
 
         def on_start(number: int) -> None:
             if gold is not None:
@@ -184,22 +174,12 @@ def _with_latents(
             book.begin(own[number])
 
         def on_row(number: int, completion: Completion) -> None:
-            tokens = completion.text_ids
-            points = [
-                Augmentation(
-                    token=d.token, asked=d.asked, inserted=d.inserted,
-                    character=len(_text(model.base, tokens[: d.token])),
-                )
-                for d in completion.decisions
-            ]  # fmt: skip
-            done = Insertions(
-                points,
-                ltpo=improve.traces[number] if improve else None,
-                causal_check=check.record(ids[number]) if check else None,
-            )
+            done = insertions_of(completion, model.base, number, ids[number], improve, check)
             metrics = gold.metrics(own[number]) if gold else None
-            text, truncated = _text(model.base, tokens), not completion.ended
-            book.add(own[number], text, len(tokens), truncated, done, metrics, batch_size=width.rows)
+            tokens, truncated = completion.text_ids, not completion.ended
+            book.add(
+                own[number], text_of(model.base, tokens), len(tokens), truncated, done, metrics, batch_size=width.rows
+            )
 
         generate_woven(
             model,
@@ -208,8 +188,8 @@ def _with_latents(
             trigger=config.uses_trigger,
             width=width.rows,
             improve=improve,
-            replace=_by_number(ids, check) if check else None,
-            choose=choose(ids),
+            replace=by_number(ids, check) if check else None,
+            choose=recipe.choose(ids),
             on_start=on_start,
             on_row=on_row,
             should_stop=lambda: context.stop.requested() is not None,
@@ -219,7 +199,39 @@ def _with_latents(
     return answer
 
 
-def _by_number(ids: Sequence[str], check: LatentsCheck) -> Replace:
+def insertions_of(
+    completion: Completion,
+    base: BaseModel,
+    number: int,
+    question_id: str,
+    improve: LatentSearch | None,
+    check: LatentsCheck | None,
+) -> Insertions:
+    """What became of the latents of an answer that is done.
+
+    Args:
+        completion: the answer.
+        base: the model.
+        number: of its prompt, among those that `improve` has searched for.
+        question_id: as in the answer file.
+        improve: what improved its latents.
+        check: what replaced them.
+    """
+    tokens = completion.text_ids
+    points = [
+        Augmentation(
+            token=one.token, asked=one.asked, inserted=one.inserted, character=len(text_of(base, tokens[: one.token]))
+        )
+        for one in completion.decisions
+    ]
+    return Insertions(
+        points,
+        ltpo=improve.traces[number] if improve else None,
+        causal_check=check.record(question_id) if check else None,
+    )
+
+
+def by_number(ids: Sequence[str], check: LatentsCheck) -> Replace:
     """What a check inserts while answers are generated, by the number of the prompt."""
     return lambda latents, number, token: check.insert(ids[number], latents, token)
 
@@ -229,6 +241,7 @@ def _by_place(questions: Sequence[Question], check: LatentsCheck) -> Instead:
     return lambda latents, place, token, nth: check.instead(questions[place].id, latents, token, nth)
 
 
-def _text(base: BaseModel, ids: list[int]) -> str:
+def text_of(base: BaseModel, ids: list[int]) -> str:
+    """The text of an answer's tokens."""
     text: str = base.tokenizer.decode(ids, skip_special_tokens=True)
     return text

@@ -103,6 +103,10 @@ class LatentsCheck:
             insertions=self._insertions.pop(question, []),
         )
 
+    def forget(self, question: str) -> None:
+        """Nothing was inserted in the answer to a question yet: it begins again."""
+        self._insertions.pop(question, None)
+
     def instead(self, question: str, latents: torch.Tensor, token: int, before: int) -> torch.Tensor:
         """What stands for latents (K, D).
 

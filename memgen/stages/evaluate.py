@@ -13,6 +13,8 @@ from memgen.model.woven_generation import Choose
 from memgen.stages.answering import answer_all
 from memgen.stages.causal_check import LatentsCheck, draw_references
 from memgen.stages.context import Context
+from memgen.stages.recipe import Recipe
+from memgen.stop import StopRequest
 
 
 def evaluate(
@@ -30,16 +32,28 @@ def evaluate(
         BadInput: model, checkpoint or the folder to resume can't be used, or there are too few training rows.
         Stopped: a stop was asked for; answers given so far are in the file.
     """
+    return answer_all(config, context, questions, recipe(config, questions, training))
+
+
+def recipe(config: EvaluateConfig, questions: Sequence[Question], training: Sequence[Question] = ()) -> Recipe:
+    """How the stage answers.
+
+    Args:
+        config: of the run.
+        questions: to answer; none of them becomes an example.
+        training: rows that worked examples, or latents of other questions, come from, where the config wants any.
+
+    Raises:
+        BadInput: there are too few training rows.
+    """
     prompt = make_prompt(data_set(config.data), config.asking, questions, training, config.seed)
     references = draw_references(config, questions, training)
 
-    def check(model: MemGenModel) -> LatentsCheck | None:
-        return LatentsCheck(config, model, references, prompt, context.stop) if config.causal_check else None
+    def check(model: MemGenModel, stop: StopRequest) -> LatentsCheck | None:
+        return LatentsCheck(config, model, references, prompt, stop) if config.causal_check else None
 
     facts = {REFERENCE_IDS: [one.id for one in references], REFERENCES: rows_hash(references)} if references else {}
-    return answer_all(
-        config, context, questions, prompt=prompt, facts=facts, choose=lambda ids: _choose(config, ids), check=check
-    )
+    return Recipe(prompt, choose=lambda ids: _choose(config, ids), check=check, facts=facts)
 
 
 def _choose(config: EvaluateConfig, question_ids: list[str]) -> Choose | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
+from typing import Any
 
 from memgen.contract.alarms import NOT_FINITE, Alarm, Watch
 from memgen.contract.config import RunConfig
@@ -26,7 +27,7 @@ def run_stage(config: RunConfig, context: Context) -> dict[str, float]:
     context = replace(context, rows_hash=rows_hash(*questions))
     _watch(config, context)
     try:
-        result = runner(stage.runner)(config, context, *questions)
+        result: dict[str, float] = function_at(stage.runner)(config, context, *questions)
     except Diverged as diverged:
         context.monitor.alarm(Alarm(NOT_FINITE, step=0, fact=f"{diverged.problem.message}."))
         raise
@@ -46,8 +47,8 @@ def _watch(config: RunConfig, context: Context) -> None:
     context.monitor.watch(Watch(config.model_dump()), on_alarm)
 
 
-def runner(path: str) -> Callable[..., dict[str, float]]:
+def function_at(path: str) -> Callable[..., Any]:
     """The function that a stage's record names as `module:function`."""
     module, _, name = path.partition(":")
-    function: Callable[..., dict[str, float]] = getattr(import_module(module), name)
+    function: Callable[..., Any] = getattr(import_module(module), name)
     return function

@@ -79,6 +79,7 @@ def serve(address: str) -> None:
     with Server(address, Guardian) as server:
         for stage in STAGES:
             import_module(stage.runner.partition(":")[0])
+        import_module("memgen.trying.session")
         gc.collect()
         gc.freeze()  # or a trainer's first collection copies all of it
         server.serve_forever()

@@ -162,6 +162,7 @@ STAGE: Stage[EvaluateConfig] = Stage(
     name="evaluate",
     config=EvaluateConfig,
     runner="memgen.stages.evaluate:evaluate",
+    recipe="memgen.stages.evaluate:recipe",
     output=Output("evaluate", "evaluate", "answer.json"),
     needs={
         "base": None,

@@ -101,6 +101,7 @@ STAGE: Stage[LtpoEvaluateConfig] = Stage(
     name="ltpo_evaluate",
     config=LtpoEvaluateConfig,
     runner="memgen.stages.ltpo_evaluate:ltpo_evaluate",
+    recipe="memgen.stages.ltpo_evaluate:recipe",
     output=Output("evaluate_ltpo", "evaluate", "answer_ltpo.json"),
     needs={"weaver+trigger+ltpo": "trigger", "weaver+ltpo": "weaver"},
     work=evaluations.WORK,
