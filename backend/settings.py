@@ -65,6 +65,12 @@ class Settings(NotificationVariables):
     """How often a run is tried again by itself: one that was lost, or that its card or a lack of memory ended."""
     upload_bytes: int = Field(default=512 * 2**20, ge=2**20, le=2**40)
     """Most bytes of a file that a user sends to make a data set of."""
+    try_idle_seconds: Seconds = 600.0
+    """Time without a question after which a session on the page Try ends by itself."""
+    try_absent_seconds: Seconds = 60.0
+    """Time after which such a session ends when nobody looks at it any more."""
+    try_sessions: int = Field(default=4, ge=0, le=100)
+    """Most sessions that may be open at once."""
     retry_pause_seconds: Pause = 5.0
     """Pause before the first retry of a run that was lost or ran out of memory; doubles with each, up to an hour."""
 

@@ -35,16 +35,16 @@ class SharedDisk:
     """The backend's home is this machine's, too: nothing has to be brought anywhere.
 
     Args:
-        attempt: that is worked on.
+        checkpoint: folder of the one that the run starts from, seen from the home.
     """
 
-    def __init__(self, attempt: ClaimedAttempt) -> None:
-        self._attempt = attempt
+    def __init__(self, checkpoint: str | None) -> None:
+        self._checkpoint = checkpoint
 
     @contextmanager
     def checkpoint(self, _meanwhile: Callable[[], None]) -> Iterator[str | None]:
         """As that of `OwnDisk`."""
-        yield self._attempt.checkpoint
+        yield self._checkpoint
 
     def handed_in(self, verdict: FinishRequest, _meanwhile: Callable[[], None]) -> FinishRequest:
         """As that of `OwnDisk`."""
@@ -132,3 +132,6 @@ class OwnDisk:
             if self._folder.output.is_dir():
                 self._cache.keep(self._folder.output)
             shutil.rmtree(self._folder.path)
+
+
+Disk = SharedDisk | OwnDisk

@@ -21,6 +21,7 @@ from worker.disks import shares_home
 from worker.settings import Settings
 from worker.slots import Slot, SlotLock, find_slots, threads_per_trainer
 from worker.supervisor import Supervisor
+from worker.work import AttemptWork
 
 log = logging.getLogger("worker")
 
@@ -50,7 +51,8 @@ def work_once(ticket_file: Path) -> None:
         log.info("attempt %s of run %s, as job %s", attempt.number, attempt.run_id, ticket.job)
         with Client(ticket.url, attempt.token, instance=ticket.instance) as client:
             shares = shares_home(settings.home, ticket.instance)
-            Supervisor(settings, slot, lock, attempt, client, lent_threads(), is_lent=True, shares_home=shares).work()
+            work = AttemptWork(settings, attempt, client, shares_home=shares)
+            Supervisor(settings, slot, lock, work, client, lent_threads(), is_lent=True).work()
     finally:
         lock.path.unlink(missing_ok=True)  # no other job has its name
         lock.release()

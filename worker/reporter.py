@@ -1,11 +1,13 @@
 """Bringing a trainer's files to the backend: by byte offset, again and again until all is there."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
-from backend.api.client import ApiError, Client, Stream, Unreachable
+from backend.api.client import ApiError, Client, Unreachable
 from memgen.contract.plain_file import open_plain
 
 PIECE = 2**20  # bytes of one report
@@ -31,7 +33,8 @@ class NotTaken(Unreachable):
 
 @dataclass
 class _Tail:
-    stream: Stream
+    send: Callable[[int, bytes], int]
+    """Sends bytes that start at an offset; returns the offset after them."""
     path: Path
     whole_lines: bool
     offset: int = field(default=0)
@@ -40,7 +43,7 @@ class _Tail:
 
 
 class Reporter:
-    """Tails log, events, answers and rollouts of one attempt.
+    """Tails log, events, answers and rollouts of one attempt, or the events of a session.
 
     Args:
         client: with the attempt's token.
@@ -48,17 +51,25 @@ class Reporter:
         log, events, answers, rollouts: the files; each may not exist yet.
     """
 
+    _tails: list[_Tail]
+
     def __init__(
         self, client: Client, attempt_id: int, *, log: Path, events: Path, answers: Path, rollouts: Path
     ) -> None:
-        self._client = client
-        self._attempt_id = attempt_id
+        send = partial(client.send_stream, attempt_id)
         self._tails = [
-            _Tail("events", events, whole_lines=True),
-            _Tail("answers", answers, whole_lines=True),
-            _Tail("rollouts", rollouts, whole_lines=True),
-            _Tail("log", log, whole_lines=False),
+            _Tail(partial(send, "events"), events, whole_lines=True),
+            _Tail(partial(send, "answers"), answers, whole_lines=True),
+            _Tail(partial(send, "rollouts"), rollouts, whole_lines=True),
+            _Tail(partial(send, "log"), log, whole_lines=False),
         ]
+
+    @classmethod
+    def of_session(cls, client: Client, session_id: int, events: Path) -> Self:
+        """Tails the events of a session."""
+        one = cls.__new__(cls)
+        one._tails = [_Tail(partial(client.send_session_events, session_id), events, whole_lines=True)]
+        return one
 
     def report(self) -> bool:
         """Send what is new.
@@ -111,7 +122,7 @@ class Reporter:
 
     def _deliver(self, tail: _Tail, data: bytes) -> int:
         try:
-            return self._client.send_stream(self._attempt_id, tail.stream, tail.offset, data)
+            return tail.send(tail.offset, data)
         except ApiError as error:
             if error.code == "wrong_offset" and error.problem.value is not None:
                 return int(error.problem.value)  # an answer was lost on its way: go on where the backend is

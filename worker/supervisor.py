@@ -1,4 +1,4 @@
-"""The supervisor: one small process per attempt, in a session of its own.
+"""The supervisor: one small process per attempt, or per session of Try, in a session of its own.
 
 It holds the slot, claims, starts the trainer, reports, beats, obeys a stop and finishes. The worker only
 waits for it, so a restart of worker, backend or dashboard does not touch a running trainer.
@@ -16,27 +16,25 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from backend.api.client import ApiError, Client, Unreachable
-from backend.api.schemas import ClaimedAttempt, FinishRequest
+from backend.api.schemas import FinishRequest
 from backend.serving.variables import check_url
-from memgen.contract.config import stored_config
 from memgen.contract.data_sets.folders import as_settings, data_folders
 from memgen.contract.errors import BadInput
 from memgen.contract.machine import machine_name, this_boot
 from memgen.contract.presets import load_presets
 from memgen.contract.process import begin_process
-from memgen.contract.publish import link_log
-from memgen.contract.rows import rows_to_share
-from memgen.contract.rundir import EXIT_DONE, RunDir, attempt_dir, write_init_from, write_json
+from memgen.contract.rundir import EXIT_DONE, write_init_from, write_json
 from memgen.contract.service_files import backend_url_file
 from memgen.contract.status import Cause, StopMode
 from worker.card import card_of
-from worker.disks import OwnDisk, SharedDisk, shares_home
-from worker.reporter import REFUSED, AttemptStale, Reporter, stale_or
+from worker.disks import shares_home
+from worker.reporter import REFUSED, AttemptStale, stale_or
 from worker.settings import Settings
 from worker.slots import Slot, SlotLock
 from worker.strays import MARK, end_strays
 from worker.trainer import Trainer, gpu_variables
 from worker.verdict import card_failed, could_not_start, judge, unheard
+from worker.work import AttemptWork, SessionWork, Work
 
 log = logging.getLogger("supervisor")
 EXIT_IDLE, EXIT_WORKED, EXIT_CARD = 0, 10, 11
@@ -55,18 +53,17 @@ class _Stop:
 
 
 class Supervisor:
-    """Works on one attempt from its folder to its end.
+    """Works on what was claimed, from its folder to its end.
 
     Args:
         settings: where things are.
         slot: what the trainer runs on.
         lock: of the slot, held.
-        attempt: what was claimed.
-        client: with the attempt's token.
+        work: what was claimed.
+        client: with the token of that.
         threads: CPU threads of the trainer.
         is_lent: whether a batch system has lent the machine: a signal then ends this attempt, and the run goes on
             elsewhere.
-        shares_home: whether the backend's home is this machine's, too.
     """
 
     def __init__(
@@ -74,30 +71,21 @@ class Supervisor:
         settings: Settings,
         slot: Slot,
         lock: SlotLock,
-        attempt: ClaimedAttempt,
+        work: Work,
         client: Client,
         threads: int,
         *,
         is_lent: bool = False,
-        shares_home: bool = True,
     ) -> None:
         self._settings = settings
         self._slot = slot
         self._lock = lock
-        self._attempt = attempt
+        self._work = work
         self._client = client
         self._threads = threads
         self._is_lent = is_lent
-        self._folder = attempt_dir(settings.home, attempt.run_id, attempt.number, str(attempt.config["stage"]))
-        self._disk = SharedDisk(attempt) if shares_home else OwnDisk(settings, client, attempt, self._folder)
-        self._reporter = Reporter(
-            client,
-            attempt.attempt_id,
-            log=self._folder.log,
-            events=self._folder.events,
-            answers=self._folder.answers,
-            rollouts=self._folder.rollouts,
-        )
+        self._folder = work.folder
+        self._heard_at = time.monotonic()
         self._trainer: Trainer | None = None
         self._stop: _Stop | None = None
         self._next_beat = 0.0
@@ -107,7 +95,7 @@ class Supervisor:
         """Whether the slot's GPUs or their driver ended the attempt."""
 
     def work(self) -> None:
-        """Run the attempt to its end, whatever that is."""
+        """Run it to its end, whatever that is."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         if self._is_lent:
@@ -115,25 +103,23 @@ class Supervisor:
         try:
             with ExitStack() as while_it_runs:
                 try:
-                    self._prepare_folder(while_it_runs)
+                    self._work.prepare()
+                    self._bring_checkpoint(while_it_runs)
                     exit_code = self._fetch()
                     if exit_code == EXIT_DONE:
                         exit_code = self._attend(self._start())
                 except _StoppedBefore:
-                    self._deliver(
-                        self._interrupted(FinishRequest(outcome="stopped", cause=Cause.STOPPED, exit_code=None))
-                    )
+                    end = FinishRequest(outcome="stopped", cause=Cause.STOPPED, exit_code=None)
+                    self._deliver(self._interrupted(end))
                     return
                 except (OSError, BadInput) as error:
-                    log.exception("attempt %s of run %s can't start", self._attempt.number, self._attempt.run_id)
+                    log.exception("%s can't start", self._work.name)
                     self._end_trainer()
                     self._deliver(could_not_start(error, self._folder))
                     return
             self._finish(exit_code)
         except AttemptStale as stale:
-            log.warning(
-                "attempt %s of run %s is stale, its trainer ends: %s", self._attempt.number, self._attempt.run_id, stale
-            )
+            log.warning("%s is stale, its trainer ends: %s", self._work.name, stale)
         finally:
             self._end_trainer()
 
@@ -141,7 +127,7 @@ class Supervisor:
         """Report, beat and obey until a process has ended; returns its exit code."""
         while trainer.exit_code() is None:
             self._turn(trainer)
-            time.sleep(self._settings.poll_seconds)
+            time.sleep(min(self._settings.poll_seconds, self._work.beat_seconds))
         trainer.sweep()
         end_strays(self._lock.path)
         return trainer.exit_code() or 0
@@ -151,17 +137,11 @@ class Supervisor:
             self._trainer.kill()
             end_strays(self._lock.path)
 
-    def _prepare_folder(self, while_it_runs: ExitStack) -> None:
-        folder = self._folder
-        folder.path.mkdir(parents=True, exist_ok=False)
-        write_json(folder.config, self._attempt.config)
-        folder.log.touch()
-        link_log(self._settings.home, self._attempt.run_id, folder)
-
+    def _bring_checkpoint(self, while_it_runs: ExitStack) -> None:
         def fetch() -> bool:
-            place = while_it_runs.enter_context(self._disk.checkpoint(self._between_pieces))
+            place = while_it_runs.enter_context(self._work.disk.checkpoint(self._between_pieces))
             if place is not None:
-                write_init_from(folder, place)
+                write_init_from(self._folder, place)
             return True
 
         if not self._insist(fetch, unless=self._is_to_stop):
@@ -178,7 +158,7 @@ class Supervisor:
     def _fetch(self) -> int:
         """Get the weights by a process of their own, the only one that has the model hub's token; its exit code."""
         command = self._settings.fetcher_command
-        preset = load_presets().get(str(self._attempt.config.get("preset")))
+        preset = load_presets().get(self._work.preset)
         if not command or preset is None or preset.folder is not None:  # or what the trainer will refuse
             return EXIT_DONE
         command = [*command, str(self._folder.config), "--out", str(self._folder.path)]
@@ -187,15 +167,9 @@ class Supervisor:
         return self._attend(self._trainer)
 
     def _start(self) -> Trainer:
-        command = [*self._settings.trainer_command, "run", str(self._folder.config), "--out", str(self._folder.path)]
-        earlier = self._earlier()
-        if earlier is not None:
-            command += ["--resume", str(earlier.path)]
-        devices = self._slot.devices
-        if self._attempt.placement == "parallel":  # a process on each GPU, where there are rows for each
-            devices = devices[: rows_to_share(stored_config(self._attempt.config))]
-            command += ["--num-processes", str(len(devices))] if len(devices) > 1 else []
+        words, devices = self._work.command(self._slot.devices)
         environment = self._environment(devices) | {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
+        command = [*self._settings.trainer_command, *words]
         trainer = self._trainer = Trainer(command, self._folder.log, environment)
         write_json(
             self._folder.path / "supervisor.json",
@@ -220,32 +194,32 @@ class Supervisor:
         }
         return environment | gpu_variables(devices) | as_settings(data_folders(os.environ))
 
-    def _earlier(self) -> RunDir | None:
-        if self._attempt.resumes is None:
-            return None
-        folder = attempt_dir(self._settings.home, self._attempt.run_id, self._attempt.resumes, self._folder.stage)
-        if not folder.config.exists():
-            log.warning("attempt %s is not on this machine; starting from the beginning", self._attempt.resumes)
-            return None
-        return folder
-
     def _turn(self, trainer: Trainer) -> None:
         now = time.monotonic()
         try:
             if now >= self._next_beat:
-                self._next_beat = now + self._attempt.beat_seconds
+                self._next_beat = now + self._work.beat_seconds
                 self._beat(now)
-            self._reporter.report()
+            self._work.reporter.report()
         except Unreachable as error:
             log.warning("%s The trainer goes on.", error)
             self._look_for_backend()
+            if self._gives_up():
+                log.warning("%s ends: nobody has heard of it for a while", self._work.name)
+                self._ask_to_stop(StopMode.DISCARD, now)
         self._pursue_stop(trainer, now)
+
+    def _gives_up(self) -> bool:
+        """Whether the backend has been away for longer than what is done here makes sense."""
+        patience = self._work.patience_seconds
+        return patience is not None and time.monotonic() - self._heard_at > patience
 
     def _beat(self, now: float) -> None:
         try:
-            mode = self._client.heartbeat(self._attempt.attempt_id).stop
+            mode = self._work.beat()
         except ApiError as error:
             raise stale_or(error) from error
+        self._heard_at = time.monotonic()
         if mode is not None:
             self._ask_to_stop(mode, now)
 
@@ -265,7 +239,7 @@ class Supervisor:
         if stop is None:
             return
         waited = now - stop.asked_at
-        grace = self._attempt.stop_grace_seconds
+        grace = self._work.stop_grace_seconds
         if stop.mode is StopMode.FORCE or trainer.kind == "fetcher" or waited > 1.5 * grace:  # a fetcher has no work
             stop.killed = True
             trainer.kill()
@@ -282,23 +256,23 @@ class Supervisor:
                 self._folder,
                 stop_asked=stop is not None,
                 was_forced=stop is not None and (stop.killed or stop.terminated),
-                unreported=self._reporter.problems(),
+                unreported=self._work.reporter.problems(),
             )
         except Exception as error:  # the folder is the trainer's, who may have left anything there
-            log.exception("the folder of run %s defies reading", self._attempt.run_id)
+            log.exception("the folder of %s defies reading", self._work.name)
             verdict = unheard(exit_code, error)
         verdict = self._interrupted(self._blamed(verdict))
         self.card_failed = verdict.cause is Cause.CARD
         ends = [verdict]
 
         def hand_in() -> bool:
-            ends.append(self._disk.handed_in(verdict, self._beat_if_due))
+            ends.append(self._work.disk.handed_in(verdict, self._beat_if_due))
             return True
 
         self._insist(hand_in, unless=self._is_forced)
         self._deliver(ends[-1])
         if ends[-1].outcome == "succeeded":
-            self._disk.tidy()
+            self._work.disk.tidy()
 
     def _interrupted(self, verdict: FinishRequest) -> FinishRequest:
         """The same, put down to the batch system where that has taken its machine back."""
@@ -316,7 +290,7 @@ class Supervisor:
 
     def _beat_if_due(self) -> None:
         if (now := time.monotonic()) >= self._next_beat:
-            self._next_beat = now + self._attempt.beat_seconds
+            self._next_beat = now + self._work.beat_seconds
             with suppress(Unreachable):
                 self._beat(now)
 
@@ -325,27 +299,27 @@ class Supervisor:
 
         def finish(told: FinishRequest = verdict) -> bool:
             try:
-                self._client.finish(self._attempt.attempt_id, told)
+                self._work.finish(told)
                 return True
             except ApiError as error:
                 if error.problem.status not in REFUSED:
                     raise
-                log.warning("the end of run %s is refused: %s", self._attempt.run_id, error)
-                # said in short; where even that is refused, the attempt's lease ends it
+                log.warning("the end of %s is refused: %s", self._work.name, error)
+                # said in short; where even that is refused, its lease ends it
                 return told is verdict and finish(unheard(verdict.exit_code or 0, error))
 
         self._report_rest()
-        self._insist(finish)
+        self._insist(finish, unless=self._gives_up)
 
     def _report_rest(self) -> None:
         """Bring the backend what the files hold; a run that is to end by force does not wait for all of it."""
 
         def report() -> bool:
-            while not self._reporter.report() and not self._is_forced():
+            while not self._work.reporter.report() and not self._is_forced():
                 self._beat(time.monotonic())
             return True
 
-        self._insist(report, unless=self._is_forced)
+        self._insist(report, unless=lambda: self._is_forced() or self._gives_up())
 
     def _is_forced(self) -> bool:
         return self._stop is not None and self._stop.mode is StopMode.FORCE
@@ -361,7 +335,7 @@ class Supervisor:
                 if not isinstance(reason, Unreachable):
                     raise reason from error
             except Unreachable as error:
-                log.warning("%s Waiting to report the end of run %s.", error, self._attempt.run_id)
+                log.warning("%s Waiting to report the end of %s.", error, self._work.name)
                 self._look_for_backend()
             if unless():
                 return False
@@ -393,13 +367,19 @@ def supervise(settings: Settings, slot: Slot, threads: int) -> int:
         end_strays(lock.path)  # of a supervisor that was killed
         with Client(settings.backend_url, settings.token()) as client:
             reply = client.claim(slot.claim())
-        attempt = reply.attempt
-        if attempt is None:
+        claimed = reply.attempt or reply.session
+        if claimed is None:
             return EXIT_IDLE
-        log.info("attempt %s of run %s on slot %s", attempt.number, attempt.run_id, slot.name)
-        shares = shares_home(settings.home, reply.instance)
-        with Client(settings.backend_url, attempt.token, instance=reply.instance) as client:
-            supervisor = Supervisor(settings, slot, lock, attempt, client, threads, shares_home=shares)
+        with Client(settings.backend_url, claimed.token, instance=reply.instance) as client:
+            shares = shares_home(settings.home, reply.instance)
+            work: Work
+            if reply.attempt is not None:
+                work = AttemptWork(settings, reply.attempt, client, shares_home=shares)
+            else:
+                assert reply.session is not None
+                work = SessionWork(settings.home, reply.session, client, shares_home=shares)
+            log.info("%s on slot %s", work.name, slot.name)
+            supervisor = Supervisor(settings, slot, lock, work, client, threads)
             supervisor.work()
         return EXIT_CARD if supervisor.card_failed else EXIT_WORKED
     finally:

@@ -12,6 +12,7 @@ from backend.api.calls.saved_launches import SavedLaunchCalls
 from backend.api.calls.saved_views import SavedViewCalls
 from backend.api.calls.search import SearchCalls
 from backend.api.calls.tags import TagCalls
+from backend.api.calls.trying import TryCalls
 from backend.api.calls.work import Stream, WorkCalls
 from backend.api.connection import API, ApiError, Unreachable
 
@@ -31,6 +32,7 @@ class Client(
     SearchCalls,
     HouseCalls,
     NotificationCalls,
+    TryCalls,
     WorkCalls,
 ):
     """All calls to one backend with one token, over one `Connection`, whose arguments it takes."""

@@ -19,6 +19,7 @@ from backend.commands import (
     run_cli,
     saved_cli,
     site_cli,
+    try_cli,
 )
 from backend.launcher.terminal import errors, say, settings
 from memgen.contract.errors import BadInput
@@ -167,6 +168,7 @@ def restore(file: Annotated[Path, typer.Argument(help="An archive that `backup` 
 
 for noun in (
     run_cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli, notification_cli, order_cli, site_cli,
+    try_cli,
 ):  # fmt: skip
     noun.install(app)
 

@@ -1,4 +1,4 @@
-"""Who may ask: users, workers, and supervisors with the token of their attempt."""
+"""Who may ask: users, workers, and supervisors with the token of their attempt or session."""
 
 import asyncio
 import hmac
@@ -13,17 +13,17 @@ from starlette.types import Scope
 
 from backend.errors import Unauthorized
 from backend.http.context import Context, ContextDep
-from backend.services import ingest, jobs
+from backend.services import ingest, jobs, try_work
 from backend.services.claim import hash_token
 
 _bearer = HTTPBearer(auto_error=False, description="The token that `make up` prints.")
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-_ATTEMPT = re.compile(r"/api/v1/worker/attempts/([^/]*)(/.*)?")
+_HELD = re.compile(r"/api/v1/worker/(attempts|sessions)/([^/]*)(/.*)?")
 _JOB = re.compile(r"/api/v1/worker/jobs/([^/]*)(/.*)?")
-MOST_KNOWN = 10_000  # attempts whose token was seen to be right; it never changes
-AT_ONCE = 2  # tokens of attempts that are looked up in the database
+MOST_KNOWN = 10_000  # attempts and sessions whose token was seen to be right; it never changes
+AT_ONCE = 2  # of their tokens that are looked up in the database
 
 
 class Guard:
@@ -35,7 +35,7 @@ class Guard:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._seen: OrderedDict[tuple[int, str], None] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, int, str], None] = OrderedDict()
         self._looking = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, credentials: HTTPAuthorizationCredentials | None, scope: Scope) -> None:
@@ -54,9 +54,9 @@ class Guard:
     async def _check(self, credentials: HTTPAuthorizationCredentials | None, path: str) -> None:
         if path == "/api/v1/openapi.json":
             return
-        attempt, job = _ATTEMPT.fullmatch(path), _JOB.fullmatch(path)
-        if attempt is not None:
-            await self._check_attempt(attempt[1], given(credentials))
+        held, job = _HELD.fullmatch(path), _JOB.fullmatch(path)
+        if held is not None:
+            await self._check_held(held[1], held[2], given(credentials))
         elif job is not None:  # a ticket is used once: nothing to remember
             async with self._looking:
                 await to_thread.run_sync(self._look_up_job, _number(job[1]), given(credentials))
@@ -65,20 +65,23 @@ class Guard:
         else:
             require_user(self._context, credentials)
 
-    async def _check_attempt(self, number: str, token: str) -> None:
-        attempt_id = _number(number)
-        key = attempt_id, hash_token(token)
+    async def _check_held(self, kind: str, number: str, token: str) -> None:
+        held_id = _number(number)
+        key = kind, held_id, hash_token(token)
         if key not in self._seen:
             async with self._looking:
-                await to_thread.run_sync(self._look_up, attempt_id, token)
+                await to_thread.run_sync(self._look_up, kind, held_id, token)
             self._seen[key] = None
         self._seen.move_to_end(key)
         while len(self._seen) > MOST_KNOWN:
             self._seen.popitem(last=False)
 
-    def _look_up(self, attempt_id: int, token: str) -> None:
+    def _look_up(self, kind: str, held_id: int, token: str) -> None:
         with self._context.database.read() as session:
-            ingest.attempt_of(session, attempt_id, token)
+            if kind == "sessions":
+                try_work.session_of(session, held_id, token)
+            else:
+                ingest.attempt_of(session, held_id, token)
 
     def _look_up_job(self, job_id: int, token: str) -> None:
         with self._context.database.read() as session:

@@ -24,8 +24,8 @@ report of a trainer's files. A user's file of rows has a limit of its own, a set
 CLOSE = {"Connection": "close"}  # what a client still sends of a request that was refused is not wanted
 UPLOADS = API + "data-sets/uploads"
 _LIMITS = (
-    (re.compile(r"/api/v1/worker/attempts/[^/]+/(log|events|answers|rollouts|output)"), REPORT),
-    (re.compile(r"/api/v1/worker/attempts/[^/]+/(finish|output/place)"), END),
+    (re.compile(r"/api/v1/worker/(attempts|sessions)/[^/]+/(log|events|answers|rollouts|output)"), REPORT),
+    (re.compile(r"/api/v1/worker/(attempts|sessions)/[^/]+/(finish|output/place)"), END),
     (re.compile(r"/api/v1/(pipelines(/preflight)?|saved-launches/[^/]+)"), PIPELINE),
 )
 

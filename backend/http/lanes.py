@@ -15,6 +15,7 @@ from backend.http.problems import busy
 
 READS = 4  # replies that are made at once
 FILES = 2  # uploads, checks of rows and of checkpoints, which take minutes
+STREAMS = 20  # that are followed at once
 EXPORTS = 2  # files that are written out row by row, as fast as their readers take them
 CHANGES = 8  # submissions and the like, which may wait for files, Redis or the hub
 PATIENCE = 10.0  # seconds that a request waits for its turn before it is told to come again
@@ -81,6 +82,7 @@ class Lanes:
         self._changes = Lane(CHANGES, patience)
         self._files = Lane(FILES, patience)
         self._exports = Lane(EXPORTS, patience)
+        self._streams = Lane(STREAMS, patience)
         self._replies: dict[_Key, tuple[_Reply, asyncio.Task[None]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,6 +91,8 @@ class Lanes:
             await self._app(scope, receive, send)
         elif scope["method"] == "GET" and scope["path"].endswith("/export"):  # not shared: nobody holds it as a whole
             await _take_turn(self._exports, self._app, scope, receive, send)
+        elif scope["method"] == "GET" and scope["path"].endswith("/stream"):  # lasts as long as what is followed
+            await _take_turn(self._streams, self._app, scope, receive, send)
         elif scope["method"] == "GET":
             await self._share(scope, send)
         else:

@@ -33,6 +33,7 @@ from backend.http.routes import (
     search,
     sites,
     tags,
+    trying,
     worker,
 )
 from backend.notifying.notifier import Notifier
@@ -55,7 +56,7 @@ log = logging.getLogger(__name__)
 
 ROOMS = (
     launch, saved_launches, data_sets, runs, bulk, pipelines, chain, compare, curves, tags, saved_views, search,
-    notifications, house, sites, worker,
+    notifications, house, sites, trying, worker,
 )  # fmt: skip
 # made once: the routes of one application serve the next one as well, and what FastAPI derives from them takes longer
 # than all else that an application needs

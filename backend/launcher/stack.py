@@ -22,6 +22,7 @@ import psutil
 
 from backend.api.client import ApiError, Client, Unreachable
 from backend.api.connection import certificates
+from backend.api.schemas import TryStatus
 from backend.launcher.only_one import holder, only_one
 from backend.launcher.redis_server import prepare, server_command, socket_path
 from backend.launcher.service_process import ServiceProcess, ServiceSpec, end_process, find_process
@@ -234,6 +235,10 @@ def down(settings: Settings, say: Say, *, patience: float = 180.0) -> None:
                 say(f"run {run.id}: save and stop")
                 with suppress(ApiError):  # it ended by itself meanwhile
                     client.stop(run.id, StopMode.SAVE)
+            for session in client.try_sessions().items:
+                if session.status is not TryStatus.ENDED:
+                    say(f"session {session.id}: closed")
+                    client.close_try(session.id)
         ended = _wait(lambda: not busy_slots(settings.home), patience)
     finally:
         backend.stop()

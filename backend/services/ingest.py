@@ -77,7 +77,7 @@ def beat(session: Session, attempt: Attempt, *, at: float, lease: float) -> Stop
 
 def take_log(attempt: Attempt, offset: int, data: bytes, path: Path) -> int:
     """Store bytes of the log; returns the offset after them."""
-    _expect(attempt.log_offset, offset)
+    expect_offset(attempt.log_offset, offset)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("r+b" if path.exists() else "wb") as file:
         file.seek(offset)  # bytes of a transaction that was undone are written again
@@ -89,8 +89,8 @@ def take_log(attempt: Attempt, offset: int, data: bytes, path: Path) -> int:
 
 def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *, at: float) -> int:
     """Store whole lines of the events file; returns the offset after the last one."""
-    _expect(attempt.events_offset, offset)
-    lines, size = _whole_lines(data)
+    expect_offset(attempt.events_offset, offset)
+    lines, size = whole_lines(data)
     metrics: list[dict[str, Any]] = []
     skipped: list[str] = []
     for line in lines:
@@ -129,8 +129,8 @@ def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *,
 
 def take_answers(session: Session, attempt: Attempt, offset: int, data: bytes) -> int:
     """Store whole lines of the answer file; returns the offset after the last one."""
-    _expect(attempt.answers_offset, offset)
-    lines, size = _whole_lines(data)
+    expect_offset(attempt.answers_offset, offset)
+    lines, size = whole_lines(data)
     run = session.get_one(Run, attempt.run_id)
     skipped: list[str] = []
     for line in lines:
@@ -179,8 +179,8 @@ def take_saved_steps(session: Session, attempt: Attempt, steps: Sequence[int]) -
 
 def take_rollouts(session: Session, attempt: Attempt, offset: int, data: bytes) -> int:
     """Store whole lines of the file of kept rollouts; returns the offset after the last one."""
-    _expect(attempt.rollouts_offset, offset)
-    lines, size = _whole_lines(data)
+    expect_offset(attempt.rollouts_offset, offset)
+    lines, size = whole_lines(data)
     _warn_of(rollouts.store_groups(session, attempt, lines), attempt, "rollouts")
     attempt.rollouts_offset = offset + size
     session.add(attempt)
@@ -342,8 +342,12 @@ def _numbers(values: Mapping[str, object]) -> dict[str, float]:
 
 
 def _warn_of(skipped: Sequence[str], attempt: Attempt, what: str) -> None:
+    warn_of(skipped, f"attempt {attempt.number} of run {attempt.run_id}", what)
+
+
+def warn_of(skipped: Sequence[str], where: str, what: str) -> None:
+    """Say in the log that lines of a report could not be read, and why the first of them."""
     if skipped:
-        where = f"attempt {attempt.number} of run {attempt.run_id}"
         log.warning("%s: %s unreadable %s skipped, the first: %s", where, len(skipped), what, skipped[0][:300])
 
 
@@ -358,11 +362,17 @@ def _sendable(data: dict[str, object]) -> dict[str, object]:
     return sendable
 
 
-def _expect(expected: int, offset: int) -> None:
+def expect_offset(expected: int, offset: int) -> None:
+    """Refuse bytes that do not follow what is there.
+
+    Raises:
+        WrongOffset: they do not.
+    """
     if offset != expected:
         raise WrongOffset(expected)
 
 
-def _whole_lines(data: bytes) -> tuple[list[bytes], int]:
+def whole_lines(data: bytes) -> tuple[list[bytes], int]:
+    """The whole lines of a report, without their ends, and the bytes that they take."""
     end = data.rfind(b"\n") + 1
     return [line for line in lines_of(data[:end]) if line], end

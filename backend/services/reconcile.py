@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from backend.services import alarms, children, ingest, lifecycle, retries
+from backend.services import alarms, children, ingest, lifecycle, retries, try_sessions, try_work
 from backend.services.apart import apart
 from backend.services.claim import came_up_anew, paused
 from backend.services.disk import SpareDisk
@@ -18,7 +18,7 @@ from backend.services.ingest import live_attempts
 from backend.services.outputs import Publisher
 from backend.settings import Settings
 from backend.store.db import Database
-from backend.store.models import Attempt, Run, Worker
+from backend.store.models import Attempt, Run, TrySession, Worker
 from memgen.contract.plain_file import open_plain
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.service_files import kept_log
@@ -91,6 +91,9 @@ class Reconciler:
             if late:  # the backend was away: its own absence must lose no run
                 _extend_leases(session, now + self._settings.lease_seconds)
             self._limit_times(session, now)
+            for one in try_work.living(session):
+                with apart(session, f"judging session {one.id}"):
+                    try_work.judge(session, one, self._try_times, at=now)
             workers = session.exec(select(Worker)).all()
             for attempt in live_attempts(session):
                 with apart(session, f"judging attempt {attempt.number} of run {attempt.run_id}"):
@@ -100,16 +103,28 @@ class Reconciler:
             alarms.notice_stalled(session, at=now)
         with _in_any_case("looking at runs of versions before"):
             self._look_back()
+        with _in_any_case("forgetting sessions"):
+            self._forget_sessions(now)
         # what goes wrong with one of these must keep neither a lost run from being found nor a queued one from starting
         with _in_any_case("settling the children of runs"), self._database.write() as session:
             children.settle(session, at=now, actor=ACTOR)
         with self._database.read() as session:
-            waits = _something_waits(session, now)
+            waits = _something_waits(session, now) or try_work.something_waits(session)
         if waits:
             with _in_any_case("measuring what runs have written"):
                 self._disk.measure(self._database)
             self._ring()
         self._publisher.try_again()
+
+    @property
+    def _try_times(self) -> try_work.TryTimes:
+        return try_work.TryTimes(self._settings.try_idle_seconds, self._settings.try_absent_seconds)
+
+    def _forget_sessions(self, now: float) -> None:
+        """Take away what sessions that have ended left."""
+        with self._database.write() as session:
+            try_sessions.forget(session, before=now - try_sessions.KEPT_SECONDS)
+        try_work.sweep(self._database, self._settings.home)
 
     def _look_back(self) -> None:
         """Raise the alarms of a few runs that ended before there were any."""
@@ -230,3 +245,4 @@ def _something_waits(session: Session, now: float) -> bool:
 
 def _extend_leases(session: Session, until: float) -> None:
     session.execute(update(Attempt).where(col(Attempt.status).in_(ATTEMPT_LIVE)).values(lease_until=until))
+    session.execute(update(TrySession).where(col(TrySession.status).in_(try_work.HELD)).values(lease_until=until))

@@ -10,6 +10,7 @@ from backend.services.checkpoints import start_of
 from backend.services.claim import busy_slots, num_ahead, paused, slots_of
 from backend.services.disk import disk_of
 from backend.services.surroundings import Surroundings
+from backend.services.try_work import slots_of_sessions
 from backend.store.models import Attempt, Run, Worker
 from memgen.contract.config import parse_config
 from memgen.contract.status import RunStatus
@@ -50,6 +51,10 @@ class Waiting:
     @cached_property
     def _busy(self) -> dict[tuple[str, str], int]:
         return busy_slots(self._session)
+
+    @cached_property
+    def _sessions(self) -> dict[tuple[str, str], int]:
+        return slots_of_sessions(self._session)
 
     @cached_property
     def _spare_disk(self) -> int:
@@ -106,6 +111,12 @@ class Waiting:
             return _busy_words(host, slot, self._busy[host, slot.name], ahead)
         if ahead:
             return "1 run stands before it." if ahead == 1 else f"{ahead} runs stand before it."
+        held = self._sessions.keys() & {(host, slot.name) for host, slot in free}
+        if len(held) == len(free):
+            host, name = min(held)
+            return (
+                f"Session {self._sessions[host, name]}, in which checkpoints are tried, gives slot {name} of {host} up."
+            )
         if around.broker != "ok":
             return f"Redis can't be reached ({around.broker}); the doorbell is rung again every few seconds."
         return self._why_not_taken(run, free)

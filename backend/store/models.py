@@ -424,3 +424,85 @@ class Delivery(SQLModel, table=True):
     created_at: float
     tried_at: float | None = None
     error: str = ""
+
+
+class TrySession(SQLModel, table=True):
+    """Columns that answer single questions on a slot, until nobody needs them or a run wants the slot."""
+
+    __tablename__ = "try_session"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # an id is never given twice: folders carry it
+
+    id: int = Field(default=None, primary_key=True)
+    note: str = ""
+    preset: str
+    # configs of evaluations, and the checkpoints that they name: folders below the home by id
+    columns: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
+    checkpoints: dict[str, str] = Field(sa_column=Column(JSON, nullable=False))
+    status: str = Field(index=True)
+    # why it is to end or has ended, and in words what there is to say beside that
+    reason: str | None = None
+    detail: str = ""
+    gives_way_to: int | None = None
+    stop_mode: str | None = None
+    failure: Problem | None = Field(default=None, sa_column=Column(ProblemColumn))
+    traceback: str | None = Field(default=None, sa_column=Column(Text))
+    created_at: float
+    claimed_at: float | None = None
+    loaded_at: float | None = None
+    ended_at: float | None = None
+    # when somebody last looked, and when a question was last asked or an answer ended
+    seen_at: float
+    used_at: float
+    token_hash: str | None = None
+    host: str | None = None
+    slot: str | None = None
+    device: str | None = None
+    slot_memory: list[int] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    lease_until: float | None = None
+    events_offset: int = 0
+    phase: str = ""
+    phase_detail: str = ""
+    progress_done: float | None = None
+    progress_total: float | None = None
+    progress_unit: str = ""
+    # kept as a record; others are forgotten some time after their end
+    kept: bool = False
+    # counts what has changed
+    version: int = 0
+
+
+class TryAsked(SQLModel, table=True):
+    """A question of a session."""
+
+    __tablename__ = "try_asked"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    session_id: int = Field(foreign_key="try_session.id", primary_key=True)
+    number: int = Field(primary_key=True)
+    question: str = Field(sa_column=Column(Text, nullable=False))
+    solution: str | None = Field(default=None, sa_column=Column(Text))
+    # the only column that answers it, and what that does otherwise; null for all columns as they are
+    place: int | None = None
+    change: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    asked_at: float
+
+
+class TryAnswer(SQLModel, table=True):
+    """What a column of a session answers to a question."""
+
+    __tablename__ = "try_answer"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    session_id: int = Field(foreign_key="try_session.id", primary_key=True)
+    number: int = Field(primary_key=True)
+    place: int = Field(primary_key=True)
+    status: str
+    text: str = Field(default="", sa_column=Column(Text, nullable=False))
+    tokens: int = 0
+    points: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    ltpo: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    # the answer as an evaluation's answer file would have it
+    record: str | None = Field(default=None, sa_column=Column(Text))
+    extracted: str | None = Field(default=None, sa_column=Column(Text))
+    first_token_seconds: float | None = None
+    failure: Problem | None = Field(default=None, sa_column=Column(ProblemColumn))

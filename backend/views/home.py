@@ -3,7 +3,7 @@
 from sqlmodel import Session, and_, col, func, or_, select
 
 from backend.api import schemas as s
-from backend.services import alarms, baseline, claim, lifecycle
+from backend.services import alarms, baseline, claim, lifecycle, try_work
 from backend.services.gains import Gains
 from backend.services.surroundings import Surroundings
 from backend.store.models import Alarm, Run, RunEvent, Worker
@@ -32,7 +32,7 @@ def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
     failed = _newest(session, [RunStatus.FAILED], since=around.at - WEEK, limit=MOST_FAILED)
     queued = claim.queued_ids(session)
     following = _in_order(session, queued[:MOST_WAITING])
-    busy = claim.busy_slots(session)
+    busy, sessions = claim.busy_slots(session), try_work.slots_of_sessions(session)
     workers = [worker for worker in session.exec(select(Worker)) if around.is_alive(worker)]
     running = list(
         session.exec(
@@ -51,7 +51,7 @@ def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
         waiting=views.runs_out(session, following, around),
         baseline=baseline_out(session, around),
         results=results(session, _evaluations(session), gains, around, pinned=baseline.pinned_run(session)),
-        workers=[views.worker_out(worker, busy, around) for worker in workers],
+        workers=[views.worker_out(worker, busy, sessions, around) for worker in workers],
         disk_bytes=around.disk.total,
         disk_free_bytes=around.disk.free,
         disk_spare_bytes=around.disk.spare(session),

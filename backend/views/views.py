@@ -1,6 +1,6 @@
 """Rows as the API shows them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlmodel import Session, col, func, select
 
@@ -120,10 +120,20 @@ def event_out(event: RunEvent) -> s.RunEventOut:
     )
 
 
-def worker_out(worker: Worker, busy: dict[tuple[str, str], int], around: Surroundings) -> s.WorkerOut:
-    """A worker with what its slots do."""
+def worker_out(
+    worker: Worker,
+    busy: Mapping[tuple[str, str], int],
+    sessions: Mapping[tuple[str, str], int],
+    around: Surroundings,
+) -> s.WorkerOut:
+    """A worker with what its slots do: the runs they work on, and the sessions they hold."""
     slots = [
-        s.SlotOut(**slot.model_dump(), run_id=busy.get((worker.host, slot.name))) for slot in claim.slots_of(worker)
+        s.SlotOut(
+            **slot.model_dump(),
+            run_id=busy.get((worker.host, slot.name)),
+            try_session=sessions.get((worker.host, slot.name)),
+        )
+        for slot in claim.slots_of(worker)
     ]
     return s.WorkerOut(
         host=worker.host,

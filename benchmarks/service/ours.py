@@ -222,6 +222,7 @@ class Ours:
             "schema": "/schema/evaluate",
             "saved_launches": "/saved-launches",
             "notifications": "/notifications",
+            "tries": "/try",
             "deliveries": "/notifications/deliveries",
             "saved_views": "/saved-views",
             "tags": "/tags",

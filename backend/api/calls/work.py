@@ -59,6 +59,25 @@ class WorkCalls(Connection):
         body = report.model_dump(mode="json")
         self._post(f"/worker/attempts/{attempt_id}/output/place", s.OutputReply, body)
 
+    def beat_session(self, session_id: int) -> s.SessionBeatReply:
+        """Extend the lease of a session."""
+        return self._post(f"/worker/sessions/{session_id}/heartbeat", s.SessionBeatReply, {})
+
+    def send_session_events(self, session_id: int, offset: int, data: bytes) -> int:
+        """Send bytes of a session's events file that start at `offset`; returns the offset after them."""
+        reply = self._send(
+            "POST",
+            f"/worker/sessions/{session_id}/events",
+            params={"offset": offset},
+            content=data,
+            headers={"Content-Type": "application/octet-stream"},
+        )
+        return s.StreamReply.model_validate(reply.json()).offset
+
+    def finish_session(self, session_id: int, request: s.FinishRequest) -> s.FinishReply:
+        """The trainer of a session has ended."""
+        return self._post(f"/worker/sessions/{session_id}/finish", s.FinishReply, request.model_dump(mode="json"))
+
     def finish(self, attempt_id: int, request: s.FinishRequest) -> s.FinishReply:
         """End an attempt."""
         return self._post(f"/worker/attempts/{attempt_id}/finish", s.FinishReply, request.model_dump(mode="json"))

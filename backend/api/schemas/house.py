@@ -26,6 +26,8 @@ class SlotOut(ApiReply):
     """Why it takes no work now; None where it does."""
     run_id: int | None
     """Run that it works on."""
+    try_session: int | None = None
+    """Session that it holds, which gives way to any run."""
 
 
 class SickSlotOut(Sickness):

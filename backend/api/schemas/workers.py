@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from backend.api.schemas.base import ApiReply, ApiRequest
+from backend.api.schemas.trying import ClaimedSession
 from memgen.contract.manifest import CheckpointReport
 from memgen.contract.planner.placement import Placement
 from memgen.contract.problem import Problem
@@ -147,6 +148,8 @@ class ClaimReply(ApiReply):
     """An attempt, or nothing to do."""
 
     attempt: ClaimedAttempt | None
+    session: ClaimedSession | None = None
+    """A session that somebody tries checkpoints in, where no run wants the slot."""
     instance: str
     """Names the backend's home; reports carry it in the header X-MemGen-Instance, and so does every reply."""
 

@@ -20,6 +20,7 @@ from memgen.contract.service_files import (
     registered_dir,
     services_dir,
     token_file,
+    try_dir,
     uploads_dir,
     worker_dir,
     worker_token_file,
@@ -38,7 +39,7 @@ ADDED = str(added_checkpoints_dir(_HERE))
 FOLDERS = {"backend", LOGS, "runs", "logs", MODELS, str(registered_dir(_HERE)), ADDED, *AREAS}
 """Where the service has a folder, nothing else can stand."""
 LEFT_OUT = (
-    *(str(make(_HERE)) for make in (redis_dir, services_dir, worker_dir, uploads_dir)),
+    *(str(make(_HERE)) for make in (redis_dir, services_dir, worker_dir, uploads_dir, try_dir)),
     LAUNCHER_LOCK,
     BACKEND_LOCK,
     *(str(make(_HERE)) for make in (token_file, worker_token_file, backend_url_file, instance_file)),

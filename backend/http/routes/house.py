@@ -7,7 +7,7 @@ from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
 from backend.http.routes.route import Route
-from backend.services import claim
+from backend.services import claim, try_work
 from backend.store.models import Worker
 from backend.views import views
 from backend.views.home import home as state_of_everything
@@ -51,9 +51,9 @@ def workers(context: ContextDep) -> s.WorkerList:
     """Workers that have announced themselves, and what their slots do."""
     around = context.look_around()
     with context.database.read() as session:
-        busy = claim.busy_slots(session)
+        busy, sessions = claim.busy_slots(session), try_work.slots_of_sessions(session)
         rows = session.exec(select(Worker))
-        return s.WorkerList(items=[views.worker_out(row, busy, around) for row in rows])
+        return s.WorkerList(items=[views.worker_out(row, busy, sessions, around) for row in rows])
 
 
 @router.get("/queue")

@@ -10,9 +10,9 @@ from backend.api import schemas as s
 from backend.http.auth import AttemptToken, require_worker
 from backend.http.context import Context, ContextDep
 from backend.http.routes.route import Route
-from backend.services import claim, ingest, jobs, transfer
+from backend.services import claim, ingest, jobs, transfer, try_work
 from backend.store.models import Run
-from backend.views.claims import claimed_attempt
+from backend.views.claims import claimed_attempt, claimed_session
 from memgen.contract.manifest import CheckpointReport, survey
 from memgen.contract.rundir import RunDir, attempt_dir
 
@@ -39,12 +39,14 @@ def announce(body: s.Announce, context: ContextDep) -> s.AnnounceReply:
 
 @router.post("/claim", dependencies=[Depends(require_worker)])
 def claim_work(body: s.ClaimRequest, context: ContextDep) -> s.ClaimReply:
-    """Ask for the best waiting attempt that fits a slot."""
+    """Ask for the best waiting attempt that fits a slot; where there is none, for a session."""
     with context.database.write() as session:
         free_disk = context.disk.spare(session)
         taken = claim.claim(session, body, context.patience, at=context.clock(), free_disk=free_disk)
         attempt = None if taken is None else claimed_attempt(taken, context.patience)
-    return s.ClaimReply(attempt=attempt, instance=context.instance)
+        held = try_work.claim(session, body, context.patience, at=context.clock()) if taken is None else None
+        one = None if held is None else claimed_session(held, context.patience)
+    return s.ClaimReply(attempt=attempt, session=one, instance=context.instance)
 
 
 @router.post("/look", dependencies=[Depends(require_worker)])
@@ -52,7 +54,8 @@ def look_for_work(body: s.ClaimRequest, context: ContextDep) -> s.LookReply:
     """Whether a claim would get something now; nothing is claimed."""
     with context.database.read() as session:
         free_disk = context.disk.spare(session)
-        return s.LookReply(has_work=claim.has_work(session, body, at=context.clock(), free_disk=free_disk))
+        has_work = claim.has_work(session, body, at=context.clock(), free_disk=free_disk)
+        return s.LookReply(has_work=has_work or try_work.has_work(session, body))
 
 
 @router.post("/jobs/{job_id}/claim")
@@ -185,4 +188,41 @@ def finish(attempt_id: int, body: s.FinishRequest, token: AttemptToken, context:
     if has_succeeded:
         context.publisher.publish(attempt.run_id)
     context.doorbell.ring()  # its slot is free, and children may have been queued
+    return s.FinishReply()
+
+
+@router.post("/sessions/{session_id}/heartbeat")
+def beat_session(session_id: int, token: AttemptToken, context: ContextDep) -> s.SessionBeatReply:
+    """Extend the lease; the reply carries questions, and a stop request."""
+    settings = context.settings
+    times = try_work.TryTimes(settings.try_idle_seconds, settings.try_absent_seconds)
+    at, lease = context.clock(), settings.lease_seconds
+    with context.database.read() as session:
+        reply = try_work.glance(session, try_work.authorize(session, session_id, token), at=at, lease=lease)
+    if reply is not None:
+        return reply
+    with context.database.write() as session:
+        one = try_work.authorize(session, session_id, token)
+        return try_work.beat(session, one, times, at=at, lease=lease)
+
+
+@router.post("/sessions/{session_id}/events")
+def session_events(
+    session_id: int, offset: Offset, data: Body, token: AttemptToken, context: ContextDep
+) -> s.StreamReply:
+    """Lines of the events file of a session."""
+    with context.database.write() as session:
+        one = try_work.authorize(session, session_id, token)
+        end = try_work.take_events(session, one, offset, data, at=context.clock())
+    return s.StreamReply(offset=end)
+
+
+@router.post("/sessions/{session_id}/finish")
+def finish_session(session_id: int, body: s.FinishRequest, token: AttemptToken, context: ContextDep) -> s.FinishReply:
+    """The trainer of a session has ended."""
+    with context.database.write() as session:
+        one = try_work.session_of(session, session_id, token)
+        if one.status in try_work.HELD:  # else the reply to this end was lost on its way
+            try_work.finish(session, one, body, at=context.clock())
+    context.doorbell.ring()  # its slot is free
     return s.FinishReply()

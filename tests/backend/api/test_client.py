@@ -87,6 +87,7 @@ def test_client_speaks_every_route(served: tuple[Backend, str], tiny_config: dic
         speak_of_data_sets(user)
         speak_of_checkpoints(user, tmp_path)
         speak_of_notifications(user)
+        speak_of_tries(user, worker, client, tiny_config)
     document = backend.http.get("/api/v1/openapi.json").json()
     routes = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     unspoken = {
@@ -108,6 +109,30 @@ def speak_of_launches(user: Client, config: dict[str, object]) -> None:
     assert user.save_launch("my + settings (é)", config).config is not None
     assert [one.name for one in user.saved_launches()] == ["my + settings (é)"]
     assert user.delete_saved_launch("my + settings (é)").name == "my + settings (é)"
+
+
+def speak_of_tries(user: Client, worker: Client, client: Callable[[str], Client], config: dict[str, object]) -> None:
+    column = {name: config[name] for name in ("stage", "preset", "data")}
+    worker.announce(Announce(host="lab", boot_id="b", pid=1, slots=[SLOT]))
+    one = user.open_try([column], note="n")
+    while (claimed := worker.claim(CLAIM)).session is None:  # runs that the others have left go first
+        assert claimed.attempt is not None
+        with client(claimed.attempt.token) as supervisor:
+            supervisor.finish(
+                claimed.attempt.attempt_id, FinishRequest(outcome="stopped", cause=Cause.STOPPED, exit_code=3)
+            )
+    asked = user.ask(one.id, "How many?").asked
+    assert [answer.status for answer in asked[0].answers] == ["waiting"]
+    with client(claimed.session.token) as supervisor:
+        assert [row.number for row in supervisor.beat_session(one.id).questions] == [1]
+        line = b'{"event": "loaded", "time": 1.0}\n'
+        assert supervisor.send_session_events(one.id, 0, line) == len(line)
+        assert user.try_session(one.id).status == "ready"
+        assert user.keep_try(one.id).kept
+        assert user.close_try(one.id).status == "ending"
+        supervisor.finish_session(one.id, FinishRequest(outcome="stopped", cause=Cause.STOPPED, exit_code=3))
+    assert [now.status for now in user.follow_try(one.id)] == ["ended"]
+    assert user.try_sessions().items[0].id == one.id
 
 
 def speak_of_order(user: Client) -> None:

@@ -20,7 +20,7 @@ USER_ROUTES = [
     ("GET", "/pipelines/numbers"),
     ("GET", "/pipelines/1"), ("GET", "/home"), ("GET", "/checkpoints/results"),
     ("POST", "/pipelines/1/continue"), ("POST", "/pipelines/1/stop"), ("GET", "/checkpoints"),
-    ("POST", "/checkpoints"), ("DELETE", "/checkpoints/1"),
+    ("POST", "/checkpoints"), ("POST", "/checkpoints/shipped"), ("DELETE", "/checkpoints/1"),
     ("GET", "/checkpoints/1"), ("GET", "/lineage"), ("GET", "/compare"), ("GET", "/compare/answers"),
     ("GET", "/compare/insertions"), ("GET", "/curves"), ("GET", "/compare/export"),
     ("GET", "/compare/answers/export"), ("GET", "/compare/baseline"), ("POST", "/compare/baseline"),
@@ -31,12 +31,19 @@ USER_ROUTES = [
     ("DELETE", "/notifications/channels/1"), ("POST", "/notifications/channels/1/test"),
     ("GET", "/notifications/deliveries"), ("POST", "/notifications/deliveries/1/again"),
     ("GET", "/sites"),
+    ("POST", "/try"), ("GET", "/try"), ("GET", "/try/1"), ("POST", "/try/1/questions"), ("POST", "/try/1/stop"),
+    ("POST", "/try/1/keep"), ("GET", "/try/1/stream"),
     ("GET", "/saved-launches"), ("PUT", "/saved-launches/wordproblems"), ("DELETE", "/saved-launches/wordproblems"),
 ]  # fmt: skip
 WORKER_ROUTES = [("POST", "/worker/announce"), ("POST", "/worker/claim"), ("POST", "/worker/look")]
 ATTEMPT_ROUTES = [
-    ("POST", f"/worker/attempts/1/{name}") for name in ("heartbeat", "log", "events", "answers", "rollouts")
+    ("POST", f"/worker/attempts/1/{name}") for name in ("heartbeat", "log", "events", "answers", "rollouts", "output")
 ]
+CHECKPOINT_ROUTES = [
+    ("GET", "/worker/attempts/1/start"), ("GET", "/worker/attempts/1/start/file"), ("GET", "/worker/attempts/1/output"),
+    ("POST", "/worker/attempts/1/output/place"),
+]  # fmt: skip
+SESSION_ROUTES = [("POST", f"/worker/sessions/1/{name}") for name in ("heartbeat", "events", "finish")]
 FINISH = ("POST", "/worker/attempts/1/finish")
 CLAIM_OF_A_JOB = ("POST", "/worker/jobs/1/claim")  # with a ticket: tests/backend/services/test_dispatch.py
 ENDED = {"outcome": "failed", "cause": "error", "exit_code": 1}
@@ -45,7 +52,7 @@ ENDED = {"outcome": "failed", "cause": "error", "exit_code": 1}
 def test_lists_of_routes_name_every_route_of_the_api(backend: Backend) -> None:
     paths = backend.http.get(f"{API}/openapi.json").json()["paths"]
     known = {(method.upper(), path.removeprefix(API)) for path, methods in paths.items() for method in methods}
-    named = {*USER_ROUTES, *WORKER_ROUTES, *ATTEMPT_ROUTES, FINISH, CLAIM_OF_A_JOB}
+    named = {*USER_ROUTES, *WORKER_ROUTES, *ATTEMPT_ROUTES, *SESSION_ROUTES, *CHECKPOINT_ROUTES, FINISH, CLAIM_OF_A_JOB}
     shown = {
         (method, re.sub(r"\{\w+_id\}", "1", path).replace("{stage}", "evaluate").replace("{name}", "wordproblems"))
         for method, path in known
@@ -70,7 +77,7 @@ def test_missing_or_wrong_token_is_refused_before_anything_else(backend: Backend
 def test_report_needs_the_token_of_its_attempt(backend: Backend) -> None:
     first, second = backend.started(), backend.started()
     assert first.id == 1
-    for method, path in [*ATTEMPT_ROUTES, FINISH]:
+    for method, path in [*ATTEMPT_ROUTES, *CHECKPOINT_ROUTES, FINISH]:
         arguments = {"json": ENDED} if path.endswith("finish") else {"params": {"offset": 0}}
         check_problem(backend.http.request(method, API + path, **arguments), 401, "no_token")
         for token in (second.token, backend.context.user_token, backend.context.worker_token):
