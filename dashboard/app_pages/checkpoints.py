@@ -89,6 +89,8 @@ def ticked(chosen: Sequence[CheckpointResult]) -> None:
         for one in next_from(checkpoint):
             if st.button(t(one.label), key=f"next_{one.form}", icon=f":material/{one.icon}:"):
                 st.switch_page("app_pages/launch.py", query_params={"what": one.form, "checkpoint": str(checkpoint.id)})
+        if st.button(t("Try"), key="to_try", icon=":material/forum:"):
+            st.switch_page("app_pages/try_out.py", query_params={"checkpoint": str(checkpoint.id)})
         if st.button(t("Lineage"), key="to_lineage", icon=":material/account_tree:"):
             st.switch_page("app_pages/lineage.py", query_params={"run": str(checkpoint.id)})
     if not chosen:

@@ -42,7 +42,12 @@ def show_slots(workers: list[WorkerOut]) -> None:
                 st.markdown(t("**{host}**, slot {slot}", host=escape_markdown(host), slot=escape_markdown(slot.name)))
                 if slot.sick is not None:
                     show_sickness(slot.sick)
-                if slot.run_id is None and slot.sick is None:
+                if slot.try_session is not None:
+                    st.page_link(
+                        "app_pages/try_out.py", label=t("holds session {number}", number=slot.try_session),
+                        query_params={"session": str(slot.try_session)},
+                    )  # fmt: skip
+                elif slot.run_id is None and slot.sick is None:
                     st.caption(
                         t(
                             "free · {unused} of {total} unused",

@@ -46,8 +46,23 @@ def next_from(checkpoint: CheckpointOut) -> Sequence[Next]:
     return stage.next if stage is not None else next_of(checkpoint.kind or "", checkpoint.trained)
 
 
+def try_link(**query: int) -> None:
+    """Link to the page where checkpoints are asked questions.
+
+    Args:
+        query: what a session is opened with, e.g. `checkpoint=3`.
+    """
+    st.page_link(
+        "app_pages/try_out.py",
+        label=t("Try"),
+        icon=":material/forum:",
+        query_params={name: str(number) for name, number in query.items()},
+    )
+
+
 def launch_links(checkpoint: CheckpointOut) -> None:
-    """Links to what can be launched from it."""
+    """Links to what can be launched from it, and to asking it a question."""
+    try_link(checkpoint=checkpoint.id)
     for one in next_from(checkpoint):
         st.page_link(
             "app_pages/launch.py",

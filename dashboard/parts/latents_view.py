@@ -1,12 +1,15 @@
 """Where latents were inserted in an answer, how LTPO moved them, and what a causal check put in their place."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.language import plural, t
 from dashboard.parts.latents_charts import decision_chart, decision_frame, reward_chart, reward_frame
 from dashboard.parts.text import count
-from memgen.contract.answers import AnswerRecord, CheckedLatents, LtpoTrace
+from memgen.contract.answers import AnswerRecord, Augmentation, CheckedLatents, LtpoTrace
+from memgen.contract.insertion_marks import APART, DECLINED, INSERTED
 
 MOST_TRACES = 12
 TRACES_IN_A_ROW = 3
@@ -34,6 +37,15 @@ def latents_view(answer: AnswerRecord, *, key: str) -> None:
         ) as folded:
             if folded.open:
                 _traces(answer.ltpo, place)
+
+
+def marks_legend(points: Sequence[Augmentation], *, apart: bool = False) -> str:
+    """What the signs in a marked completion mean, in brackets after a space; empty where there is none."""
+    placed = [point for point in points if point.character is not None]
+    legend = [t("{sign} latents inserted", sign=INSERTED)] * any(point.inserted for point in placed)
+    legend += [t("{sign} declined", sign=DECLINED)] * any(not point.inserted for point in placed)
+    legend += [t("{sign} first difference", sign=APART)] * apart
+    return f" ({', '.join(legend)})" if legend else ""
 
 
 def insertion_words(answer: AnswerRecord) -> str:

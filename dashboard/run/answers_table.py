@@ -11,14 +11,14 @@ from dashboard.parts import api
 from dashboard.parts.answers_view import answer_facts, plain_text, question_of, verdicts
 from dashboard.parts.foreign_text import escape_markdown, plain_frame, visible
 from dashboard.parts.language import columns_in_language, mark, t
-from dashboard.parts.latents_view import latents_view
+from dashboard.parts.latents_view import latents_view, marks_legend
 from dashboard.parts.pager import cursors_of, pager
 from dashboard.parts.text import MISSING, count
 from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.run.live_part import live_part
 from dashboard.run.live_run import LiveRun
-from memgen.contract.answers import AnswerRecord
-from memgen.contract.rollouts import RolledOut
+from memgen.contract.insertion_marks import marked
+from memgen.contract.stages import find_stage
 from memgen.contract.status import RUN_ENDED
 
 SHOW: dict[str, str] = {
@@ -33,7 +33,6 @@ COUNTED: dict[str, str] = {
 ORDER: dict[str, str] = {"first": mark("First to last"), "newest": mark("Last to first")}
 PAGE_SIZE = 20
 TABLE_PIXELS = 318  # its head and eight rows
-INSERTED, DECLINED = "▮", "▯"
 COLUMNS = {
     "question": st.column_config.TextColumn(mark("Question"), width=360),
     "expected": st.column_config.TextColumn(mark("Expected"), width=90),
@@ -80,7 +79,7 @@ def _answers(run: RunDetail, live: LiveRun) -> None:
         "answers", cursors, page_size=PAGE_SIZE, shown=len(reply.items), total=reply.total,
         next_cursor=reply.next_cursor,
     )  # fmt: skip
-    answer_detail(chosen)
+    answer_detail(chosen, run)
 
 
 def _table(run_id: int, answers: list[AnswerOut]) -> AnswerOut:
@@ -170,7 +169,7 @@ def _none(reply: AnswersOut, live: bool) -> None:
         st.info(t("This run left no answers."), icon=":material/quiz:")
 
 
-def answer_detail(answer: AnswerOut) -> None:
+def answer_detail(answer: AnswerOut, run: RunDetail) -> None:
     """Verdicts, question, what was compared, completion with its insertions, and reference of one answer."""
     with st.container(border=True, key=f"answer_{answer.index}"):
         answer_facts(answer, title=t("Question {number}", number=answer.index + 1))
@@ -184,25 +183,14 @@ def answer_detail(answer: AnswerOut) -> None:
         )  # fmt: skip
         left, right = st.columns([3, 2])
         with left:
-            plain_text(t("Completion") + marked_title(answer), marked(answer))
+            plain_text(
+                t("Completion") + marks_legend(answer.augmentations), marked(answer.completion, answer.augmentations)
+            )
         with right:
             plain_text(t("Reference solution"), answer.solution)
         latents_view(answer, key="answer")
-
-
-def marked_title(answer: AnswerRecord | RolledOut) -> str:
-    """What the signs in a marked completion mean, in brackets after a space; empty where there is none."""
-    points = [point for point in answer.augmentations if point.character is not None]
-    legend = [t("{sign} latents inserted", sign=INSERTED)] * any(point.inserted for point in points)
-    legend += [t("{sign} declined", sign=DECLINED)] * any(not point.inserted for point in points)
-    return f" ({', '.join(legend)})" if legend else ""
-
-
-def marked(answer: AnswerRecord | RolledOut) -> str:
-    """The completion with a sign where latents were inserted, and another where the trigger declined."""
-    text, pieces, start = answer.completion, [], 0
-    for point in sorted(answer.augmentations, key=lambda one: one.token):
-        if point.character is not None:
-            pieces += [text[start : point.character], INSERTED if point.inserted else DECLINED]
-            start = max(start, point.character)
-    return "".join([*pieces, text[start:]])
+        if (stage := find_stage(run.stage)) is not None and stage.recipe is not None:
+            st.page_link(
+                "app_pages/try_out.py", label=t("Ask this one again"), icon=":material/forum:",
+                query_params={"run": str(run.id), "answer": str(answer.index + 1)},
+            )  # fmt: skip

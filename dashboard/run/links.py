@@ -3,12 +3,12 @@
 import streamlit as st
 
 from backend.api.schemas import RunDetail
-from dashboard.parts.checkpoint import origin_link
+from dashboard.parts.checkpoint import origin_link, try_link
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.language import mark, t
 from dashboard.parts.link_row import link_row
 from memgen.contract.pipeline import STEPS
-from memgen.contract.stages import trains
+from memgen.contract.stages import find_stage, trains
 from memgen.contract.status import RunStatus
 
 
@@ -39,6 +39,8 @@ def run_links(run: RunDetail) -> None:
                     query_params={"run": str(other)},
                 )  # fmt: skip
         lineage_link(run.id)
+        if (stage := find_stage(run.stage)) is not None and stage.recipe is not None:
+            try_link(run=run.id)
         if run.status is RunStatus.SUCCEEDED and not trains(run.stage):
             st.page_link(
                 "app_pages/compare.py",

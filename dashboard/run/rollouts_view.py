@@ -12,12 +12,13 @@ from dashboard.parts import api
 from dashboard.parts.answers_view import plain_text
 from dashboard.parts.foreign_text import escape_markdown, plain_frame, visible
 from dashboard.parts.language import columns_in_language, mark, t
+from dashboard.parts.latents_view import marks_legend
 from dashboard.parts.pager import cursors_of, pager
 from dashboard.parts.text import MISSING, count
 from dashboard.parts.url_state import keep_in_url, start_from_url
-from dashboard.run.answers_table import marked, marked_title
 from dashboard.run.live_part import live_part
 from dashboard.run.live_run import LiveRun
+from memgen.contract.insertion_marks import marked
 from memgen.contract.rollouts import RolledOut, RolloutGroup
 from memgen.contract.status import RUN_ENDED
 
@@ -306,7 +307,10 @@ def _group(group: RolloutGroup) -> None:
         chosen = group.completions[number]
         left, right = st.columns([3, 2])
         with left:
-            plain_text(t("Completion {number}", number=number + 1) + marked_title(chosen), marked(chosen))
+            plain_text(
+                t("Completion {number}", number=number + 1) + marks_legend(chosen.augmentations),
+                marked(chosen.completion, chosen.augmentations),
+            )
             if decisions := decisions_line(chosen):
                 st.caption(escape_markdown(decisions))
         with right:

@@ -3,8 +3,9 @@
 from typing import Any
 
 from backend.api.schemas import AnswerOut
-from dashboard.run.answers_table import answers_frame, marked
+from dashboard.run.answers_table import answers_frame
 from memgen.contract.answers import parse_line
+from memgen.contract.insertion_marks import marked
 from tests.backend.conftest import answer_line
 from tests.dashboard.pages import open_page, said
 from tests.dashboard.studio import Studio
@@ -42,11 +43,15 @@ def test_table_says_what_was_expected_and_extracted_and_how_often_latents_were_i
 
 def test_insertions_are_marked_in_the_text_and_declined_ones_differently() -> None:
     text = "Two, 4. So it is 6."
-    assert marked(answer(completion=text, augmentations=POINTS)) == "▮Two, 4.▯ So i▮t is 6."
+
+    def signs(points: list[dict[str, Any]]) -> str:
+        return marked(text, answer(completion=text, augmentations=points).augmentations)
+
+    assert signs(POINTS) == "▮Two, 4.▯ So i▮t is 6."
     earlier = [{name: point[name] for name in ("token", "asked", "inserted")} for point in POINTS]
-    assert marked(answer(completion=text, augmentations=earlier)) == text
+    assert signs(earlier) == text
     beyond = [{"token": 1, "asked": True, "inserted": True, "character": 10**9}]
-    assert marked(answer(completion=text, augmentations=beyond)) == f"{text}▮"
+    assert signs(beyond) == f"{text}▮"
 
 
 def test_filter_order_and_chosen_answer_are_those_of_the_address(studio: Studio) -> None:
