@@ -21,7 +21,7 @@ from memgen.contract.trying import MOST_UNDER_WAY
 KEPT_SECONDS = 24 * 3600.0
 """Time after its end in which a session that nobody keeps can still be read."""
 SEEN_SECONDS = 10.0
-"""How exactly it is known when somebody last looked."""
+"""How exactly it is known when somebody last looked, at least."""
 MOST_ASKED = 500
 """Questions of a session."""
 OPEN_ANSWERS = ("waiting", "answering")
@@ -187,9 +187,9 @@ def note_seen(session: Session, one: TrySession, *, at: float) -> None:
     session.add(one)
 
 
-def is_unseen(one: TrySession, *, at: float) -> bool:
-    """Whether it is to be noted that somebody looks."""
-    return one.status != TryStatus.ENDED and at - one.seen_at > SEEN_SECONDS
+def is_unseen(one: TrySession, *, at: float, absent: float) -> bool:
+    """Whether it is to be noted that somebody looks, given the seconds without that after which a session ends."""
+    return one.status != TryStatus.ENDED and at - one.seen_at > min(SEEN_SECONDS, absent / 4)
 
 
 def keep(session: Session, one: TrySession, kept: bool) -> None:

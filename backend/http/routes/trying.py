@@ -157,7 +157,7 @@ def _event(detail: s.TrySessionDetail) -> str:
 def _looked_at(context: Context, session_id: int) -> s.TrySessionDetail:
     with context.database.read() as session:
         one = try_sessions.get(session, session_id)
-        unseen = try_sessions.is_unseen(one, at=context.clock())
+        unseen = try_sessions.is_unseen(one, at=context.clock(), absent=context.settings.try_absent_seconds)
         detail = view.session_detail(session, one, _around(context))
     if unseen:
         with context.database.write() as session:

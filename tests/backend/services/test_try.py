@@ -219,6 +219,15 @@ def test_session_that_nobody_looks_at_ends_whether_it_is_held_or_waits(backend: 
     assert (session(backend, waiting)["status"], session(backend, waiting)["end"]) == ("ended", "left")
 
 
+def test_whoever_looks_keeps_a_session_however_short_its_patience_is(start: Callable[..., Backend]) -> None:
+    backend = start(try_absent_seconds=4)
+    one = held(backend)
+    for _ in range(6):
+        backend.clock.pass_time(2.0)
+        session(backend, one.id)
+        assert one.beat()["stop"] is None
+
+
 def test_session_whose_supervisor_is_not_heard_of_is_lost_and_its_folder_goes(backend: Backend) -> None:
     one = held(backend)
     ask(backend, one.id)
