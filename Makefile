@@ -10,10 +10,13 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-# Three lanes that take about the same time on two cores.
-SERVICE_TESTS := tests/service tests/faults tests/worker tests/security tests/dashboard
+# Three lanes that take about the same time on two cores; what starts many processes is not in the third, whose
+# processes are not forked from a warm one (tests/warm_python).
+SERVICE_TESTS := tests/service tests/faults tests/worker tests/security tests/dashboard tests/backend/test_settings.py
 BROWSER_TESTS := tests/browser tests/memgen/parallel tests/memgen/stages/test_parallel.py tests/memgen/test_cli.py
 LANES := test-service test-browser test-rest
+# They start some hundred processes, and without bytecode each compiles the project anew.
+$(LANES): export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: install up down demo check test test-all $(LANES) faults slurm bench screenshots clean
 .DELETE_ON_ERROR:

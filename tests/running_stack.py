@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +14,10 @@ from backend.api.client import Client
 from backend.api.schemas import RunDetail
 from memgen.contract.status import RUN_ENDED, RunStatus
 from tests.ports import free_port
-from tests.warm_trainer import warm_trainer
+from tests.warm_python import warm_python
 
 
-def wait_until(condition: Callable[[], object], seconds: float, what: str, *, pause: float = 0.05) -> None:
+def wait_until(condition: Callable[[], object], seconds: float, what: str, *, pause: float = 0.1) -> None:
     """Poll until a condition holds, looking again after a pause in seconds.
 
     Raises:
@@ -44,13 +43,13 @@ class RunningStack:
     Args:
         home: its MEMGEN_HOME.
         presets_file: operator's presets.
-        python: interpreter of the environment that it is installed in.
+        python: interpreter of the environment that it is installed in; the warm one if none.
         settings: more environment variables, e.g. short intervals.
     """
 
-    def __init__(self, home: Path, presets_file: Path, *, python: str = sys.executable, **settings: str) -> None:
+    def __init__(self, home: Path, presets_file: Path, *, python: str = "", **settings: str) -> None:
         self.home = home
-        self.python = python
+        self.python = python or warm_python()
         self.backend_port, self.dashboard_port = free_port(), free_port()
         dropped = ("MEMGEN_", "REDIS_URL")
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
@@ -67,11 +66,10 @@ class RunningStack:
             "MEMGEN_RETRY_PAUSE_SECONDS": "0",
             "MEMGEN_ANNOUNCE_SECONDS": "2",
             "MEMGEN_POLL_SECONDS": "0.2",
-            "MEMGEN_TRAINER": warm_trainer("tests.slow_trainer")
-            if python == sys.executable
-            else f"{python} -m tests.slow_trainer",
             **settings,
         }
+        if "MEMGEN_TRAINER" not in settings:
+            self.environment["MEMGEN_TRAINER"] = f"{warm_python()} -m tests.slow_trainer"
         self.output = home.parent / f"{home.name}-up.txt"
         self.launcher: subprocess.Popen[bytes] | None = None
 

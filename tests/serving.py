@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import httpx
 from starlette.types import ASGIApp
 
+from backend.launcher.stack import answers
 from backend.serving.http_server import http_server
 from tests.running_stack import wait_until
 
@@ -33,15 +33,8 @@ def serving_process(command: Sequence[str], port: int, **environment: str) -> It
     url = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(command, env=os.environ | environment)
     try:
-        wait_until(lambda: _is_healthy(url), 60, "start of the dashboard")
+        wait_until(lambda: answers(f"{url}/healthz"), 60, "start of the dashboard")
         yield url
     finally:
         process.terminate()
         process.wait(20)
-
-
-def _is_healthy(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/healthz").is_success
-    except httpx.HTTPError:
-        return False

@@ -7,11 +7,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 from sqlmodel import Session
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +18,7 @@ from backend.api.client import API, Client
 from backend.http.context import Context
 from backend.http.main import create_app
 from backend.launcher import redis_server
+from backend.launcher.stack import answers
 from backend.serving.http_server import http_server
 from backend.settings import Settings
 from benchmarks.ports import free_port
@@ -103,8 +103,13 @@ class House:
 
 
 @contextmanager
-def open_house(home: Path) -> Iterator[House]:
-    """Serve a home while the block runs: Redis and the dashboard as processes, the backend in a thread."""
+def open_house(home: Path, python: str = sys.executable) -> Iterator[House]:
+    """Serve a home while the block runs: Redis and the dashboard as processes, the backend in a thread.
+
+    Args:
+        home: folder of everything.
+        python: interpreter of the dashboard.
+    """
     home.mkdir(parents=True, exist_ok=True)
     redis_server.prepare(home)
     address = f"unix://{redis_server.socket_path(home)}"
@@ -117,9 +122,9 @@ def open_house(home: Path) -> Iterator[House]:
         url, dashboard_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{dashboard_port}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MEMGEN_")}
         environment |= {"MEMGEN_HOME": str(home), "MEMGEN_BACKEND_URL": url, "MEMGEN_TOKEN": context.user_token}
-        dashboard = [sys.executable, "-m", "dashboard", "--port", str(dashboard_port)]
+        dashboard = [python, "-m", "dashboard", "--port", str(dashboard_port)]
         with _served(counting, port), _process(dashboard, environment):
-            _wait(lambda: httpx.get(f"{dashboard_url}/healthz", trust_env=False).is_success, "the dashboard")
+            _wait(lambda: answers(f"{dashboard_url}/healthz"), "the dashboard")
             yield House(home, url, dashboard_url, context.user_token, context, counting)
 
 
@@ -148,10 +153,7 @@ def _process(command: list[str], environment: dict[str, str] | None = None) -> I
 
 def _wait(is_up: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
-    while True:
-        with suppress(httpx.HTTPError):
-            if is_up():
-                return
+    while not is_up():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} is not up within {PATIENCE:.0f} s")
         time.sleep(0.05)

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,17 +14,18 @@ from backend.settings import Settings
 from memgen.contract.errors import BadInput
 from tests.backend.conftest import Backend
 from tests.ports import free_port
+from tests.warm_python import warm_python
 
 TOKEN = "a-long-secret-of-this-house"
 
 
 def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "backend", *words],
+        [warm_python(), "-m", "backend", *words],
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

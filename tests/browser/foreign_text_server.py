@@ -1,4 +1,4 @@
-"""Serves the page of hostile texts behind the dashboard's login: `python foreign_text_server.py PORT TOKEN`."""
+"""Serves the page of hostile texts behind the dashboard's login; its arguments are a port and a token."""
 
 import sys
 from pathlib import Path

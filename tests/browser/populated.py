@@ -1,6 +1,5 @@
 """A dashboard over a backend whose runs the test has made itself: no worker, no Redis, and up in seconds."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from tests.backend.conftest import NO_REDIS, Clock, make_backend
 from tests.dashboard.studio import Studio, Wire
 from tests.ports import free_port
 from tests.serving import serving, serving_process
+from tests.warm_python import warm_python
 
 CONFIG: dict[str, object] = {"stage": "evaluate", "num_questions": 20}
 FIRST = ("/", "/run?run=1&tab=Settings", "/launch?what=weaver_sft", "/compare?runs=1,3,5,6")
@@ -35,7 +35,7 @@ def populated(home: Path) -> Iterator[tuple[Studio, str]]:
     client = Client("http://127.0.0.1", context.user_token, transport=wire)
     studio = Studio(context, backend.clock, backend.http, CONFIG, wire=wire, client=client)
     port = free_port()
-    command = [sys.executable, "-m", "dashboard", "--port", str(port)]
+    command = [warm_python(), "-m", "dashboard", "--port", str(port)]
     assert isinstance(backend.http, TestClient)
     with (
         serving(backend.http.app, free_port()) as backend_url,

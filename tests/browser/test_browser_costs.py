@@ -11,6 +11,7 @@ from benchmarks.dashboard.house import open_house
 from benchmarks.dashboard.measure import Bench, missed
 from benchmarks.dashboard.plan import EMPTY, GOAL_REQUESTS, LIVE, PAGES, TABS, Scale
 from benchmarks.dashboard.visitor import Visitor
+from tests.warm_python import warm_python
 
 SCALE = Scale(runs=1000, points=100_000, log_bytes=5_000_000, answers=200, rounds=1, seconds=6.0, tabs=6)
 KB = 1000
@@ -26,7 +27,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterato
         patch.setenv("HF_HUB_OFFLINE", "1")
         folder = tmp_path_factory.mktemp("costs")
         numbers = filled(folder / "home", SCALE)
-        with open_house(folder / "home") as house:
+        with open_house(folder / "home", warm_python()) as house:
             context = browser.new_context(viewport={"width": 1400, "height": 900})
             yield Bench(house, Visitor(house, context), numbers, SCALE, {}, folder / "figures.json")
             context.close()

@@ -1,8 +1,6 @@
 """Hostile texts as a real browser draws them: they say what they say, and nothing comes alive."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,17 +9,16 @@ from tests.browser.foreign_text_page import HOSTILE
 from tests.browser.studio import Studio
 from tests.ports import free_port
 from tests.serving import serving_process
+from tests.warm_python import warm_python
 
 TOKEN = "a-long-secret-of-this-house"
-ROOT = Path(__file__).parents[2]
 KINDS = ("markdown", "bold", "caption", "warning", "link", "expander", "radio", "progress")
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
     port = free_port()
-    command = [sys.executable, str(Path(__file__).with_name("foreign_text_server.py")), str(port), TOKEN]
-    with serving_process(command, port, PYTHONPATH=str(ROOT)) as address:
+    with serving_process([warm_python(), "-m", "tests.browser.foreign_text_server", str(port), TOKEN], port) as address:
         yield address
 
 

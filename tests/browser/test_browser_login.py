@@ -1,6 +1,5 @@
 """In and out through the login, as a browser with its rules on cookies, origins and content does it."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.studio import Studio
 from tests.ports import free_port
 from tests.serving import serving_process
+from tests.warm_python import warm_python
 
 TOKEN = "a-long-secret-of-this-house"
 
@@ -18,7 +18,7 @@ TOKEN = "a-long-secret-of-this-house"
 def url(tmp_path: Path) -> Iterator[str]:
     """A dashboard whose backend does not run."""
     port, backend = free_port(), f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "dashboard", "--port", str(port)]
+    command = [warm_python(), "-m", "dashboard", "--port", str(port)]
     with serving_process(
         command, port, MEMGEN_TOKEN=TOKEN, MEMGEN_HOME=str(tmp_path), MEMGEN_BACKEND_URL=backend
     ) as address:

@@ -12,6 +12,7 @@ from benchmarks.dashboard.lab import Lab, answers
 from memgen.contract.problem import Problem
 from memgen.contract.status import RunStatus
 from tests.browser.studio import Studio as Tab
+from tests.warm_python import warm_python
 
 RUNS = 2000
 MOST_CLICKS = 5
@@ -31,7 +32,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, dic
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
         home = tmp_path_factory.mktemp("many") / "home"
-        with open_house(home) as running, running.user() as user, running.worker() as worker:
+        with open_house(home, warm_python()) as running, running.user() as user, running.worker() as worker:
             lab = Lab(home, user, worker)
             assert fill_many(running, lab, RUNS) >= RUNS
             yield running, family(lab, 40)

@@ -28,6 +28,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, presets_file: Path) -> Itera
     running = RunningStack(
         tmp_path_factory.mktemp("toy") / "home",
         presets_file,
+        python=sys.executable,
         PYTHONPATH=PATH,
         MEMGEN_TRAINER=f"{sys.executable} -m memgen",
     )

@@ -45,6 +45,7 @@ class House(RunningStack):
         super().__init__(
             home,
             presets_file,
+            python=sys.executable,
             MEMGEN_SLOTS="cpu0 cpu1",
             MEMGEN_ALLOWED_HOSTS=",".join(MACHINES.values()),
             MEMGEN_LEASE_SECONDS=str(LEASE),

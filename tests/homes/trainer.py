@@ -19,3 +19,7 @@ def main() -> None:
 
     fetch._from_folder = as_it_was
     slow_trainer.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -14,11 +14,12 @@ from memgen.contract.rundir import RunDir
 from tests.checkpoints import write_checkpoint
 from tests.memgen.stages.running import TINY_RUN, metric
 from tests.running_stack import wait_until
+from tests.warm_python import warm_python
 
 
 def memgen(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "memgen", *words], capture_output=True, text=True, timeout=120, check=False
+        [warm_python(), "-m", "memgen", *words], capture_output=True, text=True, timeout=120, check=False
     )
 
 

@@ -12,7 +12,7 @@ from memgen.contract.status import RunStatus, StopMode
 from tests.conftest import TINY
 from tests.homes.home import ANSWERING, QUEUED, TRAINING, unpack
 from tests.running_stack import RunningStack
-from tests.warm_trainer import warm_trainer
+from tests.warm_python import warm_python
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def upgraded(tmp_path: Path, presets_file: Path) -> Iterator[RunningStack]:
     home = tmp_path / "home"
     home.mkdir()
     unpack(home)
-    made = RunningStack(home, presets_file, MEMGEN_TRAINER=warm_trainer("tests.homes.trainer"))
+    made = RunningStack(home, presets_file, MEMGEN_TRAINER=f"{warm_python()} -m tests.homes.trainer")
     made.up()
     yield made
     made.close()

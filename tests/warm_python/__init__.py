@@ -1,12 +1,14 @@
-"""Trainers that begin where all their imports are done.
+"""A Python that begins where all imports of the project are done.
 
-Importing torch, transformers and peft takes longer than most runs of the tiny model. One server does it once; a trainer
-is then a fork of it, with the arguments, environment, folder and streams of a small client, which stands for it: the
-client passes signals on, dies by the same signal or exits with the same code, and its death is the trainer's. What is
-kept from a trainer of its own: SIGSTOP reaches the client alone.
+Importing torch, transformers, Streamlit and the rest takes longer than most of what the tests let a process do. One
+server does it once; a process is then a fork of it, with the arguments, environment, folder, umask and streams of a
+small client, which stands for it: the client passes signals on, dies by the same signal or exits with the same code,
+and its death is the process's. What the process starts with `sys.executable` in its turn is such a fork as well.
 
-How a trainer starts and ends as a process of its own is what `tests/worker`, `tests/faults`, `tests/memgen/test_cli.py`
-and `test_service_lab_data_set.py` test.
+What is kept from a process of its own: SIGSTOP and limits reach the client alone, and a look from outside at children
+or environment finds the client's. How services, supervisors, trainers and ranks start and end as processes of their own
+is what `tests/faults`, `tests/worker`, `test_service_up_down.py`, `test_service_lab_data_set.py`, and some of
+`test_cli.py` and `test_parallel.py` test.
 """
 
 import atexit
@@ -19,27 +21,25 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-
-
-def warm_trainer(module: str) -> str:
-    """The command of such a trainer.
-
-    Args:
-        module: has the `main` that it runs, e.g. `tests.slow_trainer`.
-    """
-    return shlex.join([sys.executable, "-I", "-S", str(FOLDER / "client.py"), _server(), module])
+# the kernel cuts a first line that names an interpreter in a deep folder; a shell reads it whole
+HEAD = """#!/bin/sh
+'''exec' {python} -IS "$0" "$@"
+'''
+"""
 
 
 @functools.cache
-def _server() -> str:
-    """Address of the server, which ends with this process."""
+def warm_python() -> str:
+    """Path of the interpreter; its server ends with this process."""
     folder = tempfile.TemporaryDirectory(prefix="memgen-warm-")
-    address = str(Path(folder.name) / "socket")
+    python = Path(folder.name) / "python"
+    python.write_text(HEAD.format(python=shlex.quote(sys.executable)) + (FOLDER / "client.py").read_text())
+    python.chmod(0o700)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MEMGEN_")}
     # more threads win nothing on a tiny model and cost much beside another process; read when torch is imported
     environment |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(FOLDER.parent.parent)}
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.warm_trainer.server", address],
+        [sys.executable, "-m", "tests.warm_python.server", f"{python}.socket"],
         env=environment,
         stdin=subprocess.DEVNULL,
     )
@@ -50,4 +50,4 @@ def _server() -> str:
         folder.cleanup()
 
     atexit.register(end)
-    return address
+    return str(python)

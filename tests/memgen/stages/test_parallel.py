@@ -27,14 +27,15 @@ from memgen.stages.training import Diverged
 from tests.conftest import GOLDEN, TINY
 from tests.memgen.stages.running import config_of, events, metric, run
 from tests.running_stack import is_alive, wait_until
+from tests.warm_python import warm_python
 
 
 @contextmanager
-def ranks(config: RunConfig, out: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+def ranks(config: RunConfig, out: Path, *words: str, python: str) -> Iterator[subprocess.Popen[str]]:
     """`memgen run` with two processes, under way; what it prints goes to `out.log`."""
     path = out.with_suffix(".json")
     path.write_text(config.model_dump_json(exclude_none=True))
-    command = [sys.executable, "-m", "memgen", "run", str(path), "--out", str(out), "--num-processes", "2", *words]
+    command = [python, "-m", "memgen", "run", str(path), "--out", str(out), "--num-processes", "2", *words]
     options: dict[str, Any] = {"text": True, "env": os.environ | {"TMPDIR": str(out.parent)}}
     with out.with_suffix(".log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, **options) as top:
         try:
@@ -45,7 +46,7 @@ def ranks(config: RunConfig, out: Path, *words: str) -> Iterator[subprocess.Pope
 
 def two(config: RunConfig, out: Path, *words: str) -> tuple[int, str]:
     """Exit code and output of a run with two processes."""
-    with ranks(config, out, *words) as top:
+    with ranks(config, out, *words, python=warm_python()) as top:
         code = top.wait(120)
     return code, out.with_suffix(".log").read_text()
 
@@ -83,7 +84,7 @@ def test_weaver_sft_of_two_that_are_killed_and_resumed_equals_that_of_one(home: 
     )  # fmt: skip
     run(home, tmp_path / "one", config)  # the last of an epoch's three steps has one row: one rank has none
     first, second = tmp_path / "first", tmp_path / "second"
-    with ranks(config, first) as top:
+    with ranks(config, first, python=sys.executable) as top:
         wait_until(lambda: steps(first)() >= 3, 120, "third step")
         own = children(top)
         top.kill()
@@ -111,7 +112,7 @@ def test_trigger_grpo_of_two_that_is_stopped_and_resumed_equals_that_of_one(
     run(home, tmp_path / "one", config)
     assert any(metric(tmp_path / "one", "train/grad_norm").values())
     out = tmp_path / "two"
-    with ranks(config, out) as top:
+    with ranks(config, out, python=warm_python()) as top:
         wait_until(lambda: steps(out)() >= 3, 120, "third step")
         top.send_signal(signal.SIGTERM)
         assert top.wait(30) == EXIT_STOPPED
@@ -137,7 +138,7 @@ def test_weaver_grpo_of_two_that_is_stopped_and_resumed_equals_that_of_one(
 ) -> None:
     patch = tmp_path / "patch"
     patch.mkdir()
-    rewarded = f"import memgen.scoring\nmemgen.scoring.accuracy = lambda text, *_, **__: {REWARD}\n"
+    rewarded = f"from memgen.stages import rollout\nrollout.accuracy = lambda text, *_, **__: {REWARD}\n"
     (patch / "sitecustomize.py").write_text(rewarded)
     monkeypatch.setenv("PYTHONPATH", str(patch))
     monkeypatch.setattr("memgen.stages.rollout.accuracy", eval(f"lambda text, *_, **__: {REWARD}"))
@@ -149,7 +150,7 @@ def test_weaver_grpo_of_two_that_is_stopped_and_resumed_equals_that_of_one(
     run(home, tmp_path / "one", config)
     assert any(metric(tmp_path / "one", "train/grad_norm").values())
     out = tmp_path / "two"
-    with ranks(config, out) as top:
+    with ranks(config, out, python=warm_python()) as top:
         wait_until(lambda: steps(out)() >= 3, 120, "third step")
         top.send_signal(signal.SIGTERM)
         assert top.wait(30) == EXIT_STOPPED
@@ -183,7 +184,7 @@ def test_evaluation_of_two_one_of_which_is_killed_ends_and_resumes_to_the_answer
     )  # fmt: skip
     run(home, tmp_path / "one", config)
     out = tmp_path / "two"
-    with ranks(config, out) as top:
+    with ranks(config, out, python=sys.executable) as top:
         wait_until(lambda: RunDir(out).answers.exists() and RunDir(out).answers.read_bytes(), 120, "first answer")
         own = children(top)
         os.kill(own[1], signal.SIGKILL)
