@@ -40,11 +40,10 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def tab(house: tuple[Studio, str], page: Page) -> Tab:
-    """The dashboard of the module's `house`, which a user has logged into."""
+    """For the dashboard of the module's `house`, which a user has logged into; no page is opened yet."""
     studio, url = house
     opened = Tab(page, url)
-    opened.log_in(studio.context.user_token)
-    opened.settled()
+    opened.be_known(studio.context.user_token)
     return opened
 
 

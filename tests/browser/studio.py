@@ -1,9 +1,12 @@
 """The dashboard as a person uses it: what is seen and clicked, by its labels."""
 
 import re
+import time
 from contextlib import suppress
 
 from playwright.sync_api import Locator, Page, TimeoutError, expect
+
+from dashboard.login.session import COOKIE, Sessions
 
 TRIES, TAKEN_MS = 5, 2_000  # clicks on an option, and how long each has to be taken
 LEFT_MS = 15_000  # how long the way to another page may take
@@ -26,6 +29,11 @@ class Studio:
         self.page.goto(self.url)
         self.page.get_by_label("Token").fill(token)
         self.page.get_by_role("button", name="Log in").click()
+
+    def be_known(self, token: str) -> None:
+        """Have the cookie of somebody who has logged in; no page is opened, and none is drawn."""
+        cookie = Sessions(token, time.time).new_cookie()
+        self.page.context.add_cookies([{"name": COOKIE, "value": cookie, "url": self.url}])
 
     def key(self, name: str) -> Locator:
         """The widget or container with this key."""

@@ -68,7 +68,9 @@ def test_launch_to_answers_through_restarts_of_everything(stack: RunningStack, p
     expect(chart).to_be_visible()
     drawn = chart.screenshot()
     points = curve_points(stack, run_id)
-    wait_until(lambda: curve_points(stack, run_id) > points and chart.screenshot() != drawn, 30, "move of the curve")
+    wait_until(
+        lambda: curve_points(stack, run_id) > points and chart.screenshot() != drawn, 30, "move of the curve", pause=0.5
+    )
 
     page.reload()
     expect(studio.key("run_title")).to_contain_text("running")

@@ -40,6 +40,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Studio, st
 
 
 def go(tab: Tab, name: str) -> None:
+    """Open a page by its link, from Home if no other is open."""
+    if not tab.page.url.startswith(tab.url):
+        tab.page.goto(tab.url)
+        tab.settled()
     tab.page.get_by_role("link", name=name, exact=True).first.click()
     expect(tab.page.get_by_role("heading", name=name)).to_be_visible()
     tab.settled()
@@ -128,6 +132,7 @@ def test_ticked_runs_are_followed_while_the_list_moves_then_stopped_and_deleted(
 
 
 def test_home_leads_to_what_failed_and_to_the_comparison_of_a_result(tab: Tab) -> None:
+    tab.page.goto(tab.url)
     expect(tab.page.get_by_role("heading", name="Home")).to_be_visible()
     for text in ("Needs attention", "Last results", "Waiting", "Machines", "train/loss"):
         expect(tab.page.get_by_text(text, exact=True).first).to_be_visible()

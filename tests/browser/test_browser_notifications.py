@@ -32,6 +32,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Itera
 
 
 def test_channel_is_added_and_its_test_arrives_at_the_second_try(tab: Tab, receiver: Receiver) -> None:
+    tab.page.goto(tab.url)
     tab.visit("Notifications")
     tab.settled()
     tab.key("add_channel").get_by_role("button").click()

@@ -42,8 +42,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Held, Stud
 def test_newest_step_moves_on_until_one_is_chosen(house: tuple[Held, Studio, str], page: Page) -> None:
     held, studio, url = house
     tab = Tab(page, url)
-    tab.log_in(studio.context.user_token)
-    tab.settled()
+    tab.be_known(studio.context.user_token)
     page.goto(f"{url}/run?run={held.run_id}")
     tab.settled()
     page.get_by_role("tab", name="Rollouts").click()

@@ -103,8 +103,8 @@ def test_session_that_ends_while_a_page_is_open_leads_to_the_login_and_back(
 
 
 def test_logout_in_one_tab_leads_the_other_to_the_login(tab: Tab) -> None:
-    second = at(other_tab(tab), "/checkpoints")
-    tab.page.get_by_role("button", name="Log out").click()
+    first, second = at(tab, "/"), at(other_tab(tab), "/checkpoints")
+    first.page.get_by_role("button", name="Log out").click()
     expect(tab.page.get_by_label("Token")).to_be_visible()
     expect(second.page.get_by_label("Token")).to_be_visible(timeout=60_000)
     assert "next=" in second.page.url
