@@ -77,9 +77,11 @@ def too_large(config: RunConfig, slots: Sequence[SlotReport], start: Parts | Non
     """That not even the largest slot, or size of a site, holds a config, with both numbers."""
     largest = max(slots, key=lambda slot: slot.total_memory)
     each = largest.device_memory
-    what = "slot" if site is None else f"size of site {site.name}"
     has = gib(each[0]) if len(each) == 1 else f"{len(each)} GPUs of {gib(min(each))}"
-    return f"it needs {gib(plan_on(config, largest.device, start).total)}, the largest {what} has {has}."
+    needs = gib(plan_on(config, largest.device, start).total)
+    if site is not None:
+        return f"it needs {needs}, the largest size of site {site.name} has {has}."
+    return f"it needs {needs}, the largest slot has {has}."
 
 
 def what_to_lower(config: RunConfig) -> str:

@@ -168,7 +168,7 @@ def test_site_gets_so_many_jobs_at_the_same_time_the_most_urgent_first(lab: Lab)
     lab.backend.user("POST", f"/runs/{ids[2]}/priority", json={"priority": 1})
     lab.round()
     assert lab.why(ids[2]).startswith("Job 100")
-    assert lab.why(ids[1]) == "Site lab has 1 jobs of ours, and 1 is the most; 2 runs stand before it."
+    assert lab.why(ids[1]) == "Site lab has as many jobs of ours as it may have (1), and 2 runs stand before it."
     lab.backend.stop(ids[2])
     lab.round()
     assert lab.paper.cancelled == ["100"]
