@@ -61,6 +61,7 @@ class House(RunningStack):
             MEMGEN_PROBE=f"{sys.executable} -m tests.faults.card",
             MEMGEN_PROBE_SECONDS=str(PROBE),
             MEMGEN_SICK_PAUSE_SECONDS="0.3",
+            MEMGEN_TRY_ABSENT_SECONDS="4",
         )
         self.seconds = 0.0
         """From the last fault to its recovery."""

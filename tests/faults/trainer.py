@@ -14,6 +14,7 @@ from pathlib import Path
 from memgen.contract.answers import AnswerRecord, read_answers, summarize
 from memgen.contract.rundir import EXIT_STOPPED, RunDir, write_json
 from memgen.contract.status import StopMode
+from memgen.contract.trying import Answered, Loaded, SessionDir
 from memgen.monitor import Monitor
 from memgen.stop import Stopped, StopRequest, die_with_parent
 
@@ -83,9 +84,25 @@ def work(folder: RunDir, earlier: RunDir | None, manner: str, questions: int) ->
     write_json(folder.result, summary.summary_metrics)
 
 
+def hold(place: SessionDir) -> int:
+    """Answer every question of a session alike until a stop is asked for; returns the exit code."""
+    monitor, stop = Monitor(place.run_dir.events), StopRequest(place.run_dir.stop)
+    stop.listen()
+    monitor.tell(Loaded(time=time.time()))
+    number = 0
+    while stop.requested() is None:
+        if place.next_question(number) is not None:
+            number += 1
+            monitor.tell(Answered(time=time.time(), question=number, column=0, record=answer(number)))
+        time.sleep(ANSWER_SECONDS)
+    return EXIT_STOPPED
+
+
 def main() -> int:
-    """`trainer run CONFIG --out DIR [--resume DIR]`, as the real one; returns the exit code."""
+    """`trainer run CONFIG --out DIR [--resume DIR]` and `trainer try DIR`, as the real one; returns the exit code."""
     die_with_parent()
+    if sys.argv[1] == "try":
+        return hold(SessionDir(Path(sys.argv[2])))
     words = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     config = json.loads(Path(words["run"]).read_text())
     if config["seed"] >= REAL:
