@@ -239,3 +239,17 @@ def test_tabs_of_a_comparison_stay_in_the_address_and_its_files_are_downloaded(t
     tab.tab("Curves")
     expect(tab.page.get_by_text("None of these runs has reported a metric yet")).to_be_visible()
     tab.no_trace_of_an_error()
+
+
+def test_enter_in_the_picker_of_a_comparison_takes_the_first_match(tab: Tab) -> None:
+    tab.page.goto(f"{tab.url}/compare")
+    tab.settled()
+    tab.key("compare_runs").get_by_role("combobox").click()
+    tab.page.keyboard.type("run")
+    first = tab.page.get_by_role("option").first
+    expect(first).to_contain_text("run ")
+    words = first.inner_text().split(" · ")[0]
+    assert tab.page.get_by_role("option").count() > 1
+    tab.page.keyboard.press("Enter")
+    expect(tab.key("compare_runs")).to_contain_text(words)
+    expect(tab.page).to_have_url(re.compile(rf"runs={words.removeprefix('run ')}($|&)"))
