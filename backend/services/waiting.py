@@ -145,11 +145,9 @@ class Waiting:
             return f"Its last job is still on its way out of site {site}; then it is handed in again."
         if site not in self._around.sites:
             return f"Site {site} is not in the file of sites any more (MEMGEN_SITES)."
-        number, most = jobs.in_queue(self._session, site), self._around.sites[site].most_jobs
-        if number >= most:
-            ahead = self._ahead[run.id]
-            said = f"Site {site} has {number} jobs of ours, and {most} is the most"
-            return f"{said}; 1 run stands before it." if ahead == 1 else f"{said}; {ahead} runs stand before it."
+        number = jobs.in_queue(self._session, site)
+        if number >= self._around.sites[site].most_jobs:
+            return _full_words(site, number, self._ahead[run.id])
         return f"It is handed in at site {site} within seconds."
 
     def _why_not_taken(self, run: Run, free: list[tuple[str, SlotReport]]) -> str:
@@ -169,6 +167,15 @@ class Waiting:
             f"Slot {slot.name} of {host} is about to take it. If that lasts, the slot has less memory free than the "
             "run needs."
         )
+
+
+def _full_words(site: str, number: int, ahead: int) -> str:
+    """As `_busy_words`, of a site that gets no more jobs now."""
+    if not ahead:
+        return f"Site {site} has as many jobs of ours as it may have ({number})."
+    if ahead == 1:
+        return f"Site {site} has as many jobs of ours as it may have ({number}), and 1 run stands before it."
+    return f"Site {site} has as many jobs of ours as it may have ({number}), and {ahead} runs stand before it."
 
 
 def _busy_words(host: str, slot: SlotReport, run_id: int, ahead: int) -> str:

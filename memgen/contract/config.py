@@ -66,10 +66,11 @@ def check_revision(preset: Preset, revision: str | None) -> None:
         BadInput: `revision_unused`.
     """
     if revision is not None and preset.repo is None:
-        place = "lie in a folder" if preset.folder is not None else "come from a package"
         raise BadInput(
             "revision_unused",
-            f"the weights of {preset.name} {place}, which has no revisions",
+            f"the weights of {preset.name} lie in a folder, which has no revisions"
+            if preset.folder is not None
+            else f"the weights of {preset.name} come from a package, which has no revisions",
             field="revision",
             value=revision,
             way_out="Leave revision empty, or choose a model that comes from the hub.",
