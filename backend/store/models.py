@@ -30,7 +30,10 @@ class ProblemColumn(TypeDecorator[Problem]):
 class Run(SQLModel, table=True):
     """One stage with one immutable config."""
 
-    __table_args__ = ({"sqlite_autoincrement": True},)  # an id is never given twice: folders carry it
+    __table_args__ = (
+        Index("ix_run_listed", "archived_at", "status", "stage"),
+        {"sqlite_autoincrement": True},  # an id is never given twice: folders carry it
+    )
 
     id: int = Field(default=None, primary_key=True)
     stage: str = Field(index=True)
