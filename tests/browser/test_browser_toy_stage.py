@@ -17,6 +17,7 @@ from memgen.contract.status import RunStatus
 from tests.browser.studio import Studio
 from tests.conftest import TINY
 from tests.running_stack import RunningStack, wait_until
+from tests.warm_python import warm_python
 
 ROOT = Path(__file__).parents[2]
 PATH = os.pathsep.join([str(ROOT / "tests" / "toy_stage"), str(ROOT)])
@@ -28,9 +29,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory, presets_file: Path) -> Itera
     running = RunningStack(
         tmp_path_factory.mktemp("toy") / "home",
         presets_file,
-        python=sys.executable,
+        python=warm_python(PATH),
         PYTHONPATH=PATH,
-        MEMGEN_TRAINER=f"{sys.executable} -m memgen",
+        MEMGEN_TRAINER=f"{warm_python(PATH)} -m memgen",
     )
     running.up()
     yield running

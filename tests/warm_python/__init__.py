@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
+ROOT = FOLDER.parent.parent
 # the kernel cuts a first line that names an interpreter in a deep folder; a shell reads it whole
 HEAD = """#!/bin/sh
 '''exec' {python} -IS "$0" "$@"
@@ -29,15 +30,19 @@ HEAD = """#!/bin/sh
 
 
 @functools.cache
-def warm_python() -> str:
-    """Path of the interpreter; its server ends with this process."""
+def warm_python(python_path: str = str(ROOT)) -> str:
+    """Path of the interpreter; its server ends with this process.
+
+    Args:
+        python_path: PYTHONPATH of its server.
+    """
     folder = tempfile.TemporaryDirectory(prefix="memgen-warm-")
     python = Path(folder.name) / "python"
     python.write_text(HEAD.format(python=shlex.quote(sys.executable)) + (FOLDER / "client.py").read_text())
     python.chmod(0o700)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MEMGEN_")}
     # more threads win nothing on a tiny model and cost much beside another process; read when torch is imported
-    environment |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(FOLDER.parent.parent)}
+    environment |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": python_path}
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.warm_python.server", f"{python}.socket"],
         env=environment,
