@@ -26,6 +26,8 @@ def house(tmp_path_factory: pytest.TempPathFactory, presets_file: Path) -> Itera
 def press(button: Locator, done: Callable[[], bool]) -> None:
     """Click until it is taken: the page may be drawn anew between looking and clicking."""
     for _ in range(TRIES):
+        if done():  # the click was taken after all, and the button may be gone with it
+            return
         button.click()
         with suppress(AssertionError):
             wait_until(done, 3, "the click")
