@@ -23,6 +23,8 @@ def browser() -> Iterator[Browser]:
     )
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync"]  # fmt: skip
+    # of what Streamlit sends, compile what is called; draw with one thread, in one process for all tabs
+    quiet += ["--js-flags=--max-lazy", "--num-raster-threads=1", "--renderer-process-limit=1", "--disable-extensions"]
     with sync_playwright() as playwright:
         instance = playwright.chromium.launch(executable_path=found, args=quiet)
         yield instance
