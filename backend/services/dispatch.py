@@ -118,6 +118,8 @@ class Dispatcher:
         with self._database.read() as session:
             free_disk = self._disk.spare(session)
         with self._database.write() as session:
+            # the file as it is now: whoever changes it and then launches a run means the change for that run
+            site = self._board.sites.get(site.name, site)
             orders = jobs.next_orders(session, site, at=self._clock(), free_disk=free_disk)
         while orders and not self._over.is_set():
             try:

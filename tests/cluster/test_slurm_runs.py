@@ -47,7 +47,7 @@ def test_nothing_of_a_job_holds_a_secret_but_its_ticket_which_is_its_owners_alon
 
 
 def test_stop_saves_and_a_resume_is_another_job_that_goes_on(lab: Lab) -> None:
-    run_id = lab.submit(60)
+    run_id = lab.submit(100)
     lab.working(run_id)
     lab.user.stop(run_id, StopMode.SAVE)
     stopped = lab.ended(run_id)
@@ -56,7 +56,7 @@ def test_stop_saves_and_a_resume_is_another_job_that_goes_on(lab: Lab) -> None:
     ended = lab.ended(run_id)
     assert (ended.status, ended.attempts[1].resumes) == (RunStatus.SUCCEEDED, 1)
     assert ended.attempts[0].job != ended.attempts[1].job
-    assert [index for index, _ in lab.answers(run_id)] == list(range(60))
+    assert [index for index, _ in lab.answers(run_id)] == list(range(100))
 
 
 def test_stop_of_a_run_that_slurm_has_not_begun_takes_its_job_out_of_the_queue(lab: Lab) -> None:
