@@ -36,7 +36,7 @@ signal_seconds = 30
 name = "small"
 memory_gib = 4
 """
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @pytest.fixture(scope="session")
