@@ -29,6 +29,8 @@ def lineage(
         since: `cursor` of an earlier reply: only runs whose history has grown since are told.
     """
     cursor = session.exec(select(func.max(RunEvent.id))).one() or 0
+    if since is not None and since > cursor:
+        since = None  # of another home, or of runs that are gone
     if run_id is not None:
         wanted = family(session, run_id)
         total = len(wanted)
@@ -37,10 +39,11 @@ def lineage(
         wanted = {ancestor.id: ancestor for step in steps for ancestor in ancestors(session, step)}
         total = len(wanted)
     else:
-        newest = session.exec(select(Run).order_by(col(Run.id).desc()).limit(limit)).all()
-        wanted = {run.id: run for run in with_ancestors(session, newest).values()}
+        newest = select(Run).order_by(col(Run.id).desc()).limit(limit)
+        found = [] if since == cursor else session.exec(newest).all()  # usually nothing has moved
+        wanted = {run.id: run for run in with_ancestors(session, found).values()}
         total = session.exec(select(func.count(col(Run.id)))).one()
-    if since is not None and since <= cursor:  # a higher one is of another home, or of runs that are gone
+    if since is not None:
         moved = set(session.exec(select(RunEvent.run_id).where(col(RunEvent.id) > since).distinct()))
         wanted = {number: run for number, run in wanted.items() if number in moved}
     runs = [wanted[number] for number in sorted(wanted)]
