@@ -1,0 +1,68 @@
+"""Try in a browser: four columns of a checkpoint answer side by side, and a queued run takes the slot over."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from memgen.contract.status import RunStatus
+from tests.browser.studio import Studio
+from tests.conftest import GOLDEN, TINY
+from tests.running_stack import RunningStack, wait_until
+
+LABELS = ("base", "weaver", "weaver+trigger", "weaver+trigger+ltpo")
+LOADED_MS = 120_000
+
+
+@pytest.fixture
+def checkpoint(stack: RunningStack) -> int:
+    done = stack.command("checkpoint", "add", str(GOLDEN / "a" / "checkpoint"), "--preset", TINY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with stack.client() as client:
+        return client.checkpoints().items[0].id
+
+
+def test_four_columns_answer_and_a_queued_run_takes_the_slot_over(
+    stack: RunningStack, page: Page, checkpoint: int
+) -> None:
+    tab = Studio(page, stack.dashboard_url)
+    tab.log_in(stack.token)
+    tab.visit("Checkpoints")
+    tab.visit("Try")
+    tab.choose(f"try_data_{checkpoint}", "wordproblems")
+    page.get_by_label("Longest answer", exact=True).fill("24")
+    page.get_by_label("Longest answer", exact=True).press("Enter")
+    tab.settled()
+    tab.key("open_session").get_by_role("button").click()
+    expect(tab.key("try_head")).to_contain_text("ready", timeout=LOADED_MS)
+    page.get_by_label("Question", exact=True).fill("Ann has 3 apples, and Tom has 4. How many are that?")
+    page.get_by_label("Right answer, if it is known", exact=True).fill("7")
+    tab.key("ask_question").get_by_role("button").click()
+    asked = tab.key("asked_1")
+    for label in LABELS:
+        expect(asked).to_contain_text(label)
+    expect(asked.get_by_text("Answer: ")).to_have_count(4, timeout=LOADED_MS)
+    expect(asked).to_contain_text("latents inserted")
+    expect(asked).to_contain_text("Probability of an insertion")
+    with stack.client() as client:
+        config = client.try_sessions().items[0].columns[0].config
+        run = client.submit(config | {"num_questions": 2}).id
+    expect(page.get_by_text(f"Run {run} needs its slot.").first).to_be_visible(timeout=LOADED_MS)
+    expect(tab.key("try_head")).to_contain_text("ended", timeout=LOADED_MS)
+    assert stack.run_ended(run).status is RunStatus.SUCCEEDED
+    expect(tab.key("ask_question")).to_have_count(0)
+
+
+def test_session_is_closed_by_its_button(stack: RunningStack, page: Page) -> None:
+    with stack.client() as client:
+        session = client.open_try([{"stage": "evaluate", "preset": TINY, "data": "wordproblems"}]).id
+    tab = Studio(page, stack.dashboard_url)
+    tab.log_in(stack.token)
+    tab.settled()
+    page.goto(f"{stack.dashboard_url}/try?session={session}")
+    expect(tab.key("try_head")).to_contain_text("ready", timeout=LOADED_MS)
+    page.get_by_role("button", name="Close", exact=True).click()
+
+    def has_ended() -> bool:
+        with stack.client() as client:
+            return client.try_session(session).end == "closed"
+
+    wait_until(has_ended, 30, "the session's end")
