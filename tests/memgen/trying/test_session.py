@@ -70,8 +70,8 @@ def test_session_loads_once_answers_what_comes_and_ends_when_it_is_told(home: Pa
 
 
 def test_question_that_a_column_can_not_take_is_said_and_the_next_is_answered(home: Path, tmp_path: Path) -> None:
-    with session(tmp_path / "session", COLUMN | {"max_prompt_length": 64}) as (place, _):
-        ask(place, 1, "What is " + "2 + " * 100 + "2?")
+    with session(tmp_path / "session", COLUMN | {"max_prompt_length": 256}) as (place, _):
+        ask(place, 1, "What is " + "2 + " * 300 + "2?")
         ask(place, 2, "What is 4 + 4?")
         wait_until(lambda: of(Answered, place), 120, "an answer")
     (refused,) = of(Unanswered, place)
