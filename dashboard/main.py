@@ -36,7 +36,7 @@ page = st.navigation(
         t("Work"): [
             st.Page("app_pages/home.py", title=t("Home"), icon=":material/home:", default=True),
             st.Page("app_pages/launch.py", title=t("Launch"), icon=":material/rocket_launch:"),
-            st.Page("app_pages/try_out.py", title=t("Try"), icon=":material/forum:", url_path="try"),
+            st.Page("app_pages/try_out.py", title=t("Try"), icon=":material/forum:"),
             st.Page("app_pages/queue.py", title=t("Queue and machines"), icon=":material/low_priority:"),
         ],
         t("Results"): [

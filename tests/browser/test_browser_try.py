@@ -57,7 +57,7 @@ def test_session_is_closed_by_its_button(stack: RunningStack, page: Page) -> Non
     tab = Studio(page, stack.dashboard_url)
     tab.log_in(stack.token)
     tab.settled()
-    page.goto(f"{stack.dashboard_url}/try?session={session}")
+    page.goto(f"{stack.dashboard_url}/try_out?session={session}")
     expect(tab.key("try_head")).to_contain_text("ready", timeout=LOADED_MS)
     page.get_by_role("button", name="Close", exact=True).click()
 
