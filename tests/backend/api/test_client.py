@@ -28,6 +28,7 @@ from backend.api.schemas import (
 )
 from memgen.contract.data_sets.registered import Columns, Registration
 from memgen.contract.pipeline import PipelineSpec
+from memgen.contract.presets import SHIPPED_PRESET
 from memgen.contract.status import Cause, PipelineStatus, RunStatus, StopMode
 from tests.backend.conftest import MEMORY, Backend, answer_line, check_problem, rollout_line
 from tests.checkpoints import write_checkpoint
@@ -88,6 +89,7 @@ def test_client_speaks_every_route(served: tuple[Backend, str], tiny_config: dic
         speak_of_checkpoints(user, tmp_path)
         speak_of_notifications(user)
         speak_of_tries(user, worker, client, tiny_config)
+        speak_of_transfers(user, worker, client)
     document = backend.http.get("/api/v1/openapi.json").json()
     routes = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     unspoken = {
@@ -109,6 +111,23 @@ def speak_of_launches(user: Client, config: dict[str, object]) -> None:
     assert user.save_launch("my + settings (é)", config).config is not None
     assert [one.name for one in user.saved_launches()] == ["my + settings (é)"]
     assert user.delete_saved_launch("my + settings (é)").name == "my + settings (é)"
+
+
+def speak_of_transfers(user: Client, worker: Client, client: Callable[[str], Client]) -> None:
+    """A worker with a disk of its own fetches a checkpoint, and hands in the same."""
+    config = {"stage": "evaluate", "preset": SHIPPED_PRESET, "data": "wordproblems", "setting": "weaver"}
+    run = user.submit(config | {"checkpoint": str(user.shipped_checkpoints().trigger)})
+    claimed = worker.claim(CLAIM).attempt
+    assert claimed is not None
+    assert claimed.run_id == run.id
+    with client(claimed.token) as supervisor:
+        report = supervisor.start(claimed.attempt_id)
+        assert supervisor.output(claimed.attempt_id) == {}
+        for name, size in report.sizes.items():
+            content = b"".join(supervisor.start_file(claimed.attempt_id, name, 0))
+            assert supervisor.send_output(claimed.attempt_id, name, 0, content) == size
+        supervisor.place_output(claimed.attempt_id, report)
+        assert supervisor.output(claimed.attempt_id) == report.sizes
 
 
 def speak_of_tries(user: Client, worker: Client, client: Callable[[str], Client], config: dict[str, object]) -> None:

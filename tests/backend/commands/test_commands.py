@@ -18,6 +18,7 @@ from backend.commands import (
     pipeline_cli,
     pipeline_text,
     run_cli,
+    run_text,
     saved_cli,
     site_cli,
 )
@@ -61,7 +62,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     def happens(things: Iterable[Callable[[], object]]) -> None:
         coming = iter(things)
         clock = SimpleNamespace(sleep=lambda _: next(coming)())
-        for module in (run_cli, pipeline_text):
+        for module in (run_cli, run_text, pipeline_text):
             monkeypatch.setattr(module, "time", clock)
 
     return happens
