@@ -67,7 +67,7 @@ def looked_at(files: Sequence[CheckpointFile], preset: str | None, home: Path) -
         BadInput: what is wrong with it.
         NotFound: `upload_not_found`.
     """
-    with _workplace(home) as work:
+    with _addition_folder(home) as work:
         came = work / "came"
         _lay_out(files, came, home)
         folder = came if (came / MANIFEST).exists() else _converted(came, preset, work / "ours")
@@ -81,13 +81,13 @@ def looked_at_folder(folder: Path, preset: str, home: Path) -> Iterator[Looked]:
     Raises:
         BadInput: what is wrong with it.
     """
-    with _workplace(home) as work:
+    with _addition_folder(home) as work:
         shutil.copytree(folder, work / "came", copy_function=shutil.copyfile)
         yield _look(work / "came", preset, work / "kept")
 
 
 @contextmanager
-def _workplace(home: Path) -> Iterator[Path]:
+def _addition_folder(home: Path) -> Iterator[Path]:
     """A folder for one addition, on the disk of the home; it goes at the end."""
     place = added_checkpoints_dir(home)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
