@@ -33,7 +33,7 @@ JSON = {"Content-Type": "application/json"}
 NINE_MEGABYTES = b'{"config": ' + b"[" + b"[]," * (3 * 2**20) + b"[]]}"
 NOT_FILLED = {
     "/checkpoints/1", "/pipelines/1", "/compare", "/compare/answers", "/compare/insertions", "/compare/export",
-    "/compare/answers/export",
+    "/compare/answers/export", "/try/1", "/try/1/stream",
 }  # fmt: skip
 
 
