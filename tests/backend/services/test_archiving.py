@@ -65,9 +65,15 @@ def test_lineage_comparisons_and_checkpoints_of_the_archive_stay_and_are_offered
     paths = {
         "/lineage": {}, "/compare": {"runs": f"{base},{evaluation}"}, f"/checkpoints/{training}": {},
     }  # fmt: skip
-    before = {path: backend.get(path, **params) for path, params in paths.items()}
+
+    def shown() -> dict[str, Any]:
+        replies = {path: backend.get(path, **params) for path, params in paths.items()}
+        del replies["/lineage"]["cursor"]  # it has moved, whether or not anything looks different
+        return replies
+
+    before = shown()
     assert set(archive(backend, [training, evaluation])) == {"goes into the archive"}
-    assert {path: backend.get(path, **params) for path, params in paths.items()} == before
+    assert shown() == before
     query = {"preset": str(backend.config["preset"]), "data": str(backend.config["data"])}
     offered = backend.get("/pipelines/candidates", **query)["steps"]
     assert training not in [run["id"] for runs in offered.values() for run in runs]
