@@ -14,7 +14,7 @@ from memgen.doctor.finding import Finding, error, ok, warning
 
 
 def memory(available: int, total: int) -> Finding:
-    """Main memory against what the demo needs of it on the CPU.
+    """Main memory against what the small pipeline needs of it on the CPU.
 
     Args:
         available: bytes that programs could still have.
@@ -23,7 +23,7 @@ def memory(available: int, total: int) -> Finding:
     needs = {name: plan(one, get_preset(one.preset), "cpu").total for name, one in plan_pipeline(small_spec()).items()}
     largest = max(needs, key=lambda name: needs[name])
     seen = f"{_gb(available)} of {_gb(total)} available"
-    need = f"the demo's {largest} needs {_gb(needs[largest])} on the CPU"
+    need = f"the small pipeline's {largest} needs {_gb(needs[largest])} on the CPU"
     if available < needs[largest]:
         return warning("memory", f"{seen}, and {need}", "End other programs, or run on a GPU.")
     return ok("memory", f"{seen}; {need}")

@@ -9,6 +9,7 @@ from memgen.contract.planner.memory import weights_bytes
 from memgen.contract.presets import (
     BUILT_IN,
     DEMO_PRESET,
+    SHIPPED_PRESET,
     Preset,
     check_config,
     dimensions_of,
@@ -21,6 +22,7 @@ from tests.memgen.contract.on_meta import plain_model_of
 # parameters in billions, as the models' cards and the hub's pages of their files state them
 PUBLISHED = {
     "HuggingFaceTB/SmolLM2-135M-Instruct": 0.1345,
+    SHIPPED_PRESET: 0.1345,
     "HuggingFaceTB/SmolLM2-360M-Instruct": 0.362,
     "HuggingFaceTB/SmolLM2-1.7B-Instruct": 1.71,
     "HuggingFaceTB/SmolLM3-3B": 3.08,
