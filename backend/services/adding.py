@@ -230,6 +230,8 @@ def _preset_of(manifest: Manifest, named: str | None) -> Preset:
 
     if named is None:
         fitting = [preset for preset in load_presets().values() if fits(preset)]
+        # of two that may have the same weights, the one that may also have them from its repository
+        fitting = [preset for preset in fitting if preset.repo is not None] or fitting
         if len(fitting) != 1:
             raise _no_preset(f"its manifest names the weights {manifest.base_model}, which")
         return fitting[0]

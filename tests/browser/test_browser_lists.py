@@ -165,6 +165,7 @@ def test_ticked_runs_are_drawn_together_grouped_and_kept_in_the_address(tab: Tab
     tab.page.wait_for_url(re.compile(r"group=config"))
     tab.press("curves_band", "one standard deviation")
     expect(tab.page.get_by_text("at least two of its runs")).to_be_visible()
+    tab.page.wait_for_url(re.compile(r"band=deviation"))
     tab.page.reload()
     expect(tab.key("curves_group").get_by_role("combobox")).to_have_value("all settings but the seed")
     expect(tab.key("curves_band").get_by_role("radio", name="one standard deviation")).to_be_checked()

@@ -1,5 +1,7 @@
 """Try in a browser: four columns of a checkpoint answer side by side, and a queued run takes the slot over."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -39,7 +41,7 @@ def test_four_columns_answer_and_a_queued_run_takes_the_slot_over(
     asked = tab.key("asked_1")
     for label in LABELS:
         expect(asked).to_contain_text(label)
-    expect(asked.get_by_text("Answer: ")).to_have_count(4, timeout=LOADED_MS)
+    expect(asked.get_by_text(re.compile("^Answer: "))).to_have_count(4, timeout=LOADED_MS)
     expect(asked).to_contain_text("latents inserted")
     expect(asked).to_contain_text("Probability of an insertion")
     with stack.client() as client:

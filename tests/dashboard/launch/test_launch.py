@@ -71,7 +71,7 @@ def test_same_form_keeps_its_key_and_a_changed_form_gets_another(studio: Studio)
 def test_settings_that_could_not_be_checked_are_checked_again_where_the_fault_is_not_theirs(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, status: int, is_passing: bool
 ) -> None:
-    def fail(_client: Client, _config: object) -> None:
+    def fail(_client: Client, _config: object, **_: object) -> None:
         raise ApiError(ProblemReply(code="internal", message="no luck", status=status))
 
     drawn_again: list[float] = []
