@@ -20,7 +20,7 @@ def demo_offer() -> None:
             "The demo lets the smallest model answer 48 word problems: alone, with a weaver that was trained on such "
             "problems, with its trigger, with LTPO, and with a plain LoRA as the control, and compares them. What is "
             "trained comes with MemGen Studio. Beside it a weaver is trained for a few steps, to show the curves. "
-            "About eight minutes on 2 CPU cores; the first time the model is fetched (93 MB)."
+            "About five minutes on 2 CPU cores; the first time the model is fetched (93 MB)."
         )
     )
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -30,7 +30,7 @@ def demo_offer() -> None:
 
 def demo_button(**looks: Any) -> None:
     """Starts the demo with a click."""
-    help_text = t("What a trained weaver, trigger, LTPO and a plain LoRA change. About eight minutes on 2 CPU cores.")
+    help_text = t("What a trained weaver, trigger, LTPO and a plain LoRA change. About five minutes on 2 CPU cores.")
     if st.button(t("Run the demo"), key="run_demo", icon=":material/play_arrow:", help=help_text, **looks):
         _submit()
 

@@ -28,7 +28,7 @@ def mixed(studio: Studio, note: str = "") -> Held:
 
 def test_empty_dashboard_starts_the_demo_with_one_click(studio: Studio) -> None:
     app = open_page()
-    assert "eight minutes on 2 CPU cores" in shown(app)
+    assert "five minutes on 2 CPU cores" in shown(app)
     app.button(key="run_demo").click().run()
     assert not app.exception
     body, key = studio.wire.sent("/pipelines")
