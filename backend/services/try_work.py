@@ -122,7 +122,7 @@ def session_of(session: Session, session_id: int, token: str) -> TrySession:
     if one is None or not hmac.compare_digest(stored, hash_token(token)):
         raise Unauthorized(
             "wrong_token",
-            "the token is not that of this session",
+            "the token belongs to another session",
             field="Authorization",
             way_out="Use the token that the claim gave; a session that was forgotten takes no reports.",
         )
