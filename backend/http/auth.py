@@ -61,9 +61,9 @@ class Guard:
             async with self._looking:
                 await to_thread.run_sync(self._look_up_job, _number(job[1]), given(credentials))
         elif path.startswith("/api/v1/worker/"):
-            require_worker(self._context, credentials)
+            _check_worker(self._context, credentials)
         else:
-            require_user(self._context, credentials)
+            _check_user(self._context, credentials)
 
     async def _check_held(self, kind: str, number: str, token: str) -> None:
         held_id = _number(number)
@@ -93,17 +93,17 @@ def _number(text: str) -> int:
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else 0
 
 
-def require_user(context: ContextDep, credentials: _Credentials) -> None:
+async def require_user(context: ContextDep, credentials: _Credentials) -> None:
     """Refuse a request without the users' token."""
-    _check(credentials, context.user_token, "HOME/backend/token")
+    _check_user(context, credentials)
 
 
-def require_worker(context: ContextDep, credentials: _Credentials) -> None:
+async def require_worker(context: ContextDep, credentials: _Credentials) -> None:
     """Refuse a request without the workers' token."""
-    _check(credentials, context.worker_token, "HOME/backend/worker-token")
+    _check_worker(context, credentials)
 
 
-def attempt_token(credentials: _Credentials) -> str:
+async def attempt_token(credentials: _Credentials) -> str:
     """The token that a supervisor sent; whether it fits its attempt is decided where the attempt is read."""
     return given(credentials)
 
@@ -122,6 +122,14 @@ def given(credentials: HTTPAuthorizationCredentials | None) -> str:
             way_out="Send the header `Authorization: Bearer TOKEN`; `make up` prints the token.",
         )
     return credentials.credentials
+
+
+def _check_user(context: Context, credentials: HTTPAuthorizationCredentials | None) -> None:
+    _check(credentials, context.user_token, "HOME/backend/token")
+
+
+def _check_worker(context: Context, credentials: HTTPAuthorizationCredentials | None) -> None:
+    _check(credentials, context.worker_token, "HOME/backend/worker-token")
 
 
 def _check(credentials: HTTPAuthorizationCredentials | None, expected: str, place: str) -> None:

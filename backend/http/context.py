@@ -85,7 +85,7 @@ class Context:
         return kept_log(self.home, run_id, attempt)
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:  # what is not async goes through a thread
     context: Context = request.app.state.context
     return context
 

@@ -6,6 +6,10 @@ from sqlmodel import Session, col, select
 
 from backend.errors import LARGEST_INTEGER
 from backend.store.models import AddedCheckpoint, Run
+from backend.store.prepared import IDS, among
+
+_ADDED = select(AddedCheckpoint).where(col(AddedCheckpoint.id).in_(IDS))
+_RUNS = select(Run).where(col(Run.id).in_(IDS))
 
 
 def older_parent(run: Run) -> int | None:
@@ -32,9 +36,10 @@ def is_added(session: Session, number: int) -> bool:
 
 def from_outside(session: Session, runs: Sequence[Run]) -> dict[int, AddedCheckpoint]:
     """By their ids the checkpoints from outside that some of these runs started from."""
-    parents = {run.parent_id for run in runs if run.parent_id is not None}
-    query = select(AddedCheckpoint).where(col(AddedCheckpoint.id).in_(parents))
-    return {one.id: one for one in session.exec(query)}
+    parents = {run.parent_id for run in runs if run.parent_id is not None} - {run.id for run in runs}
+    if not parents:
+        return {}
+    return {one.id: one for one in session.exec(_ADDED, params=among(parents))}
 
 
 def with_ancestors(session: Session, runs: Sequence[Run]) -> dict[int | None, Run]:
@@ -42,7 +47,7 @@ def with_ancestors(session: Session, runs: Sequence[Run]) -> dict[int | None, Ru
     found: dict[int | None, Run] = {run.id: run for run in runs}
     wanted = {older_parent(run) for run in runs} - {None, *found}
     while wanted:
-        generation = session.exec(select(Run).where(col(Run.id).in_(wanted))).all()
+        generation = session.exec(_RUNS, params=among(wanted)).all()
         found |= {run.id: run for run in generation}
         wanted = {older_parent(run) for run in generation} - {None, *found}
     return found

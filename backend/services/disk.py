@@ -20,6 +20,8 @@ from memgen.contract.rows import num_rows
 from memgen.contract.rundir import attempt_dir
 from memgen.contract.status import ATTEMPT_LIVE
 
+_LIVE = select(Attempt.id, Attempt.run_id).where(col(Attempt.status).in_(ATTEMPT_LIVE))
+
 
 def disk_bytes(config: RunConfig, count: int | None = None, start: Parts | None = None) -> int:
     """Bytes that a run may write below its home.
@@ -53,6 +55,7 @@ class SpareDisk:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._written: dict[int, int] = {}  # bytes by attempt id
+        self._needs: dict[int, int] = {}  # the same; what a run may write stays as it was at its start
 
     @property
     def free(self) -> int:
@@ -81,15 +84,13 @@ class SpareDisk:
 
     def spare(self, session: Session) -> int:
         """Bytes that are free and that no run under way may still write."""
-        query = (
-            select(Attempt.id, Run)
-            .join(Run, col(Run.id) == col(Attempt.run_id))
-            .where(col(Attempt.status).in_(ATTEMPT_LIVE))
-        )
-        written = self._written
-        to_write = sum(
-            max(0, disk_of(session, run) - written.get(number or 0, 0)) for number, run in session.exec(query)
-        )
+        written, known = self._written, self._needs
+        needs = {
+            number: known[number] if number in known else disk_of(session, session.get_one(Run, run_id))
+            for number, run_id in session.exec(_LIVE).all()
+        }
+        self._needs = needs
+        to_write = sum(max(0, need - written.get(number or 0, 0)) for number, need in needs.items())
         return max(0, self.free - to_write)
 
 

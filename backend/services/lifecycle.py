@@ -1,11 +1,15 @@
 """The one place where a status changes: a compare-and-set along the contract's tables, written into the history."""
 
-from sqlalchemy import update
+from collections.abc import Iterable
+
+from sqlalchemy import and_, update
 from sqlmodel import Session, col, func, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from backend.errors import Conflict
 from backend.services import notices
 from backend.store.models import Attempt, Pipeline, Run, RunEvent
+from backend.store.prepared import IDS, among
 from memgen.contract.status import (
     ATTEMPT_ENDED,
     ATTEMPT_TRANSITIONS,
@@ -131,6 +135,26 @@ def attempts_of(session: Session, run_id: int) -> list[Attempt]:
     return list(session.exec(query))
 
 
+def newest_attempts(session: Session, run_ids: Iterable[int]) -> dict[int, Attempt]:
+    """The newest attempt of each of these runs that has any, by its run; one query for all."""
+    return {one.run_id: one for one in session.exec(_NEWEST_ATTEMPTS, params=among(run_ids))}
+
+
+def _newest_attempts() -> SelectOfScalar[Attempt]:
+    number = func.max(Attempt.number).label("number")
+    last = (
+        select(col(Attempt.run_id).label("run_id"), number)
+        .where(col(Attempt.run_id).in_(IDS))
+        .group_by(col(Attempt.run_id))
+        .subquery()
+    )
+    is_last = and_(col(Attempt.run_id) == last.c.run_id, col(Attempt.number) == last.c.number)
+    return select(Attempt).join(last, is_last)
+
+
+_NEWEST_ATTEMPTS = _newest_attempts()
+
+
 def start_of(session: Session, run_id: int) -> int:
     """The newest attempt that started from nothing; what others left before it is no part of the run's result."""
     fresh = select(func.max(Attempt.number)).where(
@@ -139,12 +163,24 @@ def start_of(session: Session, run_id: int) -> int:
     return session.exec(fresh).one() or 1
 
 
-def warnings_of(session: Session, run_id: int) -> list[str]:
-    """What the trainers of a run's result warned of, each once, in the order in which it was first said."""
+def start_among(attempts: Iterable[Attempt]) -> int:
+    """As `start_of`, of all attempts of a run."""
+    fresh = (one.number for one in attempts if one.resumes is None and one.claimed_at is not None)
+    return max(fresh, default=1)
+
+
+def warnings_of(session: Session, run_id: int, since: int | None = None) -> list[str]:
+    """What the trainers of a run's result warned of, each once, in the order in which it was first said.
+
+    Args:
+        session: a transaction.
+        run_id: of the run.
+        since: its `start_of`, where that is known already.
+    """
     query = (
         select(RunEvent.detail)
         .where(col(RunEvent.run_id) == run_id, RunEvent.kind == "warning")
-        .where(col(RunEvent.attempt) >= start_of(session, run_id))
+        .where(col(RunEvent.attempt) >= (start_of(session, run_id) if since is None else since))
         .group_by(col(RunEvent.detail))
         .order_by(func.min(RunEvent.id))
         .limit(MOST_WARNINGS)

@@ -17,6 +17,7 @@ from sqlmodel import Session, col, func, select
 from backend.errors import Conflict, ServiceError
 from backend.services import lifecycle
 from backend.store.models import Answer, AnswerScore, Run, Scoring
+from backend.store.prepared import IDS, among
 from memgen.contract.answers import AnswerRecord, scorer_version, with_strict
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput, first_error
@@ -25,6 +26,7 @@ from memgen.scoring import SCORER_VERSIONS, score
 
 log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 5.0
+_SCORINGS = select(Scoring).where(col(Scoring.run_id).in_(IDS)).order_by(col(Scoring.version))
 _rescoring = threading.Lock()
 
 
@@ -69,14 +71,19 @@ class Rescored:
 
 def all_scores(session: Session, run: Run) -> list[Scores]:
     """A run's scores by every version there is, the newest last."""
-    rows = session.exec(select(Scoring).where(col(Scoring.run_id) == run.id).order_by(col(Scoring.version)))
+    if not _can_have_more(run):
+        return [_of_the_trainer(run)]
+    rows = session.exec(_SCORINGS, params=among([run.id]))
     return [_of_the_trainer(run), *(Scores(row.version, row.summary, True) for row in rows)]
 
 
 def newest_scores(session: Session, runs: Sequence[Run]) -> dict[int, Scores]:
     """The scores by the newest version of each run, by its id; one query for all."""
     newest = {run.id: _of_the_trainer(run) for run in runs}
-    rows = session.exec(select(Scoring).where(col(Scoring.run_id).in_(list(newest))).order_by(col(Scoring.version)))
+    ids = [run.id for run in runs if _can_have_more(run)]
+    if not ids:
+        return newest
+    rows = session.exec(_SCORINGS, params=among(ids))
     return newest | {row.run_id: Scores(row.version, row.summary, True) for row in rows}
 
 
@@ -122,10 +129,15 @@ def is_known(run: Run, scores: Scores) -> bool:
     return bool(run.setting) and (bool(run.environment) or scores.rescored)
 
 
+def _can_have_more(run: Run) -> bool:
+    """Whether a run may have scores beside its trainer's: an evaluation that has succeeded, which stays so."""
+    return bool(run.setting) and run.status == RunStatus.SUCCEEDED
+
+
 def can_rescore(run: Run, version: int) -> bool:
     """Whether a run whose newest scores are by this version can be scored anew."""
     try:
-        return bool(run.setting) and run.status == RunStatus.SUCCEEDED and version < present_version(run)
+        return _can_have_more(run) and version < present_version(run)
     except BadInput:
         return False
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, and_, func, null, or_
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, func, or_
 from sqlmodel import Session, SQLModel, select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -64,25 +64,52 @@ def sorted_page(
         ServiceError: `unknown_sort` or `bad_cursor`.
     """
     number: SQLColumnExpression[int] = table.id  # type: ignore[attr-defined]
-    value: SQLColumnExpression[Any] = null() if not sort else _column(columns, sort)
-    falls = bool(sort) and str(sort).startswith(FALLS)
     # numbers and values alone are sorted: whole rows have configs and tracebacks
-    query = matching.with_only_columns(number, value)
-    if cursor and not sort:
-        query = query.where(number < cursor_number(cursor))
-    elif cursor:
-        query = query.where(_after(value, number, falls, *_place(cursor)))
     if sort:
-        query = query.order_by((value.desc() if falls else value.asc()).nulls_last())
-    found = session.execute(query.order_by(number.desc()).limit(limit + 1)).all()
+        rows, following = _in_order(session, number, table, matching, columns, sort, cursor, limit)
+    else:
+        rows, following = _newest(session, number, table, matching, cursor, limit)
+    total = session.execute(matching.with_only_columns(func.count(number))).scalar_one()
+    return Page(rows, following, total)
+
+
+def _newest(
+    session: Session,
+    number: SQLColumnExpression[int],
+    table: type[Row],
+    matching: SelectOfScalar[Row],
+    cursor: str | None,
+    limit: int,
+) -> tuple[list[Row], str | None]:
+    query = matching if not cursor else matching.where(number < cursor_number(cursor))
+    newest = query.with_only_columns(number).order_by(number.desc()).limit(limit + 1)
+    rows = list(session.exec(select(table).where(number.in_(newest)).order_by(number.desc())))
+    return rows[:limit], str(rows[limit - 1].id) if len(rows) > limit else None  # type: ignore[attr-defined]
+
+
+def _in_order(
+    session: Session,
+    number: SQLColumnExpression[int],
+    table: type[Row],
+    matching: SelectOfScalar[Row],
+    columns: Columns,
+    sort: str,
+    cursor: str | None,
+    limit: int,
+) -> tuple[list[Row], str | None]:
+    value, falls = _column(columns, sort), sort.startswith(FALLS)
+    query = matching.with_only_columns(number, value)
+    if cursor:
+        query = query.where(_after(value, number, falls, *_place(cursor)))
+    query = query.order_by((value.desc() if falls else value.asc()).nulls_last(), number.desc())
+    found = session.execute(query.limit(limit + 1)).all()
     numbers = [one for one, _ in found[:limit]]
     rows = dict(session.execute(select(number, table).where(number.in_(numbers))).all())
     following = None
     if len(found) > limit:
         last, reached = found[limit - 1]
-        following = f"{last}~{json.dumps(reached)}" if sort else str(last)
-    total = session.execute(matching.with_only_columns(func.count(number))).scalar_one()
-    return Page([rows[one] for one in numbers], following, total)
+        following = f"{last}~{json.dumps(reached)}"
+    return [rows[one] for one in numbers], following
 
 
 def _column(columns: Columns, sort: str) -> SQLColumnExpression[Any]:

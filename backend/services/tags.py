@@ -15,11 +15,14 @@ from sqlmodel import Session, col, func, select
 from backend.errors import Conflict, ServiceError
 from backend.services import pipelines, runs
 from backend.store.models import Pipeline, PipelineTag, Run, RunTag
+from backend.store.prepared import IDS, among
 from memgen.contract.errors import BadInput
 
 LONGEST = 40  # characters of a tag
 MOST_OF_ONE = 20  # tags of a run or a pipeline
 MOST = 1000  # different tags of a home
+_TAGS_OF_RUNS = select(RunTag).where(col(RunTag.run_id).in_(IDS)).order_by(col(RunTag.key))
+_TAGS_OF_PIPELINES = select(PipelineTag).where(col(PipelineTag.pipeline_id).in_(IDS)).order_by(col(PipelineTag.key))
 _WORD = re.compile(rf"\w(?:[\w .:/()+=-]{{0,{LONGEST - 2}}}[\w)+=-])?")
 
 
@@ -108,18 +111,16 @@ def tag_pipelines(
 
 def tags_of_runs(session: Session, run_ids: Iterable[int]) -> dict[int, list[RunTag]]:
     """Tags of each of these runs that has any, by their names."""
-    query = select(RunTag).where(col(RunTag.run_id).in_(list(run_ids))).order_by(col(RunTag.key))
     tags: dict[int, list[RunTag]] = {}
-    for row in session.exec(query):
+    for row in session.exec(_TAGS_OF_RUNS, params=among(run_ids)):
         tags.setdefault(row.run_id, []).append(row)
     return tags
 
 
 def tags_of_pipelines(session: Session, pipeline_ids: Iterable[int]) -> dict[int, list[str]]:
     """Names of the tags of each of these pipelines that has any."""
-    query = select(PipelineTag).where(col(PipelineTag.pipeline_id).in_(list(pipeline_ids)))
     names: dict[int, list[str]] = {}
-    for row in session.exec(query.order_by(col(PipelineTag.key))):
+    for row in session.exec(_TAGS_OF_PIPELINES, params=among(pipeline_ids)):
         names.setdefault(row.pipeline_id, []).append(row.name)
     return names
 

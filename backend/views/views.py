@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
 from backend.services import alarms, claim, jobs, lifecycle, scoring, tags
-from backend.services.descent import is_added
 from backend.services.fixing import fixed_by
 from backend.services.origin import Origin, origin_of, origins_of
-from backend.services.runs import lacks_parent, resume_source
+from backend.services.runs import resume_source
 from backend.services.surroundings import Surroundings
 from backend.services.waiting import Waiting
-from backend.store.models import Alarm, Attempt, PipelineStep, Run, RunEvent, RunTag, Worker
+from backend.store.models import Alarm, Attempt, Checkpoint, PipelineStep, Run, RunEvent, RunTag, Worker
 from backend.views.times import when
 from memgen.contract.alarms import find_rule
 from memgen.contract.pipeline import BASE_STEP
@@ -31,10 +30,7 @@ from memgen.contract.status import (
 def runs_out(session: Session, runs: list[Run], around: Surroundings) -> list[s.RunOut]:
     """Runs as lists show them, with one query for all their attempts."""
     ids = [run.id for run in runs]
-    newest = select(col(Attempt.run_id), func.max(Attempt.number)).where(col(Attempt.run_id).in_(ids))
-    last = dict(session.exec(newest.group_by(col(Attempt.run_id))).all())
-    rows = session.exec(select(Attempt).where(col(Attempt.run_id).in_(ids)))
-    attempts = {attempt.run_id: attempt for attempt in rows if attempt.number == last[attempt.run_id]}
+    attempts = lifecycle.newest_attempts(session, ids)
     waiting = Waiting(session, around)
     scores = scoring.newest_scores(session, runs)
     origins, labels = origins_of(session, runs), tags.tags_of_runs(session, ids)
@@ -48,7 +44,8 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
     """A run with everything that its page shows."""
     attempts = lifecycle.attempts_of(session, run.id)
     source, reason = resume_source(attempts)
-    if lacks_parent(session, run):
+    parent = session.get(Checkpoint, run.parent_id) if run.parent_id is not None else None
+    if parent is None and run.parent_id is not None:
         source, reason = None, f"Checkpoint {run.parent_id}, which it starts from, is not there."
     restartable = run.status in RUN_RESTARTABLE
     if not restartable:
@@ -71,11 +68,11 @@ def run_detail(session: Session, run: Run, around: Surroundings) -> s.RunDetail:
         output=run.output,
         environment=run.environment,
         attempts=[_attempt(attempt, numbers.get(attempt.number)) for attempt in attempts],
-        parent_outside=run.parent_id is not None and is_added(session, run.parent_id),
+        parent_outside=parent is not None and parent.run_id is None,
         fixes_id=run.fixes_id,
         fixed_by=fixed_by(session, run),
         base_id=_base_of(session, run),
-        warnings=lifecycle.warnings_of(session, run.id),
+        warnings=lifecycle.warnings_of(session, run.id, lifecycle.start_among(attempts)),
         alarms=[alarm_out(one) for one in alarms.alarms_of(session, [run.id]).get(run.id, [])],
     )
 

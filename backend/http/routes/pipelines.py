@@ -72,7 +72,7 @@ def try_out(body: PipelineSpec, context: ContextDep) -> s.PipelinePreflight:
     return pipeline_preflight(context.database, body, context.settings, around, site)
 
 
-def pipeline_filter(
+async def pipeline_filter(
     text: Annotated[str | None, Query(description="Part of the note or of the model's name.", max_length=200)] = None,
     tag: Tags = None,
     archived: Archived = "no",

@@ -78,7 +78,7 @@ def submit(body: s.RunCreate, context: ContextDep, key: Key = None) -> s.RunDeta
     return reply
 
 
-def run_filter(
+async def run_filter(
     status: Statuses = None,
     stage: Stage = None,
     preset: Text = None,

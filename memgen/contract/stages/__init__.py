@@ -1,6 +1,7 @@
 """The stages: the tuple that all rooms derive from, and looking one up by its name."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from memgen.contract.checkpoint_kinds import KINDS
@@ -46,11 +47,17 @@ def set_apart(stage: str, config: Mapping[str, Any]) -> list[str]:
     found = find_stage(stage)
     if found is None:
         return []
-    usual = {
-        name: {**USUAL, **USUAL_SHAPE}.get(name) if field.default is None else field.default
-        for name, field in found.config.model_fields.items()
-    }
+    usual = _usual(found.config)  # type: ignore[arg-type]  # a class can be hashed
     return [words(config[name]) for name, words in found.told.items() if config.get(name) not in (None, usual[name])]
+
+
+@cache
+def _usual(config: type[StageConfig]) -> Mapping[str, Any]:
+    """What stands in each field where nobody says otherwise; lists ask it for every row."""
+    known = {**USUAL, **USUAL_SHAPE}
+    return {
+        name: known.get(name) if field.default is None else field.default for name, field in config.model_fields.items()
+    }
 
 
 def stage_of(config: StageConfig) -> Stage[Any]:
