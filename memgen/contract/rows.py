@@ -80,4 +80,5 @@ def num_steps(config: RunConfig, rows: int) -> int:
 
 def rows_to_share(config: RunConfig) -> int:
     """How many rows a run works on at a time, which several processes can share: those of a step, or all questions."""
-    return stage_of(config).work.at_once(config, num_rows(config))
+    work = stage_of(config).work
+    return work.at_once(config, num_rows(config)) if work.is_shared else 1

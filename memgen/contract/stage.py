@@ -47,7 +47,7 @@ class Work(Generic[Read]):
     rows: Callable[[int], int]
     """Given the size of a split, how many questions a run takes if its config names no number."""
     at_once: Callable[[Read, int], int]
-    """Given the number of questions, how many rows are worked on together; several processes may share them."""
+    """Given the number of questions, how many rows are worked on together at most."""
     pace: tuple[str, ...]
     """Config fields that decide how long one question (of a training: one step) takes."""
     steps: Callable[[Read, int], int] | None = None
@@ -58,6 +58,8 @@ class Work(Generic[Read]):
     reads_solutions: bool = False
     """Whether rows are prompts with their solutions, and those that are too long are left out; else one prompt that is
     too long fails the run."""
+    is_shared: bool = True
+    """Whether several processes may share the rows that are worked on together."""
 
 
 @dataclass(frozen=True)

@@ -250,15 +250,13 @@ class Training(StageConfig):
         return self.stop_on_alarm
 
 
-class WovenTraining(Training):
-    """What the trainings of weaver and trigger share: the rows of a step may go through the model in pieces."""
+class TrainingInPieces(Training):
+    """A training whose rows may go through the model in pieces: it learns the same however large they are."""
+
+    if TYPE_CHECKING:  # each has it with its own help
+        micro_batch_size: int | Literal["auto"] | None
 
     width_field: ClassVar[str] = "micro_batch_size"
-
-    micro_batch_size: Annotated[Width | None, Added(None)] = AUTO
-    """Rows of a step that go through the model at the same time, on each GPU: a step learns the same however many they
-    are. `auto` takes as many as fit into the GPU's free memory, and half of them where memory runs out after all; on a
-    CPU batch_size. Empty is batch_size, with dropout drawn for those rows together, as versions before did."""
 
     @property
     def width(self) -> int | None:
@@ -269,6 +267,15 @@ class WovenTraining(Training):
     def usual_width(self) -> int:
         """Rows at the same time where nobody measures what fits."""
         return self.batch_size
+
+
+class WovenTraining(TrainingInPieces):
+    """What the trainings of weaver and trigger share."""
+
+    micro_batch_size: Annotated[Width | None, Added(None)] = AUTO
+    """Rows of a step that go through the model at the same time, on each GPU: a step learns the same however many they
+    are. `auto` takes as many as fit into the GPU's free memory, and half of them where memory runs out after all; on a
+    CPU batch_size. Empty is batch_size, with dropout drawn for those rows together, as versions before did."""
 
 
 class FromRewards(Training):

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from datasets import Dataset
-from trl import GRPOConfig, GRPOTrainer  # type: ignore[attr-defined]  # it exports names as they are asked for
+from peft import PeftModel
+from trl.trainer.grpo_config import GRPOConfig
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput
@@ -20,15 +22,19 @@ from memgen.data.prompt import question_prompt
 from memgen.data.questions import Question
 from memgen.environment import REWARD_CONDITIONS
 from memgen.model.base import BaseModel
+from memgen.model.batch_dropout import put_back, random_states
 from memgen.model.generation import encode_prompts
 from memgen.scoring import format_ok
 from memgen.stages.advantages import group_advantages
 from memgen.stages.context import Context
 from memgen.stages.loading import load
 from memgen.stages.lora_training import BOXED, Course, arguments, start
+from memgen.stages.pieces import Batch, Pieces
 from memgen.stages.rollout import Facts, Judged, correctness
 from memgen.stages.rollout_book import RolloutBook
+from memgen.stages.slices import slices
 from memgen.stages.training import drawn, resume_point, shuffled
+from memgen.stages.width import Width
 
 
 def lora_grpo(config: LoraGrpoConfig, context: Context, questions: list[Question]) -> dict[str, float]:
@@ -38,7 +44,7 @@ def lora_grpo(config: LoraGrpoConfig, context: Context, questions: list[Question
         BadInput: model, checkpoint or the folder to resume can't be used, or the questions do not fill a step.
         Stopped: a stop was asked for.
     """
-    loaded = load(config, context, REWARD_CONDITIONS)
+    loaded = load(config, context, REWARD_CONDITIONS, may_halve=True)
     chosen, kind = drawn(questions, num_rows(config, context.data_folder), config.seed), data_set(config.data).answer
     prompts = [question_prompt(data_set(config.data), question.question) for question in chosen]
     _check_prompts(loaded.base, prompts, encode_prompts(loaded.base, prompts, config.max_prompt_length))
@@ -71,7 +77,7 @@ def lora_grpo(config: LoraGrpoConfig, context: Context, questions: list[Question
     ]
     per_step = rows_of_a_step(config) // config.num_generations
     needed = -(-total_steps // config.num_iterations) * per_step
-    trainer = GRPOTrainer(
+    trainer = GrpoInPieces(
         model=model,
         reward_funcs=reward,
         args=GRPOConfig(
@@ -102,6 +108,53 @@ def lora_grpo(config: LoraGrpoConfig, context: Context, questions: list[Question
         after_step=lambda done: book.keep(done, *newest),
     )
     return {**course.run(trainer), "num_prompts": len(chosen)}
+
+
+class GrpoInPieces(GRPOTrainer, Pieces):  # type: ignore[misc]  # transformers' step may be given less than trl's
+    """trl's, with batches in pieces, and completions, too, where memory runs out while those of a step are generated.
+
+    Pieces of completions have their tokens drawn apart: by the same rules, and others than all together would get.
+    """
+
+    _together: Width
+
+    def take_width(self, width: Width) -> None:
+        """Say how many rows go through the model at the same time, before the training."""
+        super().take_width(width)
+        args: Any = self.args
+        self._together = width.of(args.generation_batch_size)
+
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *others: Any, **more: Any) -> tuple[Any, None]:
+        """Token ids of a completion for each prompt."""
+        generate: Any = super()._generate_single_turn
+        states, model = random_states(), self.model
+        assert isinstance(model, PeftModel)
+
+        def in_pieces() -> list[list[int]]:
+            put_back(states)
+            if self.args.gradient_checkpointing and not model.is_gradient_checkpointing:  # an error has left it off
+                model.gradient_checkpointing_enable(self.args.gradient_checkpointing_kwargs)
+            parts = slices(prompt_ids, self._together.rows)
+            return [tokens for part in parts for tokens in generate(part, *others, **more)[0]]
+
+        return self._together.halving(in_pieces), None
+
+    def _get_per_token_logps_and_entropies(self, *inputs: Any, batch_size: int | None = None, **more: Any) -> Any:
+        """Of a piece, or of all completions of a step as they are before it: those by no more rows than learn."""
+        measure = super()._get_per_token_logps_and_entropies
+        if batch_size is None:
+            return measure(*inputs, **more)
+        return self._width.halving(lambda: measure(*inputs, batch_size=min(batch_size, self._width.rows), **more))
+
+    def tokens_of(self, rows: Batch) -> int:
+        """How many tokens the completions have."""
+        return int(rows["completion_mask"].sum())
+
+    def weight_of(self, rows: Batch, batch: Batch, num_items: Any) -> float:  # noqa: ARG002
+        """The share of the batch's tokens where those count alike, else that of its completions."""
+        if self.loss_type == "bnpo":
+            return self.tokens_of(rows) / max(1, self.tokens_of(batch))
+        return len(rows["completion_mask"]) / len(batch["completion_mask"])
 
 
 def _facts(base: BaseModel, text: str, ids: list[int], score: float) -> Facts:

@@ -16,7 +16,7 @@ from typing import Any
 
 from huggingface_hub import constants
 from peft import LoraConfig, PeftModel
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from memgen.contract.config import config_hash
@@ -45,6 +45,7 @@ from memgen.model.lora import (
 )
 from memgen.stages.context import Context
 from memgen.stages.loading import Loaded
+from memgen.stages.pieces import Pieces
 from memgen.stages.training import KEPT, LOWER, has_fused_adamw, tell_step
 from memgen.stop import Stopped
 
@@ -62,7 +63,7 @@ TOLD = {  # of what trl logs, and its names in our metrics
     "num_tokens": TOKENS,
     "completions/clipped_ratio": "completions/truncated",
 }  # fmt: skip
-Validate = Callable[[Trainer], float | None]
+Validate = Callable[[Pieces], float | None]
 """Validation loss in nats per token; None where a stop came in between."""
 
 
@@ -172,12 +173,14 @@ class Course(TrainerCallback):
         self._seconds_before = self._notes.pop("seconds", 0.0)
         self._tokens_before = self._notes.pop(TOKENS, None)
         self._tokens_missed = 0.0
-        self._trainer: Trainer
+        self._width = loaded.width
+        self._width.rows = int(self._notes.get(config.width_field, self._width.rows))
+        self._trainer: Pieces
         self._stopped: StopMode | None = None
         self._began = self._step_began = time.perf_counter()
         self._metrics: dict[str, float] = {}
 
-    def run(self, trainer: Trainer) -> dict[str, float]:
+    def run(self, trainer: Pieces) -> dict[str, float]:
         """Let the trainer do all steps that are left and save the final checkpoint; returns the run's numbers.
 
         Raises:
@@ -186,6 +189,7 @@ class Course(TrainerCallback):
         """
         context = self._context
         self._trainer = trainer
+        trainer.take_width(self._width)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(self)
         context.stop.check()
@@ -254,6 +258,8 @@ class Course(TrainerCallback):
         self._metrics = {**told, "step_seconds": time.perf_counter() - self._step_began}
         seconds = time.perf_counter() - self._began
         tell_step(self._context.monitor, self._metrics, done, self._total, seconds / (done - self._first))
+        if self._config.width is None:
+            self._notes[self._config.width_field] = self._width.rows
         self._after_step(done)
         is_last = done == self._total or self._time_is_up()
         self._measure(done, is_last=is_last)

@@ -43,6 +43,10 @@ class Width:
         self._may_halve = may_halve
         self._monitor = monitor
 
+    def of(self, rows: int) -> "Width":
+        """That of another kind of work of the run, which halves by itself."""
+        return Width(rows, may_halve=self._may_halve, monitor=self._monitor)
+
     def halving(self, work: Callable[[], T]) -> T:
         """Do the work, and again from where it can go on with half of the rows as long as memory runs out.
 

@@ -38,4 +38,5 @@ def rows_that_fit(config: RunConfig, preset: Preset, free: Sequence[int], most: 
 
 def rows_of_a_process(config: RunConfig, questions: int, processes: int = 1) -> int:
     """Rows that there are to be worked on at the same time in each of several processes."""
-    return -(-stage_of(config).work.at_once(config, questions) // processes)
+    work = stage_of(config).work
+    return -(-work.at_once(config, questions) // (processes if work.is_shared else 1))

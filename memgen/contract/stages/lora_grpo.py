@@ -27,8 +27,7 @@ class LoraGrpoConfig(LoraTraining, FromRewards):
     num_train_epochs: int = Field(default=2, ge=1, le=1000)
     """Passes over the training questions; the last leaves out those that do not fill a step."""
     batch_size: int = Field(default=8, ge=2, le=512)
-    """Completions that are trained on at the same time; a multiple of num_generations. Those of a step are generated
-    together."""
+    """Completions of a batch; a multiple of num_generations. Those of all batches of a step are generated together."""
     gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024)
     """Batches of one step. A question whose completions all have the same reward teaches nothing; with more batches a
     step has more questions."""
@@ -67,7 +66,7 @@ def _steps(config: LoraGrpoConfig, rows: int) -> int:
 def _moments(
     config: LoraGrpoConfig, _parts: Parts, dims: Dimensions, size: int, device: str, shape: Shape
 ) -> list[Moment]:
-    step = Shape(shape.rows * config.gradient_accumulation_steps, shape.prompt, shape.completion, 0, 0)
+    step = Shape(trainings.rows_of_a_step(config), shape.prompt, shape.completion, 0, 0)
     learning = backward(config, dims, size, device, shape, dropout=config.lora_dropout > 0)
     return [*generation(config, dims, size, step), learning]
 
@@ -82,7 +81,8 @@ STAGE: Stage[LoraGrpoConfig] = Stage(
     work=Work(
         reads=lambda _config: (("train", None),),
         rows=lambda size: size,
-        at_once=lambda _config, _rows: 1,  # trl's trainer works in one process here
+        at_once=lambda config, _rows: config.batch_size,  # trl's trainer takes the batches of a step one by one,
+        is_shared=False,  # and works in one process here
         pace=trainings.PACE,
         steps=_steps,
     ),

@@ -25,9 +25,9 @@ class LoraSftConfig(LoraTraining):
     num_train_epochs: int = Field(default=2, ge=1, le=1000)
     """Passes over the training questions."""
     batch_size: int = Field(default=4, ge=1, le=512)
-    """Examples of one forward pass."""
+    """Examples of a batch."""
     gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024)
-    """Forward passes of one step."""
+    """Batches of one step."""
     learning_rate: float = Field(default=1e-5, gt=0, le=1)
     """Highest learning rate."""
     warmup_ratio: float = Field(default=0.1, ge=0, le=1)
@@ -61,7 +61,8 @@ STAGE: Stage[LoraSftConfig] = Stage(
         reads=lambda _config: (("train", None), ("validation", None)),
         reads_solutions=True,
         rows=lambda size: size,
-        at_once=lambda _config, _rows: 1,  # trl's trainer works in one process here
+        at_once=lambda config, _rows: config.batch_size,  # trl's trainer takes the batches of a step one by one,
+        is_shared=False,  # and works in one process here
         pace=trainings.PACE,
         steps=_steps,
     ),

@@ -1,11 +1,12 @@
 """What both trainings of a plain LoRA share: the controls that a weaver is compared with, trained by trl's trainers."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from memgen.contract.added_fields import Added
 from memgen.contract.data_sets.field import WORDS
 from memgen.contract.errors import BadInput
 from memgen.contract.planner.activations import FLOAT, Adapter, kept, kept_by_layer, widest
@@ -14,8 +15,9 @@ from memgen.contract.planner.parameters import numbers_of_rank
 from memgen.contract.planner.parts import Lora, Parts
 from memgen.contract.planner.shapes import Pass, Shape
 from memgen.contract.presets import Dimensions
-from memgen.contract.stage_configs import USUAL, Training
+from memgen.contract.stage_configs import USUAL, TrainingInPieces
 from memgen.contract.weaver_variants import LORA_TARGETS, TargetsField
+from memgen.contract.width import AUTO, Width
 
 Budget = Literal["steps", "time", "numbers"]
 BUDGET_FIELDS: Mapping[str, str] = {"time": "max_seconds", "numbers": "trained_numbers"}
@@ -24,9 +26,13 @@ TILE = (4096, 32_768)  # tokens and words of the vocabulary whose logits trl hol
 COPIES = 6  # of a tile in float32, without Triton; beside them the words' part of the output head
 
 
-class LoraTraining(Training):
+class LoraTraining(TrainingInPieces):
     """A plain LoRA on the base, without latents."""
 
+    micro_batch_size: Annotated[Width | None, Added(None)] = AUTO
+    """Rows of a batch that go through the model at the same time: a step learns the same however many they are. `auto`
+    takes as many as fit into the GPU's free memory, and half of them where memory runs out after all; on a CPU
+    batch_size. Empty is batch_size, and the run fails where its memory runs out."""
     budget: Budget = Field(
         default="steps", title="Matched by", json_schema_extra={WORDS: {"numbers": "trained numbers"}}
     )

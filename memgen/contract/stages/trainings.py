@@ -6,8 +6,8 @@ from memgen.contract.stage_configs import FromRewards, Training
 AREA = "train"
 PACE = ("batch_size", "gradient_accumulation_steps", "data", "max_completion_length")
 EMPTY = {"max_steps": "all epochs", "revision": "newest"}
-EMPTY_OF_WOVEN = {**EMPTY, "micro_batch_size": "automatic"}
-EMPTY_OF_LORA = {**EMPTY, "num_questions": "all", "max_seconds": "no limit", "trained_numbers": "by the rank"}
+EMPTY_IN_PIECES = {**EMPTY, "micro_batch_size": "automatic"}
+EMPTY_OF_LORA = {**EMPTY_IN_PIECES, "num_questions": "all", "max_seconds": "no limit", "trained_numbers": "by the rank"}
 LOSSES = (
     Figure("loss", "Last loss", ".4g"),
     Figure("eval_loss_before", "Validation loss at the start", ".4g"),

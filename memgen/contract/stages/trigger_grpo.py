@@ -135,7 +135,7 @@ STAGE: Stage[TriggerGrpoConfig] = Stage(
             "num_generations", "learning_rate", "max_completion_length",
         ),
         empty={
-            **trainings.EMPTY_OF_WOVEN,
+            **trainings.EMPTY_IN_PIECES,
             "num_questions": "a third",
             "head_learning_rate": "learning rate",
             **dict.fromkeys((*LENGTHS, *INSERTION), "the checkpoint's"),

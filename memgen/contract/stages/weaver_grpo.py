@@ -147,7 +147,7 @@ STAGE: Stage[WeaverGrpoConfig] = Stage(
             "max_completion_length",
         ),
         empty={
-            **trainings.EMPTY_OF_WOVEN,
+            **trainings.EMPTY_IN_PIECES,
             "num_questions": "all",
             "latents_learning_rate": "learning rate",
             "projections_learning_rate": "learning rate",

@@ -125,7 +125,7 @@ STAGE: Stage[WeaverSftConfig] = Stage(
             "max_completion_length", *LENGTHS, *LIMITS,
         ),
         empty={
-            **trainings.EMPTY_OF_WOVEN,
+            **trainings.EMPTY_IN_PIECES,
             "num_questions": "all",
             "latents_learning_rate": "learning rate",
             "projections_learning_rate": "learning rate",

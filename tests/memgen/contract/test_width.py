@@ -2,11 +2,13 @@
 
 import pytest
 
-from memgen.contract.config import InvalidConfig, RunConfig, parse_config
+from memgen.contract.config import InvalidConfig, RunConfig, config_hash, parse_config, stored_config
 from memgen.contract.planner.memory import plan
 from memgen.contract.planner.width import SPARE, rows_of_a_process, rows_that_fit
 from memgen.contract.presets import Preset, get_preset
+from memgen.contract.rows import rows_to_share
 from memgen.contract.stages.evaluate import EvaluateConfig
+from memgen.contract.stages.lora_grpo import LoraGrpoConfig
 from memgen.contract.stages.lora_sft import LoraSftConfig
 from memgen.contract.stages.ltpo_evaluate import LtpoEvaluateConfig
 from memgen.contract.width import MOST_ROWS
@@ -45,7 +47,23 @@ def test_plan_of_an_open_width_is_what_the_run_can_not_do_without() -> None:
     assert BASE.width is None
     assert plan(BASE, SMALL, "cuda") == plan(EvaluateConfig(batch_size=1), SMALL, "cuda")
     assert plan(BASE, SMALL, "cpu") == plan(EvaluateConfig(batch_size=8), SMALL, "cpu")
-    assert LoraSftConfig().width == LoraSftConfig().batch_size
+
+
+@pytest.mark.parametrize(
+    ("stage", "hash_before"), [(LoraSftConfig, "9476665d3041e23a"), (LoraGrpoConfig, "2d3274e0e5af7b90")]
+)
+def test_plain_lora_takes_a_batch_at_most_and_what_was_stored_takes_it_whole(
+    stage: type[LoraSftConfig | LoraGrpoConfig], hash_before: str
+) -> None:
+    config = stage(batch_size=16, gradient_accumulation_steps=2)
+    most = rows_of_a_process(config, 7473, processes=4)
+    assert (config.width, most, rows_to_share(config)) == (None, 16, 1)
+    assert rows_that_fit(config, SMALL, [10_000 * GIB], most) == 16
+    assert 0 < rows_that_fit(config, SMALL, [24 * GIB], most) < 16
+    stored = {name: value for name, value in stage().model_dump().items() if name != "micro_batch_size"}
+    before = stored_config(stored)
+    assert before.width == before.batch_size
+    assert config_hash(before) == hash_before  # as a version without the field has computed it
 
 
 @pytest.mark.parametrize("value", [0, 513, True, 1.5, "many", None])

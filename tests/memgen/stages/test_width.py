@@ -4,6 +4,8 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,42 +29,70 @@ from memgen.parallel.team import Team
 from memgen.stages import rollout, trigger_grpo, weaver_grpo, weaver_sft
 from memgen.stages.context import Context
 from memgen.stages.evaluate import evaluate
+from memgen.stages.lora_sft import lora_sft
 from memgen.stages.peak import peak_of
 from memgen.stages.weaver_sft import Teacher
 from memgen.stages.width import Width, choose_width
 from memgen.stop import Stopped, StopRequest
 from tests.memgen.stages.running import StopWhen, config_of, events, metric, run
 
-ROOM = 150 * 2**20  # bytes; masks of six to eight rows of a thousand words exceed them, those of four do not
+ROOM = {  # bytes from where a phase begins
+    "generate": 150 * 2**20,  # masks of six to eight rows of a thousand words exceed them, those of four do not
+    "train": 725 * 2**20,  # so does a step of eight rows of four hundred words, and not one of four
+}
 
 
 class Limiting(Monitor):
-    """Lets the process have little more memory than it has when its answers begin."""
+    """Lets the process have little more memory than it has when its answers or its steps begin."""
 
     def phase(self, name: str, detail: str = "") -> None:
         super().phase(name, detail)
-        if name == "generate":
+        if name in ROOM:
             lines = Path("/proc/self/status").read_text().splitlines()
             used = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData"))
-            resource.setrlimit(resource.RLIMIT_DATA, (used + ROOM, used + ROOM))
+            resource.setrlimit(resource.RLIMIT_DATA, (used + ROOM[name], used + ROOM[name]))
+
+
+def long_questions(words: int, count: int) -> list[Question]:
+    """Questions of about so many words, of which no two are of one length."""
+    text = ("Ann has 3 apples, and Ben has 4 pears. " * (words // 8 + 5)).split()
+    return [Question(f"q{row}", " ".join(text[: words - 7 * row]), "7", "7") for row in range(count)]
 
 
 def answer_long_questions(home: Path, folder: Path, width: int | str, monitor: type[Monitor] = Monitor) -> None:
     """Two tokens for each of 16 questions, of which no two are of one length."""
     config = config_of(stage="evaluate", max_prompt_length=8192, max_completion_length=2, batch_size=width)
-    words = ("Ann has 3 apples, and Ben has 4 pears. " * 130).split()
-    questions = [Question(f"q{row}", " ".join(words[: 1000 - 7 * row]), "7", "7") for row in range(16)]
+    with told(home, folder, config, monitor) as context:
+        evaluate(config, context, long_questions(1000, 16))
+
+
+def learn_from_long_questions(
+    home: Path, folder: Path, width: int | str | None, monitor: type[Monitor] = Monitor
+) -> None:
+    """A step of a plain LoRA on eight questions, of which no two are of one length."""
+    config = config_of(
+        stage="lora_sft", max_prompt_length=8192, num_questions=8, max_steps=1, batch_size=8, micro_batch_size=width
+    )
+    with told(home, folder, config, monitor) as context:
+        lora_sft(config, context, long_questions(400, 8), [])
+
+
+@contextmanager
+def told(home: Path, folder: Path, config: RunConfig, monitor: type[Monitor]) -> Iterator[Context]:
+    """Inside the block a run in this folder tells a monitor of this kind."""
     folder.mkdir()
     run_dir = RunDir(folder, config.stage)
     telling = monitor(run_dir.events)
-    evaluate(config, Context(run_dir, None, home, None, telling, StopRequest(), Team()), questions)
+    yield Context(run_dir, None, home, None, telling, StopRequest(), Team())
     telling.close()
 
 
-def limited(home: Path, folder: Path, width: int | str) -> "subprocess.CompletedProcess[str]":
-    """The same in a process of its own, with a limit."""
+def limited(
+    work: Callable[[Path, Path, int | str], None], home: Path, folder: Path, width: int | str
+) -> "subprocess.CompletedProcess[str]":
+    """One of these in a process of its own, with a limit."""
     words = "import sys; from pathlib import Path; from tests.memgen.stages.test_width import Limiting, "
-    words += f"answer_long_questions as do; do(Path(sys.argv[1]), Path(sys.argv[2]), {width!r}, Limiting)"
+    words += f"{work.__name__} as do; do(Path(sys.argv[1]), Path(sys.argv[2]), {width!r}, Limiting)"
     return subprocess.run(
         [sys.executable, "-c", words, str(home), str(folder)],
         env={**os.environ, "MEMGEN_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
@@ -78,7 +108,7 @@ def answers_of(folder: Path) -> dict[int, AnswerRecord]:
 
 
 def test_memory_that_runs_out_halves_an_open_width_and_no_answer_is_lost(home: Path, tmp_path: Path) -> None:
-    done = limited(home, tmp_path / "auto", "auto")
+    done = limited(answer_long_questions, home, tmp_path / "auto", "auto")
     assert done.returncode == 0, done.stderr[-3000:]
     (warning,) = events(tmp_path / "auto", "warning")
     assert warning["code"] == "width_halved"
@@ -94,9 +124,22 @@ def test_memory_that_runs_out_halves_an_open_width_and_no_answer_is_lost(home: P
 
 
 def test_memory_that_runs_out_ends_a_run_whose_width_somebody_named(home: Path, tmp_path: Path) -> None:
-    done = limited(home, tmp_path / "fixed", 8)
+    done = limited(answer_long_questions, home, tmp_path / "fixed", 8)
     assert done.returncode != 0
     assert "DefaultCPUAllocator" in done.stderr
+
+
+def test_memory_that_runs_out_halves_a_batch_of_trls_trainer_and_the_step_is_the_same(
+    home: Path, tmp_path: Path
+) -> None:
+    done = limited(learn_from_long_questions, home, tmp_path / "auto", "auto")
+    assert done.returncode == 0, done.stderr[-3000:]
+    (warning,) = events(tmp_path / "auto", "warning")
+    assert (warning["code"], "8 rows" in warning["message"]) == ("width_halved", True)
+    assert read_object(RunDir(tmp_path / "auto").environment)["micro_batch_size"] == 8
+    learn_from_long_questions(home, tmp_path / "whole", None)
+    for name in ("train/loss", "train/grad_norm", "train/tokens_seen"):
+        assert metric(tmp_path / "auto", name) == pytest.approx(metric(tmp_path / "whole", name), rel=1e-4), name
 
 
 def test_a_single_row_that_is_too_much_and_any_other_error_end_the_run() -> None:
