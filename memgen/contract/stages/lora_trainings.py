@@ -9,9 +9,9 @@ from pydantic_core import PydanticCustomError
 from memgen.contract.added_fields import Added
 from memgen.contract.data_sets.field import WORDS
 from memgen.contract.errors import BadInput
-from memgen.contract.planner.activations import FLOAT, Adapter, kept, kept_by_layer, widest
+from memgen.contract.planner.activations import FLOAT, Adapter, kept_by_layer, widest
 from memgen.contract.planner.moments import Moment
-from memgen.contract.planner.parameters import numbers_of_rank
+from memgen.contract.planner.parameters import module_widths, numbers_of_rank
 from memgen.contract.planner.parts import Lora, Parts
 from memgen.contract.planner.shapes import Pass, Shape
 from memgen.contract.presets import Dimensions
@@ -23,7 +23,7 @@ Budget = Literal["steps", "time", "numbers"]
 BUDGET_FIELDS: Mapping[str, str] = {"time": "max_seconds", "numbers": "trained_numbers"}
 MOST_RANK = 4096
 TILE = (4096, 32_768)  # tokens and words of the vocabulary whose logits trl holds at a time
-COPIES = 6  # of a tile in float32, without Triton; beside them the words' part of the output head
+COPIES = 7  # of a tile in float32, and a mask of it, that trl makes where it has no kernels of Triton: on a CPU
 
 
 class LoraTraining(TrainingInPieces):
@@ -105,19 +105,28 @@ def trained(config: LoraTraining, _parts: Parts, dims: Dimensions) -> int:
 
 
 def backward(config: LoraTraining, dims: Dimensions, size: int, device: str, shape: Shape, *, dropout: bool) -> Moment:
-    """The loss is known and nothing has gone back yet; of the logits trl holds a tile at a time, with its gradients."""
+    """The loss is known and nothing has gone back yet; of the logits trl holds a tile at a time, with its gradients.
+
+    On a GPU it has kernels of Triton, which work in the tile itself and at labels alone: here all positions count.
+    """
     rows, tokens = shape.rows, shape.prompt + shape.completion
     lora = Lora(rank_of(config, dims), LORA_TARGETS[config.lora_targets])
     adapter = Adapter(lora, dropout=dropout, cuda=device == "cuda")
     checkpointing = config.gradient_checkpointing
     one = Pass(tokens, tokens)
-    layers = kept(dims, size, rows, [one], adapter, checkpointing=checkpointing)
-    padding = rows * tokens * tokens * size  # rows of several lengths have a mask; each layer keeps it as numbers
-    layers += padding * (1 if checkpointing else dims.num_layers)
+    # rows of several lengths have a mask: each layer keeps it as numbers, and repeats keys and values for the queries
+    # that share them
+    padding = rows * tokens * tokens * size
+    repeated = rows * tokens * 2 * (dims.num_heads - dims.num_kv_heads) * dims.head_dim * size
+    layer = kept_by_layer(dims, size, rows, one, adapter) + padding + repeated
+    layers = dims.num_layers * (rows * tokens * dims.hidden_size * size if checkpointing else layer)
     ends = rows * tokens * dims.hidden_size * FLOAT
-    words = min(dims.vocab_size, TILE[1])
-    tile = (COPIES * min(rows * tokens, TILE[0]) + dims.hidden_size) * words * FLOAT
-    transient = max(tile + rows * tokens * dims.hidden_size * FLOAT, widest(dims, size, rows, one))
-    if checkpointing:
-        transient = max(transient, kept_by_layer(dims, size, rows, one, adapter) + widest(dims, size, rows, one))
+    tile = min(rows * tokens, TILE[0]) * TILE[1] * size
+    if device == "cpu":
+        tile += min(rows * tokens, TILE[0]) * min(dims.vocab_size, TILE[1]) * (COPIES * FLOAT + 1)
+    inside = widest(dims, size, rows, one)
+    if dropout and rows < config.batch_size:  # it is drawn for the whole batch
+        inputs = max(module_widths(dims)[module][0] for module in lora.targets)
+        inside = max(inside, 2 * config.batch_size * tokens * inputs * FLOAT)
+    transient = max(tile + rows * tokens * dims.hidden_size * FLOAT, inside + (layer if checkpointing else 0))
     return Moment("backward", 0, transient, layers, ends)
