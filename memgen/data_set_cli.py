@@ -96,7 +96,7 @@ def commands(actions: Callable[[], AbstractContextManager[Actions]], say: Callab
                 }
             )
             report = doing.preview(_named(files), said)
-            for line in _report(report):
+            for line in report_lines(report):
                 say(line)
             if report.problems:
                 raise Refused(report)
@@ -143,7 +143,8 @@ def _first_rows(report: Report) -> Iterator[str]:
         yield from (f"  {name}: {value}" for name, value in row.items())
 
 
-def _report(report: Report) -> Iterator[str]:
+def report_lines(report: Report) -> Iterator[str]:
+    """What is right and wrong with rows, line by line."""
     sizes = [f"{size:,} {split}{' (drawn)' if split in report.drawn else ''}" for split, size in report.sizes.items()]
     yield f"{report.rows:,} rows: {', '.join(sizes) or 'none can be used'}"
     for title, number, shown in (

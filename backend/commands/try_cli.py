@@ -7,19 +7,26 @@ from typing import Annotated
 import typer
 
 from backend.api.client import ApiError, Client, Unreachable
-from backend.api.schemas import TryAnswerOut, TrySessionDetail, TryStatus
+from backend.api.schemas import TryAnswerOut, TryDataSet, TrySessionDetail, TryStatus
 from backend.launcher.terminal import assignments, client, errors, local_time, say, show_table, shown
-from memgen.contract.config_text import field_value
+from memgen.contract.config_text import field_value, help_of
+from memgen.contract.errors import BadInput
 from memgen.contract.insertion_marks import marked
 from memgen.contract.stages import STAGES
+from memgen.contract.trying import boxed
+from memgen.data_set_cli import report_lines
 
+EXAMPLE = ("--solution", "3=42")
 UNFINISHED = "\ufffd"  # a sign whose last token is still to come
 
 
 def install(app: typer.Typer) -> None:
     """Put these commands into the service's command line."""
     app.command("try")(ask_checkpoint)
-    app.command()(sessions)
+    sessions = typer.Typer(help="Sessions in which checkpoints are or were tried.", invoke_without_command=True)
+    sessions.callback()(list_sessions)
+    sessions.command("data-set")(make_data_set)
+    app.add_typer(sessions, name="sessions")
 
 
 def ask_checkpoint(
@@ -53,8 +60,10 @@ def ask_checkpoint(
             raise typer.Exit(1)
 
 
-def sessions(limit: Annotated[int, typer.Option(min=1, max=200)] = 20) -> None:
+def list_sessions(context: typer.Context, limit: Annotated[int, typer.Option(min=1, max=200)] = 20) -> None:
     """List sessions in which checkpoints are or were tried, newest first."""
+    if context.invoked_subcommand is not None:
+        return
     with errors(), client() as api:
         rows = [
             [
@@ -70,6 +79,39 @@ def sessions(limit: Annotated[int, typer.Option(min=1, max=200)] = 20) -> None:
             for one in api.try_sessions(limit=limit).items
         ]
         show_table(["session", "status", "columns", "model", "questions", "opened", "kept", "note"], rows)
+
+
+def make_data_set(
+    session: Annotated[int, typer.Argument(help="Number of the session; `memgen-studio sessions`.")],
+    name: Annotated[str, typer.Argument(help=f"Of the data set. {help_of(TryDataSet, 'name')}")],
+    question: Annotated[
+        list[int] | None, typer.Option(help="Number of a question that is to be in it, from 1; may be repeated.")
+    ] = None,
+    solution: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NUMBER=TEXT", help="What is right for a question, instead of what it was asked with."),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help=help_of(TryDataSet, "data"))] = None,
+) -> None:
+    """Register questions of a session as the test split of a data set, so that evaluations can answer them."""
+    with errors(), client() as api:
+        mended = {_number(word): boxed(text) or "" for word, text in assignments(solution or [], *EXAMPLE).items()}
+        numbers = question or [one.number for one in api.try_session(session).asked]
+        made = api.register_questions(session, name, rows=dict.fromkeys(numbers) | mended or None, data=data)
+        for line in report_lines(made.report):
+            say(line)
+        if made.without_answer:
+            say(f"left out, as nobody has said what is right: {', '.join(map(str, made.without_answer))}")
+        if made.repeats:
+            say(f"asked again, and counted once: {', '.join(map(str, made.repeats))}")
+        say(made.tells)
+        say(f"registered as {made.report.name}")
+
+
+def _number(word: str) -> int:
+    if not word.isdecimal():
+        raise BadInput("bad_option", "this is no number of a question", field="--solution", value=word)
+    return int(word)
 
 
 def _follow(api: Client, session: TrySessionDetail, num_questions: int) -> bool:

@@ -6,6 +6,7 @@ Pages that ask the same question at the same time get the same reply.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ CHANGES = 8  # submissions and the like, which may wait for files, Redis or the 
 PATIENCE = 10.0  # seconds that a request waits for its turn before it is told to come again
 MOST_WAITING = 2000  # requests of one lane; more are told to come again at once
 _URGENT = ("/stop", "/pause")
-_OF_FILES = ("/api/v1/data-sets", "/api/v1/checkpoints")
+_OF_FILES = re.compile(r"/api/v1/(data-sets|checkpoints|try/[^/]+/data-set$)")
 _Key = tuple[str, bytes]
 
 
@@ -96,7 +97,7 @@ class Lanes:
         elif scope["method"] == "GET":
             await self._share(scope, send)
         else:
-            reads_files = scope["method"] == "POST" and scope["path"].startswith(_OF_FILES)
+            reads_files = scope["method"] == "POST" and _OF_FILES.match(scope["path"]) is not None
             lane = self._files if reads_files else self._changes
             await _take_turn(lane, self._app, scope, receive, send)
 

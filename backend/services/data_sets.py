@@ -53,11 +53,17 @@ def look(files: Sequence[GivenFile], said: Registration | None, settings: Settin
         NotFound: `upload_not_found`.
         BadInput: `path_not_allowed`, `repository_not_allowed`, `rows_unreadable`, and whatever is wrong with a file.
     """
-    order = Order(
-        files=[one for file in files for one in _files(file, settings)],
-        registration=said,
-        home=settings.home if keep else None,
-    )
+    given = [one for file in files for one in _files(file, settings)]
+    return read_rows(Order(files=given, registration=said, home=settings.home if keep else None))
+
+
+def read_rows(order: Order) -> Report:
+    """Have a process of its own read rows.
+
+    Raises:
+        UnusableRows: with every reason.
+        BadInput: `rows_unreadable`.
+    """
     result = _read(order)
     problems = [BadInput(**dict(one)) for one in result.problems]
     if problems or result.report is None:

@@ -16,14 +16,12 @@ from backend.store.models import TryAnswer, TryAsked, TrySession
 from memgen.contract.errors import BadInput
 from memgen.contract.problem import Problem
 from memgen.contract.status import StopMode
-from memgen.contract.trying import MOST_UNDER_WAY
+from memgen.contract.trying import MOST_ASKED, MOST_UNDER_WAY
 
 KEPT_SECONDS = 24 * 3600.0
 """Time after its end in which a session that nobody keeps can still be read."""
 SEEN_SECONDS = 10.0
 """How exactly it is known when somebody last looked, at least."""
-MOST_ASKED = 500
-"""Questions of a session."""
 OPEN_ANSWERS = ("waiting", "answering")
 NOT_ANSWERED = Problem(code="session_ended", message="The session ended before the answer was complete.")
 

@@ -245,6 +245,7 @@ def _compared(
     accuracy = _share(sum(one.right for one in mine.values()), n)
     return s.ComparedRun(
         run_id=run.id,
+        stage=run.stage,
         setting=run.setting,
         preset=run.preset,
         note=run.note,

@@ -218,6 +218,7 @@ class Ours:
             "sites": "/sites",
             "data_sets": "/data-sets",
             "data_set": "/data-sets/wordproblems",
+            "data_set_questions": "/data-sets/wordproblems/questions",
             "data_files": "/data-sets/files",
             "schema": "/schema/evaluate",
             "saved_launches": "/saved-launches",

@@ -9,12 +9,12 @@ from backend.api.client import ApiError
 from backend.api.schemas import DataSetCheck, DataSetCreate, GivenFile
 from dashboard.data_sets.known import delete_one, known_data_sets
 from dashboard.data_sets.mapping_form import mapping_form
-from dashboard.data_sets.report_view import first_rows, show_report
 from dashboard.data_sets.sources import choose_files, forget_files
 from dashboard.parts import api
 from dashboard.parts.broken_plugins import broken_plugins
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.language import t
+from dashboard.parts.rows_report import first_rows, show_report
 from memgen.contract.data_sets.registered import Registration
 from memgen.contract.data_sets.report import Report
 

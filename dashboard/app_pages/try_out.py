@@ -1,4 +1,7 @@
-"""Try: ask checkpoints questions. `?session=N` is a session, `?checkpoint=C` or `?run=R` what one is opened with."""
+"""Try: ask checkpoints questions. `?session=N` is a session, `?checkpoint=C` or `?run=R` what one is opened with.
+
+`?run=R&answer=A` brings a question along, and `&beside=S` a column of another evaluation that has answered it.
+"""
 
 import streamlit as st
 
@@ -7,8 +10,10 @@ from dashboard.parts import api
 from dashboard.parts.focus import give_to_title
 from dashboard.parts.foreign_text import escape_markdown
 from dashboard.parts.language import t
-from dashboard.trying.opening import open_for_run, opening_form, sessions_list
-from dashboard.trying.session_view import First, session_page
+from dashboard.trying.opening import open_for_runs, opening_form, sessions_list
+from dashboard.trying.picking import pick_question
+from dashboard.trying.question_set import question_set
+from dashboard.trying.session_view import First, session_page, takes_questions
 
 NOT_FOUND = 404
 
@@ -43,7 +48,10 @@ def show_session(number: int) -> None:
             st.error(t("There is no session {number}; it may have been forgotten.", number=number))
             return
     st.caption(escape_markdown(session.preset))
+    if takes_questions(session):
+        pick_question(session)
     session_page(session, first_question())
+    question_set(session.id)
 
 
 def show_opening() -> None:
@@ -51,7 +59,8 @@ def show_opening() -> None:
     run = number_of("run")
     if run is not None:
         with api.page_errors():
-            open_for_run(api.client().run(run))
+            beside = number_of("beside")
+            open_for_runs(api.client().run(run), None if beside is None else api.client().run(beside))
     else:
         opening_form(number_of("checkpoint"))
     with api.part_errors():

@@ -1,5 +1,7 @@
 """Questions that two evaluations answered, side by side. All model text is shown as plain text."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from backend.api.schemas import AnswerPair, ComparedRun
@@ -8,6 +10,7 @@ from dashboard.compare.downloads import answers_links
 from dashboard.compare.table import run_label
 from dashboard.parts import api
 from dashboard.parts.answers_view import answer_facts, plain_text, question_of
+from dashboard.parts.checkpoint import ask_again_link
 from dashboard.parts.components import Colour
 from dashboard.parts.foreign_text import visible
 from dashboard.parts.language import mark, t
@@ -72,10 +75,10 @@ def answer_pairs_view(items: list[ComparedRun], before: int, after: int) -> None
         after: id of the second.
     """
     start_from_url(PAIRS, SHOW)
-    st.fragment(_pairs)(before, after, {item.run_id: run_label(item) for item in items})
+    st.fragment(_pairs)({item.run_id: item for item in items if item.run_id in (before, after)}, before, after)
 
 
-def _pairs(before: int, after: int, labels: dict[int, str]) -> None:
+def _pairs(items: Mapping[int, ComparedRun], before: int, after: int) -> None:
     with api.part_errors():
         show = st.session_state.get(PAIRS) or "all"
         cursors = cursors_of("pairs", (before, after, show))
@@ -89,7 +92,7 @@ def _pairs(before: int, after: int, labels: dict[int, str]) -> None:
             return
         st.caption(t(LEGEND, first=FIRST, open=OPEN, close=CLOSE))
         for pair in reply.items:
-            pair_card(pair, labels[before], labels[after])
+            pair_card(pair, items[before], items[after])
         pager(
             "pairs", cursors, page_size=PAGE_SIZE, shown=len(reply.items), total=reply.total,
             next_cursor=reply.next_cursor,
@@ -108,13 +111,13 @@ def _filter() -> None:
     )
 
 
-def pair_card(pair: AnswerPair, before: str, after: str) -> None:
+def pair_card(pair: AnswerPair, before: ComparedRun, after: ComparedRun) -> None:
     """Question, reference and both completions.
 
     Args:
         pair: what to draw.
-        before: label of the first evaluation.
-        after: label of the second.
+        before: the first evaluation.
+        after: the second.
     """
     word, colour, icon = KINDS[pair.kind]
     with st.container(border=True, key=f"pair_{pair.before.index}"):
@@ -127,11 +130,12 @@ def pair_card(pair: AnswerPair, before: str, after: str) -> None:
         left, middle, right = st.columns([4, 4, 3])
         texts = marked_pair(pair.before.completion, pair.after.completion)
         with left:
-            _side(before, pair.before, texts[0], "before")
+            _side(run_label(before), pair.before, texts[0], "before")
         with middle:
-            _side(after, pair.after, texts[1], "after")
+            _side(run_label(after), pair.after, texts[1], "after")
         with right:
             plain_text(t("Reference solution"), pair.before.solution)
+        ask_again_link([(one.run_id, one.stage) for one in (before, after)], pair.before.index)
 
 
 def _side(label: str, answer: AnswerRecord, marked: str, side: str) -> None:

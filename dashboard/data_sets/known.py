@@ -10,9 +10,8 @@ from backend.api.schemas import DataSetOut
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line
 from dashboard.parts.language import columns_in_language, mark, plural, t
+from dashboard.parts.rows_report import SPLITS
 from dashboard.parts.text import MISSING
-
-SPLITS = {"train": mark("Train"), "validation": mark("Validation"), "test": mark("Test")}
 
 
 def known_data_sets(items: Sequence[DataSetOut]) -> None:

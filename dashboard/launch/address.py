@@ -1,7 +1,8 @@
 """The address of the launch page: what is launched, and what its form starts from.
 
 `?what=` is *Run all* or a single run's form; `?from=RUN` and `?from_pipeline=ID` start from earlier settings,
-`?checkpoint=ID` and `?reuse_<step>=RUN` from what an earlier run has left; `?fix=RUN` mends a failed run.
+`?checkpoint=ID` and `?reuse_<step>=RUN` from what an earlier run has left; `?fix=RUN` mends a failed run;
+`?try=SESSION&column=PLACE&data=NAME` evaluates a column of a session of Try on a data set.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from backend.api.client import ApiError
-from backend.api.schemas import CheckpointOut, RunDetail
+from backend.api.schemas import CheckpointOut, RunDetail, TrySessionDetail
 from dashboard.launch.config_form import GROUP
 from dashboard.launch.draft import (
     CHOICES,
@@ -43,7 +44,8 @@ ALL = ALL_FORM
 DEFAULT: StepName = "base_eval"
 REUSE: dict[str, StepName] = {f"reuse_{name}": name for name in STEPS}
 LOADED, SHOWN, REMEMBERED = "launch_loaded", "launch_shown", "remembered_what"
-SOURCES = ("fix", "from", "from_pipeline", "checkpoint", *REUSE)
+SOURCES = ("fix", "from", "from_pipeline", "checkpoint", "try", *REUSE)
+OF_COLUMN = ("column", "data")  # what else names a column that is to be evaluated
 SAME_BASE = ("preset", "revision", "data")
 
 
@@ -66,7 +68,7 @@ def whats() -> dict[str, str]:
 
 def choose_what() -> str:
     """*Run all* or the form of a single run, chosen by address or mouse."""
-    for name in [name for name in st.query_params if name not in {"what", *SOURCES}]:
+    for name in [name for name in st.query_params if name not in {"what", *SOURCES, *OF_COLUMN}]:
         del st.query_params[name]  # of the page before, e.g. the run that was looked at
     _load_source()
     labels = whats()
@@ -103,7 +105,7 @@ def forget_source() -> None:
 
 def leave_source() -> None:
     """Take what the form started from out of the address, as something else is shown now."""
-    for name in SOURCES:
+    for name in (*SOURCES, *OF_COLUMN):
         st.query_params.pop(name, None)
     forget_source()
     forget_start()
@@ -117,7 +119,7 @@ def _what_changed() -> None:
 def _load_source() -> None:
     """Make the drafts that the address asks for, once: what is typed afterwards counts."""
     source = {name: value for name in SOURCES if (value := st.query_params.get(name, "")).isdecimal()}
-    stamp = urlencode(source)
+    stamp = urlencode(source | {name: st.query_params.get(name, "") for name in OF_COLUMN if "try" in source})
     if not source or stamp == st.session_state.get(LOADED):
         return
     forget_start()
@@ -131,6 +133,8 @@ def _load_source() -> None:
             what = ALL
         elif "checkpoint" in source:
             what = _from_checkpoint(api.client().checkpoint(int(source["checkpoint"])))
+        elif "try" in source:
+            what = _from_column(api.client().try_session(int(source["try"])))
         else:
             what = _reuse({REUSE[name]: api.client().run(int(value)) for name, value in source.items()})
     st.session_state[LOADED] = stamp
@@ -199,6 +203,19 @@ def _from_checkpoint(checkpoint: CheckpointOut) -> str:
     _take_base({name: getattr(checkpoint, name) for name in SAME_BASE})
     keep(asked, {**draft(asked), "checkpoint": str(checkpoint.id)})
     return str(asked)
+
+
+def _from_column(session: TrySessionDetail) -> str:
+    """The evaluation whose config a column is, of all test questions of the data set that the address names."""
+    asked = st.query_params.get("column", "")
+    column = next((one for one in session.columns if str(one.place) == asked), session.columns[0])
+    config = stored_config(column.config).model_dump(mode="json")
+    config |= {"split": "test", "num_questions": None}
+    if (data := st.query_params.get("data", "")) in {one.name for one in api.data_sets().items}:
+        config["data"] = data
+    form = form_of(config["stage"], config["setting"])
+    keep_config(form, config)
+    return form
 
 
 def _reuse(runs: dict[StepName, RunDetail]) -> str:

@@ -60,6 +60,23 @@ def try_link(**query: int) -> None:
     )
 
 
+def ask_again_link(runs: Sequence[tuple[int, str]], index: int) -> None:
+    """Link to the page where the question of an answer is asked again; none where a stage answers no single question.
+
+    Args:
+        runs: number and stage of the evaluation, or of two evaluations that have answered it.
+        index: of the answer.
+    """
+    stages = [find_stage(stage) for _, stage in runs]
+    if any(stage is None or stage.recipe is None for stage in stages):
+        return
+    names = dict(zip(("run", "beside"), (str(number) for number, _ in runs), strict=False))
+    st.page_link(
+        "app_pages/try_out.py", label=t("Ask this one again"), icon=":material/forum:",
+        query_params=names | {"answer": str(index + 1)},
+    )  # fmt: skip
+
+
 def launch_links(checkpoint: CheckpointOut) -> None:
     """Links to what can be launched from it, and to asking it a question."""
     try_link(checkpoint=checkpoint.id)

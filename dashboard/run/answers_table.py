@@ -9,6 +9,7 @@ import streamlit as st
 from backend.api.schemas import AnswerOut, AnswersOut, RunDetail
 from dashboard.parts import api
 from dashboard.parts.answers_view import answer_facts, plain_text, question_of, verdicts
+from dashboard.parts.checkpoint import ask_again_link
 from dashboard.parts.foreign_text import escape_markdown, plain_frame, visible
 from dashboard.parts.language import columns_in_language, mark, t
 from dashboard.parts.latents_view import latents_view, marks_legend
@@ -18,7 +19,6 @@ from dashboard.parts.url_state import keep_in_url, start_from_url
 from dashboard.run.live_part import live_part
 from dashboard.run.live_run import LiveRun
 from memgen.contract.insertion_marks import marked
-from memgen.contract.stages import find_stage
 from memgen.contract.status import RUN_ENDED
 
 SHOW: dict[str, str] = {
@@ -189,8 +189,4 @@ def answer_detail(answer: AnswerOut, run: RunDetail) -> None:
         with right:
             plain_text(t("Reference solution"), answer.solution)
         latents_view(answer, key="answer")
-        if (stage := find_stage(run.stage)) is not None and stage.recipe is not None:
-            st.page_link(
-                "app_pages/try_out.py", label=t("Ask this one again"), icon=":material/forum:",
-                query_params={"run": str(run.id), "answer": str(answer.index + 1)},
-            )  # fmt: skip
+        ask_again_link([(run.id, run.stage)], answer.index)

@@ -3,12 +3,15 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import streamlit as st
 
 from backend.api.schemas import TryAnswerOut, TryAskedOut, TrySessionDetail
 from dashboard.parts import api
 from dashboard.parts.language import t
+from memgen.contract.causal_check import CHECK_WORDS, WholeCheck
+from memgen.contract.config import stored_config
 from memgen.contract.insertion_marks import first_difference
 from memgen.contract.rollouts import Decided
 from memgen.contract.trying import Change
@@ -58,7 +61,7 @@ def _untouched(now: TrySessionDetail, asked: TryAskedOut, place: int) -> Cell | 
     )
 
 
-def change_popover(session_id: int, asked: TryAskedOut, answer: TryAnswerOut) -> None:
+def change_popover(now: TrySessionDetail, asked: TryAskedOut, answer: TryAnswerOut) -> None:
     """Ask the column once more, otherwise."""
     name = f"change_{asked.number}_{answer.place}"
     with st.popover(t("Change"), icon=":material/tune:", key=name), st.form(f"form_{name}", border=False):
@@ -68,32 +71,48 @@ def change_popover(session_id: int, asked: TryAskedOut, answer: TryAnswerOut) ->
             format_func=lambda number: point_words(answer.points[number]),
             help=t("Latents that were inserted are left out, and inserted where the trigger declined."),
         ) if points else []  # fmt: skip
+        check = _check_of(now, answer.place, name)
         temperature = st.number_input(
             t("Temperature"), min_value=0.0, max_value=10.0, value=0.0, step=0.1, key=f"temperature_{name}",
             help=t("Above 0 tokens are drawn; 0 takes the likeliest one."),
         )  # fmt: skip
         seed = st.number_input(t("Seed"), min_value=0, max_value=2**31 - 1, value=42, key=f"seed_{name}")
         if st.form_submit_button(t("Answer again"), key=f"again_{name}", icon=":material/replay:"):
-            change = change_of(answer.points, turned, temperature, int(seed))
+            change = change_of(answer.points, turned, temperature, int(seed), check)
             key = st.session_state.setdefault(_KEY, uuid.uuid4().hex)
             if change is None:
                 st.caption(t("Nothing is changed."))
             elif api.attempt(
                 lambda: api.client().ask(
-                    session_id, asked.question, solution=asked.solution, column=answer.place, change=change, key=key
+                    now.id, asked.question, solution=asked.solution, column=answer.place, change=change, key=key
                 )
             ):
                 st.session_state.pop(_KEY, None)
 
 
-def change_of(points: Sequence[Decided], turned: Sequence[int], temperature: float, seed: int) -> Change | None:
-    """The change that turns these decisions over and draws at a temperature; None where nothing is changed."""
-    if not turned and not temperature:
+def _check_of(now: TrySessionDetail, place: int, name: str) -> WholeCheck | None:
+    """What is to stand in the place of a column's latents; None leaves them, as where there is no such choice."""
+    config = now.columns[place].config
+    if not stored_config(config).has_latents or config.get("causal_check", "") is not None:
+        return None
+    chosen: WholeCheck | None = st.selectbox(
+        t("In the place of the latents"), get_args(WholeCheck), index=None, key=f"check_{name}",
+        format_func=lambda check: t(CHECK_WORDS[check]), placeholder=t("the weaver's own"),
+    )  # fmt: skip
+    return chosen
+
+
+def change_of(
+    points: Sequence[Decided], turned: Sequence[int], temperature: float, seed: int, check: WholeCheck | None = None
+) -> Change | None:
+    """The change that turns these decisions over, inserts other latents, and draws at a temperature; None for none."""
+    if not turned and not temperature and check is None:
         return None
     chosen = [points[number] for number in turned]
     return Change(
         leave_out=[point.token for point in chosen if point.inserted],
         force=[point.token for point in chosen if not point.inserted],
+        causal_check=check,
         temperature=temperature or None,
         seed=seed,
     )
@@ -106,6 +125,8 @@ def change_words(change: Change) -> str:
         parts.append(t("without latents at token {tokens}", tokens=_tokens(change.leave_out)))
     if change.force:
         parts.append(t("with latents at token {tokens}", tokens=_tokens(change.force)))
+    if change.causal_check is not None:
+        parts.append(t(CHECK_WORDS[change.causal_check]))
     if change.temperature is not None:
         parts.append(t("temperature {number}, seed {seed}", number=f"{change.temperature:g}", seed=change.seed))
     return ", ".join(parts)

@@ -50,11 +50,14 @@ def opening_form(checkpoint: int | None) -> None:
             _open(lambda key: api.client().open_try(checkpoint=chosen, shared=shared, key=key))
 
 
-def open_for_run(run: RunDetail) -> None:
-    """Offer the columns of an evaluation: the base beside what it measures."""
-    columns = columns_of(run.config)
+def open_for_runs(run: RunDetail, beside: RunDetail | None) -> None:
+    """Offer the columns of two evaluations; or of one, the base in front of what it measures."""
+    columns = columns_of(run.config) if beside is None else [dict(run.config), dict(beside.config)]
     with st.container(border=True, key="open_try_run"):
-        if len(columns) == 1:
+        if beside is not None:
+            words = mark("Two columns answer exactly as runs {first} and {second} do.")
+            st.write(t(words, first=run.id, second=beside.id))
+        elif len(columns) == 1:
             st.write(t("One column answers exactly as run {number} does.", number=run.id))
         else:
             st.write(t("The base, and a column that answers exactly as run {number} does.", number=run.id))

@@ -18,7 +18,7 @@ from dashboard.parts.latents_view import latents_view, marks_legend
 from dashboard.parts.text import MISSING, duration
 from dashboard.trying.changes import Cell, cells_of, change_popover, change_words
 from memgen.contract.insertion_marks import marked
-from memgen.contract.trying import LONGEST_QUESTION
+from memgen.contract.trying import LONGEST_QUESTION, boxed
 
 REFRESH_SECONDS = 0.7
 LOOK: dict[TryStatus, tuple[str, Colour, str]] = {
@@ -28,7 +28,9 @@ LOOK: dict[TryStatus, tuple[str, Colour, str]] = {
     TryStatus.ENDING: (mark("ending"), "orange", "stop_circle"),
     TryStatus.ENDED: (mark("ended"), "gray", "cancel"),
 }
-_KEY, _LAST = "try_ask_key", "try_last_{}"
+QUESTION, SOLUTION = "try_question", "try_solution"
+"""Keys of the two fields of the form."""
+_KEY = "try_ask_key"
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,14 @@ class First:
     solution: str = ""
 
 
+def takes_questions(session: TrySessionDetail) -> bool:
+    """Whether anything can still be asked."""
+    return session.status not in {TryStatus.ENDING, TryStatus.ENDED}
+
+
 def session_page(session: TrySessionDetail, first: First) -> None:
     """The form, and below it what moves by itself until the session has ended."""
-    if session.status not in {TryStatus.ENDING, TryStatus.ENDED}:
+    if takes_questions(session):
         _form(session, first)
     every = None if session.status is TryStatus.ENDED else REFRESH_SECONDS
     st.fragment(_live, run_every=every)(session.id, session.status)
@@ -51,10 +58,10 @@ def _form(session: TrySessionDetail, first: First) -> None:
     """A question for all columns; Enter in the second box asks."""
     with st.form("ask", clear_on_submit=True, border=True):
         question = st.text_area(
-            t("Question"), value=first.question, max_chars=LONGEST_QUESTION, height=100, key="try_question"
+            t("Question"), value=first.question, max_chars=LONGEST_QUESTION, height=100, key=QUESTION
         )
         solution = st.text_input(
-            t("Right answer, if it is known"), value=first.solution, key="try_solution",
+            t("Right answer, if it is known"), value=first.solution, key=SOLUTION,
             help=t("Answers are scored against it; a solution that ends in a box, or the answer alone."),
         )  # fmt: skip
         asked = st.form_submit_button(t("Ask"), key="ask_question", type="primary", icon=":material/send:")
@@ -64,12 +71,6 @@ def _form(session: TrySessionDetail, first: First) -> None:
             st.session_state.pop(_KEY, None)
             for leftover in ("ask", "answer"):
                 st.query_params.pop(leftover, None)
-
-
-def boxed(solution: str) -> str | None:
-    """What answers are scored against: a bare answer gets the box that it stands in for scorers."""
-    text = solution.strip()
-    return None if not text else text if "\\boxed" in text else f"\\boxed{{{text}}}"
 
 
 def _live(session_id: int, status: TryStatus) -> None:
@@ -95,9 +96,7 @@ def _head(now: TrySessionDetail) -> None:
                 "app_pages/run.py", label=t("run {number}", number=now.gives_way_to), icon=":material/monitoring:",
                 query_params={"run": str(now.gives_way_to)},
             )  # fmt: skip
-        if now.status not in {TryStatus.ENDING, TryStatus.ENDED} and st.button(
-            t("Close"), key="close_try", icon=":material/close:"
-        ):
+        if takes_questions(now) and st.button(t("Close"), key="close_try", icon=":material/close:"):
             api.attempt(lambda: api.client().close_try(now.id))
         label, icon = (t("Kept"), "bookmark_added") if now.kept else (t("Keep"), "bookmark")
         if st.button(
@@ -142,7 +141,7 @@ def _cell(now: TrySessionDetail, asked: TryAskedOut, cell: Cell) -> None:
     if (decisions := decision_words(answer)) != "":
         st.caption(escape_markdown(decisions))
     if answer.record is not None and asked.change is None and now.status is TryStatus.READY:
-        change_popover(now.id, asked, answer)
+        change_popover(now, asked, answer)
 
 
 def column_words(column: TryColumnOut) -> str:

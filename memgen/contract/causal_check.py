@@ -8,6 +8,8 @@ from typing import Literal
 from memgen.contract.errors import BadInput
 
 CausalCheck = Literal["other_question", "mean", "noise", "none", "scaled"]
+WholeCheck = Literal["other_question", "mean", "noise", "none"]
+"""Those that need nothing else to be said."""
 CHECK_WORDS: dict[CausalCheck, str] = {
     "other_question": "latents of another question",
     "mean": "mean latents",

@@ -1,10 +1,12 @@
-"""How far a share that was measured on few questions can be trusted."""
+"""How far what was measured on few questions can be trusted."""
 
 import math
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
 WORTH_KNOWING = 5.0  # points; a change in accuracy below this is one that nobody expects of any setting
+FEWEST_APART = math.ceil(math.log2(2 / (1 - CONFIDENCE)))
+"""Answers that must differ, all to the same side, before that is no chance: by the exact McNemar test, two-sided."""
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from memgen.contract import events as ev
 from memgen.contract.answers import AnswerRecord, LtpoTrace
+from memgen.contract.causal_check import WholeCheck
 from memgen.contract.config import InvalidConfig, RunConfig, parse_config
 from memgen.contract.errors import BadInput
 from memgen.contract.numbers import Time, Whole
@@ -25,6 +26,8 @@ from memgen.contract.stages import stage_of
 MOST_COLUMNS = 4
 MOST_UNDER_WAY = 3
 """Questions of a session that wait for an answer."""
+MOST_ASKED = 500
+"""Questions of a session."""
 LONGEST_QUESTION, LONGEST_SOLUTION = 8_000, 20_000
 """Characters."""
 MOST_POINTS = 100
@@ -45,6 +48,8 @@ class Change(_Said):
     """Completion tokens in front of which no latents are inserted, whatever was decided; 0 is the end of the prompt."""
     force: list[Whole] = Field(default_factory=list, max_length=MOST_POINTS)
     """Completion tokens in front of which latents are inserted, though it was decided otherwise."""
+    causal_check: WholeCheck | None = None
+    """What is inserted in the place of the weaver's latents, as in an evaluation with this causal check."""
     temperature: float | None = Field(default=None, gt=0, le=10)
     """Tokens are drawn at this temperature; null is greedy."""
     seed: int = Field(default=42, ge=0, le=2**31 - 1)
@@ -132,6 +137,12 @@ SessionEvent = Annotated[
     Field(discriminator="event"),
 ]
 _ADAPTER: TypeAdapter[SessionEvent] = TypeAdapter(SessionEvent)
+
+
+def boxed(solution: str) -> str | None:
+    """What answers are scored against: an answer alone gets the box that it stands in for scorers; None for nothing."""
+    text = solution.strip()
+    return None if not text else text if "\\boxed" in text else f"\\boxed{{{text}}}"
 
 
 def read_session_event(line: bytes | str) -> SessionEvent:

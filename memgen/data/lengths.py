@@ -11,17 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from memgen.contract.asking import Asking
-from memgen.contract.data_sets.functions import split_sizes
 from memgen.contract.data_sets.record import DataSet
 from memgen.contract.data_sets.registry import data_set
+from memgen.data.at_hand import stamps_of
 from memgen.data.load import load_questions
 from memgen.data.prompt import answer_text, make_prompt, question_prompt
 
 _PIECE = re.compile(r"[A-Za-z]+|[0-9]|[^\sA-Za-z0-9]")  # as usual tokenizers part a text first
 _LETTERS = 6  # of a token, in a word that is not a usual one
-MOST_ROWS = 50_000
-MOST_BYTES = 64 * 2**20
-"""Of more rows, or of larger files, nobody waits for the lengths."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ def row_lengths(chosen: DataSet, split: str, seed: int, folder: Path | None) -> 
     Raises:
         BadInput: a row or the folder can't be used, or the data set's own code does not work.
     """
-    stamps = _stamps(chosen, split, folder)
+    stamps = stamps_of(chosen, split, folder)
     return None if stamps is None else _lengths(chosen.name, chosen.loader, split, seed, folder, stamps)
 
 
@@ -65,23 +62,10 @@ def added_lengths(
         BadInput: as `row_lengths`; `too_few_examples`.
     """
     splits = ("train", split) if asking.num_examples else ()
-    stamps = [_stamps(chosen, one, folder) for one in splits]
+    stamps = [stamps_of(chosen, one, folder) for one in splits]
     if None in stamps:
         return None
     return _added(chosen.name, chosen.loader, asking, split, first, seed, folder, tuple(stamps))
-
-
-def _stamps(chosen: DataSet, split: str, folder: Path | None) -> tuple[tuple[int, int], ...] | None:
-    """What changes with the files of a split; None where its rows can't be read in seconds."""
-    if (folder is None and not chosen.is_local) or split_sizes(chosen, folder).get(split, 0) > MOST_ROWS:
-        return None
-    stamps = []
-    for name in chosen.folder.files if folder is not None and chosen.folder is not None else ():
-        status = (folder / name).stat() if folder is not None else None
-        if status is None or status.st_size > MOST_BYTES:
-            return None
-        stamps.append((status.st_mtime_ns, status.st_size))
-    return tuple(stamps)
 
 
 @lru_cache(maxsize=8)

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from memgen.contract.answers import AnswerRecord, LtpoTrace
-from memgen.contract.config import RunConfig
+from memgen.contract.causal_check import WholeCheck
+from memgen.contract.config import RunConfig, parse_config
 from memgen.contract.data_sets.folders import folder_of
 from memgen.contract.data_sets.registry import data_set
 from memgen.contract.errors import BadInput
@@ -124,13 +125,7 @@ class Column:
         self, prompt: list[int], watch: Watch, stop: StopRequest, change: Change
     ) -> tuple[list[int], bool, Insertions, list[Decided]]:
         if change.leave_out or change.force:
-            raise BadInput(
-                "change_unused",
-                "this column has no latents",
-                field="change",
-                value=self.config.measured,
-                way_out="Change an answer of a column with a weaver, or its temperature alone.",
-            )
+            raise _no_latents(self.config)
         so_far: list[int] = []
         ended: list[tuple[list[int], bool]] = []
 
@@ -215,6 +210,31 @@ class Column:
             )
             for one in completion.decisions
         ]
+
+
+def with_check(column: Column, check: WholeCheck, context: Context) -> Column:
+    """The same column with other latents in the place of its weaver's.
+
+    Raises:
+        BadInput: `change_unused`, or no training question can be had to take latents from.
+        InvalidConfig: evaluations of the column's kind have no causal checks.
+        Stopped: a stop was asked for.
+    """
+    if column.model is None:
+        raise _no_latents(column.config)
+    config = parse_config({**column.config.model_dump(mode="json"), "causal_check": check})
+    recipe = _recipe(config, context)
+    return replace(column, config=config, recipe=recipe, check=recipe.check(column.model, context.stop))
+
+
+def _no_latents(config: RunConfig) -> BadInput:
+    return BadInput(
+        "change_unused",
+        "this column has no latents",
+        field="change",
+        value=config.measured,
+        way_out="Change an answer of a column with a weaver, or its temperature alone.",
+    )
 
 
 def _overrule(change: Change) -> Overrule | None:

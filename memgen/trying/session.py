@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from memgen.card_errors import CARD_FAILED, failure_code
+from memgen.contract.causal_check import WholeCheck
 from memgen.contract.config import InvalidConfig
 from memgen.contract.errors import BadInput, Diverged
 from memgen.contract.home import home_of_environment
@@ -30,7 +31,7 @@ from memgen.monitor import Monitor
 from memgen.parallel.team import Team
 from memgen.stages.context import Context
 from memgen.stop import Stopped, StopRequest
-from memgen.trying.columns import UNCHANGED, Column, SoFar, load_columns
+from memgen.trying.columns import UNCHANGED, Column, SoFar, load_columns, with_check
 
 LOOK_SECONDS = 0.02  # between two looks for a question
 TELL_SECONDS = 0.1  # between two words about an answer that grows
@@ -80,19 +81,21 @@ def serve(folder: SessionDir, monitor: Monitor, stop: StopRequest) -> int:
         columns = load_columns(config, context)
         monitor.tell(Loaded(time=time.time()))
         monitor.phase("answer", "")
-        _Session(folder, columns, monitor, stop).answer_questions()
+        _Session(folder, columns, context).answer_questions()
     except Stopped as stopped:
         monitor.say(str(stopped))
     return EXIT_STOPPED
 
 
 class _Session:
-    def __init__(self, folder: SessionDir, columns: list[Column], monitor: Monitor, stop: StopRequest) -> None:
+    def __init__(self, folder: SessionDir, columns: list[Column], context: Context) -> None:
         self._folder = folder
         self._columns = columns
-        self._monitor = monitor
-        self._stop = stop
-        self._last_answer = LastAnswer(stop)
+        self._context = context
+        self._monitor = context.monitor
+        self._stop = context.stop
+        self._last_answer = LastAnswer(context.stop)
+        self._checked: dict[tuple[int, WholeCheck], Column] = {}
 
     def answer_questions(self) -> None:
         """Answer one question after the other.
@@ -121,6 +124,8 @@ class _Session:
         telling = _Telling(self._monitor, asked.number, place, column)
         try:
             question, change = _question(asked, column), asked.change or UNCHANGED
+            if change.causal_check is not None:
+                column = self._with_check(place, change.causal_check)
             done = column.answer(question, asked.number, telling, self._last_answer, change)
         except Stopped:
             self._tell_unanswered(asked, place, ENDED)
@@ -145,6 +150,12 @@ class _Session:
                     first_token_seconds=said,
                 )
             )
+
+    def _with_check(self, place: int, check: WholeCheck) -> Column:
+        """A column with a causal check, made once: it may read training questions."""
+        if (place, check) not in self._checked:
+            self._checked[place, check] = with_check(self._columns[place], check, self._context)
+        return self._checked[place, check]
 
     def _tell_unanswered(self, asked: TryQuestion, place: int, problem: Problem) -> None:
         self._monitor.tell(Unanswered(time=time.time(), question=asked.number, column=place, problem=problem))

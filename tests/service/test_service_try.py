@@ -68,3 +68,10 @@ def test_command_line_asks_a_checkpoint_and_prints_what_each_column_says(stack: 
     with stack.client() as client:
         session = client.try_sessions().items[0].id
     followed(stack, session, TryStatus.ENDED)
+    done = stack.command("sessions", "data-set", str(session), "asked", "--solution", "1=6")
+    assert done.returncode == 0, done.stdout + done.stderr
+    name = done.stdout.split("registered as ")[1].strip()
+    assert "this set has 1" in done.stdout
+    with stack.client() as client:
+        assert client.data_set(name).sizes == {"test": 1}
+    assert "weaver+trigger+ltpo" in stack.command("sessions", "--limit", "1").stdout

@@ -13,7 +13,7 @@ from tests.translation.texts_of_code import called
 
 COMPOSING = (
     "backend/services/waiting.py", "backend/services/children.py", "backend/services/fit.py", "backend/views/start.py",
-    "memgen/contract/alarms.py",
+    "backend/services/few_questions.py", "memgen/contract/alarms.py",
 )  # fmt: skip
 """Modules each of whose texts is a sentence that people read: why a run waits, what rang an alarm."""
 REFUSING = ("backend/http", "backend/services", "backend/views", "memgen", "worker")

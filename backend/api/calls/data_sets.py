@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from backend.api import schemas as s
 from backend.api.connection import READING, Connection
+from memgen.contract.data_sets.record import Split
 from memgen.contract.data_sets.report import Report
 
 PIECE = 2**18  # bytes of a file that are sent at once
@@ -49,6 +50,14 @@ class DataSetCalls(Connection):
     def data_set(self, name: str) -> s.DataSetDetail:
         """One data set."""
         return self._get(f"/data-sets/{name}", s.DataSetDetail)
+
+    def questions(
+        self, name: str, split: Split = "test", *, text: str | None = None, cursor: str | None = None, limit: int = 20
+    ) -> s.QuestionList:
+        """Questions of a data set with their solutions; with a text those that have it in them."""
+        return self._get(
+            f"/data-sets/{name}/questions", s.QuestionList, split=split, text=text, cursor=cursor, limit=limit
+        )
 
     def delete_data_set(self, name: str, *, confirm: bool = False) -> s.DataSetDeletion:
         """Preview of what deleting a registered data set takes away; with `confirm` it is done."""

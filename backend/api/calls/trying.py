@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 from backend.api import schemas as s
-from backend.api.connection import Connection
+from backend.api.connection import READING, Connection
 from memgen.contract.trying import Change
 
 
@@ -64,6 +65,29 @@ class TryCalls(Connection):
     def keep_try(self, session_id: int, kept: bool = True) -> s.TrySessionDetail:
         """Keep a session as a record, or not."""
         return self._post(f"/try/{session_id}/keep", s.TrySessionDetail, {"kept": kept})
+
+    def register_questions(
+        self,
+        session_id: int,
+        name: str,
+        *,
+        rows: Mapping[int, str | None] | None = None,
+        data: str | None = None,
+        key: str | None = None,
+    ) -> s.TryDataSetOut:
+        """Register questions of a session as a data set, whose name is that of the report.
+
+        Args:
+            session_id: of the session.
+            name: the data set's short name.
+            rows: numbers of questions, each with what is right where that is to be mended; None takes all.
+            data: data set of a column, whose prompt and kind of answer carry over, where columns differ.
+            key: the same key and body get the same reply.
+        """
+        chosen = None if rows is None else [{"number": one, "solution": text} for one, text in rows.items()]
+        body, headers = {"name": name, "rows": chosen, "data": data}, {"Idempotency-Key": key or uuid4().hex}
+        reply = self._send("POST", f"/try/{session_id}/data-set", json=body, headers=headers, timeout=READING)
+        return self._read(s.TryDataSetOut, reply)
 
     def follow_try(self, session_id: int) -> Iterator[s.TrySessionDetail]:
         """A session as it changes, until it has ended; each with the questions that are new or have changed.

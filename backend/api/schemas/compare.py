@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from backend.api.schemas.base import ApiReply
-from backend.api.schemas.labels import Labelled
+from backend.api.schemas.labels import LabelledRun
 from memgen.contract.answers import AnswerRecord
 
 
@@ -52,7 +52,7 @@ class ChangeOut(ApiReply):
     """What of the change is none where the box is required; empty where all of it stands."""
 
 
-class ComparedRun(Labelled):
+class ComparedRun(LabelledRun):
     """One evaluation in a comparison."""
 
     run_id: int

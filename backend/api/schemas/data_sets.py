@@ -74,6 +74,25 @@ class DataSetDetail(DataSetOut):
     """Of a registered one what was said of it, and where its rows came from."""
 
 
+class QuestionOut(ApiReply):
+    """A question of a data set."""
+
+    number: int
+    """Its place in the split; 1 is the first."""
+    question: str
+    solution: str
+    """What answers are scored against."""
+
+
+class QuestionList(ApiReply):
+    """Questions of a split, in its order."""
+
+    items: list[QuestionOut]
+    total: int
+    """All that the search finds."""
+    next_cursor: str | None = None
+
+
 class DataSetDeletion(ApiReply):
     """What deleting a registered data set takes away."""
 

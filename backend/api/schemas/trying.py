@@ -8,10 +8,12 @@ from pydantic import Field, StrictBool
 
 from backend.api.schemas.base import NOTE_LENGTH, ApiReply, ApiRequest
 from memgen.contract.answers import AnswerRecord, LtpoTrace
+from memgen.contract.data_sets.registered import NAME, SHORT_NAME
+from memgen.contract.data_sets.report import Report
 from memgen.contract.problem import Problem
 from memgen.contract.rollouts import Decided
 from memgen.contract.status import StopMode
-from memgen.contract.trying import LONGEST_QUESTION, LONGEST_SOLUTION, MOST_COLUMNS, Change, TryQuestion
+from memgen.contract.trying import LONGEST_QUESTION, LONGEST_SOLUTION, MOST_ASKED, MOST_COLUMNS, Change, TryQuestion
 
 
 class TryStatus(StrEnum):
@@ -76,6 +78,39 @@ class TryKeep(ApiRequest):
     """Whether a session is kept as a record after its end."""
 
     kept: StrictBool
+
+
+class TryRow(ApiRequest):
+    """A question of a session that goes into a data set."""
+
+    number: int = Field(ge=1, le=MOST_ASKED)
+    """Its place in the session."""
+    solution: str | None = Field(default=None, max_length=LONGEST_SOLUTION)
+    """What is right, in the place of what it was asked with; null leaves that as it is."""
+
+
+class TryDataSet(ApiRequest):
+    """Questions of a session that become the test split of a data set."""
+
+    name: str = Field(max_length=SHORT_NAME, pattern=NAME)
+    """Short name: small letters, digits, `-` and `_`. The version is appended to it."""
+    rows: list[TryRow] | None = Field(default=None, min_length=1, max_length=MOST_ASKED)
+    """Null takes all questions. One that was asked several times counts once."""
+    data: str | None = Field(default=None, max_length=60)
+    """Data set of a column, whose prompt and kind of answer carry over; null where all columns have the same."""
+
+
+class TryDataSetOut(ApiReply):
+    """What has become of the questions."""
+
+    report: Report
+    """Of the rows, as of any others that are registered; its name is what configs say."""
+    without_answer: list[int]
+    """Questions that were left out: nobody has said what is right, so no answer can be scored."""
+    repeats: list[int]
+    """Questions that were asked again, and count once."""
+    tells: str
+    """In a sentence: what so many questions can and can't tell."""
 
 
 class TryColumnOut(ApiReply):

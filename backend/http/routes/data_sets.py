@@ -10,18 +10,21 @@ from starlette.concurrency import run_in_threadpool
 from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import ContextDep
-from backend.http.routes.parameters import Flag, Key
+from backend.http.routes.parameters import Cursor, Flag, Key, Text
 from backend.http.routes.route import Route
 from backend.services import data_sets
 from backend.services.idempotency import once, replayed
 from backend.services.uploads import Upload, forget
 from backend.views.data_sets import data_set_detail, data_set_list
+from backend.views.data_sets import questions as question_page
 from memgen.contract.data_sets.hub_rows import allowed_repositories
+from memgen.contract.data_sets.record import Split
 from memgen.contract.data_sets.report import Report
 from memgen.data.registered.files import allowed_files, allowed_folders
 
 router = APIRouter(route_class=Route, prefix="/data-sets", dependencies=[Depends(require_user)], tags=["data sets"])
 Name = Annotated[str, Path(max_length=60, description="Name of a data set, with its version.")]
+Page = Annotated[int, Query(ge=1, le=100)]
 PIECE = 2**20  # bytes that are written at once
 _BODY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}, "required": True}
 
@@ -92,6 +95,14 @@ def get(name: Name, context: ContextDep) -> s.DataSetDetail:
     """One data set."""
     with context.database.read() as session:
         return data_set_detail(session, name, context.settings)
+
+
+@router.get("/{name}/questions")
+def questions(
+    name: Name, context: ContextDep, split: Split = "test", text: Text = None, cursor: Cursor = None, limit: Page = 20
+) -> s.QuestionList:
+    """Questions of a data set with their solutions, in the order in which evaluations answer them."""
+    return question_page(name, split, text=text, cursor=cursor, limit=limit, settings=context.settings)
 
 
 @router.delete("/{name}")

@@ -15,7 +15,7 @@ from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
 from backend.http.routes.parameters import Key
 from backend.http.routes.route import Route
-from backend.services import try_columns, try_sessions
+from backend.services import try_columns, try_data_set, try_sessions
 from backend.services.checkpoints import check_files
 from backend.services.idempotency import once, replayed
 from backend.store.models import Checkpoint
@@ -120,6 +120,20 @@ def keep(session_id: int, body: s.TryKeep, context: ContextDep, key: Key = None)
 
         route = f"POST /try/{session_id}/keep"
         return once(session, key, route, body.model_dump(), s.TrySessionDetail, make, at=context.clock())
+
+
+@router.post("/{session_id}/data-set", status_code=status.HTTP_201_CREATED)
+def make_data_set(session_id: int, body: s.TryDataSet, context: ContextDep, key: Key = None) -> s.TryDataSetOut:
+    """Register questions of a session as a data set, all of them in its test split."""
+    route, sent = f"POST /try/{session_id}/data-set", body.model_dump(mode="json")
+    with context.database.read() as session:
+        known = replayed(session, key, route, sent, s.TryDataSetOut)
+        if known is not None:
+            return known
+        collected = try_data_set.collect(session, try_sessions.get(session, session_id), body)
+    reply = try_data_set.register(collected, context.settings)  # takes seconds: not in the writer's transaction
+    with context.database.write() as session:
+        return once(session, key, route, sent, s.TryDataSetOut, lambda: reply, at=context.clock())
 
 
 @router.get("/{session_id}/stream", response_class=StreamingResponse, responses=EVENTS)

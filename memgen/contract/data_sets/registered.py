@@ -22,6 +22,7 @@ from memgen.contract.service_files import data_set_record, registered_dir
 
 LOADER = "memgen.data.registered.load:load"
 VERSION_DIGITS = 10
+SHORT_NAME = 40  # characters of a name without its version
 NAME = r"^[a-z][a-z0-9_]*(-[a-z0-9_]+)*$"
 FULL_NAME = re.compile(rf"(?P<name>[a-z][a-z0-9_-]*)-(?P<version>[0-9a-f]{{{VERSION_DIGITS}}})")
 """A name with its version, as configs say it."""
@@ -51,7 +52,7 @@ class Columns(_Frozen):
 class Registration(_Frozen):
     """What a user says of a data set."""
 
-    name: str = Field(max_length=40, pattern=NAME)
+    name: str = Field(max_length=SHORT_NAME, pattern=NAME)
     """Short name: small letters, digits, `-` and `_`. The version is appended to it."""
     word: str = Field(default="", max_length=40)
     """How forms call it; empty takes the name."""

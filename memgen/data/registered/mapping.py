@@ -54,9 +54,9 @@ def mapped(values: Mapping[str, Any], said: Registration) -> MappedRow:
     split = _split(values, columns.split) if columns.split else None
     if said.answer != "choice":
         answer = _text(values, columns.answer, MOST_ANSWER)
-        return MappedRow(question, rationale, answer, split, _same(question, ()))
+        return MappedRow(question, rationale, answer, split, same_question(question))
     if not columns.choices:
-        return MappedRow(question, rationale, _letter(values, columns.answer, 26), split, _same(question, ()))
+        return MappedRow(question, rationale, _letter(values, columns.answer, 26), split, same_question(question))
     choices = _choices(values, columns.choices)
     right = _right_choice(values, said, choices)
     order = list(range(len(choices)))
@@ -64,7 +64,11 @@ def mapped(values: Mapping[str, Any], said: Registration) -> MappedRow:
         order.sort(key=lambda place: hashlib.sha256(f"{said.seed}:{question}:{choices[place]}".encode()).digest())
     lines = [f"({ascii_uppercase[place]}) {choices[source]}" for place, source in enumerate(order)]
     return MappedRow(
-        "\n".join([question, *lines]), rationale, ascii_uppercase[order.index(right)], split, _same(question, choices)
+        "\n".join([question, *lines]),
+        rationale,
+        ascii_uppercase[order.index(right)],
+        split,
+        same_question(question, choices),
     )
 
 
@@ -157,7 +161,8 @@ def _letter(values: Mapping[str, Any], column: str, count: int) -> str:
     return letter
 
 
-def _same(question: str, choices: tuple[str, ...]) -> bytes:
+def same_question(question: str, choices: tuple[str, ...] = ()) -> bytes:
+    """Alike for two questions that ask the same: spaces, and the order of choices, do not count."""
     text = "\0".join([_spaced(question), *sorted(map(_spaced, choices))])
     return hashlib.sha256(text.encode()).digest()
 

@@ -148,6 +148,8 @@ def speak_of_tries(user: Client, worker: Client, client: Callable[[str], Client]
         assert supervisor.send_session_events(one.id, 0, line) == len(line)
         assert user.try_session(one.id).status == "ready"
         assert user.keep_try(one.id).kept
+        made = user.register_questions(one.id, "asked", rows={1: "\\boxed{4}"})
+        assert user.delete_data_set(str(made.report.name), confirm=True).deleted
         assert user.close_try(one.id).status == "ending"
         supervisor.finish_session(one.id, FinishRequest(outcome="stopped", cause=Cause.STOPPED, exit_code=3))
     assert [now.status for now in user.follow_try(one.id)] == ["ended"]
@@ -180,6 +182,7 @@ def speak_of_data_sets(user: Client) -> None:
     said = Registration(name="numbers", columns=Columns(question="q", answer="a"))
     name = str(user.register_data_set(DataSetCreate(files=[given], registration=said)).name)
     assert user.data_set(name).sizes == {"train": 14, "validation": 2, "test": 4}
+    assert user.questions(name, text="?", limit=3).total == 4
     assert not user.delete_data_set(name).deleted
     assert user.delete_data_set(name, confirm=True).deleted
 

@@ -26,13 +26,13 @@ USER_ROUTES = [
     ("GET", "/compare/answers/export"), ("GET", "/compare/baseline"), ("POST", "/compare/baseline"),
     ("GET", "/data-sets/files"), ("POST", "/data-sets/uploads"),
     ("POST", "/data-sets/preview"), ("POST", "/data-sets"), ("GET", "/data-sets/wordproblems"),
-    ("DELETE", "/data-sets/wordproblems"),
+    ("GET", "/data-sets/wordproblems/questions"), ("DELETE", "/data-sets/wordproblems"),
     ("GET", "/notifications"), ("POST", "/notifications/channels"), ("PUT", "/notifications/channels/1"),
     ("DELETE", "/notifications/channels/1"), ("POST", "/notifications/channels/1/test"),
     ("GET", "/notifications/deliveries"), ("POST", "/notifications/deliveries/1/again"),
     ("GET", "/sites"),
     ("POST", "/try"), ("GET", "/try"), ("GET", "/try/1"), ("POST", "/try/1/questions"), ("POST", "/try/1/stop"),
-    ("POST", "/try/1/keep"), ("GET", "/try/1/stream"),
+    ("POST", "/try/1/keep"), ("POST", "/try/1/data-set"), ("GET", "/try/1/stream"),
     ("GET", "/saved-launches"), ("PUT", "/saved-launches/wordproblems"), ("DELETE", "/saved-launches/wordproblems"),
 ]  # fmt: skip
 WORKER_ROUTES = [("POST", "/worker/announce"), ("POST", "/worker/claim"), ("POST", "/worker/look")]

@@ -320,7 +320,7 @@ def test_limits_of_questions_and_sessions(start: Callable[..., Backend]) -> None
 
 def test_one_column_is_asked_again_with_a_change(backend: Backend) -> None:
     one = held(backend, column(backend), column(backend, prompt_style="chain_of_thought"))
-    change = {"leave_out": [0, 7], "force": [], "temperature": None, "seed": 42}
+    change = {"leave_out": [0, 7], "force": [], "causal_check": "noise", "temperature": None, "seed": 42}
     asked = ask(backend, one.id, column=1, change=change).json()["asked"][0]
     assert ([answer["place"] for answer in asked["answers"]], asked["change"]) == ([1], change)
     (question,) = one.beat()["questions"]

@@ -8,6 +8,7 @@ import pytest
 from memgen.contract.data_sets import registry
 from memgen.contract.data_sets.record import DataSet
 from memgen.contract.data_sets.registry import BUILT_IN, BrokenPlugin
+from memgen.data import load_questions
 from tests.backend.conftest import Backend, answer_line, check_problem
 
 TOY = BUILT_IN[1].model_copy(update={"name": "toy", "word": "Toy questions", "answer": "choice"})
@@ -96,3 +97,22 @@ def test_answers_are_scored_anew_by_the_kind_of_their_data_set(backend: Backend,
     install(TOY)
     reply = backend.user("POST", f"/runs/{held.run_id}/rescore", json={})
     assert reply.json()["summary"]["accuracy"] == 0.5
+
+
+def test_questions_of_a_data_set_are_paged_and_searched(backend: Backend, install: Install) -> None:
+    path = "/data-sets/wordproblems/questions"
+    first = backend.get(path, limit=2)
+    rows = load_questions("wordproblems", "test")
+    assert [(one["number"], one["question"], one["solution"]) for one in first["items"]] == [
+        (number, row.question, row.solution) for number, row in enumerate(rows[:2], start=1)
+    ]
+    assert (first["total"], first["next_cursor"]) == (len(rows), "2")
+    last = backend.get(path, cursor=str(len(rows) - 1))
+    assert ([one["number"] for one in last["items"]], last["next_cursor"]) == ([len(rows)], None)
+    (row,) = backend.get(path, text=rows[4].question.upper())["items"]
+    assert row["number"] == 5
+    assert backend.get(path, text="no question has this in it") == {"items": [], "total": 0, "next_cursor": None}
+    install(TOY.model_copy(update={"name": "lost", "loader": "nowhere_at_all:load"}))
+    check_problem(backend.user("GET", "/data-sets/lost/questions"), 422, "data_set_broken")
+    check_problem(backend.user("GET", "/data-sets/gsm8k/questions"), 422, "rows_not_at_hand")
+    check_problem(backend.user("GET", "/data-sets/nothing/questions"), 404, "data_set_not_found")

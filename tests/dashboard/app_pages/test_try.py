@@ -1,9 +1,11 @@
 """Try: a session is opened from a checkpoint or a run, asked, followed column by column, and says why it ends."""
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 from dashboard.trying.opening import columns_of
-from dashboard.trying.session_view import boxed
+from memgen.contract.trying import boxed
+from memgen.data import load_questions
 from tests.backend.services.test_try import HeldSession, claimed
 from tests.dashboard.pages import button_keys, open_page, said
 from tests.dashboard.studio import Studio, links
@@ -87,6 +89,39 @@ def test_answer_of_a_run_is_asked_again_beside_the_base(studio: Studio) -> None:
     assert app.text_input(key="try_solution").value == "\\boxed{5}"
 
 
+def test_questions_of_a_session_become_a_set_whose_evaluation_is_filled_in(studio: Studio) -> None:
+    weaver = studio.trained()
+    shared = {"data": "wordproblems", "max_completion_length": 100}
+    session = studio.client.open_try(checkpoint=weaver, shared=shared).id
+    for question, solution in (("How many?", None), ("And *two*?", "\\boxed{2}"), ("Why?", None)):
+        studio.client.ask(session, question, solution=solution)
+    app = open_page("try_out", session=str(session))
+    app.session_state["try_set"] = True
+    app.run()
+    labels = [one.label for one in app.checkbox]
+    assert labels == ["How many?", "And \\*two\\*?", "Why?"]
+    app.text_area(key="try_set_solution_1").set_value("7")
+    app.text_input(key="try_set_name").set_value("Mine")
+    app.button(key="try_set_make").click().run()
+    assert "String should match pattern" in said(app)
+    app.text_input(key="try_set_name").set_value("mine")
+    app.button(key="try_set_make").click().run()
+    assert not app.exception
+    text = said(app)
+    assert "2 questions" in app.success[0].value
+    assert "nobody has said what is right: Why?" in text
+    assert "Compare can't tell two evaluations apart" in text
+    name = next(one["name"] for one in studio.get("/data-sets")["items"] if one["registered"])
+    query = links(app)[f"Evaluate weaver · checkpoint {weaver}"]
+    assert query == f"try={session}&column=1&data={name}"
+    app = open_page("launch", **dict(parse_qsl(query)))
+    app.button(key="launch").click().run()
+    assert not app.exception, app.exception
+    config = studio.wire.sent("/runs")[0]["config"]
+    assert (config["data"], config["checkpoint"], config["setting"]) == (name, str(weaver), "weaver")
+    assert (config["max_completion_length"], config["num_questions"]) == (100, None)
+
+
 def test_column_of_a_run_is_its_config_and_the_base_has_what_both_share() -> None:
     config = {"stage": "evaluate", "setting": "weaver", "checkpoint": "3", "preset": "p", "data": "d", "seed": 7}
     assert columns_of(config) == [{"stage": "evaluate", "preset": "p", "data": "d", "seed": 7}, config]
@@ -102,3 +137,57 @@ def test_bare_answer_gets_a_box_and_a_solution_stays() -> None:
 def test_page_without_checkpoints_and_with_a_forgotten_session_says_so(studio: Studio) -> None:
     assert "No checkpoint is there yet" in said(open_page("try_out"))
     assert "There is no session 7" in said(open_page("try_out", session="7"))
+
+
+def test_question_is_taken_from_a_data_set_with_its_right_answer(studio: Studio) -> None:
+    session = studio.client.open_try([{"stage": "evaluate", "data": "wordproblems"}]).id
+    row = load_questions("wordproblems", "test")[2]
+    app = open_page("try_out", session=str(session))
+    app.session_state["try_pick"] = True
+    app.run()
+    box = app.selectbox(key="try_pick_data")
+    assert (box.value, "aqua" in box.options) == ("wordproblems", False)
+    app.text_input(key="try_pick_text").set_value(row.question).run()
+    assert row.question in answers_shown(app)
+    app.button(key="try_pick_take").click().run()
+    assert not app.exception
+    assert (app.text_area(key="try_question").value, app.text_input(key="try_solution").value) == (
+        row.question,
+        row.solution,
+    )
+    app.button(key="ask_question").click().run()
+    (asked,) = studio.get(f"/try/{session}")["asked"]
+    assert (asked["question"], asked["solution"]) == (row.question, row.solution)
+
+
+def test_question_of_two_evaluations_is_asked_again_in_a_column_of_each(studio: Studio) -> None:
+    weaver = studio.trained()
+    answers = {0: {"question": "First?", "solution": "\\boxed{5}"}}
+    shared = {"data": "wordproblems", "answers": answers}
+    base = studio.evaluated(True, **shared)
+    woven = studio.evaluated(True, setting="weaver", checkpoint=str(weaver), **shared)
+    app = open_page("try_out", run=str(base), beside=str(woven), answer="1")
+    assert f"runs {base} and {woven}" in said(app)
+    app.button(key="open_run_session").click().run()
+    assert not app.exception
+    assert [column["label"] for column in studio.get("/try/1")["columns"]] == ["base", "weaver"]
+    assert app.text_area(key="try_question").value == "First?"
+
+
+def test_answer_is_asked_again_with_other_latents_where_a_column_has_any(studio: Studio) -> None:
+    weaver = studio.trained()
+    studio.announce()
+    studio.client.open_try(checkpoint=weaver, shared={"data": "wordproblems"})
+    one = held(studio)
+    studio.client.ask(one.id, "How many?")
+    for place in range(3):
+        one.answer(1, place)
+    app = open_page("try_out", session=str(one.id))
+    assert [box.key for box in app.selectbox if str(box.key).startswith("check_")] == ["check_change_1_1"]
+    app.selectbox(key="check_change_1_1").set_value("noise")
+    app.button(key="again_change_1_1").click().run()
+    assert not app.exception
+    (question,) = one.beat()["questions"]
+    assert (question["column"], question["change"]["causal_check"]) == (1, "noise")
+    app.run()
+    assert "noise of the same norm" in said(app)

@@ -34,8 +34,9 @@ def change(**changes: Any) -> dict[str, Any]:
 def compared_run(run_id: int, setting: str, change: dict[str, Any] | None, **changes: Any) -> dict[str, Any]:
     """One evaluation of a comparison."""
     return {
-        "run_id": run_id, "setting": setting, "preset": "p", "note": "", "num_questions": 1319, "accuracy": 0.395,
-        "low": 0.369, "high": 0.422, "is_base": change is None, "change": change,
+        "run_id": run_id, "stage": "evaluate", "setting": setting, "preset": "p", "note": "",
+        "num_questions": 1319, "accuracy": 0.395, "low": 0.369, "high": 0.422, "is_base": change is None,
+        "change": change,
         "summary": {"format_ok": 0.98, "truncated": 0.01, "mean_completion_tokens": 187.25, "seconds": 754.0},
     } | changes  # fmt: skip
 
@@ -221,6 +222,7 @@ def test_texts_of_both_evaluations_stand_side_by_side_as_plain_text(three: Studi
     assert next(text.value for text in app.text) == "How *many*?"
     assert "Question 1**" in shown(app)
     assert three.wire.query("/compare/answers") == {"before": "2", "after": "3", "show": "all", "limit": "10"}
+    assert links(app)["Ask this one again"].startswith("run=2&beside=3&answer=")
 
 
 def test_pairs_follow_the_filter_and_the_two_chosen(three: Studio) -> None:

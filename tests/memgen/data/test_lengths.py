@@ -7,7 +7,7 @@ import pytest
 
 from memgen.contract.data_sets.gsm8k import GSM8K
 from memgen.contract.data_sets.wordproblems import WORDPROBLEMS
-from memgen.data import lengths, load_questions
+from memgen.data import at_hand, load_questions
 from memgen.data.lengths import row_lengths, token_bounds
 from memgen.data.prompt import answer_text, question_prompt
 from tests.conftest import GOLDEN
@@ -46,7 +46,7 @@ def test_rows_of_the_hub_are_not_fetched_and_those_of_a_large_folder_not_read(
     found = row_lengths(GSM8K, "test", 42, tmp_path)
     assert found is not None
     assert len(found.prompts) == 1
-    monkeypatch.setattr(lengths, "MOST_BYTES", 10)
+    monkeypatch.setattr(at_hand, "MOST_BYTES", 10)
     assert row_lengths(GSM8K, "test", 42, tmp_path) is None
 
 

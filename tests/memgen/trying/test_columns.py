@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from memgen.contract.answers import AnswerRecord, read_answers
+from memgen.contract.causal_check import WholeCheck
 from memgen.contract.config import InvalidConfig, RunConfig
 from memgen.contract.errors import BadInput
 from memgen.contract.rundir import RunDir
@@ -17,7 +18,7 @@ from memgen.monitor import Monitor
 from memgen.parallel.team import Team
 from memgen.stages.context import Context
 from memgen.stop import StopRequest
-from memgen.trying.columns import Answer, Column, SoFar, load_columns
+from memgen.trying.columns import Answer, Column, SoFar, load_columns, with_check
 from tests.memgen.stages.running import config_of, run
 
 QUESTIONS = 4
@@ -43,12 +44,13 @@ def evaluated(home: Path, folder: Path, config: RunConfig, batch_size: int) -> l
     return sorted(found, key=lambda one: one.index)
 
 
-def rows() -> list[Question]:
-    return load_questions("wordproblems", "test", limit=QUESTIONS)
+def rows(data: str = "wordproblems") -> list[Question]:
+    return load_questions(data, "test", limit=QUESTIONS)
 
 
 def answers_of(one: Column) -> list[AnswerRecord]:
-    return [one.answer(row, number, lambda *_: None, StopRequest()).record for number, row in enumerate(rows())]
+    asked = enumerate(rows(one.config.data))
+    return [one.answer(row, number, lambda *_: None, StopRequest()).record for number, row in asked]
 
 
 def same(record: AnswerRecord) -> dict[str, Any]:
@@ -183,6 +185,18 @@ def test_insertion_is_left_out_or_forced_and_all_before_it_stays(home: Path, tmp
         assert other.record.completion[: point.character] == plain.record.completion[: point.character]
         assert other.record.completion != plain.record.completion
         assert same(changed(trigger).record) == same(plain.record)  # nothing of the change stays
+
+
+def test_other_latents_are_those_of_an_evaluation_with_the_causal_check(home: Path, tmp_path: Path, woven: str) -> None:
+    checks: tuple[WholeCheck, ...] = ("none", "other_question")
+    checked = [column("weaver+trigger", woven, causal_check=check) for check in checks]
+    base, plain, *others = loaded(home, tmp_path / "session", column("base"), column("weaver+trigger", woven), *checked)
+    context = Context(RunDir(tmp_path), None, home, None, Monitor(None), StopRequest(), Team())
+    for check, other in zip(checks, others, strict=True):
+        mine = with_check(plain, check, context)
+        assert [same(one) for one in answers_of(mine)] == [same(one) for one in answers_of(other)]
+    with pytest.raises(BadInput, match="no latents"):
+        with_check(base, "none", context)
 
 
 def test_answers_are_drawn_by_temperature_and_seed_and_greedy_ones_stay(home: Path, tmp_path: Path, woven: str) -> None:

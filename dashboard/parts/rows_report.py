@@ -1,15 +1,16 @@
-"""What is right and wrong with a user's rows, as the page shows it."""
+"""What is right and wrong with a user's rows, as pages show it."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.data_sets.known import SPLITS
 from dashboard.parts import api
 from dashboard.parts.foreign_text import escape_markdown, one_line, sentence, visible
 from dashboard.parts.language import mark, t
 from memgen.contract.data_sets.report import Report, Sample
+
+SPLITS = {"train": mark("Train"), "validation": mark("Validation"), "test": mark("Test")}
 
 
 def first_rows(report: Report) -> None:
