@@ -25,6 +25,7 @@ from worker.once import work_once
 from worker.runners import SlotRunner
 from worker.settings import Settings
 from worker.slots import Slot, check_slots, find_slots, remove_old_locks, threads_per_trainer
+from worker.versions import installed_versions
 
 log = logging.getLogger("worker")
 PAUSE_UNHEARD = 2.0  # seconds between two announcements while none is heard
@@ -130,8 +131,14 @@ def announce_once(client: Client, settings: Settings, runners: list[SlotRunner])
     except BadInput as error:
         trouble.append(f"the driver can't be opened or let go: {error}")
     try:
-        sign = Announce(host=machine_name(), boot_id=this_boot(), pid=os.getpid(), slots=reports)
-        pause = client.announce(sign).announce_seconds
+        sign = Announce(
+            host=machine_name(), boot_id=this_boot(), pid=os.getpid(), slots=reports, versions=installed_versions(),
+            limits=settings.limits, clock=time.time(),
+        )  # fmt: skip
+        reply = client.announce(sign)
+        pause = reply.announce_seconds
+        if reply.refusal is not None:
+            trouble.append(f"this machine is given no work: {reply.refusal}")
         write_whole(heard_file(settings.home, machine_name()), f"{pause}\n")
     except (Unreachable, ApiError, OSError, ValueError) as error:  # the last: what no announcement can say
         return PAUSE_UNHEARD, [*trouble, str(error)]

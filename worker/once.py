@@ -35,7 +35,7 @@ def work_once(ticket_file: Path) -> None:
     """
     ticket = read_ticket(ticket_file)
     os.environ["MEMGEN_HOME"] = str(ticket.home)
-    settings = Settings.read(backend_url=ticket.url)
+    settings = Settings.read(backend_url=ticket.url, memory_share="1")  # all of what was lent, whatever ours may be
     look_into_home(settings.home, as_owner=True)
     use_home(settings.home)
     slot = lent_slot(ticket)

@@ -1,6 +1,7 @@
 """Bringing a trainer's files to the backend: by byte offset, again and again until all is there."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,16 +50,25 @@ class Reporter:
         client: with the attempt's token.
         attempt_id: whose files they are.
         log, events, answers, rollouts: the files; each may not exist yet.
+        clock: seconds since 1970, of this machine.
     """
 
     _tails: list[_Tail]
 
     def __init__(
-        self, client: Client, attempt_id: int, *, log: Path, events: Path, answers: Path, rollouts: Path
+        self,
+        client: Client,
+        attempt_id: int,
+        *,
+        log: Path,
+        events: Path,
+        answers: Path,
+        rollouts: Path,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         send = partial(client.send_stream, attempt_id)
         self._tails = [
-            _Tail(partial(send, "events"), events, whole_lines=True),
+            _Tail(lambda offset, data: send("events", offset, data, clock=clock()), events, whole_lines=True),
             _Tail(partial(send, "answers"), answers, whole_lines=True),
             _Tail(partial(send, "rollouts"), rollouts, whole_lines=True),
             _Tail(partial(send, "log"), log, whole_lines=False),

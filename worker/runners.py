@@ -77,7 +77,7 @@ class SlotRunner:
         if sick is not None and self._last_report is not None:  # nothing of the driver is opened meanwhile
             return self._last_report.model_copy(update={"sick": sick})
         try:
-            report = self._last_report = self._slot.report()
+            report = self._last_report = self._slot.report(self._settings.limits)
         except BadInput as error:
             report = self._last_report or self._slot.unread_report()
             sick = sick or Sickness(reason=error.problem, seconds=0, asked_again_in=0)
@@ -133,7 +133,7 @@ class SlotRunner:
     def _look(self, slot: Slot) -> bool:
         try:
             with Client(self._settings.backend_url, self._settings.token()) as client:
-                return client.look(slot.claim()).has_work
+                return client.look(slot.claim(self._settings.limits)).has_work
         except (Unreachable, ApiError) as error:
             log.warning("slot %s can't look for work: %s", slot.name, error)
             return False

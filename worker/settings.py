@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from backend.api.schemas import Limits
 from backend.serving.variables import RedisVariables, Seconds, Token, Url, read_token
 from memgen.contract.errors import BadInput
 from memgen.contract.service_files import worker_token_file
@@ -38,6 +39,10 @@ class Settings(RedisVariables):
     fetched_gigabytes: Annotated[float, Field(gt=0, le=1e6)] = 50.0
     """Disk for checkpoints that were fetched, where the backend's home is not this worker's, too; what was not used for
     longest goes first."""
+    most_runs: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Runs, and sessions of Try, that this machine works on at the same time; empty for as many as it has slots."""
+    memory_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Of the memory of each GPU, or of the machine where a slot is the processor, that runs may be planned to use."""
     poll_seconds: Annotated[Seconds, Field(le=60)] = 0.5
     """Time between two looks of a supervisor at its trainer's files."""
 
@@ -45,6 +50,11 @@ class Settings(RedisVariables):
     def follows_backend(self) -> bool:
         """Whether the backend is one of this machine, whose address its home folder tells."""
         return self.backend_url.startswith(("http://127.", "http://localhost", "http://[::1]"))
+
+    @property
+    def limits(self) -> Limits:
+        """How much of this machine may be used."""
+        return Limits(most_runs=self.most_runs, memory_share=self.memory_share)
 
     @property
     def trainer_command(self) -> list[str]:

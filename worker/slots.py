@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import IO, Any, Literal, Self
 
 import psutil
 
-from backend.api.schemas import ClaimRequest, SlotReport
+from backend.api.schemas import ClaimRequest, Limits, SlotReport
 from memgen.contract.errors import BadInput
 from memgen.contract.gpus import VARIABLE
 from memgen.contract.machine import machine_name, slots_dir, slots_dir_by_name, this_boot
 from memgen.contract.service_files import slot_lock, slot_locks, worker_dir
 from worker.gpus import answered, open_nvml, visible_gpus
+from worker.strays import memory_at_work
+from worker.versions import installed_versions
 
 CPU = re.compile(r"cpu[0-9]*")
 GPUS = re.compile(r"[0-9]{1,4}(,[0-9]{1,4})*")
@@ -67,16 +70,21 @@ class Slot:
         """What torch calls the device."""
         return "cuda" if self.devices else "cpu"
 
-    def report(self) -> SlotReport:
+    def report(self, limits: Limits | None = None) -> SlotReport:
         """How the backend sees this slot, with what is free now.
+
+        Args:
+            limits: how much of this machine may be used; None for all of it.
 
         Raises:
             BadInput: `card_unreadable`.
         """
+        share = 1.0 if limits is None else limits.memory_share
         if self.devices:
-            return answered(self._gpu_report)
+            return within(answered(self._gpu_report), share, used=0)
         memory = psutil.virtual_memory()
-        return SlotReport(name=self.name, device="cpu", total_memory=int(memory.total), free=[int(memory.available)])
+        report = SlotReport(name=self.name, device="cpu", total_memory=int(memory.total), free=[int(memory.available)])
+        return report if share == 1 else within(report, share, used=memory_at_work())
 
     def unread_report(self) -> SlotReport:
         """The same where nothing can be read of its GPUs.
@@ -86,13 +94,16 @@ class Slot:
         """
         return SlotReport(name=self.name, device=self.device, gpus=answered(lambda: self.gpus), total_memory=0)
 
-    def claim(self) -> ClaimRequest:
+    def claim(self, limits: Limits | None = None) -> ClaimRequest:
         """The question for work on this slot.
+
+        Args:
+            limits: how much of this machine may be used; None for all of it.
 
         Raises:
             BadInput: `card_unreadable`.
         """
-        report = self.report()
+        report = self.report(limits)
         return ClaimRequest(
             host=machine_name(),
             boot_id=this_boot(),
@@ -100,6 +111,9 @@ class Slot:
             slot=report,
             free_memory=sum(report.free),
             free_gpu_memory=report.free if self.devices else [],
+            versions=installed_versions(),
+            limits=limits or Limits(),
+            clock=time.time(),
         )
 
     def _gpu_report(self) -> SlotReport:
@@ -114,6 +128,20 @@ class Slot:
                 gpu_memory=total,
                 free=[int(info.free) for info in infos],
             )
+
+
+def within(report: SlotReport, share: float, *, used: int) -> SlotReport:
+    """A slot of which runs may use a share of each device's memory.
+
+    Args:
+        report: of all that the slot has.
+        share: of it.
+        used: bytes that runs of this machine use now, where its slots share one memory; a GPU is of one slot alone.
+    """
+    totals = [int(share * total) for total in report.device_memory]
+    free = [max(0, min(free, total - used)) for free, total in zip(report.free, totals, strict=True)]
+    gpu_memory = totals if report.gpu_memory else []
+    return report.model_copy(update={"total_memory": sum(totals), "gpu_memory": gpu_memory, "free": free})
 
 
 def _handle(nvml: Any, name: str) -> Any:

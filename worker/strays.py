@@ -6,6 +6,7 @@ mark in its environment, and children inherit it.
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -35,9 +36,24 @@ def end_strays(lock: Path) -> list[int]:
     return [process.pid for process in strays]
 
 
+def memory_at_work() -> int:
+    """Bytes of memory that processes use which were started for any slot of this machine."""
+    used = 0
+    for process in psutil.process_iter():
+        if _mark(process) is not None:
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                used += process.memory_info().rss
+    return used
+
+
 def _is_marked(process: psutil.Process, lock: Path) -> bool:
+    return _mark(process) == str(lock)
+
+
+def _mark(process: psutil.Process) -> str | None:
+    """The slot that a process was started for; None where it was for none."""
     try:
         # a zombie has no environment any more
-        return process.environ().get(MARK) == str(lock)
+        return process.environ().get(MARK)
     except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
-        return False
+        return None

@@ -21,6 +21,7 @@ from backend.serving.variables import check_url
 from memgen.contract.data_sets.folders import as_settings, data_folders
 from memgen.contract.errors import BadInput
 from memgen.contract.machine import machine_name, this_boot
+from memgen.contract.memory_share import VARIABLE as MEMORY_SHARE
 from memgen.contract.presets import load_presets
 from memgen.contract.process import begin_process
 from memgen.contract.rundir import EXIT_DONE, write_init_from, write_json
@@ -189,6 +190,7 @@ class Supervisor:
             "MEMGEN_THREADS": str(self._threads),
             "OMP_NUM_THREADS": str(self._threads),
             "MEMGEN_HOME": str(self._settings.home),
+            MEMORY_SHARE: str(self._settings.memory_share),
             MARK: str(self._lock.path),
             "TQDM_DISABLE": "1",  # progress bars of libraries fill a log file; ours goes through events
         }
@@ -366,7 +368,7 @@ def supervise(settings: Settings, slot: Slot, threads: int) -> int:
     try:
         end_strays(lock.path)  # of a supervisor that was killed
         with Client(settings.backend_url, settings.token()) as client:
-            reply = client.claim(slot.claim())
+            reply = client.claim(slot.claim(settings.limits))
         claimed = reply.attempt or reply.session
         if claimed is None:
             return EXIT_IDLE

@@ -1,6 +1,7 @@
 """What a slot may work on: an attempt of a run, or a session of Try. The supervisor treats both alike."""
 
 import logging
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -8,9 +9,11 @@ from backend.api.client import Client
 from backend.api.schemas import ClaimedAttempt, ClaimedSession, FinishRequest
 from memgen.contract.config import stored_config
 from memgen.contract.errors import BadInput
+from memgen.contract.events import Warned
+from memgen.contract.machine import machine_name
 from memgen.contract.publish import link_log
 from memgen.contract.rows import rows_to_share
-from memgen.contract.rundir import RunDir, attempt_dir, write_json
+from memgen.contract.rundir import RunDir, attempt_dir, write_json, write_whole
 from memgen.contract.status import StopMode
 from memgen.contract.trying import session_dir
 from worker.disks import Disk, OwnDisk, SharedDisk
@@ -76,6 +79,7 @@ class AttemptWork:
         home = self._home = settings.home
         self._attempt = attempt
         self._client = client
+        self._shares_home = shares_home
         self.name = f"attempt {attempt.number} of run {attempt.run_id}"
         self.folder = attempt_dir(home, attempt.run_id, attempt.number, str(attempt.config["stage"]))
         self.disk: Disk = (
@@ -99,6 +103,8 @@ class AttemptWork:
         write_json(folder.config, self._attempt.config)
         folder.log.touch()
         link_log(self._home, self._attempt.run_id, folder)
+        if self._attempt.resumes is not None and self._earlier() is None:
+            self._say_that_it_starts_over(self._attempt.resumes)
 
     def command(self, devices: list[str]) -> tuple[list[str], list[str]]:
         """Words of the trainer's command, and the devices that it is given."""
@@ -115,10 +121,20 @@ class AttemptWork:
         if self._attempt.resumes is None:
             return None
         folder = attempt_dir(self._home, self._attempt.run_id, self._attempt.resumes, self.folder.stage)
-        if not folder.config.exists():
-            log.warning("attempt %s is not on this machine; starting from the beginning", self._attempt.resumes)
-            return None
-        return folder
+        return folder if folder.config.exists() else None
+
+    def _say_that_it_starts_over(self, earlier: int) -> None:
+        """On the run's page: the trainer appends to the same file."""
+        warning = Warned(
+            time=time.time(),
+            code="starts_over",
+            message=f"attempt {earlier} was to be resumed, and its folder is gone: it starts from the beginning"
+            if self._shares_home
+            else f"attempt {earlier} was to be resumed, and what it saved is on the disk of another machine, which "
+            f"{machine_name()} does not share: it starts from the beginning",
+        )
+        log.warning("%s", warning.message)
+        write_whole(self.folder.events, f"{warning.model_dump_json()}\n")
 
     def beat(self) -> StopMode | None:
         """Extend the lease."""

@@ -11,12 +11,12 @@ from fastapi import Depends, Request
 from backend.http.wrong_tokens import WrongTokens
 from backend.notifying.notifier import Notifier
 from backend.services.channel_addresses import ChannelAddresses
-from backend.services.claim import Patience
 from backend.services.deletion import Deleter
 from backend.services.disk import SpareDisk
 from backend.services.dispatch import Dispatcher
 from backend.services.enqueue import Doorbell
 from backend.services.gains import Gains
+from backend.services.machines import Patience
 from backend.services.outputs import Publisher
 from backend.services.reconcile import Reconciler
 from backend.services.site_board import SiteBoard

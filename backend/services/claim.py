@@ -1,38 +1,25 @@
 """Handing out work: which queued attempt a slot gets."""
 
 import hashlib
-import logging
 import secrets
 from collections import Counter
 from dataclasses import dataclass
 
-from pydantic import ValidationError
 from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import Select
 
-from backend.api.schemas import Announce, ClaimRequest, SlotReport
-from backend.services import fit, lifecycle
+from backend.api.schemas import ClaimRequest
+from backend.services import fit, lifecycle, openings
 from backend.services.checkpoints import parent_folder
+from backend.services.clocks import seconds_ahead
 from backend.services.disk import disk_of
-from backend.store.models import Attempt, Run, Switch, Worker
-from memgen.contract.machine import same_machine
+from backend.services.machines import Patience, name_of
+from backend.store.models import Attempt, Run, Switch
 from memgen.contract.planner.placement import Placement
-from memgen.contract.status import ATTEMPT_LIVE, AttemptStatus, RunStatus
+from memgen.contract.status import AttemptStatus, RunStatus
 
-log = logging.getLogger(__name__)
 _ORDER = (col(Run.priority).desc(), col(Run.queued_at), col(Run.id))  # in which attempts are handed out
 USUAL_PRIORITY = 0
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Times that attempts and workers are given, in seconds."""
-
-    lease: float
-    beat: float
-    stop_grace: float
-    alive: float
-    """How long a worker counts as alive after its last announcement."""
 
 
 @dataclass(frozen=True)
@@ -46,63 +33,6 @@ class Claim:
     checkpoint: str | None
     """Folder of the checkpoint that it starts from, below the home."""
     placement: Placement
-
-
-def announce(session: Session, worker: Announce, patience: Patience, *, at: float) -> None:
-    """Remember that a worker is alive, under its machine's name of today."""
-    name = _free_name(session, worker.host, worker.boot_id, patience, at)
-    slots = [slot.model_dump() for slot in worker.slots]
-    session.merge(Worker(host=name, boot_id=worker.boot_id, pid=worker.pid, slots=slots, last_seen=at))
-    for renamed in _rows_of(session, worker.boot_id):
-        if renamed.host == name:
-            continue
-        session.delete(renamed)
-        live = col(Attempt.status).in_(ATTEMPT_LIVE)
-        for attempt in session.exec(select(Attempt).where(col(Attempt.host) == renamed.host, live)):
-            attempt.host = name  # its slot is still busy with it
-            session.add(attempt)
-
-
-def came_up_anew(worker: Worker, host: str | None, boot_id: str | None) -> bool:
-    """Whether a worker is on the machine of an attempt (`host`, `boot_id`), which has been started again since."""
-    if boot_id is None or worker.boot_id == boot_id:
-        return False
-    same = same_machine(worker.boot_id, boot_id)
-    return worker.host == host if same is None else same
-
-
-def _rows_of(session: Session, boot_id: str) -> list[Worker]:
-    """What a machine has announced since its start; nothing where it has no id, and is known by its name alone."""
-    if not same_machine(boot_id, boot_id):
-        return []
-    return list(session.exec(select(Worker).where(col(Worker.boot_id) == boot_id)))
-
-
-def _name_of(session: Session, host: str, boot_id: str, patience: Patience, at: float) -> str:
-    """The name by which a machine is known here; its worker may have started before it was renamed."""
-    rows = _rows_of(session, boot_id)
-    return rows[0].host if rows else _free_name(session, host, boot_id, patience, at)
-
-
-def _free_name(session: Session, host: str, boot_id: str, patience: Patience, at: float) -> str:
-    """A machine's own name, with a few characters more while another machine of that name is alive."""
-    longer = f"{host} ({boot_id[:6]})"
-    earlier, other = session.get(Worker, longer), session.get(Worker, host)
-    if earlier is not None and same_machine(earlier.boot_id, boot_id):
-        return longer  # once told apart, it stays so: its runs are known by that name
-    is_taken = other is not None and at - other.last_seen < patience.alive
-    return longer if other is not None and is_taken and same_machine(other.boot_id, boot_id) is False else host
-
-
-def slots_of(worker: Worker) -> list[SlotReport]:
-    """A worker's slots; those stored by an older version that can't be read today are left out."""
-    reports: list[SlotReport] = []
-    for slot in worker.slots:
-        try:
-            reports.append(SlotReport.model_validate(slot))
-        except ValidationError:
-            log.warning("a slot of %s is left out, as its report makes no sense: %s", worker.host, slot)
-    return reports
 
 
 def queued(session: Session) -> list[tuple[Attempt, Run]]:
@@ -177,19 +107,19 @@ def pause(session: Session, value: bool) -> None:
 
 def claim(session: Session, request: ClaimRequest, patience: Patience, *, at: float, free_disk: int) -> Claim | None:
     """Give the best waiting attempt that fits to a slot, and whose output fits on the disk."""
-    chosen = _choose(session, request, at, free_disk)
+    chosen = _choose(session, request, patience, at, free_disk)
     return None if chosen is None else hand_out(session, *chosen, request, patience, at)
 
 
-def has_work(session: Session, request: ClaimRequest, *, at: float, free_disk: int) -> bool:
+def has_work(session: Session, request: ClaimRequest, patience: Patience, *, at: float, free_disk: int) -> bool:
     """Whether `claim` would give a slot something now."""
-    return _choose(session, request, at, free_disk) is not None
+    return _choose(session, request, patience, at, free_disk) is not None
 
 
-def busy_slots(session: Session) -> dict[tuple[str, str], int]:
-    """Host and name of each slot that works, with the run it works on."""
-    live = session.exec(select(Attempt).where(col(Attempt.status).in_(ATTEMPT_LIVE)))
-    return {(attempt.host or "", attempt.slot or ""): attempt.run_id for attempt in live}
+def may_take(session: Session, request: ClaimRequest, patience: Patience, at: float) -> bool:
+    """Whether whoever asks is to be given anything now: the queue goes on, and nothing keeps its slot closed."""
+    host = name_of(session, request.host, request.boot_id, patience, at)
+    return not paused(session) and openings.is_open(session, host, request.slot.name, request.limits)
 
 
 def hash_token(token: str) -> str:
@@ -198,9 +128,9 @@ def hash_token(token: str) -> str:
 
 
 def _choose(
-    session: Session, request: ClaimRequest, at: float, free_disk: int
+    session: Session, request: ClaimRequest, patience: Patience, at: float, free_disk: int
 ) -> tuple[Attempt, Run, Placement] | None:
-    if paused(session):
+    if not may_take(session, request, patience, at):
         return None
     for attempt, run in queued_for(session, None):
         if attempt.not_before > at or disk_of(session, run) > free_disk:
@@ -221,7 +151,7 @@ def hand_out(
     at: float,
 ) -> Claim:
     """Give a queued attempt to whoever has asked for it."""
-    host = _name_of(session, request.host, request.boot_id, patience, at)
+    host = name_of(session, request.host, request.boot_id, patience, at)
     actor = f"worker {host}"
     token = secrets.token_urlsafe(24)
     detail = f"slot {request.slot.name} of {host}"
@@ -231,5 +161,6 @@ def hand_out(
     attempt.host, attempt.slot = host, request.slot.name
     attempt.boot_id, attempt.pid = request.boot_id, request.pid
     attempt.claimed_at, attempt.lease_until = at, at + patience.lease
+    attempt.clock_ahead = seconds_ahead(request.clock, at)
     session.add(attempt)
     return Claim(attempt, run, token, parent_folder(session, run), placement)

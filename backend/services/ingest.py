@@ -17,6 +17,7 @@ from backend.api.schemas import FinishRequest
 from backend.errors import LARGEST_INTEGER, Stale, Unauthorized, WrongOffset
 from backend.services import alarms, checkpoints, children, lifecycle, retries, rollouts
 from backend.services.claim import hash_token
+from backend.services.clocks import by_ours, seconds_ahead
 from backend.store.models import Answer, Attempt, Metric, Run
 from memgen.contract import events as ev
 from memgen.contract.answers import Summary, parse_line
@@ -87,9 +88,22 @@ def take_log(attempt: Attempt, offset: int, data: bytes, path: Path) -> int:
     return attempt.log_offset
 
 
-def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *, at: float) -> int:
-    """Store whole lines of the events file; returns the offset after the last one."""
+def take_events(
+    session: Session, attempt: Attempt, offset: int, data: bytes, *, at: float, clock: float | None = None
+) -> int:
+    """Store whole lines of the events file; returns the offset after the last one.
+
+    Args:
+        session: the transaction.
+        attempt: whose file it is.
+        offset: byte at which the data begins.
+        data: of the file.
+        at: seconds since 1970 by our clock.
+        clock: the same by the clock of the attempt's machine, which wrote the times of the events; None where nobody
+            says.
+    """
     expect_offset(attempt.events_offset, offset)
+    attempt.clock_ahead = seconds_ahead(clock, at, attempt.clock_ahead)
     lines, size = whole_lines(data)
     metrics: list[dict[str, Any]] = []
     skipped: list[str] = []
@@ -107,7 +121,7 @@ def take_events(session: Session, attempt: Attempt, offset: int, data: bytes, *,
                     "step": event.step,
                     "attempt": attempt.number,
                     "value": event.value,
-                    "time": event.time,
+                    "time": by_ours(event.time, attempt.clock_ahead, at),
                 }
             )
         elif event is not None:
@@ -303,10 +317,11 @@ def _take_event(session: Session, attempt: Attempt, event: ev.Event, at: float) 
             attempt.progress_unit = ""
             attempt.progress_first_at = attempt.progress_first_done = attempt.progress_at = None
         case ev.Progress():
+            time = by_ours(event.time, attempt.clock_ahead, at)
             if attempt.progress_first_at is None:
-                attempt.progress_first_at, attempt.progress_first_done = event.time, event.done
+                attempt.progress_first_at, attempt.progress_first_done = time, event.done
             attempt.progress_done, attempt.progress_total = event.done, event.total
-            attempt.progress_unit, attempt.progress_at = event.unit, event.time
+            attempt.progress_unit, attempt.progress_at = event.unit, time
             attempt.phase_detail = event.detail or attempt.phase_detail
         case ev.Checkpoint():
             attempt.checkpoint_step = event.step

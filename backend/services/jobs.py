@@ -16,10 +16,11 @@ from sqlmodel.sql.expression import SelectOfScalar
 from backend.api.schemas import ClaimRequest
 from backend.errors import LARGEST_INTEGER, Conflict, Unauthorized
 from backend.executors.executor import Site, Size, TheirJob
-from backend.services import fit, lifecycle
+from backend.services import drains, fit, lifecycle
 from backend.services.apart import apart
-from backend.services.claim import Claim, Patience, hand_out, hash_token, paused, queued_for
+from backend.services.claim import Claim, hand_out, hash_token, paused, queued_for
 from backend.services.disk import disk_of
+from backend.services.machines import Patience
 from backend.store.models import Attempt, Job, Run
 from memgen.contract.planner.placement import gib
 from memgen.contract.problem import Problem
@@ -103,7 +104,7 @@ def in_queue(session: Session, site: str) -> int:
 
 def next_orders(session: Session, site: Site, *, at: float, free_disk: int) -> list[Pending]:
     """Make jobs of the attempts whose turn it is, each with a ticket; they count as being handed in from now on."""
-    if paused(session):
+    if paused(session) or site.name in drains.drained_sites(session):
         return []
     room = min(AT_ONCE, site.most_jobs - in_queue(session, site.name))
     by_run: dict[int, list[Job]] = {}

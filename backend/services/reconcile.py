@@ -12,9 +12,10 @@ from sqlmodel import Session, col, select
 
 from backend.services import alarms, children, ingest, lifecycle, retries, try_sessions, try_work
 from backend.services.apart import apart
-from backend.services.claim import came_up_anew, paused
+from backend.services.claim import paused
 from backend.services.disk import SpareDisk
 from backend.services.ingest import live_attempts
+from backend.services.machines import came_up_anew
 from backend.services.outputs import Publisher
 from backend.settings import Settings
 from backend.store.db import Database
@@ -245,4 +246,4 @@ def _something_waits(session: Session, now: float) -> bool:
 
 def _extend_leases(session: Session, until: float) -> None:
     session.execute(update(Attempt).where(col(Attempt.status).in_(ATTEMPT_LIVE)).values(lease_until=until))
-    session.execute(update(TrySession).where(col(TrySession.status).in_(try_work.HELD)).values(lease_until=until))
+    session.execute(update(TrySession).where(col(TrySession.status).in_(try_sessions.HELD)).values(lease_until=until))

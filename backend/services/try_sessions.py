@@ -22,6 +22,8 @@ KEPT_SECONDS = 24 * 3600.0
 """Time after its end in which a session that nobody keeps can still be read."""
 SEEN_SECONDS = 10.0
 """How exactly it is known when somebody last looked, at least."""
+HELD = (TryStatus.LOADING, TryStatus.READY)
+"""Of a session that a worker has."""
 OPEN_ANSWERS = ("waiting", "answering")
 NOT_ANSWERED = Problem(code="session_ended", message="The session ended before the answer was complete.")
 

@@ -11,12 +11,14 @@ from sqlmodel import Session, col, select
 
 from backend.api.schemas import ClaimRequest, FinishRequest, SessionBeatReply, TryEnd, TryStatus
 from backend.errors import LARGEST_INTEGER, Stale, Unauthorized
-from backend.services import fit, try_sessions
-from backend.services.claim import Patience, hash_token, paused, queued
+from backend.services import fit, openings, try_sessions
+from backend.services.claim import hash_token, may_take, paused, queued
 from backend.services.ingest import expect_offset, warn_of, whole_lines
+from backend.services.machines import Patience, busy_slots, name_of, slots_of
 from backend.services.try_columns import plan_of
+from backend.services.try_sessions import HELD
 from backend.store.db import Database
-from backend.store.models import TryAnswer, TrySession
+from backend.store.models import TryAnswer, TrySession, Worker
 from memgen.contract import events as ev
 from memgen.contract.config import stored_config
 from memgen.contract.errors import BadInput, first_error
@@ -43,7 +45,6 @@ MOST_QUEUED = 20
 """Runs of the queue that are looked at."""
 MOST_TEXT = 200_000
 """Characters of an answer."""
-HELD = (TryStatus.LOADING, TryStatus.READY)
 
 
 @dataclass(frozen=True)
@@ -68,22 +69,23 @@ class SessionClaim:
 
 def claim(session: Session, request: ClaimRequest, patience: Patience, *, at: float) -> SessionClaim | None:
     """Give the oldest waiting session that fits to a slot that no run wants."""
-    chosen = _choose(session, request)
+    chosen = _choose(session, request, patience, at)
     if chosen is None:
         return None
     one, placement = chosen
     token = secrets.token_urlsafe(24)
     one.status, one.token_hash, one.claimed_at, one.used_at = TryStatus.LOADING, hash_token(token), at, at
     one.lease_until = at + patience.lease
-    one.host, one.slot, one.device = request.host, request.slot.name, request.slot.device
+    one.host = name_of(session, request.host, request.boot_id, patience, at)
+    one.slot, one.device = request.slot.name, request.slot.device
     one.slot_memory = request.slot.device_memory
     try_sessions.changed(session, one)
     return SessionClaim(one, token, placement)
 
 
-def has_work(session: Session, request: ClaimRequest) -> bool:
+def has_work(session: Session, request: ClaimRequest, patience: Patience, *, at: float) -> bool:
     """Whether `claim` would give a slot something now."""
-    return _choose(session, request) is not None
+    return _choose(session, request, patience, at) is not None
 
 
 def something_waits(session: Session) -> bool:
@@ -92,8 +94,10 @@ def something_waits(session: Session) -> bool:
     return not paused(session) and session.exec(select(TrySession.id).where(waiting).limit(1)).first() is not None
 
 
-def _choose(session: Session, request: ClaimRequest) -> tuple[TrySession, Placement] | None:
-    if paused(session):
+def _choose(
+    session: Session, request: ClaimRequest, patience: Patience, at: float
+) -> tuple[TrySession, Placement] | None:
+    if not may_take(session, request, patience, at):
         return None
     waiting = select(TrySession).where(col(TrySession.status) == TryStatus.QUEUED).order_by(col(TrySession.id))
     for one in session.exec(waiting):
@@ -189,13 +193,32 @@ def _run_that_waits(session: Session, one: TrySession, at: float) -> int | None:
         return None
     ending = select(TrySession.gives_way_to).where(col(TrySession.status).in_(HELD))
     served = set(session.exec(ending))
+    room = _room_after(session, one)
     for attempt, run in queued(session)[:MOST_QUEUED]:
         ready_at = max(attempt.not_before, attempt.created_at)
         if run.id in served or at - ready_at < GIVE_WAY_SECONDS:
             continue
-        if fit.place_run(session, run, one.device or "cpu", one.slot_memory) is not None:
+        if any(fit.place_run(session, run, device, memory) is not None for device, memory in room):
             return run.id
     return None
+
+
+def _room_after(session: Session, one: TrySession) -> list[tuple[str, list[int]]]:
+    """Device and memory of each slot that could take a run once a session has ended.
+
+    That is its own one; where its machine works on as much as it may, any other that is free there, too.
+    """
+    place = one.device or "cpu", one.slot_memory
+    worker = session.get(Worker, one.host) if one.host is not None else None
+    if worker is None:
+        return [place]
+    closed = openings.closed_slots(session, [worker])
+    room = [] if (worker.host, one.slot or "") in closed else [place]
+    if openings.full_machines(session, [worker]):
+        taken = {*closed, *busy_slots(session), (worker.host, one.slot)}
+        others = [slot for slot in slots_of(worker) if (worker.host, slot.name) not in taken and slot.sick is None]
+        room += [(slot.device, slot.device_memory) for slot in others]
+    return room
 
 
 def take_events(session: Session, one: TrySession, offset: int, data: bytes, *, at: float) -> int:
@@ -280,12 +303,6 @@ def judge(session: Session, one: TrySession, times: TryTimes, *, at: float) -> N
 def living(session: Session) -> list[TrySession]:
     """Sessions that have not ended."""
     return list(session.exec(select(TrySession).where(col(TrySession.status) != TryStatus.ENDED)))
-
-
-def slots_of_sessions(session: Session) -> dict[tuple[str, str], int]:
-    """Host and name of each slot that holds a session, with the session."""
-    held = session.exec(select(TrySession).where(col(TrySession.status).in_(HELD)))
-    return {(one.host or "", one.slot or ""): one.id for one in held}
 
 
 def sweep(database: Database, home: Path) -> None:

@@ -7,10 +7,12 @@ from sqlmodel import Session, col, func, select
 from backend.api.schemas import SlotReport
 from backend.services import children, fit, jobs
 from backend.services.checkpoints import start_of
-from backend.services.claim import busy_slots, num_ahead, paused, slots_of
+from backend.services.claim import num_ahead, paused
 from backend.services.disk import disk_of
+from backend.services.drains import drained_sites
+from backend.services.machines import busy_slots, slots_of, slots_of_sessions
+from backend.services.openings import DRAINED, Closed, closed_slots, full_machines
 from backend.services.surroundings import Surroundings
-from backend.services.try_work import slots_of_sessions
 from backend.store.models import Attempt, Run, Worker
 from memgen.contract.config import parse_config
 from memgen.contract.status import RunStatus
@@ -47,6 +49,19 @@ class Waiting:
     @cached_property
     def _slots(self) -> list[tuple[str, SlotReport]]:
         return [(w.host, slot) for w in self._workers.values() for slot in slots_of(w)]
+
+    @cached_property
+    def _closed(self) -> Closed:
+        return closed_slots(self._session, self._workers.values())
+
+    @cached_property
+    def _full(self) -> dict[str, int]:
+        """Machines that work on as many runs as they may."""
+        return full_machines(self._session, self._workers.values())
+
+    @cached_property
+    def _drained_sites(self) -> set[str]:
+        return drained_sites(self._session)
 
     @cached_property
     def _busy(self) -> dict[tuple[str, str], int]:
@@ -101,9 +116,12 @@ class Waiting:
             config, start = parse_config(run.config), start_of(self._session, run.parent_id)
             said = fit.too_large(config, [slot for _, slot in self._slots], start)
             return f"{said[:1].upper()}{said[1:]} {fit.what_to_lower(config)}"
-        well = [(host, slot) for host, slot in fitting if slot.sick is None]
+        given = [(host, slot) for host, slot in fitting if (host, slot.name) not in self._closed]
+        if not given:
+            return self._closed_words(fitting)
+        well = [(host, slot) for host, slot in given if slot.sick is None]
         if not well:
-            return _sick(*fitting[0])
+            return _sick(*given[0])
         free = [(host, slot) for host, slot in well if (host, slot.name) not in self._busy]
         ahead = self._ahead[run.id]
         if not free:
@@ -111,6 +129,10 @@ class Waiting:
             return _busy_words(host, slot, self._busy[host, slot.name], ahead)
         if ahead:
             return "1 run stands before it." if ahead == 1 else f"{ahead} runs stand before it."
+        if all(host in self._full for host, _ in free):
+            host = free[0][0]
+            return f"Machine {host} works on as many runs as it may ({self._full[host]}, by MEMGEN_MOST_RUNS)."
+        free = [(host, slot) for host, slot in free if host not in self._full]
         held = self._sessions.keys() & {(host, slot.name) for host, slot in free}
         if len(held) == len(free):
             host, name = min(held)
@@ -120,6 +142,17 @@ class Waiting:
         if around.broker != "ok":
             return f"Redis can't be reached ({around.broker}); the doorbell is rung again every few seconds."
         return self._why_not_taken(run, free)
+
+    def _closed_words(self, fitting: list[tuple[str, SlotReport]]) -> str:
+        """Why none of the slots that are large enough is given work."""
+        reasons = [self._closed[host, slot.name] for host, slot in fitting]
+        others = [reason for reason in reasons if reason.code != DRAINED]
+        if others or len(reasons) == 1:
+            return str([*others, *reasons][0].in_sentences())
+        return (
+            "All slots that are large enough are drained: they finish what they have and take nothing new. Undo it by "
+            "`memgen-studio undrain` or a button of the queue page."
+        )
 
     def _of_its_job(self, run: Run, site: str, attempt: Attempt) -> str:
         """What the batch system of a site says of a run's job; empty where there is none that is under way."""
@@ -145,6 +178,8 @@ class Waiting:
             return f"Its last job is still on its way out of site {site}; then it is handed in again."
         if site not in self._around.sites:
             return f"Site {site} is not in the file of sites any more (MEMGEN_SITES)."
+        if site in self._drained_sites:
+            return f"Site {site} is drained: nothing is handed in there before `memgen-studio undrain --site {site}`."
         number = jobs.in_queue(self._session, site)
         if number >= self._around.sites[site].most_jobs:
             return _full_words(site, number, self._ahead[run.id])

@@ -188,6 +188,8 @@ class Attempt(SQLModel, table=True):
     progress_first_at: float | None = None
     progress_first_done: float | None = None
     progress_at: float | None = None
+    # seconds by which the clock of its machine is ahead of ours; the times of its events are stored by ours
+    clock_ahead: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
 
 
 class Job(SQLModel, table=True):
@@ -329,6 +331,20 @@ class Worker(SQLModel, table=True):
     pid: int
     slots: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
     last_seen: float
+    # null where it did not say, as workers of versions before
+    versions: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    limits: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    # seconds by which its clock is ahead of ours; negative where it is behind
+    clock_ahead: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
+
+
+class Drain(SQLModel, table=True):
+    """A machine, one of its slots, or a site that is to take nothing new until somebody says otherwise."""
+
+    kind: str = Field(primary_key=True)  # `machine` or `site`
+    name: str = Field(primary_key=True)
+    slot: str = Field(default="", primary_key=True)  # empty for all of it
+    since: float
 
 
 class SavedLaunch(SQLModel, table=True):

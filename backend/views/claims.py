@@ -1,7 +1,8 @@
 """What a worker is told of the attempt that it has got."""
 
 from backend.api import schemas as s
-from backend.services.claim import Claim, Patience
+from backend.services.claim import Claim
+from backend.services.machines import Patience
 from backend.services.try_work import SessionClaim
 
 SESSION_BEAT = 0.25

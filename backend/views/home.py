@@ -3,12 +3,13 @@
 from sqlmodel import Session, and_, col, func, or_, select
 
 from backend.api import schemas as s
-from backend.services import alarms, baseline, claim, lifecycle, try_work
+from backend.services import alarms, baseline, claim, lifecycle
 from backend.services.gains import Gains
 from backend.services.surroundings import Surroundings
-from backend.store.models import Alarm, Run, RunEvent, Worker
+from backend.store.models import Alarm, Run, RunEvent
 from backend.views import series, views
 from backend.views.baseline import baseline_out
+from backend.views.machines import machines
 from backend.views.results import results
 from memgen.contract.stages import evaluation_names
 from memgen.contract.status import CAUSE_TEXT, RUN_UNDER_WAY, Cause, RunStatus
@@ -32,8 +33,6 @@ def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
     failed = _newest(session, [RunStatus.FAILED], since=around.at - WEEK, limit=MOST_FAILED)
     queued = claim.queued_ids(session)
     following = _in_order(session, queued[:MOST_WAITING])
-    busy, sessions = claim.busy_slots(session), try_work.slots_of_sessions(session)
-    workers = [worker for worker in session.exec(select(Worker)) if around.is_alive(worker)]
     running = list(
         session.exec(
             select(Run).where(col(Run.status).in_(RUN_UNDER_WAY)).order_by(col(Run.id).desc()).limit(MOST_RUNNING)
@@ -51,7 +50,7 @@ def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
         waiting=views.runs_out(session, following, around),
         baseline=baseline_out(session, around),
         results=results(session, _evaluations(session), gains, around, pinned=baseline.pinned_run(session)),
-        workers=[views.worker_out(worker, busy, sessions, around) for worker in workers],
+        workers=[worker for worker in machines(session, around) if worker.alive],
         disk_bytes=around.disk.total,
         disk_free_bytes=around.disk.free,
         disk_spare_bytes=around.disk.spare(session),

@@ -10,8 +10,9 @@ from backend.api import schemas as s
 from backend.executors.executor import Site
 from backend.services import checkpoints, fit, pipelines
 from backend.services.checkpoints import start_of
-from backend.services.claim import busy_slots, slots_of
 from backend.services.disk import disk_bytes
+from backend.services.machines import busy_slots, slots_of
+from backend.services.openings import Closed, closed_slots
 from backend.services.peaks import experience
 from backend.services.preflight import check, check_all, rows_of
 from backend.services.row_check import check_rows
@@ -102,8 +103,12 @@ def _alive(session: Session, around: Surroundings, site: Site | None) -> Alive:
     """Slots that are alive, each with its machine; of a site its sizes."""
     if site is not None:
         return slots_of_site(site)
-    workers = [worker for worker in session.exec(select(Worker)) if around.is_alive(worker)]
-    return [(worker.host, slot) for worker in workers for slot in slots_of(worker)]
+    return [(worker.host, slot) for worker in _workers(session, around) for slot in slots_of(worker)]
+
+
+def _workers(session: Session, around: Surroundings) -> list[Worker]:
+    """Those that are alive."""
+    return [worker for worker in session.exec(select(Worker)) if around.is_alive(worker)]
 
 
 def _device(alive: Alive) -> str:
@@ -127,7 +132,8 @@ def _describe(
     plan = fit.plan_on(config, device, start)
     past = [(slot, one) for host, slot in alive if (one := experience(session, config, host, slot)) is not None]
     words = [placement, fit.widths_text(config, slots, count, start), *dict.fromkeys(one.words for _, one in past)]
-    warnings = _warnings(config, start, slots, around, site, fits=fits)
+    closed = closed_slots(session, _workers(session, around)) if site is None else {}
+    warnings = _warnings(config, start, slots, around, site, closed, fits=fits)
     warnings += [one.warning(slot) for slot, one in past if plan.total <= slot.total_memory < one.corrected(plan)]
     return s.PreflightReply(
         ok=True,
@@ -140,7 +146,7 @@ def _describe(
         placement=" ".join(filter(None, words)),
         disk_bytes=disk_bytes(config, count, start),
         expected_seconds=_expected_seconds(session, config, count),
-        slots=(fits_by_slot := slot_fits(config, start, alive, busy_slots(session) if site is None else {})),
+        slots=(fits_by_slot := slot_fits(config, start, alive, busy_slots(session) if site is None else {}, closed)),
         starts=start_text(session, fits_by_slot) if site is None else start_at_site(session, site, fits_by_slot),
     )
 
@@ -151,6 +157,7 @@ def _warnings(
     slots: list[s.SlotReport],
     around: Surroundings,
     site: Site | None,
+    closed: Closed,
     *,
     fits: bool,
 ) -> list[str]:
@@ -164,6 +171,7 @@ def _warnings(
     if not slots:
         warnings.append("No worker is alive: the run will wait. `make up` starts one.")
     warnings += [f"Slot {slot.name} takes no work now: {slot.sick.reason}" for slot in slots if slot.sick]
+    warnings += dict.fromkeys(str(one.in_sentences()) for one in closed.values())
     if around.broker != "ok":
         warnings.append(f"Redis can't be reached ({around.broker}): the run is stored and starts when it is back.")
     return warnings

@@ -6,13 +6,19 @@ from backend.api import schemas as s
 from backend.executors import EXECUTORS
 from backend.executors.executor import Site
 from backend.services import jobs
+from backend.services.drains import drained_sites
 from backend.services.surroundings import Surroundings
 
 
 def site_list(session: Session, around: Surroundings) -> s.SiteList:
     """All sites with what they have of ours."""
-    troubles = around.site_troubles
-    return s.SiteList(items=[_out(session, site, troubles.get(site.name)) for site in around.sites.values()])
+    troubles, drained = around.site_troubles, drained_sites(session)
+    return s.SiteList(
+        items=[
+            _out(session, site, troubles.get(site.name), is_drained=site.name in drained)
+            for site in around.sites.values()
+        ]
+    )
 
 
 def slots_of_site(site: Site) -> list[tuple[str, s.SlotReport]]:
@@ -32,7 +38,7 @@ def slots_of_site(site: Site) -> list[tuple[str, s.SlotReport]]:
     ]
 
 
-def _out(session: Session, site: Site, trouble: str | None) -> s.SiteOut:
+def _out(session: Session, site: Site, trouble: str | None, *, is_drained: bool) -> s.SiteOut:
     return s.SiteOut(
         name=site.name,
         executor=site.executor,
@@ -44,4 +50,5 @@ def _out(session: Session, site: Site, trouble: str | None) -> s.SiteOut:
         most_jobs=site.most_jobs,
         jobs=jobs.in_queue(session, site.name),
         trouble=trouble,
+        drained=is_drained,
     )

@@ -1,12 +1,13 @@
 """When a run that is not submitted yet would start, and on which of the slots that are alive."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from sqlmodel import Session
 
 from backend.api.schemas import SlotFit, SlotReport
 from backend.executors.executor import Site
 from backend.services.claim import before_a_new_run, paused
+from backend.services.drains import drained_sites
 from backend.services.fit import plan_on
 from backend.services.jobs import in_queue
 from memgen.contract.config import RunConfig
@@ -19,6 +20,7 @@ def slot_fits(
     start: Parts | None,
     alive: Sequence[tuple[str, SlotReport]],
     busy: Mapping[tuple[str, str], int],
+    closed: Container[tuple[str, str]] = (),
 ) -> list[SlotFit]:
     """How each slot and a config go together.
 
@@ -27,8 +29,13 @@ def slot_fits(
         start: what its checkpoint has.
         alive: slots, each with the name of its machine.
         busy: the run that a slot of a machine works on.
+        closed: slots of machines that are given no work.
     """
-    return [_fit(config, start, host, slot, busy.get((host, slot.name))) for host, slot in alive]
+    fits = [(host, _fit(config, start, host, slot, busy.get((host, slot.name)))) for host, slot in alive]
+    return [
+        one.model_copy(update={"state": "closed"}) if (host, one.slot) in closed and one.state != "too_small" else one
+        for host, one in fits
+    ]
 
 
 def _fit(config: RunConfig, start: Parts | None, host: str, slot: SlotReport, run_id: int | None) -> SlotFit:
@@ -63,6 +70,8 @@ def start_at_site(session: Session, site: Site, fits: Sequence[SlotFit]) -> str:
         return "The queue is paused: it is handed in once the queue goes on."
     if all(fit.state == "too_small" for fit in fits):
         return f"No size of site {site.name} can take it."
+    if site.name in drained_sites(session):
+        return f"Site {site.name} is drained: it is handed in once runs may go there again."
     if (number := in_queue(session, site.name)) >= site.most_jobs:
         return f"Is handed in at site {site.name} once that has less than its {number} jobs of ours."
     return f"Is handed in at site {site.name} at once, and starts when a machine is free there."

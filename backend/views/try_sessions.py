@@ -7,7 +7,9 @@ from sqlmodel import Session, select
 
 from backend.api import schemas as s
 from backend.services import try_sessions
-from backend.services.claim import paused, slots_of
+from backend.services.claim import paused
+from backend.services.machines import slots_of
+from backend.services.openings import closed_slots
 from backend.services.surroundings import Surroundings
 from backend.services.try_work import place_session
 from backend.store.models import TryAnswer, TryAsked, TrySession, Worker
@@ -140,9 +142,13 @@ def _why_waiting(session: Session, one: TrySession, around: Surroundings) -> str
     slots = [(worker, slot) for worker in workers for slot in slots_of(worker)]
     if not slots:
         return "No worker is alive. Start one with `make up`."
-    fitting = [slot for _, slot in slots if place_session(session, one, slot.device, slot.device_memory)]
+    fitting = [(w, slot) for w, slot in slots if place_session(session, one, slot.device, slot.device_memory)]
     if not fitting:
         return "No slot has the memory that its columns need. Choose a smaller model, or fewer columns."
-    if all(slot.sick is not None for slot in fitting):
+    closed = closed_slots(session, workers)
+    given = [slot for worker, slot in fitting if (worker.host, slot.name) not in closed]
+    if not given:
+        return "Every slot that could hold it is drained or of another version; the queue page says why."
+    if all(slot.sick is not None for slot in given):
         return "Every slot that could hold it is sick; the queue page says why."
     return "Waits for a slot that no run needs."

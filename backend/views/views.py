@@ -1,17 +1,17 @@
 """Rows as the API shows them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
-from backend.services import alarms, claim, jobs, lifecycle, scoring, tags
+from backend.services import alarms, jobs, lifecycle, scoring, tags
 from backend.services.fixing import fixed_by
 from backend.services.origin import Origin, origin_of, origins_of
 from backend.services.runs import resume_source
 from backend.services.surroundings import Surroundings
 from backend.services.waiting import Waiting
-from backend.store.models import Alarm, Attempt, Checkpoint, PipelineStep, Run, RunEvent, RunTag, Worker
+from backend.store.models import Alarm, Attempt, Checkpoint, PipelineStep, Run, RunEvent, RunTag
 from backend.views.times import when
 from memgen.contract.alarms import find_rule
 from memgen.contract.pipeline import BASE_STEP
@@ -115,41 +115,6 @@ def event_out(event: RunEvent) -> s.RunEventOut:
         actor=event.actor,
         detail=event.detail,
     )
-
-
-def worker_out(
-    worker: Worker,
-    busy: Mapping[tuple[str, str], int],
-    sessions: Mapping[tuple[str, str], int],
-    around: Surroundings,
-) -> s.WorkerOut:
-    """A worker with what its slots do: the runs they work on, and the sessions they hold."""
-    slots = [
-        s.SlotOut(
-            **slot.model_dump(),
-            run_id=busy.get((worker.host, slot.name)),
-            try_session=sessions.get((worker.host, slot.name)),
-        )
-        for slot in claim.slots_of(worker)
-    ]
-    return s.WorkerOut(
-        host=worker.host,
-        boot_id=worker.boot_id,
-        alive=around.is_alive(worker),
-        last_seen=when(worker.last_seen),
-        slots=slots,
-    )
-
-
-def sick_slots(workers: Iterable[Worker], around: Surroundings) -> list[s.SickSlotOut]:
-    """Slots of the workers that are alive, which take no work, and why."""
-    return [
-        s.SickSlotOut(host=worker.host, slot=slot.name, **dict(slot.sick))
-        for worker in workers
-        if around.is_alive(worker)
-        for slot in claim.slots_of(worker)
-        if slot.sick is not None
-    ]
 
 
 def _run(

@@ -14,7 +14,7 @@ from typing import Any
 
 from backend.api.calls.work import Stream
 from backend.api.client import Client
-from backend.api.schemas import Announce, ClaimedAttempt, ClaimRequest, FinishRequest, SlotReport
+from backend.api.schemas import Announce, ClaimedAttempt, ClaimRequest, FinishRequest, SlotReport, Versions
 from memgen.contract.checkpoint_kinds import KINDS
 from memgen.contract.manifest import MANIFEST, file_hash, survey
 from memgen.contract.presets import DEMO_PRESET
@@ -118,13 +118,15 @@ class Lab:
             "model": "hub:lab", "prompt_hash": "p", "zero_shot_prompt_hash": "p",
             "scorer_version": SCORER_VERSIONS["number"],
         }  # fmt: skip
-        worker.announce(Announce(host=HOST, boot_id="b", pid=1, slots=[SLOT]))
+        worker.announce(Announce(host=HOST, boot_id="b", pid=1, slots=[SLOT], versions=Versions.of_this()))
 
     def begin(self, note: str = "", **config: object) -> Report:
         """A run that was launched and claimed."""
         run = self.user.submit(self._shared | config, note=note)
         self.user.set_priority(run.id, FIRST)
-        request = ClaimRequest(host=HOST, boot_id="b", pid=1, slot=SLOT, free_memory=MEMORY)
+        request = ClaimRequest(
+            host=HOST, boot_id="b", pid=1, slot=SLOT, free_memory=MEMORY, versions=Versions.of_this()
+        )
         attempt = self._worker.claim(request).attempt
         if attempt is None or attempt.run_id != run.id:
             raise RuntimeError(f"run {run.id} was not handed out")

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from backend.api.client import API, Client, Unreachable
-from backend.api.schemas import ClaimedAttempt, ClaimRequest, SlotReport
+from backend.api.schemas import ClaimedAttempt, ClaimRequest, SlotReport, Versions
 from backend.services import runs
 from backend.settings import Settings
 from backend.store.db import Database
@@ -149,7 +149,9 @@ class Ours:
         """An attempt to report on, with the offset of its events."""
         self.client().submit(CONFIG)
         slot = SlotReport(name="cpu", device="cpu", gpus=[], total_memory=MEMORY)
-        request = ClaimRequest(host="bench", boot_id="b", pid=1, slot=slot, free_memory=MEMORY, free_gpu_memory=[])
+        request = ClaimRequest(
+            host="bench", boot_id="b", pid=1, slot=slot, free_memory=MEMORY, versions=Versions.of_this()
+        )
         attempt = Client(self._url, self._settings.workers_token(), timeout=60).claim(request).attempt
         assert attempt is not None
         return Client(self._url, attempt.token, timeout=60), attempt, [0]

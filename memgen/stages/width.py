@@ -13,6 +13,7 @@ import torch
 from memgen.card_errors import OUT_OF_MEMORY, failure_code
 from memgen.contract.config import RunConfig
 from memgen.contract.json_file import Unreadable, read_object
+from memgen.contract.memory_share import memory_share
 from memgen.contract.planner.memory import PROCESS_BYTES
 from memgen.contract.planner.parts import Parts
 from memgen.contract.planner.width import rows_of_a_process, rows_that_fit
@@ -109,6 +110,12 @@ def _rows_that_fit(config: RunConfig, context: Context, start: Parts | None) -> 
         return config.usual_width
     most = rows_of_a_process(config, num_rows(config, context.data_folder), context.team.size)
     gpus = range(torch.cuda.device_count()) if spreads() else [torch.cuda.current_device()]
-    # CUDA's context, which a plan counts, is there as soon as one asks
-    free = [torch.cuda.mem_get_info(gpu)[0] + PROCESS_BYTES["cuda"] for gpu in gpus]
+    free = [_usable(gpu, memory_share()) for gpu in gpus]
     return max(1, rows_that_fit(config, get_preset(config.preset), free, most, start))
+
+
+def _usable(gpu: int, share: float) -> int:
+    """Bytes of a GPU that this run may use."""
+    unused, total = torch.cuda.mem_get_info(gpu)
+    free = unused + PROCESS_BYTES["cuda"]  # CUDA's context, which a plan counts, is there as soon as one asks
+    return free if share == 1 else min(free, int(share * total))

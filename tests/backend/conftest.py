@@ -12,6 +12,7 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi.testclient import TestClient
 
+from backend.api.schemas import Versions
 from backend.http.context import Context
 from backend.http.main import create_app
 from backend.http.wrong_tokens import WrongTokens
@@ -27,6 +28,7 @@ from tests.checkpoints import write_checkpoint
 API = "/api/v1"
 NO_REDIS = "unix:///nonexistent/redis.sock"
 MEMORY = 2**40
+VERSIONS = Versions.of_this().model_dump()
 SLOT = {"name": "cpu", "device": "cpu", "gpus": [], "total_memory": MEMORY}
 
 
@@ -66,18 +68,18 @@ class Held:
     def beat(self) -> httpx.Response:
         return self.post("heartbeat")
 
-    def send(self, stream: str, data: bytes, offset: int | None = None) -> httpx.Response:
+    def send(self, stream: str, data: bytes, offset: int | None = None, **more: Any) -> httpx.Response:
         """Bytes of a stream, at the offset that the last reply named."""
-        reply = self.post(
-            stream, params={"offset": self.offsets[stream] if offset is None else offset}, content=data
-        )  # fmt: skip
+        offset = self.offsets[stream] if offset is None else offset
+        reply = self.post(stream, params={"offset": offset} | more, content=data)
         if reply.status_code == 200:
             self.offsets[stream] = reply.json()["offset"]
         return reply
 
-    def say(self, *events: dict[str, Any]) -> None:
+    def say(self, *events: dict[str, Any], clock: float | None = None) -> None:
+        """Events, and what the machine's clock says, if it is to say anything."""
         data = b"".join(json.dumps({"time": 1.0, **event}).encode() + b"\n" for event in events)
-        assert self.send("events", data).status_code == 200
+        assert self.send("events", data, **({} if clock is None else {"clock": clock})).status_code == 200
 
     def answer(self, *indices: int, right: bool = True) -> None:
         assert self.send("answers", b"".join(answer_line(index, right=right) for index in indices)).status_code == 200
@@ -129,21 +131,27 @@ class Backend:
         items: list[dict[str, Any]] = self.get(f"/runs/{run_id}/events")["items"]
         return items
 
-    def announce(self, host: str = "lab", slots: list[dict[str, Any]] | None = None) -> None:
+    def announce(self, host: str = "lab", slots: list[dict[str, Any]] | None = None, **more: Any) -> None:
         body = {"host": host, "boot_id": "b", "pid": 7, "slots": [SLOT] if slots is None else slots}
+        body |= {"versions": VERSIONS} | more
         assert self.worker("announce", json=body).status_code == 200
 
     def claim(
-        self, free_memory: int = MEMORY, host: str = "lab", slot: str = "cpu", gpus: list[int] | None = None
+        self,
+        free_memory: int = MEMORY,
+        host: str = "lab",
+        slot: str = "cpu",
+        gpus: list[int] | None = None,
+        **more: Any,
     ) -> Held | None:
-        """Ask for work; `gpus` are bytes free on each GPU of a slot of several."""
+        """Ask for work; `gpus` are bytes free on each GPU of a slot of several, `more` what else the worker says."""
         report = (
             SLOT
             | {"name": slot}
             | ({"device": "cuda", "gpus": list(range(len(gpus))), "gpu_memory": [MEMORY] * len(gpus)} if gpus else {})
         )
         body = {"host": host, "boot_id": "b", "pid": 7, "slot": report, "free_memory": free_memory}
-        body |= {"free_gpu_memory": gpus or []}
+        body |= {"free_gpu_memory": gpus or [], "versions": VERSIONS} | more
         reply = self.worker("claim", json=body)
         assert reply.status_code == 200, reply.text
         a = reply.json()["attempt"]

@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from backend.api.schemas import Announce, ClaimedAttempt, ClaimRequest, FinishRequest, SlotReport
 from backend.errors import Conflict, ServiceError
-from backend.services import claim, ingest, runs
+from backend.services import claim, ingest, machines, runs
 from backend.services.disk import SpareDisk
 from backend.services.outputs import Publisher
 from backend.services.reconcile import Reconciler
@@ -35,7 +35,7 @@ from tests.faults.trainer import answer
 
 HISTORIES, STEPS = 500, 40
 LEASE = 60.0
-PATIENCE = claim.Patience(lease=LEASE, beat=5.0, stop_grace=30.0, alive=60.0)
+PATIENCE = machines.Patience(lease=LEASE, beat=5.0, stop_grace=30.0, alive=60.0)
 HOSTS = ("first", "second")
 CONFIG = {
     "stage": "evaluate",
@@ -71,7 +71,7 @@ class Life(RuleBasedStateMachine):
             monotonic=lambda: self.ticks,
         )
         with self.database.write() as session:
-            for table in ("answer", "metric", "run_event", "attempt", "checkpoint", "run", "worker", "switch"):
+            for table in ("answer", "metric", "run_event", "attempt", "checkpoint", "run", "worker", "switch", "drain"):
                 session.execute(text(f"DELETE FROM {table}"))
 
     @rule()
@@ -187,7 +187,7 @@ class Life(RuleBasedStateMachine):
         self.boots[host] += 1
         sign = Announce(host=host, boot_id=str(self.boots[host]), pid=1, slots=[])
         with self.database.write() as session:
-            claim.announce(session, sign, PATIENCE, at=self.now)
+            machines.announce(session, sign, PATIENCE, at=self.now)
 
     @invariant()
     def what_must_hold(self) -> None:

@@ -270,7 +270,7 @@ def test_run_whose_reports_the_backend_can_not_take_is_ended_by_force(
     from backend.api.client import ApiError, Client
     from backend.api.schemas import ProblemReply
 
-    def fails(*_: object) -> int:
+    def fails(*_: object, **__: object) -> int:
         raise ApiError(ProblemReply(message="broken", status=500, code="unknown_error"))
 
     monkeypatch.setattr(Client, "send_stream", fails)
@@ -312,7 +312,7 @@ def test_trainer_whose_folder_can_not_be_written_to_is_not_left_running(
 
 def test_reporter_names_what_it_can_not_report(tmp_path: Path) -> None:
     class Silent:
-        def send_stream(self, _: int, __: str, offset: int, data: bytes) -> int:
+        def send_stream(self, _: int, __: str, offset: int, data: bytes, clock: float | None = None) -> int:
             return offset + len(data)
 
     os.mkfifo(tmp_path / "log.txt")

@@ -24,6 +24,7 @@ LEFT_OUT = (
 )  # fmt: skip
 """Where only a terminal shows them."""
 WARNING = "warn"
+ERRORS = {"BadInput", "Diverged", "Problem", "Conflict", "NotFound", "Warned"}
 LEAST_LETTERS = 8
 """Of what is not filled in, where anything is: with fewer, the form of a sentence fits any other."""
 
@@ -47,7 +48,14 @@ def _of_errors(tree: ast.Module) -> Iterator[str]:
         named = {one.arg: one.value for one in call.keywords}
         if called(call) == WARNING and len(call.args) == 2:
             shown = [call.args[1]]
-        elif "way_out" in named or called(call) in {"BadInput", "Diverged", "Problem", "Conflict", "NotFound"}:
+        elif "way_out" in named or called(call) in {
+            "BadInput",
+            "Diverged",
+            "Problem",
+            "Conflict",
+            "NotFound",
+            "Warned",
+        }:
             place = 0 if called(call) == "Diverged" else 1
             shown = [named.get("message"), named.get("way_out"), *call.args[place : place + 1]]
         else:

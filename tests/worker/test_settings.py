@@ -20,6 +20,8 @@ from worker.settings import Settings
         ("MEMGEN_TRAINER", "python 'trainer.py"),
         ("REDIS_URL", "nonsense"),
         ("MEMGEN_SLOTS", "gpu0"),
+        ("MEMGEN_MOST_RUNS", "0"),
+        ("MEMGEN_MEMORY_SHARE", "1.5"),
         ("MEMGEN_PASS_ON", "HF_TOKEN"),
         ("MEMGEN_PASS_ON", "*"),
     ],

@@ -1,8 +1,10 @@
 import errno
 import fcntl
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,14 +13,15 @@ import pynvml
 import pytest
 
 from backend.api.client import Client
+from backend.api.schemas import Limits, SlotReport, Versions
 from backend.launcher.stack import busy_slots
 from memgen.contract.errors import BadInput
-from worker import gpus
+from worker import gpus, slots
 from worker.__main__ import announce_once, reports_of
 from worker.gpus import answered
 from worker.runners import SlotRunner
 from worker.settings import Settings
-from worker.slots import Slot, SlotLock, check_slots, remove_old_locks, threads_per_trainer
+from worker.slots import Slot, SlotLock, check_slots, remove_old_locks, threads_per_trainer, within
 
 
 def test_slot_names_say_their_gpus() -> None:
@@ -75,6 +78,31 @@ def test_cpu_slot_reports_memory() -> None:
     claim = Slot("cpu").claim()
     assert (claim.free_gpu_memory, claim.slot.total_memory) == ([], report.total_memory)
     assert claim.free_device_memory == [claim.free_memory] == claim.slot.free
+
+
+def test_share_of_the_memory_is_what_a_slot_has_less_what_runs_of_this_machine_use(monkeypatch) -> None:
+    whole = Slot("cpu").report()
+    monkeypatch.setattr(slots, "memory_at_work", lambda: 10 * 2**20)
+    report = Slot("cpu").report(Limits(memory_share=0.25))
+    assert report.total_memory == whole.total_memory // 4
+    assert report.free[0] <= report.total_memory - 10 * 2**20
+    monkeypatch.setattr(slots, "memory_at_work", lambda: whole.total_memory)
+    assert Slot("cpu").report(Limits(memory_share=0.25)).free == [0]
+
+
+def test_share_of_a_gpu_counts_what_others_use_of_the_rest_as_theirs() -> None:
+    report = SlotReport(name="0", device="cuda", gpus=[0], total_memory=80, gpu_memory=[80], free=[50])
+    half = within(report, 0.5, used=0)
+    assert (half.total_memory, half.gpu_memory, half.free) == (40, [40], [40])
+    assert within(report.model_copy(update={"free": [30]}), 0.5, used=0).free == [30]
+
+
+def test_claim_says_versions_limits_and_clock() -> None:
+    claim = Slot("cpu").claim(Limits(most_runs=3))
+    assert claim.versions == Versions.of_this(torch=version("torch"), transformers=version("transformers"))
+    assert (claim.limits.most_runs, Slot("cpu").claim().limits) == (3, Limits())
+    assert claim.clock is not None
+    assert abs(claim.clock - time.time()) < 5
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_one_process_per_gpu_where_each_gpu_holds_the_run_and_has_a_row(
     tiny_config: dict[str, object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def report(own: Slot) -> SlotReport:
+    def report(own: Slot, _limits: object = None) -> SlotReport:
         each = [2**40] * len(own.gpus)
         return SlotReport(
             name=own.name, device="cuda", gpus=own.gpus, total_memory=sum(each), gpu_memory=each, free=each
@@ -193,6 +193,23 @@ def test_save_and_stop_is_obeyed_and_the_run_goes_on_where_it_was(house: House, 
     assert run.status == RunStatus.SUCCEEDED
     assert [attempt.status for attempt in run.attempts] == [AttemptStatus.STOPPED, AttemptStatus.SUCCEEDED]
     assert run.attempts[1].resumes == 1
+
+
+def test_run_that_another_machine_was_to_resume_begins_anew_there_and_says_why(
+    house: House, tiny_config: dict[str, object], tmp_path: Path
+) -> None:
+    house.write_script("answer(0)\nwait_for_stop()\nsys.exit(3)\n")
+    run_id = submit(house, tiny_config)
+    later(has_answers(house, run_id, 1), lambda: house.user.stop(run_id))
+    work(house)
+    house.write_script("assert resume is None\nanswer(0)\nanswer(1)\nfinish()\n")
+    house.user.resume(run_id)
+    other = {"home": tmp_path / "other-home", "worker_token": house.settings.token()}
+    supervise(house.settings.model_copy(update=other), CPU, 1)
+    run = house.user.run(run_id)
+    assert (run.status, run.attempts[1].resumes) == (RunStatus.SUCCEEDED, 1)
+    (warning,) = run.warnings
+    assert warning.startswith("attempt 1 was to be resumed, and what it saved is on the disk of another machine")
 
 
 def test_discarded_run_has_nothing_to_resume(house: House, tiny_config: dict[str, object]) -> None:

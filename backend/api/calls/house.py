@@ -15,6 +15,14 @@ class HouseCalls(Connection):
         """Workers and their slots."""
         return self._get("/workers", s.WorkerList)
 
+    def drain(self, host: str, slot: str | None = None) -> s.WorkerList:
+        """Give a machine, or one of its slots, nothing new; it finishes what it has."""
+        return self._post("/workers/drain", s.WorkerList, {"host": host, "slot": slot, "drained": True})
+
+    def undrain(self, host: str, slot: str | None = None) -> s.WorkerList:
+        """Give a machine with all its slots, or one slot, work again."""
+        return self._post("/workers/drain", s.WorkerList, {"host": host, "slot": slot, "drained": False})
+
     def queue(self) -> s.QueueOut:
         """Queued runs in their order."""
         return self._get("/queue", s.QueueOut)

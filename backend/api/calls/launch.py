@@ -31,6 +31,10 @@ class LaunchCalls(Connection):
         """Where runs may go beside the workers of the service."""
         return self._get("/sites", s.SiteList).items
 
+    def drain_site(self, site: str, *, drained: bool) -> list[s.SiteOut]:
+        """Hand nothing more in at a site while what it has goes on; or hand in there again."""
+        return self._post("/sites/drain", s.SiteList, {"site": site, "drained": drained}).items
+
     def preflight(self, config: Mapping[str, Any], *, site: str | None = None) -> s.PreflightReply:
         """Would this config run, there if a site is named, and why not."""
         return self._post("/preflight", s.PreflightReply, {"config": dict(config)} | ({"site": site} if site else {}))

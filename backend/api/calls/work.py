@@ -33,9 +33,20 @@ class WorkCalls(Connection):
         """Extend the lease of an attempt."""
         return self._post(f"/worker/attempts/{attempt_id}/heartbeat", s.HeartbeatReply, {})
 
-    def send_stream(self, attempt_id: int, stream: Stream, offset: int, data: bytes) -> int:
-        """Send bytes of an attempt's file that start at `offset`; returns the offset after them."""
-        return self._send_bytes(f"/worker/attempts/{attempt_id}/{stream}", {"offset": offset}, data)
+    def send_stream(
+        self, attempt_id: int, stream: Stream, offset: int, data: bytes, *, clock: float | None = None
+    ) -> int:
+        """Send bytes of an attempt's file that start at `offset`; returns the offset after them.
+
+        Args:
+            attempt_id: of the attempt.
+            stream: which file.
+            offset: where the bytes start.
+            data: the bytes.
+            clock: seconds since 1970 by this machine's clock, which wrote the times of events.
+        """
+        params = {"offset": offset} | ({"clock": clock} if clock is not None else {})
+        return self._send_bytes(f"/worker/attempts/{attempt_id}/{stream}", params, data)
 
     def start(self, attempt_id: int) -> CheckpointReport:
         """The checkpoint that an attempt starts from."""
@@ -82,7 +93,7 @@ class WorkCalls(Connection):
         """End an attempt."""
         return self._post(f"/worker/attempts/{attempt_id}/finish", s.FinishReply, request.model_dump(mode="json"))
 
-    def _send_bytes(self, path: str, params: Mapping[str, str | int], data: bytes) -> int:
+    def _send_bytes(self, path: str, params: Mapping[str, str | float], data: bytes) -> int:
         headers = {"Content-Type": "application/octet-stream"}
         reply = self._send("POST", path, params=dict(params), content=data, headers=headers)
         return s.StreamReply.model_validate(reply.json()).offset

@@ -37,7 +37,16 @@ from backend.api.schemas.data_sets import (
     UploadOut,
 )
 from backend.api.schemas.home import AttentionOut, HomeOut, RunningOut
-from backend.api.schemas.house import HealthOut, PauseRequest, QueueOut, SickSlotOut, SlotOut, WorkerList, WorkerOut
+from backend.api.schemas.house import (
+    DrainRequest,
+    HealthOut,
+    PauseRequest,
+    QueueOut,
+    SickSlotOut,
+    SlotOut,
+    WorkerList,
+    WorkerOut,
+)
 from backend.api.schemas.launch import (
     BrokenPluginOut,
     DataSetList,
@@ -119,7 +128,7 @@ from backend.api.schemas.saved_views import (
     SavedViewRename,
 )
 from backend.api.schemas.search import HitKind, SearchHit, SearchOut
-from backend.api.schemas.sites import SiteList, SiteOut, SizeOut
+from backend.api.schemas.sites import SiteDrainRequest, SiteList, SiteOut, SizeOut
 from backend.api.schemas.tags import (
     PipelineArchive,
     PipelineItem,
@@ -152,6 +161,7 @@ from backend.api.schemas.trying import (
 )
 from backend.api.schemas.workers import (
     INSTANCE_HEADER,
+    WORK_API,
     Announce,
     AnnounceReply,
     ClaimedAttempt,
@@ -160,12 +170,14 @@ from backend.api.schemas.workers import (
     FinishReply,
     FinishRequest,
     HeartbeatReply,
+    Limits,
     LookReply,
     OutputReply,
     Sickness,
     SlotReport,
     StartReply,
     StreamReply,
+    Versions,
 )
 
 __all__ = [
@@ -175,6 +187,7 @@ __all__ = [
     "INSTANCE_HEADER",
     "KIND_WORDS",
     "STATUS_WORDS",
+    "WORK_API",
     "AlarmOut",
     "Announce",
     "AnnounceReply",
@@ -224,6 +237,7 @@ __all__ = [
     "DeliveryList",
     "DeliveryOut",
     "DeliveryStatus",
+    "DrainRequest",
     "Estimate",
     "FinishReply",
     "FinishRequest",
@@ -235,6 +249,7 @@ __all__ = [
     "HomeOut",
     "InsertionGroup",
     "InsertionGroups",
+    "Limits",
     "LineageNode",
     "LineageOut",
     "ListPage",
@@ -305,6 +320,7 @@ __all__ = [
     "Shown",
     "SickSlotOut",
     "Sickness",
+    "SiteDrainRequest",
     "SiteList",
     "SiteOut",
     "SizeOut",
@@ -331,6 +347,7 @@ __all__ = [
     "TrySessionOut",
     "TryStatus",
     "UploadOut",
+    "Versions",
     "WorkerList",
     "WorkerOut",
 ]

@@ -15,6 +15,12 @@ class ApiRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
 
 
+class WorkerRequest(BaseModel):
+    """What a worker says of its machine: keys that are not known come from a newer one, which is refused by name."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True, defer_build=True)
+
+
 class ApiReply(BaseModel):
     """What a client gets."""
 

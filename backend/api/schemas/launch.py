@@ -74,9 +74,9 @@ class SlotFit(ApiReply):
 
     host: str
     slot: str
-    state: Literal["free", "busy", "held", "sick", "too_small"]
+    state: Literal["free", "busy", "held", "sick", "closed", "too_small"]
     """`free` and `busy` hold the run (`busy` once it is done with another); `held` has memory enough that another
-    program uses now; `sick` takes no work; `too_small` never holds it."""
+    program uses now; `sick` takes no work; `closed` is given none; `too_small` never holds it."""
     needed_bytes: int
     """Memory that the run needs there, on each device of the slot."""
     total_bytes: int

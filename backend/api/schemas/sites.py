@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from backend.api.schemas.base import ApiReply
+from pydantic import Field, StrictBool
+
+from backend.api.schemas.base import ApiReply, ApiRequest
 
 
 class SizeOut(ApiReply):
@@ -30,9 +32,18 @@ class SiteOut(ApiReply):
     """Jobs of ours that it has now, pending ones included."""
     trouble: str | None
     """Why it is not asked to do anything now; null where all is well."""
+    drained: bool = False
+    """Whether nothing more is handed in there until somebody says otherwise."""
 
 
 class SiteList(ApiReply):
     """All sites, in the order of the operator's file."""
 
     items: list[SiteOut]
+
+
+class SiteDrainRequest(ApiRequest):
+    """Nothing more is to be handed in at a site; or runs may go there again."""
+
+    site: str = Field(min_length=1, max_length=200)
+    drained: StrictBool

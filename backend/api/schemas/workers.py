@@ -4,15 +4,19 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from backend.api.schemas.base import ApiReply, ApiRequest
+from backend.api.schemas.base import ApiReply, ApiRequest, WorkerRequest
 from backend.api.schemas.trying import ClaimedSession
+from memgen import __version__
 from memgen.contract.manifest import CheckpointReport
+from memgen.contract.numbers import Time
 from memgen.contract.planner.placement import Placement
 from memgen.contract.problem import Problem
 from memgen.contract.status import Cause, StopMode
 
 INSTANCE_HEADER = "X-MemGen-Instance"
 """Names the home that a request is meant for, and that a reply comes from."""
+WORK_API = 1
+"""Number of what workers and backend say to each other; another number is for what one of today can't understand."""
 
 
 Bytes = Annotated[int, Field(ge=0, le=2**60)]
@@ -20,6 +24,37 @@ Span = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 Pid = Annotated[int, Field(ge=0, le=2**31)]
 Host = Annotated[str, Field(min_length=1, max_length=200)]
 MOST_GPUS, MOST_SLOTS = 64, 128  # of a slot, of a worker
+Version = Annotated[str, Field(max_length=100)]
+
+
+class Versions(WorkerRequest):
+    """What a worker works with."""
+
+    memgen: Version
+    api: int = Field(ge=0, le=2**31)
+    """See `WORK_API`."""
+    torch: Version = ""
+    """Empty where it is not installed."""
+    transformers: Version = ""
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """Versions of packages that change what a run computes; empty where one is not installed."""
+        return {"torch": self.torch, "transformers": self.transformers}
+
+    @classmethod
+    def of_this(cls, *, torch: str = "", transformers: str = "") -> Self:
+        """Those of a worker of this version."""
+        return cls(memgen=__version__, api=WORK_API, torch=torch, transformers=transformers)
+
+
+class Limits(WorkerRequest):
+    """How much of its machine a worker may use."""
+
+    most_runs: int | None = Field(default=None, ge=1, le=10_000)
+    """Runs, and sessions of Try, at the same time; None for as many as there are slots."""
+    memory_share: float = Field(default=1.0, gt=0, le=1)
+    """Of the memory of each device; what its slots report is that share already."""
 
 
 class Sickness(ApiReply):
@@ -32,7 +67,7 @@ class Sickness(ApiReply):
     """Seconds until its worker looks again, when it was told."""
 
 
-class SlotReport(ApiRequest):
+class SlotReport(WorkerRequest):
     """A slot as its worker sees it."""
 
     name: str = Field(max_length=50, pattern=r"^[\w,\-]+$")
@@ -68,13 +103,19 @@ class SlotReport(ApiRequest):
         return self.gpu_memory or [self.total_memory]
 
 
-class Announce(ApiRequest):
+class Announce(WorkerRequest):
     """A worker says that it is alive."""
 
     host: Host
     boot_id: str = Field(max_length=100)
     pid: Pid
     slots: list[SlotReport] = Field(max_length=MOST_SLOTS)
+    versions: Versions | None = None
+    """What it works with; None for workers of versions before."""
+    limits: Limits = Field(default_factory=Limits)
+    """How much of its machine it may use."""
+    clock: Time | None = None
+    """What its clock said when this was sent; None for workers of versions before."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -89,9 +130,11 @@ class AnnounceReply(ApiReply):
 
     announce_seconds: float
     """Time until its next sign of life."""
+    refusal: Problem | None = None
+    """Why it is given no work; None where it is given some."""
 
 
-class ClaimRequest(ApiRequest):
+class ClaimRequest(WorkerRequest):
     """A supervisor asks for work for its slot."""
 
     host: Host
@@ -102,6 +145,12 @@ class ClaimRequest(ApiRequest):
     """Bytes free now on all devices of the slot together."""
     free_gpu_memory: list[Bytes] = Field(default_factory=list, max_length=MOST_GPUS)
     """Bytes free now on each GPU of the slot; empty on a CPU."""
+    versions: Versions | None = None
+    """What it works with; None for workers of versions before."""
+    limits: Limits = Field(default_factory=Limits)
+    """How much of its machine it may use."""
+    clock: Time | None = None
+    """What its clock said when this was sent; None for workers of versions before."""
 
     @model_validator(mode="after")
     def _one_figure_for_each_gpu(self) -> Self:

@@ -7,10 +7,13 @@ from backend.api import schemas as s
 from backend.http.auth import require_user
 from backend.http.context import Context, ContextDep
 from backend.http.routes.route import Route
-from backend.services import claim, try_work
+from backend.services import claim, drains
+from backend.services.machines import versions_of
+from backend.services.openings import refusal
 from backend.store.models import Worker
 from backend.views import views
 from backend.views.home import home as state_of_everything
+from backend.views.machines import machines, sick_slots
 from memgen import __version__
 
 router = APIRouter(route_class=Route, dependencies=[Depends(require_user)], tags=["house"])
@@ -23,18 +26,21 @@ def health(context: ContextDep) -> s.HealthOut:
     age = context.reconciler.age()
     with context.database.read() as session:
         workers = list(session.exec(select(Worker)))
-    alive = sum(map(around.is_alive, workers))
-    sick_slots = views.sick_slots(workers, around)
+    reasons = [refusal(one.host, versions_of(one)) for one in workers if around.is_alive(one)]
+    refusals = [one for one in reasons if one is not None]
+    alive = len(reasons) - len(refusals)
+    sick = sick_slots(workers, around)
     late = age is not None and age > 10 * context.settings.reconcile_seconds
     return s.HealthOut(
-        status="ok" if around.broker == "ok" and alive and not late and not sick_slots else "degraded",
+        status="ok" if around.broker == "ok" and alive and not (late or sick or refusals) else "degraded",
         version=__version__,
         database="ok",
         broker=around.broker,
         reconciler_age_seconds=age,
         workers_alive=alive,
         home_free_bytes=context.disk.free,
-        sick_slots=sick_slots,
+        sick_slots=sick,
+        refusals=refusals,
     )
 
 
@@ -49,11 +55,20 @@ def home(context: ContextDep) -> s.HomeOut:
 @router.get("/workers")
 def workers(context: ContextDep) -> s.WorkerList:
     """Workers that have announced themselves, and what their slots do."""
-    around = context.look_around()
-    with context.database.read() as session:
-        busy, sessions = claim.busy_slots(session), try_work.slots_of_sessions(session)
-        rows = session.exec(select(Worker))
-        return s.WorkerList(items=[views.worker_out(row, busy, sessions, around) for row in rows])
+    return _workers(context)
+
+
+@router.post("/workers/drain")
+def drain(body: s.DrainRequest, context: ContextDep) -> s.WorkerList:
+    """Give a machine, or one of its slots, nothing new while it finishes what it has; or give it work again."""
+    with context.database.write() as session:
+        if body.drained:
+            drains.drain(session, body.host, body.slot, at=context.clock())
+        else:
+            drains.undrain(session, body.host, body.slot)
+    if not body.drained:
+        context.doorbell.ring()
+    return _workers(context)
 
 
 @router.get("/queue")
@@ -77,5 +92,10 @@ def _queue(context: Context) -> s.QueueOut:
         rows = [run for _, run in claim.queued(session)]
         around = context.look_around()
         items = views.runs_out(session, rows, around)
-        sick_slots = views.sick_slots(session.exec(select(Worker)), around)
-        return s.QueueOut(paused=claim.paused(session), items=items, sick_slots=sick_slots)
+        sick = sick_slots(session.exec(select(Worker)), around)
+        return s.QueueOut(paused=claim.paused(session), items=items, sick_slots=sick)
+
+
+def _workers(context: Context) -> s.WorkerList:
+    with context.database.read() as session:
+        return s.WorkerList(items=machines(session, context.look_around()))

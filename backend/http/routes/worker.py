@@ -10,14 +10,16 @@ from backend.api import schemas as s
 from backend.http.auth import AttemptToken, require_worker
 from backend.http.context import Context, ContextDep
 from backend.http.routes.route import Route
-from backend.services import claim, ingest, jobs, transfer, try_work
+from backend.services import claim, ingest, jobs, machines, openings, transfer, try_sessions, try_work
 from backend.store.models import Run
 from backend.views.claims import claimed_attempt, claimed_session
 from memgen.contract.manifest import CheckpointReport, survey
+from memgen.contract.numbers import Time
 from memgen.contract.rundir import RunDir, attempt_dir
 
 router = APIRouter(route_class=Route, prefix="/worker", tags=["worker"])
 Offset = Annotated[int, Query(ge=0, description="Byte of the file at which the body starts.")]
+Clock = Annotated[Time | None, Query(description="What the worker's clock said when this was sent.")]
 FileName = Annotated[str, Query(max_length=500, description="Path of a file in the checkpoint's folder.")]
 
 
@@ -31,15 +33,17 @@ Body = Annotated[bytes, Depends(raw_body)]
 
 @router.post("/announce", dependencies=[Depends(require_worker)])
 def announce(body: s.Announce, context: ContextDep) -> s.AnnounceReply:
-    """A worker says that it is alive; the reply says when to say so again."""
+    """A worker says that it is alive; the reply says when to say so again, and why it is given no work if it is not."""
     with context.database.write() as session:
-        claim.announce(session, body, context.patience, at=context.clock())
-    return s.AnnounceReply(announce_seconds=context.settings.announce_seconds)
+        host = machines.announce(session, body, context.patience, at=context.clock()).host
+    refusal = openings.refusal(host, body.versions)
+    return s.AnnounceReply(announce_seconds=context.settings.announce_seconds, refusal=refusal)
 
 
 @router.post("/claim", dependencies=[Depends(require_worker)])
 def claim_work(body: s.ClaimRequest, context: ContextDep) -> s.ClaimReply:
     """Ask for the best waiting attempt that fits a slot; where there is none, for a session."""
+    openings.refuse_other_version(body)
     with context.database.write() as session:
         free_disk = context.disk.spare(session)
         taken = claim.claim(session, body, context.patience, at=context.clock(), free_disk=free_disk)
@@ -52,10 +56,12 @@ def claim_work(body: s.ClaimRequest, context: ContextDep) -> s.ClaimReply:
 @router.post("/look", dependencies=[Depends(require_worker)])
 def look_for_work(body: s.ClaimRequest, context: ContextDep) -> s.LookReply:
     """Whether a claim would get something now; nothing is claimed."""
+    openings.refuse_other_version(body)
+    at = context.clock()
     with context.database.read() as session:
         free_disk = context.disk.spare(session)
-        has_work = claim.has_work(session, body, at=context.clock(), free_disk=free_disk)
-        return s.LookReply(has_work=has_work or try_work.has_work(session, body))
+        has_work = claim.has_work(session, body, context.patience, at=at, free_disk=free_disk)
+        return s.LookReply(has_work=has_work or try_work.has_work(session, body, context.patience, at=at))
 
 
 @router.post("/jobs/{job_id}/claim")
@@ -63,6 +69,7 @@ def claim_job(job_id: int, body: s.ClaimRequest, token: AttemptToken, context: C
     """Ask, with a ticket, for the attempt that a site's job is there for."""
     with context.database.write() as session:
         job = jobs.authorize(session, job_id, token, at=context.clock())
+        openings.refuse_other_version(body)
         taken = jobs.claim(session, job, body, context.patience, at=context.clock())
         return claimed_attempt(taken, context.patience)
 
@@ -88,11 +95,13 @@ def log(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, contex
 
 
 @router.post("/attempts/{attempt_id}/events")
-def events(attempt_id: int, offset: Offset, data: Body, token: AttemptToken, context: ContextDep) -> s.StreamReply:
-    """Lines of the events file."""
+def events(
+    attempt_id: int, offset: Offset, data: Body, token: AttemptToken, context: ContextDep, clock: Clock = None
+) -> s.StreamReply:
+    """Lines of the events file, whose times are stored by the backend's clock."""
     with context.database.write() as session:
         attempt = ingest.authorize(session, attempt_id, token)
-        end = ingest.take_events(session, attempt, offset, data, at=context.clock())
+        end = ingest.take_events(session, attempt, offset, data, at=context.clock(), clock=clock)
     return s.StreamReply(offset=end)
 
 
@@ -222,7 +231,7 @@ def finish_session(session_id: int, body: s.FinishRequest, token: AttemptToken, 
     """The trainer of a session has ended."""
     with context.database.write() as session:
         one = try_work.session_of(session, session_id, token)
-        if one.status in try_work.HELD:  # else the reply to this end was lost on its way
+        if one.status in try_sessions.HELD:  # else the reply to this end was lost on its way
             try_work.finish(session, one, body, at=context.clock())
     context.doorbell.ring()  # its slot is free
     return s.FinishReply()

@@ -25,6 +25,7 @@ from backend.api.schemas import (
     GivenFile,
     NoticeEvent,
     SlotReport,
+    Versions,
 )
 from memgen.contract.data_sets.registered import Columns, Registration
 from memgen.contract.pipeline import PipelineSpec
@@ -39,7 +40,7 @@ from tests.serving import serving
 
 NOBODY = "http://127.0.0.1:9"  # where no receiver listens
 SLOT = SlotReport(name="cpu", device="cpu", total_memory=MEMORY)
-CLAIM = ClaimRequest(host="lab", boot_id="b", pid=1, slot=SLOT, free_memory=MEMORY)
+CLAIM = ClaimRequest(host="lab", boot_id="b", pid=1, slot=SLOT, free_memory=MEMORY, versions=Versions.of_this())
 
 
 class Listening(httpx.HTTPTransport):
@@ -104,6 +105,8 @@ def speak_of_launches(user: Client, config: dict[str, object]) -> None:
     assert {preset.name for preset in user.presets()} >= {config["preset"], "Qwen/Qwen3-14B"}
     assert user.data_sets().items[0].name == "gsm8k"
     assert user.sites() == []
+    with pytest.raises(ApiError, match="There is no site of this name"):
+        user.drain_site("lab", drained=True)
     assert user.schema("evaluate")["properties"]["seed"]["description"]
     assert user.preflight(config).ok
     assert user.health().workers_alive == 0
@@ -132,7 +135,7 @@ def speak_of_transfers(user: Client, worker: Client, client: Callable[[str], Cli
 
 def speak_of_tries(user: Client, worker: Client, client: Callable[[str], Client], config: dict[str, object]) -> None:
     column = {name: config[name] for name in ("stage", "preset", "data")}
-    worker.announce(Announce(host="lab", boot_id="b", pid=1, slots=[SLOT]))
+    worker.announce(Announce(host="lab", boot_id="b", pid=1, slots=[SLOT], versions=Versions.of_this()))
     one = user.open_try([column], note="n")
     while (claimed := worker.claim(CLAIM)).session is None:  # runs that the others have left go first
         assert claimed.attempt is not None
@@ -199,8 +202,11 @@ def speak_of_runs(user: Client, worker: Client, client: Callable[[str], Client],
     assert not worker.look(CLAIM).has_work
     assert [item.id for item in user.pause_queue(False).items] == [run.id]
     assert worker.look(CLAIM).has_work
-    worker.announce(Announce(host="lab", boot_id="b", pid=1, slots=[SLOT]))
+    worker.announce(Announce(host="lab", boot_id="b", pid=1, slots=[SLOT], versions=Versions.of_this()))
     assert user.workers().items[0].alive
+    assert user.drain("lab", "cpu").items[0].slots[0].drained
+    assert worker.claim(CLAIM).attempt is None
+    assert not user.undrain("lab", "cpu").items[0].slots[0].drained
     assert user.health().workers_alive == 1
     with client("t" * 32) as job, pytest.raises(ApiError, match="ticket is not that of this job"):
         job.claim_job(1, CLAIM)

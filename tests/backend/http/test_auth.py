@@ -30,7 +30,7 @@ USER_ROUTES = [
     ("GET", "/notifications"), ("POST", "/notifications/channels"), ("PUT", "/notifications/channels/1"),
     ("DELETE", "/notifications/channels/1"), ("POST", "/notifications/channels/1/test"),
     ("GET", "/notifications/deliveries"), ("POST", "/notifications/deliveries/1/again"),
-    ("GET", "/sites"),
+    ("GET", "/sites"), ("POST", "/sites/drain"), ("POST", "/workers/drain"),
     ("POST", "/try"), ("GET", "/try"), ("GET", "/try/1"), ("POST", "/try/1/questions"), ("POST", "/try/1/stop"),
     ("POST", "/try/1/keep"), ("POST", "/try/1/data-set"), ("GET", "/try/1/stream"),
     ("GET", "/saved-launches"), ("PUT", "/saved-launches/wordproblems"), ("DELETE", "/saved-launches/wordproblems"),

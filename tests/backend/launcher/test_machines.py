@@ -10,7 +10,7 @@ import pytest
 from backend.launcher.only_one import holder, only_one
 from backend.settings import Settings
 from memgen.contract.errors import BadInput
-from tests.backend.conftest import MEMORY, SLOT, Backend
+from tests.backend.conftest import MEMORY, SLOT, VERSIONS, Backend
 
 MINE, OTHERS = "1" * 16, "2" * 16
 Machines = dict[str, Any]
@@ -23,7 +23,7 @@ def announce(backend: Backend, host: str, boot: str) -> None:
 
 def claim(backend: Backend, host: str, boot: str) -> int:
     backend.submit()
-    request = {"host": host, "boot_id": boot, "pid": 7, "slot": SLOT, "free_memory": MEMORY}
+    request = {"host": host, "boot_id": boot, "pid": 7, "slot": SLOT, "free_memory": MEMORY, "versions": VERSIONS}
     return int(backend.worker("claim", json=request).json()["attempt"]["run_id"])
 
 
@@ -102,8 +102,8 @@ def test_worker_is_told_when_to_announce_itself_and_counts_as_gone_after_four_ti
 ) -> None:
     backend = start(announce_seconds=2)
     backend.submit()
-    sign = {"host": "lab", "boot_id": "b", "pid": 7, "slots": [SLOT]}
-    assert backend.worker("announce", json=sign).json() == {"announce_seconds": 2}
+    sign = {"host": "lab", "boot_id": "b", "pid": 7, "slots": [SLOT], "versions": VERSIONS}
+    assert backend.worker("announce", json=sign).json() == {"announce_seconds": 2, "refusal": None}
     backend.clock.pass_time(7.9)
     assert workers_alive(backend) == [True]
     backend.clock.pass_time(0.2)

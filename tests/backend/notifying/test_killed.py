@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from backend.api.client import Client, Unreachable
-from backend.api.schemas import ChannelKind, ChannelPut, ClaimRequest, FinishRequest, NoticeEvent, SlotReport
+from backend.api.schemas import ChannelKind, ChannelPut, ClaimRequest, FinishRequest, NoticeEvent, SlotReport, Versions
 from backend.settings import Settings
 from memgen.contract.status import Cause
 from tests.backend.conftest import MEMORY, NO_REDIS
@@ -22,7 +22,12 @@ from tests.receivers import Receiver, receiving
 from tests.running_stack import wait_until
 
 CLAIM = ClaimRequest(
-    host="lab", boot_id="b", pid=1, slot=SlotReport(name="cpu", device="cpu", total_memory=MEMORY), free_memory=MEMORY
+    host="lab",
+    boot_id="b",
+    pid=1,
+    slot=SlotReport(name="cpu", device="cpu", total_memory=MEMORY),
+    free_memory=MEMORY,
+    versions=Versions.of_this(),
 )
 
 

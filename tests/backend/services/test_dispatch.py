@@ -12,7 +12,7 @@ from sqlmodel import select
 from backend.executors import sites as sites_file
 from backend.services import jobs
 from backend.store.models import Job
-from tests.backend.conftest import API, MEMORY, SLOT, Backend, Held, check_problem
+from tests.backend.conftest import API, MEMORY, SLOT, VERSIONS, Backend, Held, check_problem
 from tests.paper_site import WITH_PAPER, Paper, PaperSite
 
 FILE = """
@@ -61,10 +61,10 @@ class Lab:
         found: dict[str, Any] = json.loads(path.read_text())
         return found
 
-    def ask(self, job: int, token: str, free_memory: int = MEMORY) -> httpx.Response:
-        body = {"host": "node7", "boot_id": "n", "pid": 9, "slot": SLOT | {"name": f"job-{job}"}}
+    def ask(self, job: int, token: str, free_memory: int = MEMORY, **more: Any) -> httpx.Response:
+        body = {"host": "node7", "boot_id": "n", "pid": 9, "slot": SLOT | {"name": f"job-{job}"}, "versions": VERSIONS}
         return self.backend.http.post(
-            f"{API}/worker/jobs/{job}/claim", json={**body, "free_memory": free_memory},
+            f"{API}/worker/jobs/{job}/claim", json={**body, "free_memory": free_memory, **more},
             headers={"Authorization": f"Bearer {token}"},
         )  # fmt: skip
 
@@ -102,6 +102,33 @@ def test_run_of_a_site_is_no_work_for_our_workers_and_stands_before_none_of_thei
     ours = lab.backend.submit()
     assert "before it" not in lab.why(ours)
     assert lab.backend.held().run_id == ours
+
+
+def test_nothing_is_handed_in_at_a_drained_site_while_what_it_has_goes_on(lab: Lab) -> None:
+    first = lab.handed_in()
+    reply = lab.backend.user("POST", "/sites/drain", json={"site": "lab", "drained": True})
+    assert [site["drained"] for site in reply.json()["items"]] == [True]
+    second = lab.handed_in()
+    assert len(lab.paper.rows) == 1
+    assert lab.why(second).startswith("Site lab is drained: nothing is handed in there before")
+    held = lab.begun()
+    held.answer(*range(6))
+    held.finish(result={"accuracy": 1})
+    lab.round()
+    assert (lab.status(first), lab.status(second)) == ("succeeded", "queued")
+    lab.backend.user("POST", "/sites/drain", json={"site": "lab", "drained": False})
+    lab.round()
+    assert len(lab.paper.rows) == 2
+    reply = lab.backend.user("POST", "/sites/drain", json={"site": "moon", "drained": True})
+    check_problem(reply, 404, "unknown_site")
+
+
+def test_job_on_a_node_with_another_version_is_refused_by_name_and_keeps_its_ticket(lab: Lab) -> None:
+    lab.handed_in()
+    token = lab.ticket()["token"]
+    problem = check_problem(lab.ask(1, token, versions=VERSIONS | {"memgen": "9.9"}), 409, "other_version")
+    assert "Machine node7 has version 9.9" in problem["title"]
+    assert lab.ask(1, token).status_code == 200
 
 
 def test_run_is_handed_in_once_claimed_with_its_ticket_and_ends_like_any_other(lab: Lab) -> None:

@@ -240,7 +240,7 @@ def test_health_tells_that_redis_is_away_and_how_old_the_last_round_is(backend: 
 
 
 def test_bad_announcement_and_claim_are_refused(backend: Backend) -> None:
-    for slot in ({"name": "../x"}, {"name": ""}, {"device": "tpu"}, {"total_memory": -1}, {"more": 1}):
+    for slot in ({"name": "../x"}, {"name": ""}, {"device": "tpu"}, {"total_memory": -1}):
         body = {"host": "h", "boot_id": "b", "pid": 1, "slots": [SLOT | slot]}
         check_problem(backend.worker("announce", json=body), 422, "invalid_request")
         body = {"host": "h", "boot_id": "b", "pid": 1, "slot": SLOT | slot, "free_memory": 1}

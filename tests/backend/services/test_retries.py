@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.backend.conftest import Backend, Held
+from tests.backend.conftest import VERSIONS, Backend, Held
 
 CARD = {"code": "card_failed", "message": "GPU 0 does not answer", "way_out": "Restart the machine."}
 MEMORY = {"code": "out_of_memory", "message": "no room", "way_out": "Lower batch_size."}
@@ -110,7 +110,7 @@ def test_retry_on_another_card_that_can_not_go_on_starts_anew(backend: Backend) 
 def test_look_tells_whether_a_claim_would_get_something_and_claims_nothing(backend: Backend) -> None:
     def has_work(free_memory: int) -> bool:
         slot = {"name": "cpu", "device": "cpu", "gpus": [], "total_memory": 2**40}
-        body = {"host": "lab", "boot_id": "b", "pid": 7, "slot": slot, "free_memory": free_memory}
+        body = {"host": "lab", "boot_id": "b", "pid": 7, "slot": slot, "free_memory": free_memory, "versions": VERSIONS}
         reply = backend.worker("look", json=body)
         assert reply.status_code == 200, reply.text
         return bool(reply.json()["has_work"])

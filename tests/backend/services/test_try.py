@@ -10,9 +10,9 @@ import pytest
 
 from backend.api.schemas import TrySessionDetail
 from memgen.contract.trying import session_dir
-from tests.backend.conftest import API, MEMORY, SLOT, Backend, check_problem
+from tests.backend.conftest import API, MEMORY, SLOT, VERSIONS, Backend, check_problem
 
-LAB = {"host": "lab", "boot_id": "b", "pid": 7, "slot": SLOT, "free_memory": MEMORY}
+LAB = {"host": "lab", "boot_id": "b", "pid": 7, "slot": SLOT, "free_memory": MEMORY, "versions": VERSIONS}
 
 
 @dataclass

@@ -188,10 +188,17 @@ def card(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("card")
-def test_open_width_is_what_fits_beside_what_is_taken_and_that_of_the_attempt_that_is_resumed(tmp_path: Path) -> None:
+def test_open_width_is_what_fits_beside_what_is_taken_and_that_of_the_attempt_that_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = EvaluateConfig(preset=SMALL.name, setting="weaver", checkpoint="x")
     rows = choose_width(config, context_of(tmp_path, config), may_halve=True).rows
     assert rows == rows_that_fit(config, SMALL, [23 * GIB + PROCESS_BYTES["cuda"]], 1319) > 8
+    monkeypatch.setenv("MEMGEN_MEMORY_SHARE", "0.5")
+    assert choose_width(config, context_of(tmp_path, config), may_halve=True).rows == rows_that_fit(
+        config, SMALL, [12 * GIB], 1319
+    )
+    monkeypatch.delenv("MEMGEN_MEMORY_SHARE")
     few = config.model_copy(update={"num_questions": 5})
     assert choose_width(few, context_of(tmp_path, few), may_halve=True).rows == 5
     write_json(RunDir(tmp_path).environment, {"batch_size": 33})
