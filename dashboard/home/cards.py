@@ -11,7 +11,7 @@ from dashboard.parts.charts import is_share
 from dashboard.parts.components import Colour, progress_bar, run_seconds
 from dashboard.parts.foreign_text import escape_markdown, sentence
 from dashboard.parts.language import mark, t
-from dashboard.parts.slots import show_sickness
+from dashboard.parts.slots import show_closed, show_sickness
 from dashboard.parts.text import MISSING, ago, count, duration, full_time, percent, size
 from dashboard.parts.verdicts import change_words
 from memgen.contract.status import RunStatus
@@ -177,6 +177,9 @@ def machines(workers: Sequence[WorkerOut]) -> None:
                     st.page_link(
                         "app_pages/run.py", label=t("works on run {number}", number=slot.run_id), query_params=link
                     )
+                if slot.closed is not None:
+                    show_closed(slot.closed)
+                    continue
                 if slot.sick is not None:
                     show_sickness(slot.sick)
                     continue

@@ -17,6 +17,7 @@ SLOT_LOOK = {
     "busy": ("orange", "hourglass_top", mark("fits, busy with run {number}")),
     "held": ("orange", "lock", mark("full of another program")),
     "sick": ("orange", "healing", mark("takes no work")),
+    "closed": ("gray", "do_not_disturb_on", mark("is given no work")),
     "too_small": ("red", "block", mark("does not fit")),
 }
 """Colour, icon and words by how a slot and a run go together."""

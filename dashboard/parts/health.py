@@ -92,12 +92,13 @@ def health_troubles(health: HealthOut) -> list[str]:
             if age is None
             else t("The reconciler last ran {seconds} s ago: lost runs are not noticed.", seconds=f"{age:.0f}")
         )
-    if not health.workers_alive:
+    if not health.workers_alive and not health.refusals:
         troubles.append(t("No worker is alive: runs wait until one is. `make up` starts one."))
     troubles += [
         t("Slot {slot} of {host} takes no work: {reason}", slot=one.slot, host=one.host, reason=told(str(one.reason)))
         for one in health.sick_slots
     ]
+    troubles += [told(one.in_sentences().message) for one in health.refusals]
     if health.home_free_bytes < _LITTLE_DISK_BYTES:
         troubles.append(t("Only {size} are free on the disk.", size=size(health.home_free_bytes)))
     return troubles

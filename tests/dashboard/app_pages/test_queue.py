@@ -1,7 +1,7 @@
 """The queue page: order, reasons, slots, the pause, and moving runs."""
 
 from dashboard.parts.health import health_troubles
-from tests.backend.conftest import SLOT
+from tests.backend.conftest import SLOT, VERSIONS
 from tests.dashboard.pages import open_page, said, shown
 from tests.dashboard.studio import Studio
 
@@ -80,3 +80,34 @@ def test_sick_slot_says_why_and_when_it_is_asked_again_here_and_in_the_sidebar(s
     assert "free" in text  # the other slot
     [trouble] = [one for one in health_troubles(studio.client.health()) if "cpu0" in one]
     assert trouble == "Slot cpu0 of lab takes no work: GPU 0 does *not* answer. Restart `the machine`."
+
+
+def test_machine_says_what_it_is_and_is_drained_and_given_work_again_by_its_button(studio: Studio) -> None:
+    queue_of(studio, 0)
+    studio.announce(
+        slots=[SLOT | {"name": "cpu0"}, SLOT | {"name": "cpu1"}],
+        versions=VERSIONS | {"torch": "2.1"}, limits={"most_runs": 3, "memory_share": 0.5},
+        clock=studio.clock() + 3600,
+    )  # fmt: skip
+    app = open_page("queue")
+    text = shown(app)
+    for part in ("torch 2\\.1", "at most 3 runs at once", "50 % of its memory", "its clock is 1 h"):
+        assert part in text
+    app.button(key="drain_slot_1").click().run()
+    assert [slot["drained"] for slot in studio.get("/workers")["items"][0]["slots"]] == [False, True]
+    assert app.button(key="drain_slot_1").label == "Take work again"
+    app.button(key="drain_machine_0").click().run()
+    assert not app.exception
+    assert studio.get("/workers")["items"][0]["drained"]
+    assert "drained" in shown(app)
+    assert "drained" in shown(open_page("home"))
+    app.button(key="drain_machine_0").click().run()
+    assert not studio.get("/workers")["items"][0]["drained"]
+
+
+def test_machine_of_another_version_says_why_it_is_given_no_work_here_and_in_the_sidebar(studio: Studio) -> None:
+    studio.announce(versions=VERSIONS | {"memgen": "9.9"})
+    text = shown(open_page("queue"))
+    assert "is given no work" in text
+    assert text.count("has version 9\\.9 of MemGen Studio") == 2, "of the machine and in the sidebar"
+    assert any("has version 9.9" in one for one in health_troubles(studio.client.health()))

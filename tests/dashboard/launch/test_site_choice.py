@@ -67,3 +67,13 @@ def test_queue_page_shows_sites_what_they_have_and_their_trouble(studio: Studio,
     text = said(open_page("queue"))
     assert "gives trouble" in text
     assert "Site lab has not answered for 90 s: `squeue` can't be started." in text
+
+
+def test_site_is_drained_and_used_again_by_its_button(studio: Studio, site: SiteBoard) -> None:
+    app = open_page("queue")
+    app.button(key="drain_site_lab").click().run()
+    assert not app.exception
+    assert studio.client.sites()[0].drained
+    assert "drained" in said(app)
+    app.button(key="drain_site_lab").click().run()
+    assert not studio.client.sites()[0].drained
