@@ -13,6 +13,7 @@ from backend.commands import (
     checkpoint_cli,
     data_set_cli,
     fix_cli,
+    machine_cli,
     notification_cli,
     order_cli,
     pipeline_cli,
@@ -167,8 +168,8 @@ def restore(file: Annotated[Path, typer.Argument(help="An archive that `backup` 
 
 
 for noun in (
-    run_cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli, notification_cli, order_cli, site_cli,
-    try_cli,
+    run_cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli, notification_cli, order_cli, machine_cli,
+    site_cli, try_cli,
 ):  # fmt: skip
     noun.install(app)
 

@@ -10,6 +10,7 @@ import typer
 from backend.api.client import Client
 from backend.api.schemas import Shown
 from backend.api.schemas.bulk import MOST_AT_ONCE
+from backend.commands.machine_cli import reasons
 from backend.commands.many_runs import delete_many, say_of_many
 from backend.commands.order_cli import ARCHIVED
 from backend.commands.run_text import follow_run
@@ -205,6 +206,8 @@ def queue(
         for one in found.sick_slots:
             say(f"slot {one.slot} of {one.host} takes no work: {one.reason}")
             say(f"  asked again in {one.asked_again_in:.0f} s")
+        for line in reasons(api.workers().items):
+            say(line)
         if not found.items:
             say("no run is queued")
             return

@@ -2,6 +2,7 @@
 
 import typer
 
+from backend.api.schemas import SiteOut
 from backend.launcher.terminal import client, errors, say, show_table
 
 
@@ -23,5 +24,10 @@ def sites() -> None:
                 f"{size.name} ({f'{size.gpus} x ' if size.gpus else ''}{size.memory_bytes / 2**30:g} GiB)"
                 for size in site.sizes
             ]
-            rows.append([site.name, site.title, ", ".join(sizes), f"{site.jobs}/{site.most_jobs}", site.trouble or ""])
-        show_table(["site", "kind", "sizes", "jobs", "trouble"], rows)
+            rows.append([site.name, site.title, ", ".join(sizes), f"{site.jobs}/{site.most_jobs}", _state(site)])
+        show_table(["site", "kind", "sizes", "jobs", "state"], rows)
+
+
+def _state(site: SiteOut) -> str:
+    drained = "drained: nothing more is handed in" if site.drained else ""
+    return "; ".join(filter(None, [drained, site.trouble or ""]))

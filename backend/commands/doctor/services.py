@@ -175,6 +175,18 @@ def at_work(workers: list[WorkerOut], now: float) -> list[Finding]:
         return [error("workers", "none is there, so nothing starts", way_out)]
     slots = ", ".join(f"{slot.name} ({slot.device})" for one in alive for slot in one.slots)
     found = [ok("workers", f"{len(alive)} at work, with the slots {slots or 'none'}")]
+    for one in alive:
+        if one.refusal is not None:
+            found.append(error("workers", f"{one.refusal.message}: it is given no work", one.refusal.way_out))
+        if one.clock_ahead:
+            side = "ahead of" if one.clock_ahead > 0 else "behind"
+            seen = f"the clock of {one.host} is {abs(one.clock_ahead):.0f} s {side} the backend's"
+            found.append(warning("clocks", seen, "Set it, best by NTP; nothing that runs depends on it."))
+    drained = [one.host for one in alive if one.drained]
+    drained += [f"slot {slot.name} of {one.host}" for one in alive for slot in one.slots if slot.drained]
+    if drained:
+        way_out = "`memgen-studio undrain` lets them take work again."
+        found.append(warning("workers", f"drained, so that nothing new starts there: {', '.join(drained)}", way_out))
     late = max(now - one.last_seen.timestamp() for one in alive)
     if abs(late) > 10 * LATE_SECONDS:
         seen = f"a worker that is alive was seen {late:.0f} s ago by this machine's clock"

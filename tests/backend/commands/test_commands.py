@@ -14,6 +14,7 @@ from backend.commands import (
     cli,
     data_set_cli,
     fix_cli,
+    machine_cli,
     order_cli,
     pipeline_cli,
     pipeline_text,
@@ -23,8 +24,9 @@ from backend.commands import (
     site_cli,
 )
 from backend.services.site_board import SiteBoard
+from memgen import __version__
 from memgen.contract.alarms import find_rule
-from tests.backend.conftest import SLOT, Backend
+from tests.backend.conftest import SLOT, VERSIONS, Backend
 from tests.checkpoints import write_checkpoint
 from tests.conftest import TINY
 
@@ -44,7 +46,17 @@ def command(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Command:
     def client() -> Client:
         return Client("http://127.0.0.1", backend.context.user_token, transport=httpx.MockTransport(forward))
 
-    for module in (run_cli, pipeline_cli, checkpoint_cli, data_set_cli, saved_cli, fix_cli, order_cli, site_cli):
+    for module in (
+        run_cli,
+        pipeline_cli,
+        checkpoint_cli,
+        data_set_cli,
+        saved_cli,
+        fix_cli,
+        order_cli,
+        site_cli,
+        machine_cli,
+    ):
         monkeypatch.setattr(module, "client", client)
 
     def run(*words: object, answer: str = "") -> tuple[int, str]:
@@ -160,6 +172,36 @@ def test_queue_names_slots_that_take_no_work(backend: Backend, command: Command)
             "no run is queued",
         ],
     )
+
+
+def test_machines_are_listed_drained_and_given_work_again(backend: Backend, command: Command) -> None:
+    assert "no worker is alive" in command("machines")[1]
+    packages = VERSIONS | {"torch": "2.1", "transformers": "5.2"}
+    limits = {"most_runs": 3, "memory_share": 0.5}
+    backend.announce(
+        slots=[SLOT | {"name": "cpu0"}, SLOT | {"name": "cpu1"}],
+        versions=packages, limits=limits, clock=backend.clock() - 3600,
+    )  # fmt: skip
+    code, said = command("machines")
+    assert code == 0
+    for part in ("lab", __version__, "2.1", "5.2", "cpu0, cpu1", "3", "50 %", "-3600 s"):
+        assert part in said
+    assert command("drain", "lab", "--slot", "cpu1") == (
+        0, "slot cpu1 of lab finishes what it has and takes nothing new\n",
+    )  # fmt: skip
+    assert "slot cpu1 of lab is drained" in command("queue")[1]
+    assert command("drain", "lab")[1] == "lab finishes what it has and takes nothing new\n"
+    assert command("machines")[1].count("machine lab is drained") == 1
+    assert command("undrain", "lab") == (0, "lab takes work again\n")
+    assert "drained" not in command("machines")[1]
+    backend.announce(versions=VERSIONS | {"memgen": "9.9"})
+    assert command("machines")[1].count("machine lab has version 9.9 of MemGen Studio") == 1
+
+
+@pytest.mark.parametrize("words", [(), ("lab", "--site", "far"), ("--site", "far", "--slot", "0")])
+def test_drain_names_either_a_machine_or_a_site(command: Command, words: tuple[str, ...]) -> None:
+    code, said = command("drain", *words)
+    assert (code, "name either a machine" in said) == (2, True)
 
 
 def places(table: str) -> list[str]:
@@ -458,6 +500,12 @@ def test_sites_are_listed_and_a_run_or_a_pipeline_goes_to_one(
     assert code == 0
     for part in ("lab", "Slurm", "one (2 x 80 GiB), cpu (8 GiB)", "0/50"):
         assert part in said
+    assert command("drain", "--site", "lab") == (0, "site lab finishes what it has and takes nothing new\n")
+    assert "drained" in command("sites")[1]
+    assert "`memgen-studio undrain --site lab`" in backend.run(1)["waits_for"]
+    assert command("undrain", "--site", "lab") == (0, "site lab takes work again\n")
+    code, said = command("drain", "--site", "moon")
+    assert (code, "here is no site of this name" in said) == (2, True)
     changes = (
         "--set",
         f"shared.preset={TINY}",

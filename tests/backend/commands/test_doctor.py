@@ -21,6 +21,7 @@ from backend.launcher.redis_server import prepare, server_binary, server_command
 from backend.serving import redis_address
 from backend.settings import Settings
 from memgen.contract.errors import BadInput
+from memgen.contract.problem import Problem
 from memgen.contract.service_files import LAUNCHER_LOCK
 from memgen.doctor.finding import Finding, Verdict, look
 from tests.ports import free_port
@@ -237,6 +238,20 @@ def test_service_without_a_living_worker_is_an_error() -> None:
     assert services.at_work([worker(alive=False)], NOW.timestamp())[0].verdict is Verdict.ERROR
     [found] = services.at_work([worker()], NOW.timestamp())
     assert (found.verdict, found.seen) == (Verdict.OK, "1 at work, with the slots cpu (cpu)")
+
+
+def test_machine_that_is_given_no_work_is_named_with_the_reason() -> None:
+    refusal = Problem(code="other_version", message="machine lab-7 has version 9.9", way_out="Install version 0.1.")
+    [_, found] = services.at_work([worker().model_copy(update={"refusal": refusal})], NOW.timestamp())
+    assert (found.verdict, found.way_out) == (Verdict.ERROR, "Install version 0.1.")
+    assert found.seen == "machine lab-7 has version 9.9: it is given no work"
+    [_, found] = services.at_work([worker().model_copy(update={"drained": True})], NOW.timestamp())
+    assert (found.verdict, "lab-7" in found.seen) == (Verdict.WARNING, True)
+
+
+def test_machine_whose_clock_is_wrong_is_a_warning() -> None:
+    [_, found] = services.at_work([worker().model_copy(update={"clock_ahead": -3600.0})], NOW.timestamp())
+    assert found.seen == "the clock of lab-7 is 3600 s behind the backend's"
 
 
 def test_clock_of_the_backend_that_is_far_from_ours_is_a_warning() -> None:
