@@ -14,6 +14,7 @@ from uuid import uuid4
 import psutil
 
 from backend.launcher.redis_server import socket_path
+from memgen.contract.rundir import write_whole
 from tests.faults.house import MACHINES, House
 from tests.running_stack import wait_until
 
@@ -56,6 +57,7 @@ class Machine:
         self._address = MACHINES[name]
         self._near, self._far = f"{name}0", f"{name}1"  # the ends of its link
         self._id = house.home.parent / f"{name}-machine-id"
+        self._clock = house.home.parent / f"{name}-clock.txt"
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -105,6 +107,15 @@ class Machine:
         with self.cut_off():
             time.sleep(seconds)
 
+    @contextmanager
+    def clock_shifted(self, seconds: float) -> Iterator[None]:
+        """Inside the block the clock of its processes is wrong by so much, and that of the backend is right."""
+        write_whole(self._clock, str(seconds))
+        try:
+            yield
+        finally:
+            self._clock.unlink()
+
     def attempt(self, run_id: int, number: int = 1) -> Path:
         """Folder of an attempt on its disk."""
         return self.home / "runs" / str(run_id) / "attempts" / str(number)
@@ -120,6 +131,7 @@ class Machine:
             "MEMGEN_BACKEND_URL": f"http://{self._address}:{port}",
             "MEMGEN_WORKER_TOKEN": token,
             "MEMGEN_SLOTS": "cpu",
+            "FAULTS_CLOCK": str(self._clock),
             "REDIS_URL": f"unix://{socket_path(self._house.home)}",
         }
 

@@ -1,5 +1,6 @@
-"""Two machines without a shared disk, and the link to them cut."""
+"""Two machines without a shared disk: the link to them cut, and their clocks wrong."""
 
+import json
 from itertools import pairwise
 
 from memgen.contract.status import AttemptStatus as A
@@ -10,7 +11,7 @@ from tests.faults.machine import Machine, why_none
 from tests.faults.real import TRAINING
 from tests.faults.registry import fault
 from tests.faults.trainer import REAL
-from tests.running_stack import wait_until
+from tests.running_stack import is_alive, wait_until
 
 SHORT = LEASE / 4  # seconds for which a link is cut: what TCP sends again comes within the lease
 BACK = 40.0  # seconds until a machine that is back works again: TCP sends again after ever longer pauses
@@ -75,3 +76,57 @@ def machine_cut_off_for_longer_than_its_lease(house: House) -> None:
         house.claimed(run_id, 2, BACK)
         house.recovered(BACK)
         _ended(house, run_id, [A.LOST, A.SUCCEEDED])
+
+
+@fault(limit=BACK)
+def run_of_a_machine_that_is_cut_off_goes_to_another(house: House) -> None:
+    """It says why it begins anew there; what comes back with the first machine counts for nothing."""
+    assert not (reason := why_none()), reason
+    first, second = Machine(house, "first"), Machine(house, "second")
+    with house.worker_held(), first.working():
+        run_id = house.launch(questions=QUESTIONS)
+        house.started(run_id)
+        with first.cut_off():
+            house.run_when(run_id, lambda run: len(run.attempts) == 2, 30, "the loss of the attempt")
+            house.fault()
+            with second.working():
+                house.claimed(run_id, 2, BACK)
+                house.recovered(BACK)
+                _ended(house, run_id, [A.LOST, A.SUCCEEDED])
+        with house.client() as client:
+            run = client.run(run_id)
+        old = json.loads((first.attempt(run_id) / "supervisor.json").read_text())
+        wait_until(lambda: not is_alive(old["trainer_pid"]), BACK, "end of what the first machine still did")
+        assert [one.worker for one in run.attempts] == ["first", "second"]
+        assert ["does not share" in words for words in run.warnings] == [True], run.warnings
+        _ended(house, run_id, [A.LOST, A.SUCCEEDED])
+
+
+def _clock_of_a_machine(house: House, seconds: float) -> None:
+    """Its lease holds, and what it reports has the times of the backend."""
+    assert not (reason := why_none()), reason
+    machine = Machine(house, "first")
+    with house.worker_held(), machine.clock_shifted(seconds), machine.working(), house.client() as client:
+        house.fault()
+        run_id = client.submit(TRAINING).id
+        house.claimed(run_id, 1)
+        house.recovered()
+        _ended(house, run_id, [A.SUCCEEDED])
+        (worker,) = [one for one in client.workers().items if one.host == "first"]
+        assert abs(worker.clock_ahead - seconds) < 10, worker.clock_ahead
+    (span,) = house.rows("SELECT claimed_at, ended_at FROM attempt WHERE run_id = ?", run_id)
+    times = [time for (time,) in house.rows("SELECT time FROM metric WHERE run_id = ?", run_id)]
+    assert times
+    assert span[0] - 5 <= min(times) <= max(times) <= span[1], (span, min(times), max(times))
+
+
+@fault()
+def clock_of_a_machine_an_hour_ahead(house: House) -> None:
+    """Its run ends as ever, its numbers have the times of the backend, and the queue page says how wrong it is."""
+    _clock_of_a_machine(house, 3600)
+
+
+@fault()
+def clock_of_a_machine_an_hour_back(house: House) -> None:
+    """The same."""
+    _clock_of_a_machine(house, -3600)
