@@ -6,6 +6,7 @@ from sqlmodel import Session, col, or_, select
 
 from backend.errors import LARGEST_INTEGER
 from backend.services.checkpoints import stands_for
+from backend.services.sorting import newest_in_index
 from backend.store.models import AddedCheckpoint, Checkpoint, Run
 from memgen.contract.pipeline import STEPS, StepName
 from memgen.contract.stages import trains
@@ -39,7 +40,7 @@ def candidates(session: Session, preset: str, data: str, also: Sequence[int]) ->
         else:
             query = query.where(col(Run.data) == data)
         shown = query.where(col(Run.archived_at).is_(None))
-        newest = shown.with_only_columns(col(Run.id)).order_by(col(Run.id).desc()).limit(MOST)
+        newest = shown.with_only_columns(col(Run.id)).order_by(newest_in_index(col(Run.id))).limit(MOST)
         query = query.where(or_(col(Run.id).in_(newest), col(Run.id).in_(wanted)))
         found[name] = list(session.exec(query.order_by(col(Run.id).desc())))
     return found

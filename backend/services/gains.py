@@ -8,8 +8,10 @@ from sqlmodel import Session, col, select
 from backend.services import evidence
 from backend.services.comparable import NotComparable, check_alike, style_of
 from backend.services.scoring import Scores, newest_scores
+from backend.services.sorting import newest_in_index
 from backend.services.verdicts import verdicts
 from backend.store.models import Run
+from memgen.contract.stages import evaluation_names
 from memgen.contract.status import RunStatus
 
 BASE = "base"
@@ -80,13 +82,15 @@ class Gains:
 
 def _bases(session: Session, preset: str, data: str) -> list[Run]:
     """Finished evaluations of a base as it is, newest first."""
-    query = select(Run).where(
+    query = select(Run.id).where(
         col(Run.setting) == BASE,
+        col(Run.stage).in_(evaluation_names()),
         col(Run.status) == RunStatus.SUCCEEDED,
         col(Run.preset) == preset,
         col(Run.data) == data,
     )
-    rows = session.exec(query.order_by(col(Run.id).desc()).limit(MOST_BASES))
+    numbers = list(session.exec(query.order_by(newest_in_index(col(Run.id))).limit(MOST_BASES)))
+    rows = session.exec(select(Run).where(col(Run.id).in_(numbers)).order_by(col(Run.id).desc()))
     return [run for run in rows if style_of(run) is None]
 
 

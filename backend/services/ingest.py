@@ -18,7 +18,7 @@ from backend.errors import LARGEST_INTEGER, Stale, Unauthorized, WrongOffset
 from backend.services import alarms, checkpoints, children, lifecycle, retries, rollouts
 from backend.services.claim import hash_token
 from backend.services.clocks import by_ours, seconds_ahead
-from backend.store.models import Answer, Attempt, Metric, Run
+from backend.store.models import Answer, Attempt, Metric, ReportedMetric, Run
 from memgen.contract import events as ev
 from memgen.contract.answers import Summary, parse_line
 from memgen.contract.config import stored_config
@@ -134,6 +134,8 @@ def take_events(
         session.execute(
             statement.on_conflict_do_update(index_elements=["run_id", "name", "step", "attempt"], set_=update), metrics
         )
+        reported = [{"name": name, "run_id": attempt.run_id} for name in {one["name"] for one in metrics}]
+        session.execute(insert(ReportedMetric).on_conflict_do_nothing(), reported)
     if lines:
         _is_running(session, attempt, at)
     attempt.events_offset = offset + size

@@ -23,6 +23,7 @@ from backend.store.models import (
     Pipeline,
     PipelineStep,
     PipelineTag,
+    ReportedMetric,
     Rollout,
     Run,
     RunEvent,
@@ -325,12 +326,17 @@ def delete(session: Session, run: Run) -> None:
         Conflict: as `check_deletable`.
     """
     check_deletable(session, run)
-    for table in (Alarm, Metric, AnswerScore, Scoring, Answer, Rollout, RunEvent, RunTag, Job, Attempt, Checkpoint):
+    for table in _OF_RUNS:
         session.execute(sql_delete(table).where(col(table.run_id) == run.id))
     session.delete(run)
     session.flush()
     if run.pipeline_id is not None:
         _delete_pipeline_without_runs(session, run.pipeline_id)
+
+
+_OF_RUNS = (
+    Alarm, Metric, ReportedMetric, AnswerScore, Scoring, Answer, Rollout, RunEvent, RunTag, Job, Attempt, Checkpoint,
+)  # fmt: skip
 
 
 def _delete_pipeline_without_runs(session: Session, pipeline_id: int) -> None:

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, func, select
 
 from backend.errors import Conflict, ServiceError
 from backend.services import lifecycle
-from backend.store.models import Answer, AnswerScore, Run, Scoring
+from backend.store.models import Answer, AnswerScore, Run, Scoring, take_figures
 from backend.store.prepared import IDS, among
 from memgen.contract.answers import AnswerRecord, scorer_version, with_strict
 from memgen.contract.data_sets.registry import data_set
@@ -85,24 +85,6 @@ def newest_scores(session: Session, runs: Sequence[Run]) -> dict[int, Scores]:
         return newest
     rows = session.exec(_SCORINGS, params=among(ids))
     return newest | {row.run_id: Scores(row.version, row.summary, True) for row in rows}
-
-
-def newest_summary(name: str, of: type[Run] = Run) -> ColumnElement[float]:
-    """A number of a run's newest scores, as an expression to sort or filter by; null where it has none.
-
-    Args:
-        name: of the number.
-        of: `Run`, or an alias of it.
-    """
-    path = f"$.{name}"
-    rescored = (
-        select(func.json_extract(Scoring.summary, path))
-        .where(col(Scoring.run_id) == col(of.id))
-        .order_by(col(Scoring.version).desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    return func.coalesce(rescored, func.json_extract(of.summary, path))
 
 
 def scores_of(session: Session, run: Run, version: int | None) -> Scores:
@@ -205,9 +187,10 @@ def store(session: Session, run: Run, new: Rescored | None, *, at: float, actor:
     count = len(new.metrics)
     names = sorted({name for metrics in new.metrics.values() for name in metrics})
     means = {name: sum(metrics[name] for metrics in new.metrics.values()) / count for name in names}
-    session.add(
-        Scoring(run_id=run.id, version=version, attempt=new.attempt, summary=run.summary | means, created_at=at)
-    )
+    summary = run.summary | means
+    session.add(Scoring(run_id=run.id, version=version, attempt=new.attempt, summary=summary, created_at=at))
+    take_figures(run, summary)
+    session.add(run)
     session.add_all(
         AnswerScore(
             run_id=run.id,

@@ -132,17 +132,13 @@ def group_of(tags: Iterable[RunTag]) -> str | None:
 
 def run_has(tag: str, *, as_group: bool = False) -> ColumnElement[bool]:
     """Whether a run has this tag, or this group."""
-    of_run = select(RunTag.key).where(col(RunTag.run_id) == col(Run.id), col(RunTag.key) == key_of(tag))
-    return (of_run.where(col(RunTag.is_group)) if as_group else of_run).exists()
+    tagged = select(RunTag.run_id).where(col(RunTag.key) == key_of(tag))
+    return col(Run.id).in_(tagged.where(col(RunTag.is_group)) if as_group else tagged)
 
 
 def pipeline_has(tag: str) -> ColumnElement[bool]:
     """Whether a pipeline has this tag."""
-    return (
-        select(PipelineTag.key)
-        .where(col(PipelineTag.pipeline_id) == col(Pipeline.id), col(PipelineTag.key) == key_of(tag))
-        .exists()
-    )
+    return col(Pipeline.id).in_(select(PipelineTag.pipeline_id).where(col(PipelineTag.key) == key_of(tag)))
 
 
 def group_column() -> SQLColumnExpression[str]:

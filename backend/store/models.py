@@ -3,9 +3,10 @@
 An `id` that the database counts is there once its row was flushed; whoever makes a row flushes it before handing it on.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import JSON, Column, Dialect, Index, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import JSON, Column, Dialect, Index, Text, TypeDecorator, UniqueConstraint, event
 from sqlmodel import Field, SQLModel
 
 from memgen.contract.problem import Problem
@@ -31,19 +32,26 @@ class Run(SQLModel, table=True):
     """One stage with one immutable config."""
 
     __table_args__ = (
-        Index("ix_run_listed", "archived_at", "status", "stage"),
+        # all that lists filter, count and sort by: they read it through, which is far less than the rows themselves
+        Index(
+            "ix_run_listed", "archived_at", "status", "stage", "ended_at", "started_at", "setting", "preset", "data",
+            "priority", "accuracy", "num_questions", "note",
+        ),
+        # the newest of one kind; a checkpoint's runs with what they have measured
+        Index("ix_run_alike", "status", "stage", "preset", "data", "ended_at", "setting", "archived_at"),
+        Index("ix_run_children", "parent_id", "status", "stage", "accuracy"),
         {"sqlite_autoincrement": True},  # an id is never given twice: folders carry it
-    )
+    )  # fmt: skip
 
     id: int = Field(default=None, primary_key=True)
-    stage: str = Field(index=True)
+    stage: str
     setting: str
     preset: str
     data: str
     note: str = ""
     config: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     config_hash: str
-    status: str = Field(default=RunStatus.QUEUED, index=True)
+    status: str = RunStatus.QUEUED
     cause: str | None = None
     priority: int = 0
     retries_left: int = 0
@@ -51,6 +59,9 @@ class Run(SQLModel, table=True):
     queued_at: float
     started_at: float | None = None
     ended_at: float | None = None
+    # of its newest scores, for lists to be sorted by; `take_figures` sets them, also whenever `summary` is set
+    accuracy: float | None = None
+    num_questions: float | None = None
     summary: dict[str, float] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     failure: Problem | None = Field(default=None, sa_column=Column(ProblemColumn))
     traceback: str | None = Field(default=None, sa_column=Column(Text))
@@ -58,25 +69,37 @@ class Run(SQLModel, table=True):
     environment: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
     output: str | None = None
     # the run whose checkpoint this one starts from; no foreign key: descent is shown beyond a deletion
-    parent_id: int | None = Field(default=None, index=True)
+    parent_id: int | None = None
     pipeline_id: int | None = Field(default=None, index=True)
     step: str | None = None
     # the failed run that this one mends; no foreign key, as above
     fixes_id: int | None = Field(default=None, index=True)
     # since when lists leave it out; null for those that they show
-    archived_at: float | None = None
+    archived_at: float | None = Field(default=None, index=True)
     # where it is to run, a name in the operator's file; null for the workers of this service
     site: str | None = None
+
+
+def take_figures(run: Run, summary: Mapping[str, Any]) -> None:
+    """Let lists sort a run by the numbers of its newest scores."""
+    run.accuracy, run.num_questions = (
+        value if isinstance(value := summary.get(name), int | float) else None for name in ("accuracy", "num_questions")
+    )
+
+
+@event.listens_for(Run.summary, "set")
+def _summary_is_set(run: Run, summary: Mapping[str, Any], *_: object) -> None:
+    take_figures(run, summary)
 
 
 class RunTag(SQLModel, table=True):
     """A word that a run is found by; one of them may be the group that the run is drawn and listed with."""
 
     __tablename__ = "run_tag"
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    __table_args__ = (Index("ix_run_tag_used", "key", "is_group", "name"), {"sqlite_with_rowid": False})
 
     run_id: int = Field(foreign_key="run.id", primary_key=True)
-    key: str = Field(primary_key=True, index=True)  # the name without upper case: what tells tags apart
+    key: str = Field(primary_key=True)  # the name without upper case: what tells tags apart
     name: str
     is_group: bool = False
 
@@ -250,6 +273,16 @@ class Metric(SQLModel, table=True):
     attempt: int = Field(primary_key=True)
     value: float
     time: float
+
+
+class ReportedMetric(SQLModel, table=True):
+    """That a run has reported a metric: to find such runs among all their points would take a look for each run."""
+
+    __tablename__ = "reported_metric"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    name: str = Field(primary_key=True)
+    run_id: int = Field(foreign_key="run.id", primary_key=True, index=True)
 
 
 class Alarm(SQLModel, table=True):

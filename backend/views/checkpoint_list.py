@@ -7,14 +7,13 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from backend.api import schemas as s
-from backend.services.archiving import shows
 from backend.services.gains import Gains
 from backend.services.origin import OUTSIDE
-from backend.services.scoring import newest_scores, newest_summary
+from backend.services.scoring import newest_scores
 from backend.services.sorting import Columns, sorted_page
 from backend.services.surroundings import Surroundings
 from backend.store.models import AddedCheckpoint, Checkpoint, Run
-from backend.views.checkpoints import by_itself, get
+from backend.views.checkpoints import by_themselves, sources_of
 from backend.views.results import results
 from memgen.contract.stages import evaluation_names
 from memgen.contract.status import RunStatus
@@ -48,9 +47,9 @@ def list_checkpoints(
     """
     query = select(Checkpoint).outerjoin(Run, col(Run.id) == col(Checkpoint.run_id))
     query = query.outerjoin(AddedCheckpoint, col(AddedCheckpoint.id) == col(Checkpoint.id))
-    condition = shows(Run, archived)  # what came from outside has no run
-    if condition is not None:
-        query = query.where(condition)
+    if archived != "also":
+        in_archive = func.coalesce(col(Checkpoint.run_id).in_(_ARCHIVED), False)  # what came from outside has no run
+        query = query.where(in_archive if archived == "only" else ~in_archive)
     page = sorted_page(session, Checkpoint, query, COLUMNS, sort=sort, cursor=cursor, limit=limit)
     evaluations = _evaluations(session, [one.id for one in page.rows])
     scores = newest_scores(session, [run for group in evaluations.values() for run in group])
@@ -61,11 +60,11 @@ def list_checkpoints(
     shown = {result.run.id: result for result in results(session, list(best.values()), gains, around)}
     items = [
         s.CheckpointResult(
-            checkpoint=by_itself(session, get(session, one.id), home),
-            best=shown[best[one.id].id] if one.id in best else None,
-            num_evaluations=len(evaluations.get(one.id, [])),
+            checkpoint=checkpoint,
+            best=shown[best[checkpoint.id].id] if checkpoint.id in best else None,
+            num_evaluations=len(evaluations.get(checkpoint.id, [])),
         )
-        for one in page.rows
+        for checkpoint in by_themselves(session, sources_of(session, page.rows), home)
     ]
     return s.CheckpointResults(items=items, next_cursor=page.next_cursor, total=page.total)
 
@@ -83,9 +82,12 @@ def _evaluations(session: Session, numbers: list[int]) -> dict[int, list[Run]]:
     return groups
 
 
+_ARCHIVED = select(Run.id).where(col(Run.archived_at).is_not(None))
+
+
 def _best_accuracy() -> ColumnElement[float]:
     child = aliased(Run)
-    best = select(func.max(newest_summary("accuracy", child))).where(
+    best = select(func.max(child.accuracy)).where(
         col(child.parent_id) == col(Checkpoint.id),
         col(child.status) == RunStatus.SUCCEEDED,
         col(child.stage).in_(evaluation_names()),

@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import ColumnElement, and_, not_, true
 from sqlmodel import Session, col, select
 
 from backend.api import schemas as s
@@ -21,6 +22,7 @@ from backend.services.checkpoints import (
 )
 from backend.services.descent import from_outside
 from backend.services.origin import OUTSIDE, Origin, origins_of
+from backend.services.sorting import newest_in_index
 from backend.store.db import Database
 from backend.store.models import AddedCheckpoint, Checkpoint, Run
 from backend.views.times import when
@@ -50,7 +52,8 @@ def listed(
     """
     usable: list[tuple[Source, None]] = []
     others: list[tuple[Source, BadInput]] = []
-    for sources in _in_parts(session):
+    preset = child.get("preset")
+    for sources in _in_parts(session, preset):
         stored = _stored(session, sources)  # held, so that none of them is asked for again
         for source in sources:
             problem = why_not(session, source, home, child)
@@ -60,6 +63,10 @@ def listed(
                 others.append((source, problem))
         if len(usable) == limit:
             break
+    oldest = usable[-1][0].id if len(usable) == limit else 0
+    impossible = _impossible(session, preset, newer_than=oldest, limit=limit)
+    others += [(one, why) for one in impossible if (why := why_not(session, one, home, child)) is not None]
+    others = sorted(others, key=lambda one: -one[0].id)[:limit]
     kept: dict[int, tuple[Source, BadInput | None]] = {source.id: (source, why) for source, why in [*usable, *others]}
     for number in also:
         if number not in kept and (named := source_of(session, number)) is not None:
@@ -71,15 +78,36 @@ def listed(
     return [_out(source, stored.get(source.id), origins.get(source.id), outside, why) for source, why in ordered]
 
 
-def _in_parts(session: Session) -> Iterator[list[Source]]:
-    """Sources of checkpoints, newest first, some at a time: a home may have thousands."""
-    query = select(Run).where(col(Run.stage).in_(training_names()), col(Run.archived_at).is_(None))
-    trainings = query.order_by(col(Run.id).desc())
+def _of_model(preset: str | None) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Which trainings, and which checkpoints from outside, a run of a model (of any: None) may perhaps start from."""
+    is_there = col(Run.id).in_(select(Checkpoint.id))
+    if preset is None:
+        return is_there, true()
+    return and_(is_there, col(Run.preset) == preset), col(AddedCheckpoint.preset) == preset
+
+
+_SHOWN = col(Run.stage).in_(training_names()), col(Run.archived_at).is_(None)
+
+
+def _in_parts(session: Session, preset: str | None) -> Iterator[list[Source]]:
+    """What a run of a model may perhaps start from, newest first, some at a time: a home may have thousands."""
+    trained, added = _of_model(preset)
+    trainings = select(Run).where(*_SHOWN, trained).order_by(col(Run.id).desc())
     loaded = session.exec(trainings.execution_options(yield_per=PART))
-    added = session.exec(select(AddedCheckpoint).order_by(col(AddedCheckpoint.id).desc()))
-    both: Iterator[Source] = merge(loaded, added, key=lambda one: -one.id)
+    from_elsewhere = session.exec(select(AddedCheckpoint).where(added).order_by(col(AddedCheckpoint.id).desc()))
+    both: Iterator[Source] = merge(loaded, from_elsewhere, key=lambda one: -one.id)
     while part := list(islice(both, PART)):
         yield part
+
+
+def _impossible(session: Session, preset: str | None, *, newer_than: int, limit: int) -> list[Source]:
+    """The newest of the others: trainings that have left nothing, and what is of another model."""
+    trained, added = (not_(condition) for condition in _of_model(preset))
+    query = select(Run.id).where(*_SHOWN, trained, col(Run.id) + 0 > newer_than)  # a sum, as there
+    numbers = list(session.exec(query.order_by(newest_in_index(col(Run.id))).limit(limit)))
+    from_elsewhere = select(AddedCheckpoint).where(added, col(AddedCheckpoint.id) > newer_than)
+    newest = from_elsewhere.order_by(col(AddedCheckpoint.id).desc()).limit(limit)
+    return [*session.exec(select(Run).where(col(Run.id).in_(numbers))), *session.exec(newest)]
 
 
 def _stored(session: Session, sources: Sequence[Source]) -> dict[int, Checkpoint]:
@@ -125,14 +153,32 @@ def get(session: Session, checkpoint_id: int) -> Source:
     return source
 
 
+def sources_of(session: Session, checkpoints: Sequence[Checkpoint]) -> list[Source]:
+    """Where checkpoints come from, in their order."""
+    numbers = [one.id for one in checkpoints]
+    runs = {one.id: one for one in session.exec(select(Run).where(col(Run.id).in_(numbers)))}
+    of_others = select(AddedCheckpoint).where(col(AddedCheckpoint.id).in_(set(numbers) - runs.keys()))
+    added = {one.id: one for one in session.exec(of_others)}
+    return [runs.get(number) or added[number] for number in numbers]
+
+
 def by_itself(session: Session, source: Source, home: Path) -> s.CheckpointOut:
     """A checkpoint, usable where the least that a run may ask of it could be had."""
-    checkpoint = session.get(Checkpoint, source.id)
-    manifest = manifest_of(checkpoint) if checkpoint else None
-    trained = [source] if isinstance(source, Run) else []
-    problem = why_not(session, source, home, least_demanding(source, manifest))
-    origin = origins_of(session, trained).get(source.id)
-    return _out(source, checkpoint, origin, from_outside(session, trained), problem)
+    return by_themselves(session, [source], home)[0]
+
+
+def by_themselves(session: Session, sources: Sequence[Source], home: Path) -> list[s.CheckpointOut]:
+    """The same of several, with a few queries for all."""
+    stored = _stored(session, sources)
+    trained = [source for source in sources if isinstance(source, Run)]
+    origins, outside = origins_of(session, trained), from_outside(session, trained)
+    shown = []
+    for source in sources:
+        checkpoint = stored.get(source.id)
+        manifest = manifest_of(checkpoint) if checkpoint else None
+        problem = why_not(session, source, home, least_demanding(source, manifest))
+        shown.append(_out(source, checkpoint, origins.get(source.id), outside, problem))
+    return shown
 
 
 def _out(

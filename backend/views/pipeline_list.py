@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement
-from sqlmodel import Session, col, func, or_, select
+from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from backend.api.schemas import Shown
 from backend.services.archiving import shows
-from backend.services.scoring import newest_summary
-from backend.services.sorting import Columns, Page, sorted_page
+from backend.services.sorting import Columns, Page, has_text, sorted_page
 from backend.services.tags import pipeline_has
 from backend.store.models import Pipeline, PipelineStep, Run
 from memgen.contract.pipeline import STEPS
@@ -60,8 +59,7 @@ def numbers(session: Session, wanted: PipelineFilter, *, limit: int) -> tuple[li
 def _matching(wanted: PipelineFilter) -> SelectOfScalar[Pipeline]:
     query = select(Pipeline)
     if wanted.text:
-        parts = (col(column).icontains(wanted.text, autoescape=True) for column in (Pipeline.note, Pipeline.preset))
-        query = query.where(or_(*parts))
+        query = query.where(has_text(wanted.text, Pipeline.note, Pipeline.preset))
     for tag in filter(None, (wanted.tag or "").split(",")):
         query = query.where(pipeline_has(tag))
     condition = shows(Pipeline, wanted.archived)
@@ -70,7 +68,7 @@ def _matching(wanted: PipelineFilter) -> SelectOfScalar[Pipeline]:
 
 def _accuracy(step: str) -> ColumnElement[float]:
     """What a step of the pipeline has measured, once it has succeeded."""
-    of_step = select(newest_summary("accuracy")).join(PipelineStep, col(PipelineStep.run_id) == col(Run.id))
+    of_step = select(Run.accuracy).join(PipelineStep, col(PipelineStep.run_id) == col(Run.id))
     return of_step.where(
         col(PipelineStep.pipeline_id) == col(Pipeline.id),
         col(PipelineStep.step) == step,

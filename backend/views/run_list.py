@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, case
-from sqlmodel import Session, col, func, or_, select
+from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from backend.api.schemas import Shown
 from backend.errors import ServiceError
 from backend.services.archiving import shows
-from backend.services.scoring import newest_summary
-from backend.services.sorting import Columns, Page, sorted_page
+from backend.services.sorting import Columns, Page, has_text, sorted_page
 from backend.services.tags import group_column, run_has
-from backend.store.models import Metric, Run
+from backend.store.models import ReportedMetric, Run
 from memgen.contract.status import RunStatus
 
 
@@ -49,7 +48,11 @@ def list_runs(session: Session, wanted: RunFilter, *, sort: str | None, cursor: 
     Raises:
         ServiceError: `unknown_status`, `unknown_sort` or `bad_cursor`.
     """
-    return sorted_page(session, Run, _matching(wanted), COLUMNS, sort=sort, cursor=cursor, limit=limit)
+    filters = (wanted.status, wanted.stage, wanted.preset, wanted.setting, wanted.text)
+    by_index = any(filters) or wanted.archived == "only"
+    return sorted_page(
+        session, Run, _matching(wanted), COLUMNS, sort=sort, cursor=cursor, limit=limit, by_index=by_index
+    )
 
 
 def _matching(wanted: RunFilter) -> SelectOfScalar[Run]:
@@ -63,11 +66,10 @@ def _matching(wanted: RunFilter) -> SelectOfScalar[Run]:
         if value:
             query = query.where(col(column) == value)
     if wanted.text:
-        parts = (col(column).icontains(wanted.text, autoescape=True) for column in (Run.note, Run.preset))
-        query = query.where(or_(*parts))
+        query = query.where(has_text(wanted.text, Run.note, Run.preset))
     if wanted.metric:
-        reported = select(Metric.step).where(col(Metric.run_id) == col(Run.id), col(Metric.name) == wanted.metric)
-        query = query.where(reported.exists())
+        reported = select(ReportedMetric.run_id).where(col(ReportedMetric.name) == wanted.metric)
+        query = query.where(col(Run.id).in_(reported))
     for tag in filter(None, (wanted.tag or "").split(",")):
         query = query.where(run_has(tag))
     if wanted.group:
@@ -112,13 +114,13 @@ def _text(column: str) -> ColumnElement[str]:
 
 
 COLUMNS: Columns = {
-    "run": col(Run.id),
+    "run": col(Run.id) + 0,  # as of `newest_in_index`
     "status": in_life(col(Run.status)),
     "stage": col(Run.stage) + " " + col(Run.setting),
     "model": _text(Run.preset),
     "data": _text(Run.data),
-    "accuracy": newest_summary("accuracy"),
-    "questions": newest_summary("num_questions"),
+    "accuracy": col(Run.accuracy),
+    "questions": col(Run.num_questions),
     "started": col(Run.started_at),
     "ended": col(Run.ended_at),
     "duration": col(Run.ended_at) - col(Run.started_at),

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, SQLColumnExpression
-from sqlmodel import Session, and_, col, or_, select
+from sqlmodel import Session, col, or_, select
 
 from backend.api import schemas as s
 from backend.errors import LARGEST_INTEGER
+from backend.services.sorting import has_text, newest_in_index
 from backend.services.tags import known_tags, tags_of_pipelines, tags_of_runs
 from backend.store.models import AddedCheckpoint, Checkpoint, Pipeline, PipelineTag, Run, RunTag
 from memgen.contract.data_sets.registry import data_sets
@@ -76,18 +75,25 @@ def _names(session: Session, words: Sequence[str]) -> list[s.SearchHit]:
 
 
 def _runs(session: Session, words: Sequence[str], limit: int) -> list[s.SearchHit]:
-    fields = (Run.note, Run.preset, Run.data, Run.stage, Run.setting)
-    tagged = select(RunTag.key).where(col(RunTag.run_id) == col(Run.id))
-    # whole rows have configs and tracebacks: only those that are shown are read
-    query = select(Run.id).where(_all_words(words, fields, tagged, col(RunTag.name)))
-    newest = list(session.exec(query.order_by(col(Run.id).desc()).limit(limit)))
+    # few words name all these: they are looked at once, and not run by run
+    kinds = session.execute(select(Run.preset, Run.data, Run.stage, Run.setting).distinct()).all()
+    query = select(Run.id)
+    for word in words:
+        named = {place: {kind[place] for kind in kinds if word.lower() in kind[place].lower()} for place in range(4)}
+        columns = (Run.preset, Run.data, Run.stage, Run.setting)
+        of_kinds = (col(column).in_(named[place]) for place, column in enumerate(columns) if named[place])
+        tagged = select(RunTag.run_id).where(has_text(word, RunTag.name))
+        query = query.where(or_(has_text(word, Run.note), *of_kinds, col(Run.id).in_(tagged)))
+    newest = list(session.exec(query.order_by(newest_in_index(col(Run.id))).limit(limit)))
     return _run_hits(session, session.exec(select(Run).where(col(Run.id).in_(newest)).order_by(col(Run.id).desc())))
 
 
 def _pipelines(session: Session, words: Sequence[str], limit: int) -> list[s.SearchHit]:
-    tagged = select(PipelineTag.key).where(col(PipelineTag.pipeline_id) == col(Pipeline.id))
-    fields = (Pipeline.note, Pipeline.preset, Pipeline.data)
-    query = select(Pipeline).where(_all_words(words, fields, tagged, col(PipelineTag.name)))
+    query = select(Pipeline)
+    for word in words:
+        tagged = select(PipelineTag.pipeline_id).where(has_text(word, PipelineTag.name))
+        in_fields = has_text(word, Pipeline.note, Pipeline.preset, Pipeline.data)
+        query = query.where(or_(in_fields, col(Pipeline.id).in_(tagged)))
     return _pipeline_hits(session, session.exec(query.order_by(col(Pipeline.id).desc()).limit(limit)))
 
 
@@ -95,21 +101,8 @@ def _checkpoints(session: Session, words: Sequence[str], limit: int) -> list[s.S
     """Those from outside; that of a training is found by its run."""
     fields = (AddedCheckpoint.note, AddedCheckpoint.preset, AddedCheckpoint.data, AddedCheckpoint.name)
     query = select(Checkpoint).join(AddedCheckpoint, col(AddedCheckpoint.id) == col(Checkpoint.id))
-    query = query.where(*(_contains(fields, word) for word in words)).order_by(col(Checkpoint.id).desc()).limit(limit)
+    query = query.where(*(has_text(word, *fields) for word in words)).order_by(col(Checkpoint.id).desc()).limit(limit)
     return [_checkpoint_hit(session, one) for one in session.exec(query)]
-
-
-def _all_words(
-    words: Sequence[str], fields: Sequence[Any], tagged: Any, tag: SQLColumnExpression[str]
-) -> ColumnElement[bool]:
-    """Whether each word stands in one of the fields or in one of the tags."""
-    return and_(
-        *(or_(_contains(fields, word), tagged.where(tag.icontains(word, autoescape=True)).exists()) for word in words)
-    )
-
-
-def _contains(fields: Sequence[Any], word: str) -> ColumnElement[bool]:
-    return or_(*(col(field).icontains(word, autoescape=True) for field in fields))
 
 
 def _run_hits(session: Session, runs: Iterable[Run]) -> list[s.SearchHit]:

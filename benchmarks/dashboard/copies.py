@@ -38,6 +38,7 @@ TABLES = {
     "run_event": Table(of_run=("run_id",), times=("time",), counted="id"),
     "checkpoint": Table(of_run=("id", "run_id"), times=("created_at",)),
     "metric": Table(of_run=("run_id",)),
+    "reported_metric": Table(of_run=("run_id",)),
     "alarm": Table(of_run=("run_id",)),
     "pipeline_step": Table(of_run=("run_id",), of_pipeline=("pipeline_id",)),
 }

@@ -67,6 +67,13 @@ def test_new_scores_stand_beside_the_old_ones(backend: Backend) -> None:
     assert event["detail"] == f"scorer version 1 -> {SCORER_VERSION}, accuracy 25.0 % -> 50.0 %"
 
 
+def test_newest_scores_are_those_that_lists_are_sorted_by(backend: Backend) -> None:
+    rescored, other = evaluation(backend, right=4), evaluation(backend, right=3)
+    assert [run["id"] for run in backend.get("/runs", sort="-accuracy")["items"]] == [rescored, other]
+    assert rescore(backend, rescored)["summary"]["accuracy"] == 0.5  # type: ignore[index]
+    assert [run["id"] for run in backend.get("/runs", sort="-accuracy")["items"]] == [other, rescored]
+
+
 def test_answers_show_the_newest_scores_and_the_old_ones_on_request(backend: Backend) -> None:
     run_id = evaluation(backend)
     old = backend.get(f"/runs/{run_id}/answers")

@@ -10,13 +10,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import UniqueConstraint, create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import SQLModel, select
 
 import backend
 from backend.store.db import Database
-from backend.store.models import Answer, Attempt, Metric, Run, Switch
+from backend.store.models import Answer, Attempt, Metric, ReportedMetric, Run, Switch
 from memgen.contract.errors import BadInput
 from tests.backend.conftest import Backend
 
@@ -74,6 +74,13 @@ def test_rows_that_point_at_nothing_stop_the_start(tmp_path: Path) -> None:
         database.migrate()
     assert caught.value.code == "database_damaged"
     database.close()
+
+
+def test_every_column_that_points_elsewhere_begins_an_index() -> None:
+    for table in SQLModel.metadata.sorted_tables:
+        keys = [table.primary_key, *(one for one in table.constraints if isinstance(one, UniqueConstraint))]
+        beginnings = {next(iter(one.columns)).name for one in (*keys, *table.indexes)}
+        assert {key.parent.name for key in table.foreign_keys} <= beginnings, table.name
 
 
 def test_each_connection_has_its_pragmas(backend: Backend) -> None:
@@ -152,7 +159,7 @@ def test_rows_of_the_first_version_come_through_the_second_unchanged(tmp_path: P
             "INSERT INTO run (id, stage, setting, preset, data, note, config, config_hash, status, priority,"
             " retries_left, created_at, queued_at, summary, environment)"
             " VALUES (7, 'evaluate', 'base', 'p', 'gsm8k', 'n', '{}', 'h',"
-            " 'succeeded', 0, 2, 1.0, 1.0, '{}', '{}')",
+            " 'succeeded', 0, 2, 1.0, 1.0, '{\"accuracy\": 0.5, \"num_questions\": \"x\"}', '{}')",
             "INSERT INTO metric VALUES (7, 'eval/accuracy', 1, 1, 0.5, 2.0)",
             "INSERT INTO answer VALUES (7, 1, 0, 'q', 1, 0, 1, '{}')",
         ):
@@ -165,12 +172,17 @@ def test_rows_of_the_first_version_come_through_the_second_unchanged(tmp_path: P
         run = session.get_one(Run, 7)
         assert (run.note, run.parent_id, run.pipeline_id, run.step) == ("n", None, None, None)
         assert len(session.exec(select(Metric)).all()) == len(session.exec(select(Answer)).all()) == 1
+        assert (run.accuracy, run.num_questions) == (0.5, None)
+        assert [(one.name, one.run_id) for one in session.exec(select(ReportedMetric))] == [("eval/accuracy", 7)]
     database.close()
 
 
 @pytest.mark.parametrize(
     ("statement", "named"),
-    [("DROP TABLE answer_score", "table answer_score"), ("ALTER TABLE run DROP COLUMN note", "column run.note")],
+    [
+        ("DROP TABLE answer_score", "table answer_score"),
+        ("ALTER TABLE run DROP COLUMN traceback", "column run.traceback"),
+    ],
 )
 def test_database_that_lacks_something_is_refused_by_its_name(home: Path, statement: str, named: str) -> None:
     path = home / "backend" / "memgen.db"

@@ -4,13 +4,13 @@ import random
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 from sqlmodel import col, update
 
 from backend.api.schemas import RunList
-from backend.store.models import Run, Scoring
+from backend.store.models import Run, Scoring, take_figures
 from backend.views.pipeline_list import COLUMNS as PIPELINE_COLUMNS
-from backend.views.run_list import COLUMNS
+from backend.views.run_list import COLUMNS, RunFilter, list_runs
 from memgen.contract.status import RunStatus
 from tests.backend.conftest import Backend, check_problem
 
@@ -27,6 +27,8 @@ def store(backend: Backend, *rows: dict[str, Any]) -> None:
                "started_at": 1.0, "ended_at": 2.0, "summary": {}, **row}
         for row in rows
     ]  # fmt: skip
+    for row in stored:  # no model has seen these rows
+        row |= {name: row["summary"].get(name) for name in ("accuracy", "num_questions")}
     with backend.context.database.write() as session:
         session.execute(insert(Run), stored)
 
@@ -95,9 +97,45 @@ def test_filters_and_orders_go_together_and_the_total_counts_what_matches(backen
 def test_accuracy_that_is_shown_is_the_one_that_is_sorted_by(backend: Backend) -> None:
     store(backend, {"summary": {"accuracy": 0.9}}, {"summary": {"accuracy": 0.5}})
     with backend.context.database.write() as session:
-        session.add(Scoring(run_id=1, version=99, attempt=1, summary={"accuracy": 0.1}, created_at=0.0))
+        scoring = Scoring(run_id=1, version=99, attempt=1, summary={"accuracy": 0.1}, created_at=0.0)
+        session.add(scoring)
+        take_figures(session.get_one(Run, 1), scoring.summary)
     reply = backend.get("/runs", sort="-accuracy")
     assert [run["summary"]["accuracy"] for run in reply["items"]] == [0.5, 0.1]
+
+
+def test_numbers_that_are_sorted_by_are_those_of_the_summary(backend: Backend) -> None:
+    run = Run(**ROW, preset="m", status="running", config={}, created_at=0.0)
+    run.summary = {"accuracy": 0.25, "num_questions": 8}
+    assert (run.accuracy, run.num_questions) == (0.25, 8)
+    run.summary = {}
+    assert (run.accuracy, run.num_questions) == (None, None)
+
+
+FILTERS = ({}, {"status": "failed"}, {"status": "failed,running", "stage": "evaluate"}, {"stage": "weaver_sft"},
+           {"preset": "m"}, {"setting": "base"}, {"text": "a"}, {"archived": "also"}, {"archived": "only"},
+           {"tag": "t"}, {"group": "t"}, {"metric": "train/loss"})  # fmt: skip
+
+
+@pytest.mark.parametrize("wanted", FILTERS, ids=str)
+def test_lists_of_runs_are_found_in_indexes_and_no_row_is_read_that_is_not_shown(
+    backend: Backend, wanted: dict[str, str]
+) -> None:
+    asked: list[tuple[str, Any]] = []
+    with backend.context.database.read() as session:
+
+        def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:
+            asked.append((statement, values))
+
+        event.listen(session.get_bind(), "before_cursor_execute", note)
+        for sort in (None, *COLUMNS):
+            list_runs(session, RunFilter(**wanted), sort=sort, cursor=None, limit=5)
+        event.remove(session.get_bind(), "before_cursor_execute", note)
+        for statement, values in asked:
+            plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+            for step in (row[-1] for row in plan if " run " in f"{row[-1]} "):
+                by_number = step == "SCAN run" and "WHERE" not in statement  # all match: the first few are read
+                assert by_number or "COVERING INDEX" in step or "PRIMARY KEY (rowid=?)" in step, (statement, step)
 
 
 def test_live_run_has_no_duration_yet(backend: Backend) -> None:
@@ -111,7 +149,7 @@ def test_pipelines_are_sorted_by_what_a_step_has_measured(backend: Backend) -> N
     with backend.context.database.write() as session:
         for number, accuracy in zip(pipelines[:2], (0.25, 0.5), strict=True):
             base = (col(Run.pipeline_id) == number, col(Run.step) == "base_eval")
-            session.execute(update(Run).where(*base).values(status="succeeded", summary={"accuracy": accuracy}))
+            session.execute(update(Run).where(*base).values(status="succeeded", accuracy=accuracy))
     assert order(backend, "/pipelines", sort="-base_eval", limit=1) == [2, 1, 3]
     assert order(backend, "/pipelines", sort="note", limit=2) == [3, 1, 2]
     assert backend.get("/pipelines", limit=1)["total"] == 3
