@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlmodel import Session, col, func, select
@@ -20,6 +21,7 @@ from memgen.contract.status import AttemptStatus, RunStatus
 
 _ORDER = (col(Run.priority).desc(), col(Run.queued_at), col(Run.id))  # in which attempts are handed out
 USUAL_PRIORITY = 0
+PART = 20  # of the queue that is read at a time
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,19 @@ class Claim:
     placement: Placement
 
 
-def queued(session: Session) -> list[tuple[Attempt, Run]]:
-    """Queued attempts in the order in which they are handed out: priority, then age."""
-    return list(session.exec(_queued()))
+def queued(session: Session, limit: int | None = None) -> list[tuple[Attempt, Run]]:
+    """Queued attempts in the order in which they are handed out: priority, then age; the first, or all."""
+    return list(session.exec(_queued().limit(limit)))
 
 
-def queued_for(session: Session, site: str | None) -> list[tuple[Attempt, Run]]:
-    """Those of `queued` that go to a site; None: to the workers of this service."""
-    return list(session.exec(_queued().where(col(Run.site).is_(None) if site is None else col(Run.site) == site)))
+def queued_for(session: Session, site: str | None) -> Iterator[tuple[Attempt, Run]]:
+    """Those of `queued` that go to a site; None: to the workers of this service. Read some at a time: usually the first
+    is taken."""
+    goes_there = col(Run.site).is_(None) if site is None else col(Run.site) == site
+    in_order = _queued().where(goes_there).with_only_columns(col(Attempt.id))
+    numbers = list(session.execute(in_order).scalars())
+    for first in range(0, len(numbers), PART):
+        yield from session.exec(_queued().where(col(Attempt.id).in_(numbers[first : first + PART]))).all()
 
 
 def _queued() -> Select[Attempt, Run]:
@@ -56,8 +63,13 @@ def _queued() -> Select[Attempt, Run]:
 
 def queued_ids(session: Session) -> list[int]:
     """Runs of `queued`, without reading their configs."""
+    return [run_id for run_id, _ in queued_priorities(session)]
+
+
+def queued_priorities(session: Session) -> list[tuple[int, int]]:
+    """Runs of `queued` with their priorities."""
     rows = session.exec(
-        select(Attempt.run_id)
+        select(Attempt.run_id, Run.priority)
         .join(Run, col(Run.id) == col(Attempt.run_id))
         .where(col(Attempt.status) == AttemptStatus.QUEUED)
         .order_by(*_ORDER)
@@ -132,11 +144,16 @@ def _choose(
 ) -> tuple[Attempt, Run, Placement] | None:
     if not may_take(session, request, patience, at):
         return None
+    placements: dict[tuple[str, int | None], Placement | None] = {}
     for attempt, run in queued_for(session, None):
-        if attempt.not_before > at or disk_of(session, run) > free_disk:
+        if attempt.not_before > at:
             continue
-        placement = fit.place_run(session, run, request.slot.device, request.free_device_memory)
-        if placement is not None:
+        alike = run.config_hash, run.parent_id
+        if alike not in placements:
+            has_room = disk_of(session, run) <= free_disk
+            device, memory = request.slot.device, request.free_device_memory
+            placements[alike] = fit.place_run(session, run, device, memory) if has_room else None
+        if (placement := placements[alike]) is not None:
             return attempt, run, placement
     return None
 

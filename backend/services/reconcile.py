@@ -64,6 +64,8 @@ class Reconciler:
         self._monotonic = monotonic
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self.took: float | None = None
+        """Seconds of the last round; None before the first."""
         self._last_round: float | None = None
         self._last_time = 0.0
 
@@ -84,6 +86,11 @@ class Reconciler:
 
     def round(self) -> None:
         """Look at everything once."""
+        began = self._monotonic()
+        self._look_at_everything()
+        self.took = self._monotonic() - began
+
+    def _look_at_everything(self) -> None:
         age = self.age()
         with self._database.write() as session:
             now = self._clock()

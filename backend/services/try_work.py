@@ -194,7 +194,7 @@ def _run_that_waits(session: Session, one: TrySession, at: float) -> int | None:
     ending = select(TrySession.gives_way_to).where(col(TrySession.status).in_(HELD))
     served = set(session.exec(ending))
     room = _room_after(session, one)
-    for attempt, run in queued(session)[:MOST_QUEUED]:
+    for attempt, run in queued(session, MOST_QUEUED):
         ready_at = max(attempt.not_before, attempt.created_at)
         if run.id in served or at - ready_at < GIVE_WAY_SECONDS:
             continue

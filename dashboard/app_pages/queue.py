@@ -21,14 +21,15 @@ def show_queue() -> None:
     """Slots and sites, then the queue."""
     with api.part_errors():
         client = api.client()
-        queue, workers = client.queue(), client.workers().items
+        queue, workers = client.queue(limit=SHOWN), client.workers().items
         show_machines(workers)
         show_sites(client.sites())
         show_head(queue)
-        for place, run in enumerate(queue.items[:SHOWN], start=1):
-            show_run(place, run, queue.items)
-        if len(queue.items) > SHOWN:
-            st.caption(t("{n} more runs follow; `memgen-studio queue` lists all.", n=len(queue.items) - SHOWN))
+        for place, run in enumerate(queue.items, start=1):
+            show_run(place, run, queue)
+        if queue.total > len(queue.items):
+            more = queue.total - len(queue.items)
+            st.caption(t("{n} more runs follow; `memgen-studio queue` lists all.", n=more))
 
 
 def show_machines(workers: list[WorkerOut]) -> None:
@@ -145,7 +146,7 @@ def set_site_drained(site: SiteOut) -> None:
 def show_head(queue: QueueOut) -> None:
     """How many wait, and the pause."""
     words, button = st.columns([4, 1], vertical_alignment="bottom")
-    words.subheader(plural("{n} queued run", "{n} queued runs", len(queue.items)), anchor=False)
+    words.subheader(plural("{n} queued run", "{n} queued runs", queue.total), anchor=False)
     if queue.paused:
         st.info(t("The queue is paused: running runs go on, and nothing new starts."), icon=":material/pause_circle:")
     label, icon = (t("Go on"), "play_arrow") if queue.paused else (t("Pause"), "pause")
@@ -158,7 +159,7 @@ def show_head(queue: QueueOut) -> None:
         st.caption(t("Nothing waits. What is launched starts at once where a slot is free and large enough."))
 
 
-def show_run(place: int, run: RunOut, queue: list[RunOut]) -> None:
+def show_run(place: int, run: RunOut, queue: QueueOut) -> None:
     """One row: place, run, what it waits for, and the buttons that move it."""
     with st.container(border=True, key=f"queued_{run.id}"):
         number, what, first, last = st.columns([1, 10, 2, 2], vertical_alignment="center")
@@ -167,18 +168,17 @@ def show_run(place: int, run: RunOut, queue: list[RunOut]) -> None:
             open_run(run.id, f"{t('run {number}', number=run.id)} · {run.title} · {run.preset}")
             priority = f" {t('Priority {number}.', number=run.priority)}" if run.priority else ""
             st.caption(sentence(run.waits_for or "") + priority)
-        priorities = [one.priority for one in queue]
         if first.button(
             t("First"), key=f"first_{run.id}", icon=":material/vertical_align_top:", width="stretch",
             disabled=place == 1,
             help=t("Before all others: its priority becomes the highest."),
         ):  # fmt: skip
-            move(run, max(priorities) + 1)
+            move(run, queue.items[0].priority + 1)
         if last.button(
             t("Last"), key=f"last_{run.id}", icon=":material/vertical_align_bottom:", width="stretch",
-            disabled=place == len(queue), help=t("After all others: its priority becomes the lowest."),
+            disabled=place == queue.total, help=t("After all others: its priority becomes the lowest."),
         ):  # fmt: skip
-            move(run, min(priorities) - 1)
+            move(run, (queue.lowest_priority or 0) - 1)
 
 
 def open_run(run_id: int, words: str) -> None:

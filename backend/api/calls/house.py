@@ -23,9 +23,9 @@ class HouseCalls(Connection):
         """Give a machine with all its slots, or one slot, work again."""
         return self._post("/workers/drain", s.WorkerList, {"host": host, "slot": slot, "drained": False})
 
-    def queue(self) -> s.QueueOut:
-        """Queued runs in their order."""
-        return self._get("/queue", s.QueueOut)
+    def queue(self, *, limit: int | None = None) -> s.QueueOut:
+        """Queued runs in their order; the first, or all."""
+        return self._get("/queue", s.QueueOut, limit=limit)
 
     def pause_queue(self, paused: bool) -> s.QueueOut:
         """Pause or resume the queue; running runs go on."""

@@ -87,6 +87,11 @@ class QueueOut(ApiReply):
 
     paused: bool
     items: list[RunOut]
+    """The first of them, or all."""
+    total: int
+    """How many are queued."""
+    lowest_priority: int | None = None
+    """Of all that are queued; that of the first is the highest."""
     sick_slots: list[SickSlotOut] = Field(default_factory=list)
     """Slots that take none of them now, and why."""
     next_cursor: str | None = None
@@ -108,6 +113,8 @@ class HealthOut(ApiReply):
     """`ok`, or why Redis can't be reached."""
     reconciler_age_seconds: float | None
     """Seconds since the reconciler's last round."""
+    reconciler_round_seconds: float | None = None
+    """How long that round took."""
     workers_alive: int
     """Those that are given work."""
     sick_slots: list[SickSlotOut] = Field(default_factory=list)

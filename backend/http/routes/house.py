@@ -1,6 +1,8 @@
 """The house: health, workers, queue."""
 
-from fastapi import APIRouter, Depends
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
 from sqlmodel import select
 
 from backend.api import schemas as s
@@ -37,6 +39,7 @@ def health(context: ContextDep) -> s.HealthOut:
         database="ok",
         broker=around.broker,
         reconciler_age_seconds=age,
+        reconciler_round_seconds=context.reconciler.took,
         workers_alive=alive,
         home_free_bytes=context.disk.free,
         sick_slots=sick,
@@ -72,9 +75,12 @@ def drain(body: s.DrainRequest, context: ContextDep) -> s.WorkerList:
 
 
 @router.get("/queue")
-def queue(context: ContextDep) -> s.QueueOut:
+def queue(
+    context: ContextDep,
+    limit: Annotated[int | None, Query(ge=1, le=1000, description="Most runs, the first; empty for all.")] = None,
+) -> s.QueueOut:
     """Queued runs in the order in which they are handed out."""
-    return _queue(context)
+    return _queue(context, limit)
 
 
 @router.post("/queue/pause")
@@ -84,16 +90,23 @@ def pause(body: s.PauseRequest, context: ContextDep) -> s.QueueOut:
         claim.pause(session, body.paused)
     if not body.paused:
         context.doorbell.ring()
-    return _queue(context)
+    return _queue(context, None)
 
 
-def _queue(context: Context) -> s.QueueOut:
+def _queue(context: Context, limit: int | None) -> s.QueueOut:
     with context.database.read() as session:
-        rows = [run for _, run in claim.queued(session)]
+        priorities = [priority for _, priority in claim.queued_priorities(session)]
+        rows = [run for _, run in claim.queued(session, limit)]
         around = context.look_around()
         items = views.runs_out(session, rows, around)
         sick = sick_slots(session.exec(select(Worker)), around)
-        return s.QueueOut(paused=claim.paused(session), items=items, sick_slots=sick)
+        return s.QueueOut(
+            paused=claim.paused(session),
+            items=items,
+            total=len(priorities),
+            lowest_priority=priorities[-1] if priorities else None,
+            sick_slots=sick,
+        )
 
 
 def _workers(context: Context) -> s.WorkerList:

@@ -39,6 +39,19 @@ def test_runs_are_handed_out_by_priority_then_age(backend: Backend) -> None:
     assert backend.claim() is None
 
 
+def test_first_of_a_long_queue_come_with_how_many_there_are_and_the_lowest_priority(backend: Backend) -> None:
+    assert (backend.get("/queue", limit=2)["total"], backend.get("/queue")["lowest_priority"]) == (0, None)
+    for _ in range(4):
+        backend.submit()
+    set_priority(backend, 4, 5)
+    set_priority(backend, 1, -3)
+    reply = backend.get("/queue", limit=2)
+    assert ([run["id"] for run in reply["items"]], reply["total"], reply["lowest_priority"]) == ([4, 2], 4, -3)
+    assert [run["waits_for"] for run in reply["items"]] == [
+        run["waits_for"] for run in backend.get("/queue")["items"][:2]
+    ]
+
+
 def test_change_of_place_is_history_and_only_for_what_has_not_started(backend: Backend) -> None:
     backend.submit()
     set_priority(backend, 1, 7)
@@ -236,7 +249,9 @@ def test_health_tells_that_redis_is_away_and_how_old_the_last_round_is(backend: 
     assert health["broker"].startswith("Error 2")
     backend.reconciler.round()
     backend.clock.pass_time(3)
-    assert backend.get("/health")["reconciler_age_seconds"] == 3
+    health = backend.get("/health")
+    assert health["reconciler_age_seconds"] == 3
+    assert health["reconciler_round_seconds"] >= 0
 
 
 def test_bad_announcement_and_claim_are_refused(backend: Backend) -> None:
