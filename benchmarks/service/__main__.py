@@ -6,11 +6,18 @@ at once on each route (`burst`: seconds of the slowest; `burst_stop`, `burst_bea
 come in meanwhile; `burst_refused`: how many did not answer 200). An MLflow tracking server on SQLite, installed into
 MEMGEN_HOME for this alone, does the same in the same run as far as it can; ratios are theirs over ours (of rates ours
 over theirs), so more than 1 is in our favour. `--quick` is small, to see that it works.
+
+`--large [--runs N] [--only PART]`: our side alone with 100,000 runs (or N), 100 points in each, 100 workers that report
+and 50 tabs that poll. Seconds (95th percentile) of every list, alone and beside all these, of submissions and stops;
+start, reconciler, ingestion, backup and deletion; then more workers and more tabs until something is refused or late.
+The home is filled once and kept (MEMGEN_HOME, below `bench-large-N`). Each figure is in the file as soon as it is there
+and is not measured again. Exit code 1 if a list alone takes more than 0.1 s.
 """
 
 import argparse
 import json
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +26,9 @@ from pathlib import Path
 from benchmarks import machine
 from benchmarks.ports import free_port
 from benchmarks.service.burst import Request, bursts
+from benchmarks.service.large.command import measure, missed, table
+from benchmarks.service.large.measure import PARTS
+from benchmarks.service.large.plan import LARGE, SMALL
 from benchmarks.service.load import ingest_rate, load
 from benchmarks.service.ours import Ours
 from benchmarks.service.plan import FULL, QUICK, Scale, p95
@@ -37,7 +47,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures go")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--without-mlflow", action="store_true")
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--runs", type=int, metavar="N", help="with --large: another number of runs")
+    parser.add_argument("--only", choices=PARTS, action="append", metavar="PART", help=f"of {', '.join(PARTS)}")
     given = parser.parse_args()
+    if given.large:
+        return measure_large(given.json, given.quick, given.runs, given.only or [])
     scale = QUICK if given.quick else FULL
     folder = home_of_environment() / "bench-service"
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,6 +69,21 @@ def main() -> int:
         beside = f" | MLflow {theirs[key]:12.4f} | ratio {ratios[key]:7.1f}" if key in ratios else ""
         print(f"{key:16} {own:12.4f}{beside}")
     return 0
+
+
+def measure_large(file: Path, quick: bool, runs: int | None, only: Sequence[str]) -> int:
+    """Measure our side at its largest and print the tables; 1 if a list misses its goal."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started, too
+    scale = SMALL if quick else LARGE
+    scale = scale if runs is None else scale.of_runs(runs)
+    folder = home_of_environment() / f"bench-large-{scale.runs}"
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = measure(scale, file, folder, only, say)
+    print(table(figures))
+    short = missed(figures)
+    for line in short:
+        print(f"missed: {line}")
+    return 1 if short else 0
 
 
 def measure_ours(ours: Ours, scale: Scale, tell: Callable[[str], None]) -> dict[str, float]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
+
 from backend.api.client import API, Client, Unreachable
 from backend.api.schemas import ClaimedAttempt, ClaimRequest, SlotReport, Versions
 from backend.services import runs
@@ -23,6 +25,7 @@ from memgen.contract.status import RunStatus
 
 CONFIG = {"stage": "evaluate", "data": "wordproblems", "num_questions": 8}
 MEMORY = 2**45
+START_SECONDS = 600.0  # until a backend that does not answer is given up
 LINES, LINE_SECONDS, LOOK_SECONDS = 40, 0.25, 0.02
 # a trainer that prints the time, a line each quarter of a second
 TRAINER = """
@@ -44,32 +47,32 @@ class Ours:
     """
 
     def __init__(self, folder: Path, port: int, scale: Scale) -> None:
-        self._home = folder / "home"
+        self.home = folder / "home"
         self.port = port
-        self._url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{port}"
         dropped = ("MEMGEN_", "REDIS_URL")
-        self._environment = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-        self._environment |= {
-            "MEMGEN_HOME": str(self._home),
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+        self.environment |= {
+            "MEMGEN_HOME": str(self.home),
             "MEMGEN_PORT": str(port),
-            "MEMGEN_BACKEND_URL": self._url,
+            "MEMGEN_BACKEND_URL": self.url,
             "REDIS_URL": "unix:///nowhere/redis.sock",
             "MEMGEN_LEASE_SECONDS": "600",
         }
-        self._settings = Settings(home=self._home, REDIS_URL=self._environment["REDIS_URL"])
+        self.settings = Settings(home=self.home, REDIS_URL=self.environment["REDIS_URL"])
         self._scale = scale
         self._process: subprocess.Popen[bytes] | None = None
         self.log = folder / "backend.log"
 
     def fill(self) -> None:
         """Make the runs and their metrics, straight into the database."""
-        database = Database(self._settings.database)
+        database = Database(self.settings.database)
         database.migrate()
         with database.write() as session:
             first = runs.submit(session, parse_config(CONFIG), "", at=1.0, retries=0)
             template = first.model_dump()
         database.close()
-        with closing(sqlite3.connect(self._settings.database)) as connection:
+        with closing(sqlite3.connect(self.settings.database)) as connection:
             connection.execute("DELETE FROM attempt")
             connection.execute("DELETE FROM run")
             columns = [column for column in template if column != "id"]
@@ -84,6 +87,7 @@ class Ours:
                 ((n, "queued" if self._is_queued(n) else "succeeded") for n in range(1, self._scale.runs + 1)),
             )
             connection.executemany("INSERT INTO metric VALUES (?, ?, ?, ?, ?, ?)", self._metric_rows(connection))
+            connection.execute("INSERT INTO reported_metric (name, run_id) SELECT DISTINCT name, run_id FROM metric")
             connection.commit()
 
     def _run_rows(self, template: dict[str, object], columns: list[str]) -> Iterator[list[object]]:
@@ -115,24 +119,33 @@ class Ours:
                     row |= {"value": step / 7, "time": float(step)}
                     yield [row[column] for column in order]
 
-    def start(self) -> None:
-        """Serve."""
-        with self.log.open("wb") as out:
+    def serve(self) -> float:
+        """Start the backend; returns the seconds until it answers."""
+        began = time.monotonic()
+        with self.log.open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "backend", "serve"], env=self._environment, stdout=out, stderr=out
+                [sys.executable, "-m", "backend", "serve"], env=self.environment, stdout=out, stderr=out
             )
-        deadline = time.monotonic() + 60
         while True:
             try:
                 self.client().health()
             except Unreachable:
-                if time.monotonic() > deadline:
+                if time.monotonic() > began + START_SECONDS or self._process.poll() is not None:
                     raise
-                time.sleep(0.2)
+                time.sleep(0.1)
             else:
                 break
-        self._user = self.client()
-        self._token = self._settings.user_token()
+        self.user = self.client()
+        self.token = self.settings.user_token()
+        return time.monotonic() - began
+
+    def start(self) -> None:
+        """Serve, and let supervisors claim what they report on."""
+        self.serve()
+        self.hold()
+
+    def hold(self) -> None:
+        """Claim the runs that `log_metrics` and `urgent` report on."""
         self._held = [self._claimed() for _ in range(REPORTERS)]
 
     def stop(self) -> None:
@@ -141,9 +154,19 @@ class Ours:
             self._process.terminate()
             self._process.wait()
 
+    def cpu_seconds(self) -> float:
+        """What the backend has used of a processor since its start: whatever else the machine does, this stays."""
+        assert self._process is not None
+        used = psutil.Process(self._process.pid).cpu_times()
+        return used.user + used.system
+
     def client(self) -> Client:
         """A user's client."""
-        return Client(self._url, self._settings.user_token(), timeout=60)
+        return Client(self.url, self.settings.user_token(), timeout=60)
+
+    def worker(self) -> Client:
+        """A worker's client."""
+        return Client(self.url, self.settings.workers_token(), timeout=60)
 
     def _claimed(self) -> tuple[Client, ClaimedAttempt, list[int]]:
         """An attempt to report on, with the offset of its events."""
@@ -152,32 +175,32 @@ class Ours:
         request = ClaimRequest(
             host="bench", boot_id="b", pid=1, slot=slot, free_memory=MEMORY, versions=Versions.of_this()
         )
-        attempt = Client(self._url, self._settings.workers_token(), timeout=60).claim(request).attempt
+        attempt = self.worker().claim(request).attempt
         assert attempt is not None
-        return Client(self._url, attempt.token, timeout=60), attempt, [0]
+        return Client(self.url, attempt.token, timeout=60), attempt, [0]
 
     def list_runs(self, _: int) -> None:
         """The first page of runs."""
-        assert len(self._user.runs(limit=PAGE).items) == PAGE
+        assert len(self.user.runs(limit=PAGE).items) == PAGE
 
     def list_filtered(self, _: int) -> None:
         """The first page of those of one stage that failed."""
-        found = self._user.runs(status="failed", stage="weaver_sft", limit=PAGE).items
+        found = self.user.runs(status="failed", stage="weaver_sft", limit=PAGE).items
         assert found
         assert all(run.status is RunStatus.FAILED for run in found)
 
     def read_metric(self, number: int) -> None:
         """One metric of the largest run as a chart shows it."""
-        [series] = self._user.metrics(1, name=f"train/m{number % SERIES}", max_points=SHOWN).series
+        [series] = self.user.metrics(1, name=f"train/m{number % SERIES}", max_points=SHOWN).series
         assert len(series.steps) == min(SHOWN, self._scale.points_of_one // SERIES)
 
     def read_all_metrics(self, _: int) -> None:
         """All metrics of the largest run."""
-        assert len(self._user.metrics(1, max_points=SHOWN).series) == SERIES
+        assert len(self.user.metrics(1, max_points=SHOWN).series) == SERIES
 
     def submit(self, number: int) -> None:
         """A new run."""
-        self._user.submit(CONFIG, note=f"submitted {number}")
+        self.user.submit(CONFIG, note=f"submitted {number}")
 
     def log_metrics(self, reporter: int, first: int, count: int) -> None:
         """Report that many metrics of a run under way, from a step on."""
@@ -193,7 +216,7 @@ class Ours:
         runs = self._scale.runs
 
         def read(path: str) -> Callable[[int], Request]:
-            return lambda n: Request("GET", API + path.format(n=n % runs + 1, back=runs - n % runs), self._token)
+            return lambda n: Request("GET", API + path.format(n=n % runs + 1, back=runs - n % runs), self.token)
 
         paths = {
             "list_runs": "/runs",
@@ -244,8 +267,8 @@ class Ours:
 
     def urgent(self) -> list[Request]:
         """What must be answered during a burst: a stop, and the heartbeats of runs under way."""
-        waiting = self._user.submit(CONFIG).id
-        stop = Request("POST", f"{API}/runs/{waiting}/stop", self._token, b'{"mode": "save"}')
+        waiting = self.user.submit(CONFIG).id
+        stop = Request("POST", f"{API}/runs/{waiting}/stop", self.token, b'{"mode": "save"}')
         beats = [
             Request("POST", f"{API}/worker/attempts/{attempt.attempt_id}/heartbeat", attempt.token)
             for _, attempt, _ in self._held
@@ -254,21 +277,21 @@ class Ours:
 
     def log_delay(self) -> float:
         """Seconds from a trainer's print to its appearance in the API, 95th percentile, through a real supervisor."""
-        script = self._home / "trainer.py"
+        script = self.home / "trainer.py"
         script.write_text(TRAINER.format(lines=LINES, pause=LINE_SECONDS))
-        run = self._user.submit(CONFIG)
-        environment = {**self._environment, "MEMGEN_TRAINER": f"{sys.executable} {script}"}
+        run = self.user.submit(CONFIG)
+        environment = {**self.environment, "MEMGEN_TRAINER": f"{sys.executable} {script}"}
         while True:  # what was submitted before stands in front of it
-            queue = self._user.queue().items
+            queue = self.user.queue().items
             if queue[0].id == run.id:
                 break
-            self._user.stop(queue[0].id)
+            self.user.stop(queue[0].id)
         words = [sys.executable, "-m", "worker.supervisor", "--slot", "cpu"]
         supervisor = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         delays: list[float] = []
         offset, rest = 0, ""
         while len(delays) < LINES and supervisor.poll() is None:
-            piece = self._user.log(run.id, offset=offset)
+            piece = self.user.log(run.id, offset=offset)
             now = time.time()
             *lines, rest = (rest + piece.text).split("\n")
             delays += [now - float(line) for line in lines]

@@ -56,7 +56,7 @@ class Service(Protocol):
         """Report that many metrics of a run under way, from a step on."""
 
 
-def p95(ask: Callable[[int], None], count: int) -> float:
+def p95(ask: Callable[[int], object], count: int) -> float:
     """95th percentile of the seconds that a request takes, after one that does not count."""
     ask(0)
     taken = []

@@ -1,11 +1,14 @@
 """The service benchmark's own side on a small scale; MLflow is installed for the real thing alone."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from benchmarks.service import ours as own
 from benchmarks.service.__main__ import SHARED, SHARED_BURSTS, free_port, measure_ours
+from benchmarks.service.large import command, measure
+from benchmarks.service.large.plan import GOAL_SECONDS, SMALL, Numbers, paths
 from benchmarks.service.ours import Ours
 from benchmarks.service.plan import FULL, POLLERS, REPORTERS, Scale, percentile
 
@@ -30,3 +33,27 @@ def test_sizes_are_those_to_hold() -> None:
     assert (POLLERS, REPORTERS) == (20, 4)
     assert percentile([1.0]) == 1.0
     assert percentile([float(n) for n in range(101)]) == 95.0
+
+
+def test_large_home_is_filled_once_and_every_figure_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "LOOK_SECONDS", 0.1)
+    told: list[str] = []
+    file = tmp_path / "figures.json"
+    figures = command.measure(SMALL, file, tmp_path, [], told.append)
+    assert told[0].startswith("filling")
+    assert json.loads(file.read_text()) == figures
+    names = {*paths(Numbers(1, 1, 1, 1, 1, 1, "m"))}
+    assert set(figures["alone"]) == names
+    assert set(figures["crowd"]) == names | {"submission", "submission of a pipeline", "stop", "everybody"}
+    assert all(one["seconds"] > 0 and one["bytes"] > 0 for one in figures["alone"].values())
+    assert figures["crowd"]["everybody"]["refused"] == 0
+    assert figures["house"]["runs"] == pytest.approx(SMALL.runs, rel=0.2)
+    assert (figures["house"]["deleted"], figures["house"]["locked"]) == (SMALL.deleted, 0)
+    assert [list(figures[part]) for part in ("workers", "tabs")] == [[str(SMALL.workers)], [str(SMALL.tabs)]]
+    slow = {"seconds": GOAL_SECONDS + 0.001, "bytes": 1}
+    assert command.missed({"alone": {"runs": slow, "a run": slow, "home": {"seconds": 0.01}}}) == ["runs takes 101 ms"]
+    told.clear()
+    assert command.measure(SMALL, file, tmp_path, ["alone"], told.append) == figures  # nothing is measured again
+    printed = command.table(figures)
+    assert "| /runs by its slowest column |" in printed and "| home |" in printed
+    assert f"| {SMALL.workers} |" in printed
