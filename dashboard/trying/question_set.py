@@ -35,9 +35,9 @@ def _question_set(session_id: int) -> None:
                 _form(now)
             else:
                 st.caption(t("Nothing has been asked yet."))
-        made_of, made = st.session_state.get(_MADE, (None, None))
-        if made is not None and made_of == session_id:
-            _made(now, made)
+            made_of, made = st.session_state.get(_MADE, (None, None))
+            if made is not None and made_of == session_id:
+                _made(now, made)
 
 
 def _form(now: TrySessionDetail) -> None:
@@ -53,11 +53,13 @@ def _form(now: TrySessionDetail) -> None:
         for asked in _once_each(now.asked):
             question, answer = st.columns([3, 2], vertical_alignment="center")
             is_chosen = question.checkbox(
-                escape_markdown(one_line(asked.question[:SHOWN])), value=True, key=f"try_set_take_{asked.number}"
+                escape_markdown(one_line(asked.question[:SHOWN])),
+                value=True,
+                key=f"try_set_take_{now.id}_{asked.number}",
             )
             solution = answer.text_area(
                 t("Right answer"), value=asked.solution or "", height=68, max_chars=LONGEST_SOLUTION,
-                key=f"try_set_solution_{asked.number}", label_visibility="collapsed",
+                key=f"try_set_solution_{now.id}_{asked.number}", label_visibility="collapsed",
                 placeholder=t("Right answer"),
             )  # fmt: skip
             if is_chosen:

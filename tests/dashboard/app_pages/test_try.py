@@ -100,7 +100,7 @@ def test_questions_of_a_session_become_a_set_whose_evaluation_is_filled_in(studi
     app.run()
     labels = [one.label for one in app.checkbox]
     assert labels == ["How many?", "And \\*two\\*?", "Why?"]
-    app.text_area(key="try_set_solution_1").set_value("7")
+    app.text_area(key=f"try_set_solution_{session}_1").set_value("7")
     app.text_input(key="try_set_name").set_value("Mine")
     app.button(key="try_set_make").click().run()
     assert "String should match pattern" in said(app)
