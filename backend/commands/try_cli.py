@@ -30,7 +30,7 @@ def install(app: typer.Typer) -> None:
 
 
 def ask_checkpoint(
-    checkpoint: Annotated[int, typer.Argument(help="Number of the checkpoint; `memgen-studio checkpoint list`.")],
+    checkpoint: Annotated[int, typer.Argument(help="Number of the checkpoint; `memgen-studio checkpoints`.")],
     questions: Annotated[list[str], typer.Argument(metavar="QUESTION...", help="What to ask, one after the other.")],
     solution: Annotated[
         str | None, typer.Option(help=r"What answers are scored against, e.g. \boxed{42}; for a single question.")

@@ -1,16 +1,22 @@
 """Words of the command line become the fields of a config: what goes over HTTP is looked at, in this process."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import typer
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from backend.api.client import Client
 from backend.commands import cli, pipeline_cli, run_cli
+from memgen import cli as core
 
+ROOT = Path(__file__).parents[3]
+ROOMS = ("backend", "dashboard", "worker", "memgen", "benchmarks", "docs")
 Sent = list[dict[str, Any]]
 
 
@@ -109,3 +115,25 @@ def test_config_of_another_shape_is_refused(sent: Sent, tmp_path: Path, text: st
     code, said = run("pipeline", "run", "--config", str(path), *words)
     assert (code, sent) == (2, [])
     assert said.startswith("error: ")
+
+
+@pytest.mark.parametrize(("program", "app"), [("memgen-studio", cli.app), ("python -m memgen", core.app)])
+def test_commands_that_texts_name_exist(program: str, app: typer.Typer) -> None:
+    commands = commands_of(get_command(app))
+    texts = [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.suffix in {".py", ".md"}]
+    named = {
+        (path.relative_to(ROOT), *found.groups())
+        for path in (*texts, *ROOT.glob("*.md"))
+        for found in re.finditer(rf"{program} ([a-z][a-z-]+)(?: ([a-z][a-z-]+))?", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 10
+    for path, name, further in named:
+        assert name in commands, f"{path}: {program} {name}"
+        below = commands_of(commands[name])
+        assert not below or further is None or further in below, f"{path}: {program} {name} {further}"
+
+
+def commands_of(command: Any) -> dict[str, Any]:
+    """Those of a group; none of a command."""
+    commands: dict[str, Any] = getattr(command, "commands", {})
+    return commands
