@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.populated import populated
 from tests.browser.studio import Studio as Tab
@@ -31,13 +31,28 @@ def browser() -> Iterator[Browser]:
         instance.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    """Keeps the program of the dashboard from test to test: to compile it anew takes as long as most tests."""
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     context.set_default_timeout(WAIT_MS)
-    tab = context.new_page()
-    yield tab
+    yield context
     context.close()
+
+
+@pytest.fixture
+def page(window: BrowserContext) -> Iterator[Page]:
+    """A tab of somebody whom no page knows."""
+    tab = window.new_page()
+    yield tab
+    for left in window.pages:
+        left.close()
+    forgetting = window.new_page()
+    everywhere = {"origin": "*", "storageTypes": "cookies,local_storage"}
+    window.new_cdp_session(forgetting).send("Storage.clearDataForOrigin", everywhere)
+    window.clear_cookies()
+    window.clear_permissions()
+    forgetting.close()
 
 
 @pytest.fixture
