@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 from torch import nn
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from memgen.contract.config import RunConfig
 from memgen.contract.json_file import read_object
@@ -31,13 +32,19 @@ Forward = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
-def rewarded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reward that differs between completions of the tiny model: the share of vowels."""
+def told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Completions of the tiny model that differ in length and reward: they are cut, and vowels are rewarded."""
+    generate = GRPOTrainer._generate_single_turn
 
     def vowels(completions: list[str], *_: Any) -> list[float]:
         return [sum(one.count(letter) for letter in "aeiou") / (1 + len(one)) for one in completions]
 
+    def cut(*words: Any, **more: Any) -> Any:
+        completions, nothing = generate(*words, **more)
+        return [one[: 3 + 4 * (place % 3)] for place, one in enumerate(completions)], nothing
+
     monkeypatch.setattr("memgen.stages.lora_grpo.correctness", vowels)
+    monkeypatch.setattr(GRPOTrainer, "_generate_single_turn", cut)
 
 
 def check_same_training(one: Path, other: Path, config: RunConfig) -> None:
@@ -128,8 +135,6 @@ def test_memory_that_runs_out_ends_a_training_whose_width_somebody_named(
 def test_completions_whose_memory_runs_out_are_generated_in_halves(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trl.trainer.grpo_trainer import GRPOTrainer
-
     generate, asked = GRPOTrainer._generate_single_turn, []
 
     def tight(own: Any, prompt_ids: list[list[int]], *others: Any, **more: Any) -> Any:
