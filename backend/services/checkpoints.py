@@ -156,8 +156,17 @@ def why_not(session: Session, source: Source, home: Path, child: Mapping[str, An
         child: what is known of the run that is to start from it: stage, setting, preset, revision, shape of the weaver.
     """
     checkpoint = session.get(Checkpoint, source.id)
-    if checkpoint is None:
-        return _unfit("checkpoint_not_finished", _lacking(source), source.id, "Wait until the run has succeeded.")
+    return not_finished(source) if checkpoint is None else _why_unfit(session, source, checkpoint, home, child)
+
+
+def not_finished(source: Source) -> BadInput:
+    """Why nothing can start from a training that has left no checkpoint."""
+    return _unfit("checkpoint_not_finished", _lacking(source), source.id, "Wait until the run has succeeded.")
+
+
+def _why_unfit(
+    session: Session, source: Source, checkpoint: Checkpoint, home: Path, child: Mapping[str, Any]
+) -> BadInput | None:
     preset = child.get("preset")
     if preset and preset != source.preset:
         return _unfit(

@@ -16,6 +16,7 @@ from backend.services.checkpoints import (
     check_files,
     least_demanding,
     manifest_of,
+    not_finished,
     revision_of,
     source_of,
     why_not,
@@ -65,7 +66,10 @@ def listed(
             break
     oldest = usable[-1][0].id if len(usable) == limit else 0
     impossible = _impossible(session, preset, newer_than=oldest, limit=limit)
-    others += [(one, why) for one in impossible if (why := why_not(session, one, home, child)) is not None]
+    of_others = _stored(session, impossible)
+    for source in impossible:
+        problem = why_not(session, source, home, child) if source.id in of_others else not_finished(source)
+        others += [(source, problem)] if problem is not None else []
     others = sorted(others, key=lambda one: -one[0].id)[:limit]
     kept: dict[int, tuple[Source, BadInput | None]] = {source.id: (source, why) for source, why in [*usable, *others]}
     for number in also:
@@ -103,7 +107,9 @@ def _in_parts(session: Session, preset: str | None) -> Iterator[list[Source]]:
 def _impossible(session: Session, preset: str | None, *, newer_than: int, limit: int) -> list[Source]:
     """The newest of the others: trainings that have left nothing, and what is of another model."""
     trained, added = (not_(condition) for condition in _of_model(preset))
-    query = select(Run.id).where(*_SHOWN, trained, col(Run.id) + 0 > newer_than)  # a sum, as there
+    query = select(Run.id).where(*_SHOWN, trained)
+    if newer_than:  # they are few: their rows may be read
+        query = query.where(col(Run.id) > newer_than)
     numbers = list(session.exec(query.order_by(newest_in_index(col(Run.id))).limit(limit)))
     from_elsewhere = select(AddedCheckpoint).where(added, col(AddedCheckpoint.id) > newer_than)
     newest = from_elsewhere.order_by(col(AddedCheckpoint.id).desc()).limit(limit)
