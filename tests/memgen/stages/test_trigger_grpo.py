@@ -192,7 +192,7 @@ def test_learns_to_insert_exactly_behind_one_token(
     before = held_out_agreement(model)
     score_by(monkeypatch, agreement)
     toy = config.model_copy(
-        update={"max_steps": 24, "num_questions": 16, "batch_size": 16, "num_generations": 16, "learning_rate": 0.01,
+        update={"max_steps": 18, "num_questions": 16, "batch_size": 16, "num_generations": 16, "learning_rate": 0.01,
                 "num_train_epochs": 2, "max_completion_length": 48, "save_steps": 100}
     )  # fmt: skip
     run(home, tmp_path / "toy", toy)
