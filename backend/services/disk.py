@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlmodel import Session, col, select
@@ -42,6 +43,16 @@ def disk_of(session: Session, run: Run) -> int:
         return 0
 
 
+@dataclass(frozen=True)
+class Room:
+    """Bytes of a disk at one moment."""
+
+    total: int
+    free: int
+    spare: int
+    """Free, and no run under way may still write them."""
+
+
 class SpareDisk:
     """The disk of the home folder, and what of it no run under way may still need.
 
@@ -57,15 +68,15 @@ class SpareDisk:
         self._written: dict[int, int] = {}  # bytes by attempt id
         self._needs: dict[int, int] = {}  # the same; what a run may write stays as it was at its start
 
+    def now(self, session: Session) -> Room:
+        """The disk as it is at this moment."""
+        usage = shutil.disk_usage(self._home)
+        return Room(usage.total, usage.free, max(0, usage.free - self._to_write(session)))
+
     @property
     def free(self) -> int:
         """Bytes that are free."""
         return shutil.disk_usage(self._home).free
-
-    @property
-    def total(self) -> int:
-        """Bytes of the whole disk."""
-        return shutil.disk_usage(self._home).total
 
     def measure(self, database: Database) -> None:
         """Walk the folders of the attempts under way."""
@@ -84,14 +95,17 @@ class SpareDisk:
 
     def spare(self, session: Session) -> int:
         """Bytes that are free and that no run under way may still write."""
+        return self.now(session).spare
+
+    def _to_write(self, session: Session) -> int:
+        """Bytes that runs under way may still write."""
         written, known = self._written, self._needs
         needs = {
             number: known[number] if number in known else disk_of(session, session.get_one(Run, run_id))
             for number, run_id in session.exec(_LIVE).all()
         }
         self._needs = needs
-        to_write = sum(max(0, need - written.get(number or 0, 0)) for number, need in needs.items())
-        return max(0, self.free - to_write)
+        return sum(max(0, need - written.get(number or 0, 0)) for number, need in needs.items())
 
 
 def size_of(paths: Iterable[Path]) -> int:

@@ -38,6 +38,7 @@ def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
             select(Run).where(col(Run.status).in_(RUN_UNDER_WAY)).order_by(col(Run.id).desc()).limit(MOST_RUNNING)
         )
     )
+    room = around.disk.now(session)
     return s.HomeOut(
         num_runs=sum(counts.values()),
         num_running=sum(counts.get(status, 0) for status in RUN_UNDER_WAY),
@@ -51,9 +52,9 @@ def home(session: Session, gains: Gains, around: Surroundings) -> s.HomeOut:
         baseline=baseline_out(session, around),
         results=results(session, _evaluations(session), gains, around, pinned=baseline.pinned_run(session)),
         workers=[worker for worker in machines(session, around) if worker.alive],
-        disk_bytes=around.disk.total,
-        disk_free_bytes=around.disk.free,
-        disk_spare_bytes=around.disk.spare(session),
+        disk_bytes=room.total,
+        disk_free_bytes=room.free,
+        disk_spare_bytes=room.spare,
     )
 
 

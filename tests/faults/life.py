@@ -35,6 +35,7 @@ from tests.faults.trainer import answer
 
 HISTORIES, STEPS = 500, 40
 LEASE = 60.0
+BETWEEN_ROUNDS = 15.0  # seconds, of a backend that lives: less than a lease, and than any grace
 PATIENCE = machines.Patience(lease=LEASE, beat=5.0, stop_grace=30.0, alive=60.0)
 HOSTS = ("first", "second")
 CONFIG = {
@@ -158,9 +159,9 @@ class Life(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         """Time in which the backend lives."""
         while seconds > 0:
-            self._tick(min(5.0, seconds))
+            self._tick(min(BETWEEN_ROUNDS, seconds))
             self.reconciler.round()
-            seconds -= 5.0
+            seconds -= BETWEEN_ROUNDS
 
     @rule(seconds=st.sampled_from([10.0, 61.0, 500.0]))
     def backend_away(self, seconds: float) -> None:
