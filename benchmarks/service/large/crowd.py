@@ -56,7 +56,7 @@ class Crowd:
 class Told:
     """What became of the crowd's requests, by kind: `beat`, `report`, `announce`, `tab`."""
 
-    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     refused: Counter[str] = field(default_factory=Counter)
     """By kind and status; 0 got no reply."""
     lasted: float = 0.0
@@ -83,29 +83,25 @@ def beside(crowd: Crowd) -> Iterator[Callable[[], Told]]:
         yield lambda: told[0]
     finally:
         ours.send("over")
-        if ours.poll(2 * PATIENCE):
+        if ours.poll(PATIENCE):
             told.append(ours.recv())
-        process.join(PATIENCE)
-        if process.is_alive():
-            process.kill()
+        process.kill()  # with what it still waits for
+        process.join()
 
 
 def _run(crowd: Crowd, pipe: Connection) -> None:
     pipe.send("there")
-    pipe.send(asyncio.run(_live(crowd, pipe.poll)))
+    asyncio.run(_live(crowd, pipe))
 
 
-async def _live(crowd: Crowd, is_over: Callable[[], bool]) -> Told:
+async def _live(crowd: Crowd, pipe: Connection) -> None:
     told, began = Told(), time.perf_counter()
-    tasks = [asyncio.create_task(one) for one in (*_workers(crowd, told), *_tabs(crowd, told))]
-    while not is_over():
+    everybody = [asyncio.create_task(one) for one in (*_workers(crowd, told), *_tabs(crowd, told))]
+    while not pipe.poll():
         await asyncio.sleep(0.1)
     told.lasted = time.perf_counter() - began
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    told.seconds = dict(told.seconds)
-    return told
+    pipe.send(told)
+    await asyncio.gather(*everybody)  # until it is killed
 
 
 def _workers(crowd: Crowd, told: Told) -> Iterator[Coroutine[Any, Any, None]]:
