@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.backend.conftest import Backend
+from tests.backend.services.test_try import column
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 FEW, MANY = 5, 50  # cases of each operation and role: over 500, and over 5,000
@@ -24,7 +25,7 @@ FEW, MANY = 5, 50  # cases of each operation and role: over 500, and over 5,000
 
 @pytest.fixture
 def populated(backend: Backend) -> Backend:
-    """With a pipeline that is half done, answers, metrics, a checkpoint, and an attempt under way."""
+    """With a pipeline that is half done, answers, metrics, a checkpoint, an attempt under way, and a session's end."""
     backend.announce()
     backend.submit_pipeline()
     for _ in range(3):
@@ -32,6 +33,8 @@ def populated(backend: Backend) -> Backend:
         backend.reconciler.round()
     backend.submit(note="waits")
     backend.started(note="runs").say({"event": "metric", "name": "train/loss", "step": 1, "value": 2.0})
+    session = backend.user("POST", "/try", json={"columns": [column(backend)]}).json()["id"]
+    assert backend.user("POST", f"/try/{session}/stop", json={}).json()["status"] == "ended"
     return backend
 
 
@@ -119,6 +122,13 @@ def test_many_chains_of_generated_requests_get_replies_that_the_document_names(p
 @pytest.mark.parametrize("role", ["user", "worker", "attempt", "nobody"])
 def test_no_generated_request_gets_a_reply_that_the_document_does_not_name(populated: Backend, role: str) -> None:
     assert attack(populated, role, FEW) >= 130
+
+
+def test_events_of_a_session_are_what_the_document_names(populated: Backend) -> None:
+    (session,) = populated.get("/try")["items"]
+    schema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", populated.http.app)
+    case = schema["/api/v1/try/{session_id}/stream"]["GET"].Case(path_parameters={"session_id": session["id"]})
+    case.call_and_validate(headers={"Authorization": f"Bearer {populated.context.user_token}"}, checks=CHECKS)
 
 
 @pytest.mark.long

@@ -25,7 +25,7 @@ router = APIRouter(route_class=Route, prefix="/try", dependencies=[Depends(requi
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events, each a session with the questions that have changed.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {}},
     }
 }
 LOOK_SECONDS = 0.2  # between two looks for something to tell
