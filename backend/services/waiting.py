@@ -30,6 +30,7 @@ class Waiting:
         self._session = session
         self._around = around
         self._needs: dict[tuple[str, int | None], int] = {}
+        self._placed: dict[tuple[str | int | None, ...], bool] = {}
 
     @cached_property
     def _paused(self) -> bool:
@@ -82,6 +83,14 @@ class Waiting:
             self._needs[alike] = disk_of(self._session, run)
         return self._needs[alike]
 
+    def _holds(self, slot: SlotReport, run: Run) -> bool:
+        """Whether a run fits on a slot, worked out once for all runs and all slots that are alike."""
+        alike = run.config_hash, run.parent_id, slot.device, *slot.device_memory
+        if alike not in self._placed:
+            placement = fit.place_run(self._session, run, slot.device, slot.device_memory)
+            self._placed[alike] = placement is not None
+        return self._placed[alike]
+
     def why(self, run: Run, attempt: Attempt | None) -> str:
         """One sentence that says what a run waits for that has not started.
 
@@ -107,11 +116,7 @@ class Waiting:
             return self._why_not_at_site(run, run.site)
         if not self._slots:
             return "No worker is alive. Start one with `make up`."
-        fitting = [
-            (host, slot)
-            for host, slot in self._slots
-            if fit.place_run(self._session, run, slot.device, slot.device_memory)
-        ]
+        fitting = [(host, slot) for host, slot in self._slots if self._holds(slot, run)]
         if not fitting:
             config, start = parse_config(run.config), start_of(self._session, run.parent_id)
             said = fit.too_large(config, [slot for _, slot in self._slots], start)
