@@ -12,6 +12,8 @@ from benchmarks.service.large.plan import GOAL_SECONDS, SMALL, Numbers, paths
 from benchmarks.service.ours import Ours
 from benchmarks.service.plan import FULL, POLLERS, REPORTERS, Scale, percentile
 
+NAMES = {*paths(Numbers(1, 1, 1, 1, 1, 1, "m"))}
+
 
 def test_every_figure_of_ours_is_measured_through_http(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, presets_file: Path
@@ -35,25 +37,32 @@ def test_sizes_are_those_to_hold() -> None:
     assert percentile([float(n) for n in range(101)]) == 95.0
 
 
-def test_large_home_is_filled_once_and_every_figure_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_home_is_filled_once_and_every_list_is_measured(tmp_path: Path) -> None:
+    told: list[str] = []
+    file = tmp_path / "figures.json"
+    figures = command.measure(SMALL, file, tmp_path, ["alone"], told.append)
+    assert told[0].startswith("filling")
+    assert json.loads(file.read_text()) == figures
+    assert set(figures["alone"]) == NAMES
+    assert all(one["seconds"] > 0 and one["bytes"] > 0 for one in figures["alone"].values())
+    slow = {"seconds": GOAL_SECONDS + 0.001, "bytes": 1}
+    assert command.missed({"alone": {"runs": slow, "a run": slow, "home": {"seconds": 0.01}}}) == ["runs takes 101 ms"]
+    printed = command.table(figures)
+    assert "| /runs by its slowest column |" in printed and "| home |" in printed
+
+
+@pytest.mark.long
+def test_crowds_around_a_large_home_are_measured_and_nothing_is_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(measure, "LOOK_SECONDS", 0.1)
     told: list[str] = []
     file = tmp_path / "figures.json"
     figures = command.measure(SMALL, file, tmp_path, [], told.append)
-    assert told[0].startswith("filling")
-    assert json.loads(file.read_text()) == figures
-    names = {*paths(Numbers(1, 1, 1, 1, 1, 1, "m"))}
-    assert set(figures["alone"]) == names
-    assert set(figures["crowd"]) == names | {"submission", "submission of a pipeline", "stop", "everybody"}
-    assert all(one["seconds"] > 0 and one["bytes"] > 0 for one in figures["alone"].values())
+    assert set(figures["crowd"]) == NAMES | {"submission", "submission of a pipeline", "stop", "everybody"}
     assert figures["crowd"]["everybody"]["refused"] == 0
     assert figures["house"]["runs"] == pytest.approx(SMALL.runs, rel=0.2)
     assert (figures["house"]["deleted"], figures["house"]["locked"]) == (SMALL.deleted, 0)
     assert [list(figures[part]) for part in ("workers", "tabs")] == [[str(SMALL.workers)], [str(SMALL.tabs)]]
-    slow = {"seconds": GOAL_SECONDS + 0.001, "bytes": 1}
-    assert command.missed({"alone": {"runs": slow, "a run": slow, "home": {"seconds": 0.01}}}) == ["runs takes 101 ms"]
-    told.clear()
     assert command.measure(SMALL, file, tmp_path, ["alone"], told.append) == figures  # nothing is measured again
-    printed = command.table(figures)
-    assert "| /runs by its slowest column |" in printed and "| home |" in printed
-    assert f"| {SMALL.workers} |" in printed
+    assert f"| {SMALL.workers} |" in command.table(figures)
