@@ -8,6 +8,9 @@ opened in turn with it (goal: at most 2). Both are opened several times, and the
 processes took from the machine. `cost`: requests at the backend, bytes of its replies and bytes that the browser gets,
 for a page that is opened and for one that is drawn anew. `idle`, `live`: the same a minute, of a page that nobody
 touches, without and beside a run under way. `tabs`: of 20 tabs on one live run (goal: at most 60 requests a minute).
+`try`: a session of the shipped checkpoint on the demo's model, with a worker and a home of its own (the first time the
+model is fetched): what is said while it loads, and seconds from the click on *Ask* to the first token that can be seen
+(goal for the second question on two cores: at most 2).
 Each part is in the file as soon as it is measured, and is not measured again. Exit code 1 if a goal is missed.
 """
 
@@ -24,7 +27,7 @@ from benchmarks.dashboard.home import filled
 from benchmarks.dashboard.house import open_house
 from benchmarks.dashboard.measure import PARTS, Bench, Figures, missed, say
 from benchmarks.dashboard.plan import FULL, QUICK
-from benchmarks.dashboard.visitor import Visitor, chromium
+from benchmarks.dashboard.visitor import VIEWPORT, Visitor, chromium
 from memgen.contract.home import home_of_environment
 
 
@@ -48,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     say(f"filling {home}")
     numbers = filled(home, scale)
     with open_house(home) as house, chromium() as browser:
-        visitor = Visitor(house, browser.new_context(viewport={"width": 1400, "height": 900}))
+        visitor = Visitor(house, browser.new_context(viewport=VIEWPORT))
         bench = Bench(house, visitor, numbers, scale, figures, given.json)
         for part in given.only or PARTS:
             PARTS[part](bench)
@@ -67,6 +70,10 @@ def tell(figures: Figures) -> int:
     if (tabs := figures.get("tabs")) is not None:
         asked = f"{tabs['requests']:.0f} requests a minute, {tabs['reply_bytes']:,.0f} bytes"
         print(f"{tabs['tabs']} tabs on a live run: {asked}")
+    if (tried := figures.get("try")) is not None:
+        first, second = tried["first_token_seconds"]
+        loaded = f"loaded after {tried['loaded_seconds']:.1f} s"
+        print(f"Try on the demo's model: {loaded}, first tokens after {first:.2f} and {second:.2f} s")
     short = missed(figures)
     for line in short:
         print(f"missed: {line}")

@@ -12,6 +12,7 @@ from benchmarks.dashboard.home import Numbers
 from benchmarks.dashboard.house import House
 from benchmarks.dashboard.lab import Lab, curves, rollouts
 from benchmarks.dashboard.plan import EMPTY, GOAL_RATIO, GOAL_REQUESTS, LIVE, PAGES, SILENT, TABS, Page, Scale
+from benchmarks.dashboard.trying import first_tokens
 from benchmarks.dashboard.visitor import Visitor
 from memgen.contract.rundir import write_json
 
@@ -90,6 +91,12 @@ class Bench:
             }
         write_json(self.file, self.figures)
 
+    def try_out(self) -> None:
+        """How soon an answer of the demo's model begins."""
+        if "try" not in self.figures:
+            self.figures["try"] = first_tokens(self.house.home.parent / "bench-try", self.visitor)
+            write_json(self.file, self.figures)
+
     def _paint(self, page: Page) -> float:
         with self.visitor.opened(page.path(self.numbers), page.content) as (_, _, seconds):
             return seconds
@@ -107,6 +114,7 @@ class Bench:
 
 PARTS: dict[str, Callable[[Bench], None]] = {
     "paint": Bench.paint, "cost": Bench.cost, "tabs": Bench.tabs, "live": Bench.live, "idle": Bench.idle,
+    "try": Bench.try_out,
 }  # fmt: skip
 
 
@@ -156,6 +164,9 @@ def missed(figures: Figures) -> list[str]:
     tabs = figures.get("tabs", {"requests": 0})
     if tabs["requests"] > GOAL_REQUESTS:
         short.append(f"{tabs['tabs']} tabs on a live run send {tabs['requests']:.0f} requests a minute")
+    tried = figures.get("try")
+    if tried is not None and tried["first_token_seconds"][1] > tried["limit_seconds"]:
+        short.append(f"the second question's first token in Try is seen after {tried['first_token_seconds'][1]:.2f} s")
     return short
 
 

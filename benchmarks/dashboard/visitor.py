@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from playwright.sync_api import Browser, BrowserContext, Page, WebSocket, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, WebSocket, sync_playwright
 
 from benchmarks.dashboard.house import House
 from benchmarks.dashboard.plan import Page as Wanted
 
 PATIENCE_MS = 60_000
+VIEWPORT: ViewportSize = {"width": 1400, "height": 900}
 QUIET = 0.5  # seconds without a message after which a page is drawn
 _DRAWN = (
     "() => { const app = document.querySelector('[data-testid=stApp]');"
@@ -67,6 +68,12 @@ class Visitor:
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("heading", name="Home", exact=True).wait_for()
         page.close()
+
+    def at(self, house: House) -> "Visitor":
+        """Somebody who has logged into another house, in the same browser."""
+        browser = self._context.browser
+        assert browser is not None, "the context is one of a browser's"
+        return Visitor(house, browser.new_context(viewport=VIEWPORT))
 
     @contextmanager
     def opened(self, path: str, content: str) -> Iterator[tuple[Page, Wire, float]]:
