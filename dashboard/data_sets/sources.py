@@ -24,19 +24,14 @@ def choose_files() -> list[GivenFile]:
     """The files that the user chose, each sent to the backend once."""
     with api.page_errors():
         allowed = api.client().data_files()
-    where = BROWSER
-    if allowed.paths:
-        where = (
-            st.segmented_control(
-                t("Where the rows lie"),
-                [BROWSER, MACHINE],
-                key="rows_where",
-                format_func=t,
-                required=True,
-                default=BROWSER,
-            )
-            or BROWSER
+    places = [BROWSER, *([MACHINE] if allowed.paths else []), *([HUB] if allowed.hub else [])]
+    where: str | None = BROWSER
+    if len(places) > 1:
+        where = st.segmented_control(
+            t("Where the rows lie"), places, key="rows_where", format_func=t, required=True, default=BROWSER
         )
+    if where == HUB:
+        return _of_hub(allowed.hub)
     if where == MACHINE:
         path = st.selectbox(
             t("File or folder"), allowed.paths, index=None, key="rows_path", format_func=one_line,

@@ -63,7 +63,7 @@ def _untouched(now: TrySessionDetail, asked: TryAskedOut, place: int) -> Cell | 
 
 def change_popover(now: TrySessionDetail, asked: TryAskedOut, answer: TryAnswerOut) -> None:
     """Ask the column once more, otherwise."""
-    name = f"change_{asked.number}_{answer.place}"
+    name = f"change_{now.id}_{asked.number}_{answer.place}"
     with st.popover(t("Change"), icon=":material/tune:", key=name), st.form(f"form_{name}", border=False):
         points = list(range(len(answer.points)))
         turned = st.multiselect(

@@ -24,7 +24,7 @@ def checkpoint(stack: RunningStack) -> int:
 
 def leave_out_first(tab: Studio, place: int) -> None:
     """Ask a column once more without the latents at the end of the prompt."""
-    name = f"change_1_{place}"
+    name = f"change_1_1_{place}"
     tab.settled()
     tab.key(name).get_by_role("button").first.click()
     tab.key(f"turned_{name}").get_by_role("combobox").click()

@@ -70,6 +70,23 @@ def test_file_that_is_no_text_is_refused_on_the_page(studio: Studio) -> None:
     assert "This file is no text" in said(app)
 
 
+def test_rows_of_the_hub_are_chosen_among_those_that_the_operator_names(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMGEN_HUB_DATA_SETS", "lab/sums, lab/more")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    app = open_page("data_sets")
+    app.segmented_control(key="rows_where").set_value("From the hub").run()
+    assert app.selectbox(key="hub_repository").options == ["lab/sums", "lab/more"]
+    app.text_input(key="hub_config").set_value("plain")
+    app.text_input(key="hub_revision").set_value("no revision")
+    app.selectbox(key="hub_repository").set_value("lab/more").run()
+    assert [one.value for one in app.error] == ["A configuration or a revision can't be named so."]
+    app.text_input(key="hub_revision").set_value("a1b2c3").run()
+    assert not app.exception
+    assert "could not be loaded from the hub" in said(app)  # which can't be reached here
+
+
 def test_sizes_are_numbers_and_one_that_is_not_known_is_missing(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -183,9 +183,9 @@ def test_answer_is_asked_again_with_other_latents_where_a_column_has_any(studio:
     for place in range(3):
         one.answer(1, place)
     app = open_page("try_out", session=str(one.id))
-    assert [box.key for box in app.selectbox if str(box.key).startswith("check_")] == ["check_change_1_1"]
-    app.selectbox(key="check_change_1_1").set_value("noise")
-    app.button(key="again_change_1_1").click().run()
+    assert [box.key for box in app.selectbox if str(box.key).startswith("check_")] == ["check_change_1_1_1"]
+    app.selectbox(key="check_change_1_1_1").set_value("noise")
+    app.button(key="again_change_1_1_1").click().run()
     assert not app.exception
     (question,) = one.beat()["questions"]
     assert (question["column"], question["change"]["causal_check"]) == (1, "noise")
