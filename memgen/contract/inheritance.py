@@ -82,7 +82,7 @@ _ALLOWED: dict[Kind, list[str]] = {
     ],
     "trainer": [
         *_SYSTEM, *_NETWORK, *_HUB, *_COMPUTE, "MEMGEN_HOME", "MEMGEN_PRESETS", "MEMGEN_THREADS",
-        "MEMGEN_SUPERVISOR_PID", "MEMGEN_SLOT_LOCK",
+        "MEMGEN_MEMORY_SHARE", "MEMGEN_SUPERVISOR_PID", "MEMGEN_SLOT_LOCK",
     ],  # and the settings that name folders of data sets
     "reader": _SYSTEM,  # of files that anybody may have sent
     "pip": [*_SYSTEM, *_NETWORK, "PIP_*", "NETRC"],

@@ -24,7 +24,7 @@ Span = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 Pid = Annotated[int, Field(ge=0, le=2**31)]
 Host = Annotated[str, Field(min_length=1, max_length=200)]
 MOST_GPUS, MOST_SLOTS = 64, 128  # of a slot, of a worker
-Version = Annotated[str, Field(max_length=100)]
+Version = Annotated[str, Field(max_length=300)]
 
 
 class Versions(WorkerRequest):
