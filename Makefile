@@ -13,7 +13,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt $(if $(TORCH_INDE
 # Three lanes that take about the same time on two cores; what starts many processes is not in the third, whose
 # processes are not forked from a warm one (tests/warm_python).
 SERVICE_TESTS := tests/service tests/faults tests/security tests/dashboard tests/backend/test_settings.py
-BROWSER_TESTS := tests/browser tests/worker tests/benchmarks tests/homes tests/translation tests/architecture tests/memgen/parallel tests/memgen/stages/test_parallel.py tests/memgen/test_cli.py
+BROWSER_TESTS := tests/worker tests/benchmarks tests/homes tests/translation tests/architecture tests/memgen/parallel tests/memgen/stages/test_parallel.py tests/memgen/test_cli.py tests/browser
 LANES := test-service test-browser test-rest
 # They start some hundred processes, and without bytecode each compiles the project anew.
 $(LANES): export PYTHONDONTWRITEBYTECODE :=

@@ -67,8 +67,8 @@ def language() -> str:
     """Code of the session's language; English outside of one."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return ENGLISH
-    chosen: str = st.session_state.get(KEY, ENGLISH)
-    return chosen
+    chosen: str | None = st.session_state.get(KEY)
+    return chosen if chosen in LANGUAGES else ENGLISH
 
 
 def columns_in_language(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,8 +104,11 @@ def preferred(given: str | None, kept: str | None, accepted: str | None) -> str:
 
 
 def start_language() -> None:
-    """At the top of the script: take the language from address, cookie or browser, once for each session."""
-    if KEY not in st.session_state:
+    """At the top of the script: take the language from address, cookie or browser, once for each session.
+
+    A browser that connects anew may say that nothing is chosen, though the control always has a choice.
+    """
+    if st.session_state.get(KEY) not in LANGUAGES:
         st.session_state[KEY] = preferred(
             st.query_params.get(PARAMETER), st.context.cookies.get(COOKIE), st.context.locale
         )
@@ -122,5 +125,6 @@ def choose_language() -> None:
 
 
 def _chosen() -> None:
-    st.session_state[_REMEMBER] = True
-    st.query_params[PARAMETER] = language()
+    if st.session_state.get(KEY) in LANGUAGES:
+        st.session_state[_REMEMBER] = True
+        st.query_params[PARAMETER] = language()

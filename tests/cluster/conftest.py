@@ -118,6 +118,7 @@ def lab(
     slurm: LocalSlurm, home: Path, tmp_path: Path, tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Lab]:
     """A backend and its site; when the test is over nothing of it is left in Slurm's queue."""
+    slurm.take_back()
     monkeypatch.setenv("SLURM_CONF", str(slurm.conf))
     monkeypatch.setenv("PATH", PLACES)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -17,6 +17,7 @@ from tests.running_stack import is_alive, wait_until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
 PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+SAVED_WITHIN = 6.0  # seconds after a change; slurmctld's own number is 5
 CPUS = 4  # that the node claims to have, whatever the machine has
 
 
@@ -68,8 +69,21 @@ class LocalSlurm:
         wait_until(lambda: self.node_state() in {"idle", "mixed", "allocated"}, 60, "the node", pause=0.2)
 
     def kill_controller(self) -> None:
-        """kill -9 slurmctld."""
+        """kill -9 slurmctld, once it has written down what it knows.
+
+        It does so some seconds after each change; one that starts again with less gives numbers of jobs anew that the
+        node has had, and takes the node out for it.
+        """
+        saved, asked = self.folder / "state" / "job_state", time.time()
+        while time.time() < asked + SAVED_WITHIN and not (saved.exists() and saved.stat().st_mtime > asked):
+            time.sleep(0.1)
         self._kill("slurmctld")
+
+    def take_back(self) -> None:
+        """Let the node take jobs again where the controller has taken it out, as an operator would."""
+        if self.node_state().startswith("drain"):
+            self.command("scontrol", "update", f"NodeName={socket.gethostname()}", "State=RESUME")
+            wait_until(lambda: self.node_state() == "idle", 30, "the node", pause=0.2)
 
     def kill_node(self) -> None:
         """kill -9 slurmd and everything of its jobs, as a power cut does."""

@@ -98,6 +98,26 @@ def test_address_goes_before_cookie_and_cookie_before_browser(
     assert preferred(given, kept, accepted) == language
 
 
+def control() -> None:
+    from dashboard.parts.language import choose_language, start_language
+
+    start_language()
+    choose_language()
+
+
+@pytest.mark.parametrize("said", [None, "xx"])
+def test_browser_that_says_no_language_gets_one_all_the_same(said: str | None) -> None:
+    app = AppTest.from_function(control)
+    app.query_params["lang"] = "ko"
+    app.session_state["language"] = said
+    app.run()
+    assert not app.exception
+    assert app.segmented_control(key="language").value == "ko"
+    app.segmented_control(key="language").set_value(None).run()
+    assert not app.exception
+    assert (app.query_params["lang"], app.segmented_control(key="language").value) == ("ko", "ko")
+
+
 def test_outside_of_a_session_texts_are_english() -> None:
     assert (t("Home"), plural("{n} run", "Each of {n} runs", 1), mark("Home")) == ("Home", "1 run", "Home")
     assert translated("ko", "Home") == "홈"
