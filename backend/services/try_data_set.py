@@ -102,7 +102,7 @@ def _data_set_of(one: TrySession, name: str | None) -> DataSet:
     if name is None and len(names) > 1:
         raise BadInput(
             "several_data_sets",
-            "the columns of this session ask as in several data sets",
+            "the columns of the session ask as in several data sets",
             field="data",
             value=", ".join(names),
             way_out="Name the one whose prompt and kind of answer carry over.",
@@ -110,7 +110,7 @@ def _data_set_of(one: TrySession, name: str | None) -> DataSet:
     if name is not None and name not in names:
         raise BadInput(
             "no_data_of_session",
-            "no column of this session asks as in this data set",
+            "no column of the session asks as in this data set",
             field="data",
             value=name,
             way_out=f"Name one of {', '.join(names)}.",

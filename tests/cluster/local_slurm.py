@@ -75,8 +75,8 @@ class LocalSlurm:
         node has had, and takes the node out for it.
         """
         saved, asked = self.folder / "state" / "job_state", time.time()
-        while time.time() < asked + SAVED_WITHIN and not (saved.exists() and saved.stat().st_mtime > asked):
-            time.sleep(0.1)
+        with suppress(AssertionError):  # nothing had changed
+            wait_until(lambda: saved.exists() and saved.stat().st_mtime > asked, SAVED_WITHIN, "its state on the disk")
         self._kill("slurmctld")
 
     def take_back(self) -> None:
